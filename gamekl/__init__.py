@@ -1,0 +1,83 @@
+"""gamekl: equilibria from logged play, for thousands of games at once.
+
+The public names, in the order in which data flows. They load on first use, so that importing gamekl loads no jax.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from gamekl import evaluate, games, offline
+    from gamekl.core.games import ContextualGame, MarkovGame, NormalFormGame, stack
+    from gamekl.core.regularizer import Regularizer
+    from gamekl.core.response import action_values, best_response, nash_gap, regularized_gap
+    from gamekl.core.validation import validate
+    from gamekl.evaluate.gaps import exploitability, nash_conv
+    from gamekl.solvers.exact import solve_nash_exact
+    from gamekl.solvers.nash import gane, solve_nash
+    from gamekl.solvers.solution import Solution, SolveError, Status, load_solution
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "games": None,
+    "NormalFormGame": "core.games",
+    "ContextualGame": "core.games",
+    "MarkovGame": "core.games",
+    "stack": "core.games",
+    "Regularizer": "core.regularizer",
+    "validate": "core.validation",
+    "offline": None,
+    "solve_nash": "solvers.nash",
+    "gane": "solvers.nash",
+    "solve_nash_exact": "solvers.exact",
+    "Solution": "solvers.solution",
+    "Status": "solvers.solution",
+    "SolveError": "solvers.solution",
+    "load_solution": "solvers.solution",
+    "evaluate": None,
+    "action_values": "core.response",
+    "best_response": "core.response",
+    "regularized_gap": "core.response",
+    "nash_gap": "core.response",
+    "nash_conv": "evaluate.gaps",
+    "exploitability": "evaluate.gaps",
+}
+
+__all__ = [
+    "ContextualGame",
+    "MarkovGame",
+    "NormalFormGame",
+    "Regularizer",
+    "Solution",
+    "SolveError",
+    "Status",
+    "action_values",
+    "best_response",
+    "evaluate",
+    "exploitability",
+    "games",
+    "gane",
+    "load_solution",
+    "nash_conv",
+    "nash_gap",
+    "offline",
+    "regularized_gap",
+    "solve_nash",
+    "solve_nash_exact",
+    "stack",
+    "validate",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'gamekl' has no attribute {name!r}")
+    home = _HOMES[name]
+    value = import_module(f"gamekl.{name}") if home is None else getattr(import_module(f"gamekl.{home}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_HOMES])

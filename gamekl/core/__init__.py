@@ -1,0 +1,1 @@
+"""What a game, a policy and a regularizer are, and how a player responds."""

@@ -1,0 +1,197 @@
+"""What a game is.
+
+Players i = 1..m choose actions a_i in A_i; the joint action a = (a_1..a_m) pays player i the amount r_i(a), in
+payoff units. Every player maximises. Axis order is player order. Each object is ONE game: a batch is the same type
+under ``jax.vmap``, or made by `stack` for the batch drivers. Nothing infers a batch from shapes, because three
+stacked two-player games look like one three-player game.
+"""
+
+import logging
+from collections.abc import Sequence
+from typing import Any, TypeVar
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+logger = logging.getLogger("gamekl")
+
+T = TypeVar("T")
+
+
+def as_float_array(value: Any) -> Array:
+    """Turn `value` into a floating-point jax array; a silent loss of float64 precision is logged as a warning."""
+    if not hasattr(value, "dtype"):
+        value = np.asarray(value)
+        if value.dtype == object:
+            raise ValueError(f"payoffs: got nested sequences of unequal lengths or non-numbers: {value!r}")
+        return jnp.asarray(value, dtype=float)
+    array = jnp.asarray(value)
+    if not jnp.issubdtype(array.dtype, jnp.floating):
+        return array.astype(float)
+    if isinstance(value, np.ndarray | np.generic) and array.dtype != value.dtype:
+        logger.warning(
+            "a %s array became %s because jax's x64 mode is off; enable it with jax.config.update('jax_enable_x64', True)",
+            value.dtype,
+            array.dtype,
+        )
+    return array
+
+
+def _require(condition: bool, field: str, got: Any, takes: str) -> None:
+    if not condition:
+        raise ValueError(f"{field}: got shape {tuple(got)}, takes {takes}")
+
+
+class NormalFormGame(eqx.Module):
+    """A game in normal form.
+
+    Attributes:
+        payoffs: r_i(a_1..a_m), shape ``[player, *actions]``, payoff units.
+
+    Raises:
+        ValueError: the shape does not have one leading entry per action axis.
+    """
+
+    payoffs: Float[Array, "player *actions"] = eqx.field(converter=as_float_array)
+
+    def __check_init__(self) -> None:
+        shape = self.payoffs.shape
+        _require(
+            len(shape) >= 2 and shape[0] == len(shape) - 1,
+            "payoffs",
+            shape,
+            "[player, *actions] with as many action axes as players",
+        )
+        _require(min(shape) >= 1, "payoffs", shape, "at least one action for every player")
+
+    @property
+    def num_players(self) -> int:
+        """How many players there are."""
+        return self.payoffs.shape[0]
+
+    @property
+    def num_actions(self) -> tuple[int, ...]:
+        """How many actions each player has."""
+        return tuple(self.payoffs.shape[1:])
+
+    @property
+    def stage_shape(self) -> tuple[int, ...]:
+        """The stage axes: none."""
+        return ()
+
+
+class ContextualGame(eqx.Module):
+    """One normal-form game for each context; all players see the context before they act.
+
+    Attributes:
+        payoffs: shape ``[context, player, *actions]``, payoff units.
+        context_probs: distribution rho of the contexts, shape ``[context]``.
+
+    Raises:
+        ValueError: the shapes do not fit each other.
+    """
+
+    payoffs: Float[Array, "context player *actions"] = eqx.field(converter=as_float_array)
+    context_probs: Float[Array, " context"] = eqx.field(converter=as_float_array)
+
+    def __check_init__(self) -> None:
+        shape = self.payoffs.shape
+        _require(
+            len(shape) >= 3 and shape[1] == len(shape) - 2 and min(shape) >= 1,
+            "payoffs",
+            shape,
+            "[context, player, *actions] with as many action axes as players",
+        )
+        _require(
+            self.context_probs.shape == shape[:1], "context_probs", self.context_probs.shape, f"[context] = {shape[:1]}"
+        )
+
+    @property
+    def num_players(self) -> int:
+        """How many players there are."""
+        return self.payoffs.shape[1]
+
+    @property
+    def num_actions(self) -> tuple[int, ...]:
+        """How many actions each player has."""
+        return tuple(self.payoffs.shape[2:])
+
+    @property
+    def stage_shape(self) -> tuple[int, ...]:
+        """The stage axes: ``(context,)``."""
+        return tuple(self.payoffs.shape[:1])
+
+
+class MarkovGame(eqx.Module):
+    """A tabular Markov game of finite horizon.
+
+    Attributes:
+        rewards: shape ``[horizon, state, player, *actions]``, payoff units.
+        transitions: P_h(s' | s, a), shape ``[horizon, state, *actions, next_state]``.
+        initial_probs: distribution of the first state, shape ``[state]``.
+
+    Raises:
+        ValueError: the shapes do not fit each other.
+    """
+
+    rewards: Float[Array, "horizon state player *actions"] = eqx.field(converter=as_float_array)
+    transitions: Float[Array, "horizon state *actions next_state"] = eqx.field(converter=as_float_array)
+    initial_probs: Float[Array, " state"] = eqx.field(converter=as_float_array)
+
+    def __check_init__(self) -> None:
+        shape = self.rewards.shape
+        _require(
+            len(shape) >= 4 and shape[2] == len(shape) - 3 and min(shape) >= 1,
+            "rewards",
+            shape,
+            "[horizon, state, player, *actions] with as many action axes as players",
+        )
+        expected = (*shape[:2], *shape[3:], shape[1])
+        _require(
+            self.transitions.shape == expected,
+            "transitions",
+            self.transitions.shape,
+            f"[horizon, state, *actions, next_state] = {expected}",
+        )
+        _require(
+            self.initial_probs.shape == shape[1:2], "initial_probs", self.initial_probs.shape, f"[state] = {shape[1:2]}"
+        )
+
+    @property
+    def num_players(self) -> int:
+        """How many players there are."""
+        return self.rewards.shape[2]
+
+    @property
+    def num_actions(self) -> tuple[int, ...]:
+        """How many actions each player has."""
+        return tuple(self.rewards.shape[3:])
+
+    @property
+    def stage_shape(self) -> tuple[int, ...]:
+        """The stage axes: ``(horizon, state)``."""
+        return tuple(self.rewards.shape[:2])
+
+
+Game = NormalFormGame | ContextualGame | MarkovGame
+
+
+def stack(objects: Sequence[T]) -> T:
+    """Stack games, regularizers, estimates or any other gamekl objects of one type and shape along a new leading axis.
+
+    The result has the type of its parts and is meant for ``jax.vmap`` and the batch drivers; its own properties (such
+    as ``num_players``) do not know of the new axis.
+
+    Raises:
+        ValueError: nothing to stack, or the objects differ in type or shape.
+    """
+    if not objects:
+        raise ValueError("objects: got an empty sequence, takes at least one object")
+    structures = {jax.tree.structure(entry) for entry in objects}
+    shapes = {tuple(jnp.shape(leaf) for leaf in jax.tree.leaves(entry)) for entry in objects}
+    if len(structures) > 1 or len(shapes) > 1:
+        raise ValueError(f"objects: got different types or shapes {sorted(map(str, shapes))}, takes all of one kind")
+    return jax.tree.map(lambda *leaves: jnp.stack(leaves), *objects)

@@ -1,0 +1,77 @@
+"""Policies in log space.
+
+A policy pi of a player is a point of the simplex over its actions; a profile is one policy for each player, kept as a
+tuple because players may have different numbers of actions. Arguments named ``policy`` are probabilities, those
+named ``log_policy`` logarithms, where -inf marks an action that is never played.
+"""
+
+from collections.abc import Sequence
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float
+
+
+def is_concrete(*trees: object) -> bool:
+    """Whether no leaf of the trees is being traced by ``jit``, ``vmap`` or ``grad``."""
+    return not any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(trees))
+
+
+def check_profile(field: str, profile: Sequence[Array], num_actions: Sequence[int], *, log: bool) -> None:
+    """Raise ``ValueError`` unless `profile` has one array for each player; values are checked where concrete."""
+    shapes = [jnp.shape(entry) for entry in profile]
+    expected = [(size,) for size in num_actions]
+    if shapes != expected:
+        raise ValueError(f"{field}: got arrays of shapes {shapes}, takes one [actions] array for each player: {expected}")
+    if not is_concrete(profile):
+        return
+    for index, entry in enumerate(profile):
+        values = np.asarray(entry)
+        if log and np.any(values > 16 * np.finfo(values.dtype).eps):
+            raise ValueError(f"{field}[{index}]: got {values.max()}, takes logarithms of probabilities, none above 0")
+        if not log and np.any(values < 0):
+            raise ValueError(f"{field}[{index}]: got {values.min()}, takes probabilities, none below 0")
+
+
+def normalize(logits: Float[Array, "*batch actions"]) -> Float[Array, "*batch actions"]:
+    """Logits to a log-policy: ``logits - logsumexp(logits)`` over the last axis, with -inf kept as -inf."""
+    return jax.nn.log_softmax(logits, axis=-1)
+
+
+def support(log_policy: Float[Array, "*batch actions"]) -> Bool[Array, "*batch actions"]:
+    """Which actions have positive probability (NaN counts as positive, so that it is not masked away)."""
+    return ~jnp.isneginf(log_policy)
+
+
+def kl(
+    log_policy: Float[Array, "*batch actions"], log_reference: Float[Array, "*batch actions"]
+) -> Float[Array, "*batch"]:
+    """KL(policy || reference) = sum_a pi(a) (log pi(a) - log pi0(a)), in nats.
+
+    Actions with pi(a) = 0 count nothing; a policy that plays an action outside the reference's support is infinitely
+    far from it. Both cases have finite gradients in the remaining entries.
+    """
+    played = support(log_policy)
+    covered = support(log_reference)
+    both = played & covered
+    # Double where: neither branch, nor its derivative, ever sees inf - inf.
+    difference = jnp.where(both, log_policy, 0) - jnp.where(both, log_reference, 0)
+    terms = jnp.where(both, jnp.exp(jnp.where(both, log_policy, 0)) * difference, 0)
+    off_support = jnp.any(played & ~covered, axis=-1)
+    return jnp.where(off_support, jnp.inf, terms.sum(axis=-1))
+
+
+def centre(values: Float[Array, "*batch actions"], mask: Bool[Array, "*batch actions"]) -> Float[Array, "*batch actions"]:
+    """Subtract the mean over the actions in `mask`; the others become 0."""
+    kept = jnp.where(mask, values, 0)
+    mean = kept.sum(axis=-1, keepdims=True) / mask.sum(axis=-1, keepdims=True).astype(values.dtype)
+    return jnp.where(mask, kept - mean, 0)
+
+
+def outer(parts: Sequence[Float[Array, " _"]]) -> Float[Array, "*actions"]:
+    """The product of one vector for each player, shape ``[*actions]``."""
+    product = jnp.ones((), dtype=parts[0].dtype)
+    for part in parts:
+        product = product[..., None] * part
+    return product

@@ -1,0 +1,200 @@
+"""How fast an error falls: log-log slopes with intervals, and the constant that theory predicts.
+
+For the equilibrium of a game estimated from n rows, with cell variances sigma_i^2(a) and behavior mu,
+
+    n E[gap_i] -> D_i / (2 tau_i),    D_i = sum_{a_i} pi_i (1 - pi_i) sum_{a_-i} pi_-i(a_-i)^2 sigma_i^2(a) / mu(a)
+
+at the true equilibrium pi (derived, MATH A6). It holds on a regular branch, for D > 0 and rows enough.
+"""
+
+import math
+from collections.abc import Sequence
+from typing import Literal, NamedTuple, Protocol
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from gamekl.core.games import NormalFormGame
+from gamekl.core.policies import outer
+from gamekl.core.regularizer import Regularizer
+from gamekl.core.response import payoff_range
+from gamekl.core.system import LogitSystem
+
+# An equilibrium whose dF/dz has a smaller singular value is treated as a branching point.
+SINGULAR_BELOW = 1e-3
+
+
+class Rate(NamedTuple):
+    """A power law error = constant * n^slope, fitted by least squares to log mean error against log n.
+
+    Attributes:
+        slope: the exponent.
+        low: lower end of its bootstrap interval over seeds.
+        high: upper end.
+        intercept: log of the constant.
+    """
+
+    slope: float
+    low: float
+    high: float
+    intercept: float
+
+
+def _slopes(log_n: np.ndarray, log_means: np.ndarray) -> np.ndarray:
+    centred = log_n - log_n.mean()
+    return log_means @ centred / (centred @ centred)
+
+
+def bootstrap_means(rng: np.random.Generator, errors: np.ndarray, resamples: int) -> np.ndarray:
+    """Means over seeds of resampled errors, ``[resample, n]``; each n is resampled by itself (its data are its own)."""
+    numbers, seeds = errors.shape
+    means = np.empty((resamples, numbers))
+    for number in range(numbers):
+        for resample in range(resamples):
+            means[resample, number] = errors[number, rng.integers(0, seeds, seeds)].mean()
+    return means
+
+
+def fit_rate(
+    num_samples: Sequence[float] | np.ndarray,
+    errors: np.ndarray,
+    *,
+    seed: int,
+    resamples: int = 1_000,
+    level: float = 0.95,
+) -> Rate:
+    """Fit the slope of the mean error over seeds against n on log-log axes, with a bootstrap interval over seeds.
+
+    Args:
+        num_samples: the sample sizes, at least two.
+        errors: one error for each sample size and independent seed, shape ``[n, seed]``, >= 0.
+        seed: of the bootstrap.
+        resamples: how many bootstrap samples.
+        level: of the percentile interval.
+
+    Raises:
+        ValueError: shapes that do not fit, fewer than two sample sizes or seeds, or a mean that is not positive.
+    """
+    n, values = np.asarray(num_samples, dtype=np.float64), np.asarray(errors, dtype=np.float64)
+    if n.ndim != 1 or len(n) < 2 or values.ndim != 2 or len(values) != len(n) or values.shape[1] < 2:
+        raise ValueError(
+            f"errors: got shape {values.shape} for num_samples of shape {n.shape}, takes [n, seed] with two or more each"
+        )
+    means = values.mean(axis=1)
+    if not np.all(means > 0):
+        raise ValueError(f"errors: got means {means.tolist()}, takes means > 0 for a log-log slope")
+    log_n = np.log(n)
+    slope = float(_slopes(log_n, np.log(means)))
+    resampled = bootstrap_means(np.random.default_rng(seed), values, resamples)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        slopes = _slopes(log_n, np.log(resampled))
+    low, high = np.quantile(slopes, [(1 - level) / 2, (1 + level) / 2])
+    return Rate(slope, float(low), float(high), float(np.log(means).mean() - slope * log_n.mean()))
+
+
+def cell_variances(game: NormalFormGame, noise: float | Literal["bernoulli"]) -> Float[Array, "player *actions"]:
+    """Variance of one reward in each cell, shape ``[player, *actions]``."""
+    if isinstance(noise, str):
+        return game.payoffs * (1 - game.payoffs)
+    return jnp.full_like(game.payoffs, noise**2)
+
+
+def effective_dimension(
+    game: NormalFormGame,
+    policy: Sequence[Float[Array, " _"]],
+    behavior: Float[Array, "*actions"],
+    noise: float | Literal["bernoulli"],
+) -> Float[Array, " player"]:
+    """D_i of the module's formula, shape ``[player]``, payoff units squared; infinite where a needed cell has no data."""
+    variances = cell_variances(game, noise)
+    dimensions = []
+    for player in range(game.num_players):
+        spread = policy[player] * (1 - policy[player])
+        factors = [spread if index == player else entry**2 for index, entry in enumerate(policy)]
+        needed = outer(factors) * variances[player]
+        terms = jnp.where(needed > 0, needed / jnp.where(behavior > 0, behavior, 1), 0)
+        dimensions.append(jnp.sum(jnp.where((needed > 0) & (behavior <= 0), jnp.inf, terms)))
+    return jnp.stack(dimensions)
+
+
+class SolvedPath(Protocol):
+    """What is needed of a solution's path."""
+
+    @property
+    def bifurcations(self) -> Array:
+        """Points passed where another branch crosses the path."""
+        ...
+
+
+class Solved(Protocol):
+    """What is needed of a solution: `gamekl.Solution` has it."""
+
+    @property
+    def log_policy(self) -> tuple[Array, ...]:
+        """The equilibrium."""
+        ...
+
+    @property
+    def path(self) -> SolvedPath:
+        """How it was reached."""
+        ...
+
+
+def predicted_constant(
+    game: NormalFormGame,
+    regularizer: Regularizer,
+    solution: Solved,
+    behavior: Float[Array, "*actions"],
+    noise: float | Literal["bernoulli"],
+) -> Float[Array, " player"]:
+    """The limit of n E[gap_i] for the estimated game's equilibrium: D_i / (2 tau_i), shape ``[player]``.
+
+    Args:
+        game: the true game.
+        regularizer: references and temperatures.
+        solution: the true game's equilibrium, from `solve_nash`.
+        behavior: joint distribution of the logged actions, ``[*actions]``.
+        noise: standard deviation of the rewards, or "bernoulli".
+
+    Raises:
+        ValueError: the formula does not apply: D is 0 (no noise reaches the equilibrium, so the gap falls faster than
+            1/n) or infinite (a needed cell gets no data), or the branch is singular (at the equilibrium, or a
+            bifurcation lies on the way to it, so that estimated games lead elsewhere).
+    """
+    policy = [jnp.exp(entry) for entry in solution.log_policy]
+    dimension = effective_dimension(game, policy, behavior, noise)
+    values = np.asarray(dimension)
+    scale = float(jnp.max(payoff_range(game))) ** 2 or 1.0
+    if not values.sum() > 1e-12 * scale:
+        raise ValueError(f"noise: got effective dimensions {values.tolist()}, takes D > 0 for a gap that falls as 1/n")
+    if not np.all(np.isfinite(values)):
+        raise ValueError(f"behavior: got none of the data that D needs (D = {values.tolist()}), takes data on its cells")
+    if int(solution.path.bifurcations):
+        raise ValueError(
+            "game: its logit path passes a bifurcation, takes a regular branch: estimated games lead to other equilibria"
+        )
+    system = LogitSystem(game, regularizer)
+    jacobian = system.linearize(system.logits(solution.log_policy), jnp.ones((), game.payoffs.dtype)).jacobian
+    least = float(jnp.linalg.svd(jacobian, compute_uv=False)[-1])
+    if least < SINGULAR_BELOW:
+        raise ValueError(
+            f"game: got an equilibrium whose Jacobian has least singular value {least:.1e}, "
+            f"takes a regular one (at least {SINGULAR_BELOW})"
+        )
+    return dimension / (2 * regularizer.temperatures)
+
+
+def first_sample_size(
+    constant: Float[Array, " player"], regularizer: Regularizer, behavior: Float[Array, "*actions"]
+) -> int:
+    """The n from which 1/n may be expected: max(10 max_i D_i / tau_i^2, 30 / min mu) (derived, MATH A8).
+
+    Args:
+        constant: D_i / (2 tau_i), from `predicted_constant`.
+        regularizer: references and temperatures.
+        behavior: joint distribution of the logged actions, ``[*actions]``; cells without mass are passed over.
+    """
+    masses = np.asarray(behavior)
+    noisy = 10 * float(jnp.max(2 * constant / regularizer.temperatures))
+    return math.ceil(max(noisy, 30 / float(masses[masses > 0].min())))

@@ -1,0 +1,1 @@
+"""Game and regularizer to solution."""

@@ -1,0 +1,127 @@
+"""What a solver returns: the policies, how good they are, and an honest status."""
+
+import enum
+import zipfile
+from os import PathLike
+
+import equinox as eqx
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int
+
+from gamekl.core.policies import is_concrete
+
+
+class Status(enum.IntEnum):
+    """How a solve ended; `message` says it in words."""
+
+    message: str
+
+    converged = 0, "the equilibrium was found to the tolerance"
+    max_steps = 1, "the step limit was reached before the path met the temperature"
+    path_failed = 2, "the logit path met a singular point that it could not pass"
+    not_converged = 3, "the path met the temperature, but the residual stayed above the tolerance"
+    nonfinite_input = 4, "a payoff, reference or temperature is NaN or infinite"
+    invalid_input = 5, "a temperature is not positive, or a reference does not sum to one"
+
+    def __new__(cls, value: int, message: str) -> "Status":
+        """An integer that carries its message."""
+        status = int.__new__(cls, value)
+        status._value_ = value
+        status.message = message
+        return status
+
+
+PATH_FIELDS = ("temperature", "folds", "bifurcations", "crossings")
+
+
+class SolveError(RuntimeError):
+    """A solve with ``throw=True`` did not converge; `solution` holds what was reached."""
+
+    def __init__(self, solution: "Solution") -> None:
+        """The message names status and residual."""
+        status = Status(int(solution.status))
+        super().__init__(
+            f"{status.name}: {status.message} (residual {float(solution.residual):.2e}, steps "
+            f"{int(solution.num_steps)}); throw=False returns the solution with its status instead"
+        )
+        self.solution = solution
+
+
+class PathSummary(eqx.Module):
+    """How far the logit path went.
+
+    Attributes:
+        temperature: the temperature of each player at the last point, shape ``[player]``; infinite at the reference.
+        folds: turning points in temperature that were passed.
+        bifurcations: points that were passed where another branch crosses the path (as in symmetric games); a game
+            that differs ever so little may then have its principal equilibrium elsewhere.
+        crossings: times that the path met the asked temperature: 1, or 0 if it stopped before, was not needed, or the
+            answer came from elsewhere (`solve_nash_exact`, a warm start).
+    """
+
+    temperature: Float[Array, "*batch player"]
+    folds: Int[Array, "*batch"]
+    bifurcations: Int[Array, "*batch"]
+    crossings: Int[Array, "*batch"]
+
+
+class Solution(eqx.Module):
+    """An equilibrium, with its quality in the game that was solved.
+
+    Attributes:
+        log_policy: one log-policy ``[actions_i]`` for each player.
+        gap: what each player could still gain, shape ``[player]``, payoff units: the regularised gap, or the Nash gap
+            for an unregularised solver.
+        residual: sup |policy - best response|, a probability; for an unregularised solver the largest gap over the
+            payoffs' range.
+        num_steps: path and Newton steps (or supports tried).
+        status: a `Status` value.
+        path: how far the logit path went.
+    """
+
+    log_policy: tuple[Float[Array, "*batch _"], ...]
+    gap: Float[Array, "*batch player"]
+    residual: Float[Array, "*batch"]
+    num_steps: Int[Array, "*batch"]
+    status: Int[Array, "*batch"]
+    path: PathSummary
+
+    @property
+    def policy(self) -> tuple[Float[Array, "*batch _"], ...]:
+        """The probabilities, one array ``[actions_i]`` for each player."""
+        return tuple(jnp.exp(entry) for entry in self.log_policy)
+
+    def save(self, path: str | PathLike[str]) -> None:
+        """Write the solution as an ``.npz`` file (checksummed, no pickle); `load_solution` reads it."""
+        arrays = {f"log_policy_{index}": np.asarray(entry) for index, entry in enumerate(self.log_policy)}
+        for name in ("gap", "residual", "num_steps", "status"):
+            arrays[name] = np.asarray(getattr(self, name))
+        for name in PATH_FIELDS:
+            arrays[f"path_{name}"] = np.asarray(getattr(self.path, name))
+        with open(path, "wb") as file:
+            np.savez(file, allow_pickle=False, **arrays)
+
+
+def load_solution(path: str | PathLike[str]) -> Solution:
+    """Read what `Solution.save` wrote.
+
+    Raises:
+        ValueError: the file is damaged or holds no solution.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            arrays = {name: jnp.asarray(file[name]) for name in file.files}
+        return Solution(
+            log_policy=tuple(arrays[f"log_policy_{index}"] for index in range(arrays["gap"].shape[-1])),
+            path=PathSummary(**{name: arrays[f"path_{name}"] for name in PATH_FIELDS}),
+            **{name: arrays[name] for name in ("gap", "residual", "num_steps", "status")},
+        )
+    except (KeyError, EOFError, ValueError, zipfile.BadZipFile) as error:
+        raise ValueError(f"path: got {path}, which is damaged or no saved solution ({error})") from error
+
+
+def raise_unless_converged(solution: Solution) -> None:
+    """Raise `SolveError` where the status is concrete and not `Status.converged`."""
+    if is_concrete(solution.status) and int(solution.status) != Status.converged:
+        raise SolveError(solution)
