@@ -1,4 +1,4 @@
-"""How fast an error falls: log-log slopes with intervals, and the constant that theory predicts.
+"""The constant of the 1/n rate that theory predicts, and the n from which to expect it.
 
 For the equilibrium of a game estimated from n rows, with cell variances sigma_i^2(a) and behavior mu,
 
@@ -9,7 +9,7 @@ at the true equilibrium pi (derived, MATH A6). It holds on a regular branch, for
 
 import math
 from collections.abc import Sequence
-from typing import Literal, NamedTuple, Protocol
+from typing import Literal, Protocol
 
 import jax.numpy as jnp
 import numpy as np
@@ -23,74 +23,6 @@ from gamekl.core.system import LogitSystem
 
 # An equilibrium whose dF/dz has a smaller singular value is treated as a branching point.
 SINGULAR_BELOW = 1e-3
-
-
-class Rate(NamedTuple):
-    """A power law error = constant * n^slope, fitted by least squares to log mean error against log n.
-
-    Attributes:
-        slope: the exponent.
-        low: lower end of its bootstrap interval over seeds.
-        high: upper end.
-        intercept: log of the constant.
-    """
-
-    slope: float
-    low: float
-    high: float
-    intercept: float
-
-
-def _slopes(log_n: np.ndarray, log_means: np.ndarray) -> np.ndarray:
-    centred = log_n - log_n.mean()
-    return log_means @ centred / (centred @ centred)
-
-
-def bootstrap_means(rng: np.random.Generator, errors: np.ndarray, resamples: int) -> np.ndarray:
-    """Means over seeds of resampled errors, ``[resample, n]``; each n is resampled by itself (its data are its own)."""
-    numbers, seeds = errors.shape
-    means = np.empty((resamples, numbers))
-    for number in range(numbers):
-        for resample in range(resamples):
-            means[resample, number] = errors[number, rng.integers(0, seeds, seeds)].mean()
-    return means
-
-
-def fit_rate(
-    num_samples: Sequence[float] | np.ndarray,
-    errors: np.ndarray,
-    *,
-    seed: int,
-    resamples: int = 1_000,
-    level: float = 0.95,
-) -> Rate:
-    """Fit the slope of the mean error over seeds against n on log-log axes, with a bootstrap interval over seeds.
-
-    Args:
-        num_samples: the sample sizes, at least two.
-        errors: one error for each sample size and independent seed, shape ``[n, seed]``, >= 0.
-        seed: of the bootstrap.
-        resamples: how many bootstrap samples.
-        level: of the percentile interval.
-
-    Raises:
-        ValueError: shapes that do not fit, fewer than two sample sizes or seeds, or a mean that is not positive.
-    """
-    n, values = np.asarray(num_samples, dtype=np.float64), np.asarray(errors, dtype=np.float64)
-    if n.ndim != 1 or len(n) < 2 or values.ndim != 2 or len(values) != len(n) or values.shape[1] < 2:
-        raise ValueError(
-            f"errors: got shape {values.shape} for num_samples of shape {n.shape}, takes [n, seed] with two or more each"
-        )
-    means = values.mean(axis=1)
-    if not np.all(means > 0):
-        raise ValueError(f"errors: got means {means.tolist()}, takes means > 0 for a log-log slope")
-    log_n = np.log(n)
-    slope = float(_slopes(log_n, np.log(means)))
-    resampled = bootstrap_means(np.random.default_rng(seed), values, resamples)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        slopes = _slopes(log_n, np.log(resampled))
-    low, high = np.quantile(slopes, [(1 - level) / 2, (1 + level) / 2])
-    return Rate(slope, float(low), float(high), float(np.log(means).mean() - slope * log_n.mean()))
 
 
 def cell_variances(game: NormalFormGame, noise: float | Literal["bernoulli"]) -> Float[Array, "player *actions"]:

@@ -10,7 +10,6 @@ from itertools import combinations
 import jax.numpy as jnp
 import numpy as np
 import scipy.optimize
-from jaxtyping import Float
 
 from gamekl.core.games import NormalFormGame
 from gamekl.core.validation import validate
@@ -132,12 +131,9 @@ def solve_nash_exact(game: NormalFormGame) -> Solution:
         raise ValueError(f"game: got {game.num_players} players, takes 2 for an unregularised equilibrium")
     validate(game)
     row, column = np.asarray(game.payoffs, dtype=np.float64)
-    ranges = np.array([np.ptp(row), np.ptp(column)])
-    total = row + column
-    zero_sum = np.ptp(total) <= 1e-12 * max(ranges.max(), np.finfo(np.float64).tiny)
-    if zero_sum:
+    if np.ptp(row + column) <= 1e-12 * max(np.ptp(row), np.ptp(column)):
         x, y = _zero_sum(_levelled(row))
-        tried = np.int32(1)
+        tried = 1
     else:
         pairs = support_pairs(*game.num_actions)
         if pairs > MAX_SUPPORT_PAIRS:
@@ -147,29 +143,45 @@ def solve_nash_exact(game: NormalFormGame) -> Solution:
             )
         found = support_equilibria(_levelled(row)[None], _levelled(column)[None])
         x, y, tried = (entry[0] for entry in found)
-    gap = _gaps(row, column, x, y)
-    residual = np.max(gap / np.where(ranges > 0, ranges, 1))
-    status = Status.converged if residual <= 1e-8 else Status.not_converged
-    return exact_solution((x, y), gap, residual, tried, np.int32(status), game.payoffs.dtype)
+    return _solution(np.stack([row, column]), x, y, np.asarray(tried), game.payoffs.dtype)
 
 
-def exact_solution(
-    policy: tuple[np.ndarray, np.ndarray],
-    gap: Float[np.ndarray, "*batch player"],
-    residual: np.ndarray,
-    tried: np.ndarray,
-    status: np.ndarray,
-    dtype: np.dtype,
-) -> Solution:
-    """Host arrays as a `Solution` in `dtype`."""
+def solve_two_player_batch(payoffs: np.ndarray) -> Solution:
+    """Support enumeration for many small two-player games at once, on the host in float64.
+
+    Args:
+        payoffs: shape ``[*batch, 2, actions_1, actions_2]``, finite.
+
+    Returns:
+        As `solve_nash_exact`, every leaf with the batch axes, in the payoffs' dtype.
+    """
+    batch, shape = payoffs.shape[:-3], payoffs.shape[-2:]
+    values = np.asarray(payoffs, dtype=np.float64)
+    rows, columns = (_levelled(values[..., player, :, :]).reshape(-1, *shape) for player in range(2))
+    x, y, tried = support_equilibria(rows, columns)
+    return _solution(
+        values, x.reshape(*batch, -1), y.reshape(*batch, -1), tried.reshape(batch), payoffs.dtype
+    )
+
+
+def _solution(payoffs: np.ndarray, x: np.ndarray, y: np.ndarray, tried: np.ndarray, dtype: np.dtype) -> Solution:
+    """Host arrays with leading batch axes as a `Solution` in `dtype`."""
+    gap = np.maximum(_gaps(payoffs[..., 0, :, :], payoffs[..., 1, :, :], x, y), 0)
+    ranges = np.ptp(payoffs, axis=(-2, -1))
+    residual = np.max(gap / np.where(ranges > 0, ranges, 1), axis=-1)
+    status = np.where(residual <= 1e-8, Status.converged, Status.not_converged)  # NaN is not converged
     with np.errstate(divide="ignore"):
-        log_policy = tuple(jnp.asarray(np.log(entry), dtype=dtype) for entry in policy)
-    none = jnp.zeros(np.shape(residual), dtype=jnp.int32)
+        log_policy = tuple(jnp.asarray(np.log(entry), dtype=dtype) for entry in (x, y))
+    none = jnp.zeros(residual.shape, dtype=jnp.int32)
     return Solution(
         log_policy=log_policy,
-        gap=jnp.asarray(np.maximum(gap, 0), dtype=dtype),
+        gap=jnp.asarray(gap, dtype=dtype),
         residual=jnp.asarray(residual, dtype=dtype),
-        num_steps=jnp.asarray(tried),
-        status=jnp.asarray(status),
-        path=PathSummary(temperature=jnp.zeros(gap.shape, dtype=dtype), folds=none, bifurcations=none, crossings=none),
+        num_steps=jnp.asarray(tried, dtype=jnp.int32),
+        status=jnp.asarray(status, dtype=jnp.int32),
+        path=PathSummary(
+            temperature=jnp.zeros(gap.shape, dtype=dtype), folds=none, bifurcations=none, crossings=none
+        ),
     )
+
+

@@ -1,0 +1,5 @@
+"""``python -m gamekl``."""
+
+from gamekl.cli import main
+
+main()

@@ -1,0 +1,1 @@
+"""Config to sweep to table to figure."""

@@ -1,0 +1,233 @@
+"""The schema of a sweep, read from TOML: all faults at once, each with its key path. Loads no jax."""
+
+import difflib
+import hashlib
+import json
+import math
+import tomllib
+from os import PathLike
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import pydantic
+from pydantic import Field, model_validator
+
+CLASSIC = (
+    "rock_paper_scissors",
+    "perturbed_rock_paper_scissors",
+    "matching_pennies",
+    "coordination",
+    "chicken",
+    "shapley",
+    "donation",
+    "prisoners_dilemma",
+)
+RANDOM = ("uniform", "normal", "zero_sum", "covariant", "potential", "polymatrix")
+
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Probability = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+
+
+class Strict(pydantic.BaseModel):
+    """Frozen, and without unknown keys."""
+
+    model_config = pydantic.ConfigDict(frozen=True, extra="forbid", strict=False)
+
+
+class GameConfig(Strict):
+    """Which games a family has.
+
+    Attributes:
+        kind: a classic game, a random family, or "file".
+        num_actions: actions of each player, for random families.
+        num_games: how many games are drawn, for random families.
+        parameters: further arguments of the constructor in `gamekl.games`.
+        path: of the payoff file, for kind "file"; relative to the folder in which the sweep is started.
+    """
+
+    kind: Literal[(*CLASSIC, *RANDOM, "file")]  # pyright: ignore[reportInvalidTypeForm]
+    num_actions: tuple[Annotated[int, Field(ge=1)], ...] | None = None
+    num_games: Annotated[int, Field(ge=1)] = 1
+    parameters: dict[str, float | int] = {}
+    path: str | None = None
+
+    @model_validator(mode="after")
+    def _fits_kind(self) -> "GameConfig":
+        if self.kind in RANDOM and not self.num_actions:
+            raise ValueError(f"num_actions: got none, takes the actions of each player for kind {self.kind!r}")
+        if self.kind not in RANDOM and (self.num_actions or self.num_games != 1):
+            raise ValueError(f"num_actions, num_games: got a value for kind {self.kind!r}, takes them for {RANDOM} only")
+        if (self.kind == "file") != (self.path is not None):
+            raise ValueError(f"path: got {self.path!r} for kind {self.kind!r}, takes a path for kind 'file' only")
+        return self
+
+
+class SamplesConfig(Strict):
+    """The sample sizes of a family: `points` of them, evenly spaced in log n over `decades`.
+
+    Attributes:
+        first: the least n, or "auto": the n from which 1/n may be expected (`gamekl.evaluate.first_sample_size`).
+        decades: how far they reach.
+        points: how many there are.
+    """
+
+    first: Annotated[int, Field(ge=1)] | Literal["auto"] = "auto"
+    decades: Annotated[float, Field(gt=0, le=12)] = 3.0
+    points: Annotated[int, Field(ge=2, le=1000)] = 10
+
+
+class ExpectedConfig(Strict):
+    """A rate known beforehand: mean error = constant * n^slope.
+
+    Attributes:
+        slope: the exponent.
+        constant: payoff units.
+    """
+
+    slope: Annotated[float, Field(lt=0)]
+    constant: Positive
+
+
+class FamilyConfig(Strict):
+    """One line of the sweep: games, data and solver.
+
+    Attributes:
+        label: a unique name; it seeds the family's random numbers and names its shards.
+        panel: families of one panel share axes in the figure; the label if None.
+        game: the games.
+        solver: "gane" (regularised) or "exact" (the unregularised plug-in equilibrium of two-player games).
+        temperatures: for "gane", payoff units per nat.
+        reference: "uniform", or the probabilities of each player's actions.
+        behavior: "uniform", or "reference": the product of the references.
+        concentrability: if given, the behavior that covers the reference with exactly this C, instead of `behavior`.
+        noise: standard deviation of Gaussian rewards, or "bernoulli".
+        num_samples: the sample sizes.
+        expected: a known rate, where `gamekl.evaluate.predicted_constant` gives none.
+    """
+
+    label: Annotated[str, Field(min_length=1, max_length=80)]
+    panel: str | None = None
+    game: GameConfig
+    solver: Literal["gane", "exact"] = "gane"
+    temperatures: tuple[Positive, ...] = ()
+    reference: Literal["uniform"] | tuple[tuple[Probability, ...], ...] = "uniform"
+    behavior: Literal["uniform", "reference"] = "uniform"
+    concentrability: Annotated[float, Field(ge=1)] | None = None
+    noise: Annotated[float, Field(ge=0, allow_inf_nan=False)] | Literal["bernoulli"] = 1.0
+    num_samples: SamplesConfig = SamplesConfig()
+    expected: ExpectedConfig | None = None
+
+    @model_validator(mode="after")
+    def _fits_solver(self) -> "FamilyConfig":
+        if self.solver == "gane" and not self.temperatures:
+            raise ValueError("temperatures: got none, takes at least one number > 0 for solver 'gane'")
+        if self.solver == "exact" and (self.temperatures or self.num_samples.first == "auto"):
+            raise ValueError(
+                "temperatures, num_samples.first: got temperatures or 'auto', takes no temperatures and a number for "
+                "solver 'exact'"
+            )
+        if self.reference != "uniform":
+            for index, row in enumerate(self.reference):
+                if abs(math.fsum(row) - 1) > 1e-9:
+                    raise ValueError(f"reference.{index}: got a sum of {math.fsum(row)}, takes probabilities that sum to 1")
+        return self
+
+
+class SweepConfig(Strict):
+    """A whole sweep.
+
+    Attributes:
+        name: of the run; its folder is ``runs/<name>`` unless said otherwise.
+        seed: of all random numbers.
+        dtype: of the games and the solver.
+        num_seeds: independent datasets for each game, temperature and sample size.
+        seeds_per_chunk: how many of them one shard holds; divides num_seeds.
+        family: the families.
+    """
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=80)]
+    seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
+    dtype: Literal["float64", "float32"] = "float64"
+    num_seeds: Annotated[int, Field(ge=2)]
+    seeds_per_chunk: Annotated[int, Field(ge=1)] = 1000
+    family: Annotated[tuple[FamilyConfig, ...], Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "SweepConfig":
+        if self.num_seeds % self.seeds_per_chunk:
+            raise ValueError(
+                f"seeds_per_chunk: got {self.seeds_per_chunk}, takes a divisor of num_seeds = {self.num_seeds}"
+            )
+        labels = [family.label for family in self.family]
+        doubled = sorted({label for label in labels if labels.count(label) > 1})
+        if doubled:
+            raise ValueError(f"family.label: got {doubled} more than once, takes unique labels")
+        return self
+
+    def canonical(self) -> dict[str, Any]:
+        """The config with all defaults filled in, as plain JSON values."""
+        return self.model_dump(mode="json")
+
+    def digest(self) -> str:
+        """A hash of the canonical config."""
+        return hashlib.sha256(json.dumps(self.canonical(), sort_keys=True).encode()).hexdigest()
+
+
+class ConfigError(ValueError):
+    """A config that does not fit the schema; the message has one line for each fault."""
+
+
+def _known_keys(location: tuple[int | str, ...]) -> list[str]:
+    """The keys of the table in which the last key of `location` stands."""
+    model: Any = SweepConfig
+    for key in location[:-1]:
+        if isinstance(key, str) and key in model.model_fields:
+            annotation = model.model_fields[key].annotation
+            inner = [kind for kind in (annotation, *getattr(annotation, "__args__", ())) if hasattr(kind, "model_fields")]
+            if inner:
+                model = inner[0]
+    return list(model.model_fields)
+
+
+def _fault(error: Any) -> str:
+    location = error["loc"]
+    path = ".".join(str(part) for part in location if not str(part).startswith(("constrained-", "literal[", "tuple[")))
+    got = repr(error["input"])
+    got = got if len(got) <= 80 else got[:77] + "..."
+    if error["type"] == "extra_forbidden":
+        known = _known_keys(location)
+        close = difflib.get_close_matches(str(location[-1]), known, n=1)
+        hint = f"did you mean {close[0]!r}? " if close else ""
+        return f"{path}: got an unknown key; {hint}takes {', '.join(known)}"
+    if error["type"] == "missing":
+        return f"{path}: got nothing, takes a value"
+    message = error["msg"].removeprefix("Value error, ")
+    if error["type"] == "value_error":
+        return f"{path}: {message}" if path else message
+    return f"{path}: got {got}, takes: {message}"
+
+
+def parse_config(values: dict[str, Any]) -> SweepConfig:
+    """Check a config given as plain values.
+
+    Raises:
+        ConfigError: one line for each fault, with its key path, what was got and what is taken.
+    """
+    try:
+        return SweepConfig.model_validate(values)
+    except pydantic.ValidationError as error:
+        faults = "\n".join(f"  {_fault(entry)}" for entry in error.errors(include_url=False))
+        raise ConfigError(f"config:\n{faults}") from None
+
+
+def load_config(path: str | PathLike[str], **overrides: Any) -> SweepConfig:
+    """Read a TOML file; top-level keys in `overrides` that are not None take the place of the file's.
+
+    Raises:
+        ConfigError: the file is no TOML or does not fit the schema.
+    """
+    try:
+        values = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"config: got {path}, takes a TOML file ({error})") from error
+    return parse_config(values | {key: value for key, value in overrides.items() if value is not None})

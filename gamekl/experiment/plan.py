@@ -1,0 +1,165 @@
+"""What a config comes to: its games, its sample sizes, its predicted rates, its chunks."""
+
+import math
+import re
+import zlib
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array
+
+from gamekl import games
+from gamekl.core.games import NormalFormGame
+from gamekl.core.policies import outer
+from gamekl.core.regularizer import Regularizer
+from gamekl.core.validation import validate
+from gamekl.evaluate.rates import first_sample_size, predicted_constant
+from gamekl.experiment.config import RANDOM, FamilyConfig, GameConfig, SweepConfig
+from gamekl.offline.behavior import behavior_with_concentrability
+from gamekl.solvers.nash import solve_nash
+
+
+class Setting(NamedTuple):
+    """One true game with all that is needed to sample and solve it.
+
+    Attributes:
+        game: the true game.
+        regularizer: at one temperature; at temperature 1 for the unregularised solver, which does not use it.
+        behavior: joint distribution of the logged actions, ``[*actions]``.
+    """
+
+    game: NormalFormGame
+    regularizer: Regularizer
+    behavior: Array
+
+
+class Chunk(NamedTuple):
+    """The work of one shard: one case at one sample size, a block of seeds.
+
+    Attributes:
+        name: of the shard.
+        case: index into the plan's cases.
+        point: index into the case's sample sizes.
+        block: which block of seeds.
+    """
+
+    name: str
+    case: int
+    point: int
+    block: int
+
+
+def family_key(config: SweepConfig, family: FamilyConfig) -> Array:
+    """The family's own stream of random numbers, whatever stands beside it in the config."""
+    return jax.random.fold_in(jax.random.key(config.seed), zlib.crc32(family.label.encode()))
+
+
+def make_games(key: Array, config: GameConfig) -> list[NormalFormGame]:
+    """The games of a family, in float64."""
+    if config.kind == "file":
+        return [games.load_game(str(config.path))]
+    constructor = getattr(games, config.kind)
+    try:
+        if config.kind in RANDOM:
+            keys = jax.random.split(key, config.num_games)
+            return [constructor(entry, config.num_actions, **config.parameters) for entry in keys]
+        return [constructor(**config.parameters)]
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"game.parameters: got {config.parameters} for kind {config.kind!r} ({error})") from error
+
+
+def make_settings(config: SweepConfig, family: FamilyConfig, temperature: float | None) -> list[Setting]:
+    """The family's games at one temperature, in float64, checked."""
+    settings = []
+    for game in make_games(jax.random.fold_in(family_key(config, family), 0), family.game):
+        regularizer = Regularizer.uniform(game, temperature or 1.0)
+        if family.reference != "uniform":
+            with np.errstate(divide="ignore"):
+                references = [np.log(np.asarray(row)) for row in family.reference]
+            regularizer = Regularizer(references, temperature or 1.0)
+        validate(game, regularizer)
+        if family.concentrability is not None:
+            behavior = behavior_with_concentrability(
+                game, regularizer.log_reference, family.concentrability, regularizer=regularizer
+            )
+        elif family.behavior == "reference":
+            behavior = outer([jnp.exp(entry) for entry in regularizer.log_reference])
+        else:
+            behavior = jnp.full(game.num_actions, 1 / math.prod(game.num_actions))
+        settings.append(Setting(game, regularizer, behavior))
+    return settings
+
+
+def _round_up(number: float) -> int:
+    """To two significant digits."""
+    unit = 10 ** max(math.floor(math.log10(number)) - 1, 0)
+    return math.ceil(number / unit) * unit
+
+
+def _case(config: SweepConfig, family: FamilyConfig, temperature: float | None) -> dict[str, Any]:
+    settings = make_settings(config, family, temperature)
+    slope, constant, remark = -1.0, None, None
+    if family.expected is not None:
+        slope, constant = family.expected.slope, family.expected.constant
+    first: float = 1
+    if family.solver == "gane":
+        try:
+            constants = [
+                predicted_constant(game, regularizer, solve_nash(game, regularizer), behavior, family.noise)
+                for game, regularizer, behavior in settings
+            ]
+        except ValueError as error:
+            if family.num_samples.first == "auto":
+                raise ValueError(f"family {family.label!r}: num_samples.first = 'auto' is out of reach: {error}") from error
+            remark = str(error)
+        else:
+            if family.expected is None:
+                constant = float(np.mean([entry.sum() for entry in constants]))
+            first = max(
+                first_sample_size(entry, regularizer, behavior)
+                for entry, (_, regularizer, behavior) in zip(constants, settings, strict=True)
+            )
+    if family.num_samples.first != "auto":
+        first = family.num_samples.first
+    samples = family.num_samples
+    exponents = np.linspace(0, samples.decades, samples.points)
+    return {
+        "label": family.label,
+        "panel": family.panel or family.label,
+        "solver": family.solver,
+        "temperature": temperature,
+        "num_games": len(settings),
+        "num_samples": [round(_round_up(first) * 10.0**exponent) for exponent in exponents],
+        "slope": slope,
+        "constant": constant,
+        "remark": remark,
+    }
+
+
+def make_plan(config: SweepConfig) -> dict[str, Any]:
+    """The cases of a sweep as plain JSON values: family by temperature, with sample sizes and predicted rates.
+
+    Raises:
+        ValueError: a family whose games, behavior or sample sizes cannot be had; the message names it.
+    """
+    cases = []
+    for index, family in enumerate(config.family):
+        for temperature in family.temperatures or (None,):
+            try:
+                cases.append({"family": index, **_case(config, family, temperature)})
+            except ValueError as error:
+                raise ValueError(f"family.{index} ({family.label}): {error}") from error
+    return {"cases": cases}
+
+
+def make_chunks(config: SweepConfig, plan: dict[str, Any]) -> list[Chunk]:
+    """The chunks of a plan, in order."""
+    chunks = []
+    for number, case in enumerate(plan["cases"]):
+        slug = re.sub(r"[^a-z0-9]+", "-", case["label"].lower()).strip("-")
+        for point in range(len(case["num_samples"])):
+            for block in range(config.num_seeds // config.seeds_per_chunk):
+                chunks.append(Chunk(f"{number:03d}-{slug}-n{point:03d}-b{block:04d}", number, point, block))
+    return chunks

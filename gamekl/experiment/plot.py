@@ -1,0 +1,105 @@
+"""The rate plot: mean error against sample size, log-log, one panel for each group of families."""
+
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from gamekl.experiment.report import Summary, case_name
+
+PANEL_WIDTH, PANEL_HEIGHT = 3.25, 2.6  # inches: one column of a paper
+COLUMNS = 2
+# Colours that people with any colour vision can tell apart (Okabe and Ito).
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+METRIC_NAMES = {"regularized_gap": "regularised gap", "nash_gap": "Nash gap"}
+STYLE = {
+    "font.size": 7,
+    "axes.titlesize": 8,
+    "legend.fontsize": 6,
+    "axes.linewidth": 0.6,
+    "lines.linewidth": 1.0,
+    "svg.fonttype": "none",
+    "svg.hashsalt": "gamekl",
+    "pdf.fonttype": 42,
+}
+
+
+def _guide(axes: Axes, n: np.ndarray, start: float, exponent: float, label: str) -> None:
+    axes.plot(n, start * (n / n[0]) ** exponent, color="0.7", lw=0.6, ls=":", zorder=0)
+    axes.annotate(label, (n[-1], start * (n[-1] / n[0]) ** exponent), fontsize=5, color="0.5", ha="right", va="bottom")
+
+
+def _draw_case(axes: Axes, summary: Summary, colour: str, name: str) -> None:
+    n = summary.num_samples.astype(float)
+    constant, slope, rate = summary.case["constant"], summary.case["slope"], summary.rate
+    fitted = "" if rate is None else f"\nslope {rate.slope:.3f} [{rate.low:.3f}, {rate.high:.3f}]"
+    axes.fill_between(n, *np.maximum(summary.spread, 1e-300), color=colour, alpha=0.12, lw=0)
+    axes.fill_between(n, *summary.band, color=colour, alpha=0.45, lw=0)
+    axes.plot(n, summary.means, "o", ms=2.5, color=colour, label=f"{name}{fitted}")
+    if constant is not None:
+        law = f"$D/2\\tau n$ = {constant:.4g}/n" if summary.case["solver"] == "gane" else f"{constant:.4g} $n^{{{slope:g}}}$"
+        axes.plot(n, constant * n**slope, "-", lw=0.8, color=colour, label=f"predicted {law}")
+    if summary.failures:
+        axes.plot([], [], " ", label=f"{summary.failures} of {summary.solves} solves failed")
+
+
+def _draw_floor(axes: Axes, summaries: list[Summary]) -> None:
+    """The solver's own gap: a line where it is in sight, a remark where it is far below."""
+    floor = max(float(entry.floor.max()) for entry in summaries)
+    low, high = axes.get_ylim()
+    if floor >= low / 10:
+        axes.axhline(floor, color="0.4", lw=0.6, ls="--", label="solver's floor")
+        axes.set_ylim(min(low, floor / 2), high)
+    else:
+        bound = f"$10^{{{int(np.ceil(np.log10(floor)))}}}$" if floor > 0 else "rounding"
+        axes.plot([], [], " ", label=f"solver's floor below {bound}")
+
+
+def _draw_panel(axes: Axes, title: str, summaries: list[Summary]) -> None:
+    for index, summary in enumerate(summaries):
+        name = METRIC_NAMES[summary.metric] if len(summaries) == 1 else case_name(summary.case)
+        _draw_case(axes, summary, COLOURS[index % len(COLOURS)], name)
+    n = np.unique(np.concatenate([entry.num_samples for entry in summaries])).astype(float)
+    start = max(float(entry.spread[1, 0]) for entry in summaries) * 2
+    _guide(axes, n, start, -0.5, "$n^{-1/2}$")
+    _guide(axes, n, start, -1.0, "$n^{-1}$")
+    axes.set(xscale="log", yscale="log", xlabel="rows of data $n$", ylabel="gap in the true game")
+    axes.set_title(title if len(summaries) > 1 else case_name(summaries[0].case))
+    _draw_floor(axes, summaries)
+    axes.legend(frameon=False, loc="lower left")
+    axes.spines[["top", "right"]].set_visible(False)
+
+
+def draw(summaries: list[Summary]) -> Figure:
+    """The figure of a run.
+
+    Points are means over seeds, the dark band is their bootstrap 95 % band, the light band holds the seeds from 5 % to
+    95 %; gaps are summed over players.
+    """
+    panels: dict[str, list[Summary]] = {}
+    for summary in summaries:
+        panels.setdefault(summary.case["panel"], []).append(summary)
+    columns = min(COLUMNS, len(panels))
+    rows = -(-len(panels) // columns)
+    figure = Figure(figsize=(PANEL_WIDTH * columns, PANEL_HEIGHT * rows), layout="constrained")
+    FigureCanvasAgg(figure)
+    grid = figure.subplots(rows, columns, squeeze=False).ravel()
+    for axes, (title, group) in zip(grid, panels.items(), strict=False):
+        _draw_panel(axes, title, group)
+    for axes in grid[len(panels) :]:
+        axes.set_axis_off()
+    return figure
+
+
+def save_figure(summaries: list[Summary], folder: Path) -> list[Path]:
+    """Write the figure as ``figure.pdf`` and ``figure.svg`` (vector) and ``figure.png``; returns the paths."""
+    paths = [folder / f"figure.{suffix}" for suffix in ("pdf", "svg", "png")]
+    with matplotlib.rc_context(STYLE):
+        figure = draw(summaries)
+        for path in paths:
+            dated = {"CreationDate": None} if path.suffix == ".pdf" else {"Date": None} if path.suffix == ".svg" else {}
+            figure.savefig(path, dpi=200, metadata=dated)
+    return paths

@@ -1,0 +1,135 @@
+"""From a run's shards to one summary for each case, and a table of them."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from gamekl.evaluate.fit import Rate, bootstrap_means, fit_rate
+from gamekl.experiment.store import Store
+
+# Means closer to the solver's own gap than this are not fitted.
+ABOVE_FLOOR = 10.0
+RESAMPLES = 1_000
+# How many of the largest sample sizes are compared with the prediction.
+COMPARED = 3
+
+
+class Summary(NamedTuple):
+    """What a case shows. Errors are summed over players; arrays are ``[n]``.
+
+    Attributes:
+        case: the plan's entry.
+        metric: the column that was summarised.
+        num_samples: sample sizes with data.
+        means: mean error over games and seeds.
+        band: bootstrap 95 % band of the mean, ``[2, n]``.
+        spread: 5 % and 95 % quantiles over seeds, ``[2, n]``.
+        standard_errors: of the means.
+        floor: the solver's own mean gap in the solved game.
+        rate: the fitted slope, or None with fewer than two points above the floor.
+        solves: how many solves there are.
+        failures: how many of them did not converge; they are left out of the means.
+        unvisited: how many datasets miss a joint action.
+    """
+
+    case: dict[str, Any]
+    metric: str
+    num_samples: np.ndarray
+    means: np.ndarray
+    band: np.ndarray
+    spread: np.ndarray
+    standard_errors: np.ndarray
+    floor: np.ndarray
+    rate: Rate | None
+    solves: int
+    failures: int
+    unvisited: int
+
+    @property
+    def scaled(self) -> np.ndarray:
+        """n^-slope times the mean error, which tends to the predicted constant."""
+        return self.means * self.num_samples.astype(float) ** -self.case["slope"]
+
+    @property
+    def ratios(self) -> np.ndarray | None:
+        """`scaled` over the predicted constant, if there is one."""
+        constant = self.case["constant"]
+        return None if constant is None else self.scaled / constant
+
+
+def _summarize_case(number: int, case: dict[str, Any], table: pa.Table, seed: int) -> Summary | None:
+    rows = table.filter(pc.equal(table["case"], number))
+    if not rows.num_rows:
+        return None
+    metric = "regularized_gap" if case["solver"] == "gane" else "nash_gap"
+    converged = rows.filter(pc.equal(rows["status"], 0))
+    errors_all = converged[metric].to_numpy()
+    floors_all = converged["solver_gap"].to_numpy()
+    n_all = converged["num_samples"].to_numpy()
+    numbers = np.unique(n_all)
+    errors = [errors_all[n_all == n] for n in numbers]
+    rng = np.random.default_rng(seed)
+    band = [np.quantile(bootstrap_means(rng, entry, RESAMPLES), [0.025, 0.975]) for entry in errors]
+    means = np.array([entry.mean() for entry in errors])
+    floor = np.array([floors_all[n_all == n].mean() for n in numbers])
+    fitted = [index for index in range(len(numbers)) if means[index] > ABOVE_FLOOR * floor[index]]
+    rate = None
+    if len(fitted) >= 2:
+        rate = fit_rate(numbers[fitted], [errors[index] for index in fitted], seed=seed, resamples=RESAMPLES)
+    return Summary(
+        case=case,
+        metric=metric,
+        num_samples=numbers,
+        means=means,
+        band=np.array(band).T,
+        spread=np.array([np.quantile(entry, [0.05, 0.95]) for entry in errors]).T,
+        standard_errors=np.array([entry.std(ddof=1) / np.sqrt(len(entry)) for entry in errors]),
+        floor=floor,
+        rate=rate,
+        solves=rows.num_rows,
+        failures=rows.num_rows - converged.num_rows,
+        unvisited=int(np.count_nonzero(rows["unvisited"].to_numpy())),
+    )
+
+
+def summarize(store: Store) -> list[Summary]:
+    """One summary for each case of a run that has data; every shard's checksum is verified on the way."""
+    plan, config = store.plan(), store.config()
+    table = store.read()
+    cases = plan["cases"] if plan else []
+    found = [_summarize_case(number, case, table, config["seed"]) for number, case in enumerate(cases)]
+    return [entry for entry in found if entry is not None]
+
+
+def case_name(case: dict[str, Any]) -> str:
+    """Label and temperature of a case."""
+    return case["label"] if case["temperature"] is None else f"{case['label']} (τ={case['temperature']:g})"
+
+
+def format_table(summaries: list[Summary]) -> str:
+    """A plain text table: slope with interval, and n^-slope E[gap] against the predicted constant."""
+    header = ["game", "seeds x n", "slope [95 % interval]", "n^s E[gap]", "predicted", "ratios at largest n", "failed"]
+    lines = [header]
+    for entry in summaries:
+        slope = "too few points" if entry.rate is None else (
+            f"{entry.rate.slope:+.4f} [{entry.rate.low:+.4f}, {entry.rate.high:+.4f}]"
+        )
+        last = len(entry.means) - 1
+        power = -entry.case["slope"]
+        error = entry.standard_errors[last] * float(entry.num_samples[last]) ** power
+        constant, ratios = entry.case["constant"], entry.ratios
+        lines.append(
+            [
+                case_name(entry.case),
+                f"{entry.solves // len(entry.num_samples)} x {len(entry.num_samples)}",
+                slope,
+                f"{entry.scaled[last]:.4g} ± {error:.2g} (s={power:g})",
+                "none" if constant is None else f"{constant:.4g}",
+                "none" if ratios is None else " ".join(f"{ratio:.3f}" for ratio in ratios[-COMPARED:]),
+                f"{entry.failures} of {entry.solves}",
+            ]
+        )
+    widths = [max(len(line[column]) for line in lines) for column in range(len(header))]
+    return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines)
