@@ -33,7 +33,7 @@ def as_float_array(value: Any) -> Array:
         return array.astype(float)
     if isinstance(value, np.ndarray | np.generic) and array.dtype != value.dtype:
         logger.warning(
-            "a %s array became %s because jax's x64 mode is off; enable it with jax.config.update('jax_enable_x64', True)",
+            "a %s array became %s because jax's x64 mode is off; jax.config.update('jax_enable_x64', True) enables it",
             value.dtype,
             array.dtype,
         )
@@ -78,6 +78,11 @@ class NormalFormGame(eqx.Module):
         return tuple(self.payoffs.shape[1:])
 
     @property
+    def dtype(self) -> jnp.dtype:
+        """The payoffs' dtype."""
+        return self.payoffs.dtype
+
+    @property
     def stage_shape(self) -> tuple[int, ...]:
         """The stage axes: none."""
         return ()
@@ -118,6 +123,11 @@ class ContextualGame(eqx.Module):
     def num_actions(self) -> tuple[int, ...]:
         """How many actions each player has."""
         return tuple(self.payoffs.shape[2:])
+
+    @property
+    def dtype(self) -> jnp.dtype:
+        """The payoffs' dtype."""
+        return self.payoffs.dtype
 
     @property
     def stage_shape(self) -> tuple[int, ...]:
@@ -169,6 +179,11 @@ class MarkovGame(eqx.Module):
     def num_actions(self) -> tuple[int, ...]:
         """How many actions each player has."""
         return tuple(self.rewards.shape[3:])
+
+    @property
+    def dtype(self) -> jnp.dtype:
+        """The rewards' dtype."""
+        return self.rewards.dtype
 
     @property
     def stage_shape(self) -> tuple[int, ...]:

@@ -10,12 +10,13 @@ from collections.abc import Sequence
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 from jaxtyping import Array, Bool, Float
 
 
 def is_concrete(*trees: object) -> bool:
     """Whether no leaf of the trees is being traced by ``jit``, ``vmap`` or ``grad``."""
-    return not any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(trees))
+    return not any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves(trees))
 
 
 def check_profile(field: str, profile: Sequence[Array], num_actions: Sequence[int], *, log: bool) -> None:
@@ -23,7 +24,7 @@ def check_profile(field: str, profile: Sequence[Array], num_actions: Sequence[in
     shapes = [jnp.shape(entry) for entry in profile]
     expected = [(size,) for size in num_actions]
     if shapes != expected:
-        raise ValueError(f"{field}: got arrays of shapes {shapes}, takes one [actions] array for each player: {expected}")
+        raise ValueError(f"{field}: got shapes {shapes}, takes one [actions] array for each player: {expected}")
     if not is_concrete(profile):
         return
     for index, entry in enumerate(profile):
@@ -62,10 +63,10 @@ def kl(
     return jnp.where(off_support, jnp.inf, terms.sum(axis=-1))
 
 
-def centre(values: Float[Array, "*batch actions"], mask: Bool[Array, "*batch actions"]) -> Float[Array, "*batch actions"]:
+def centre(values: Float[Array, "*batch actions"], mask: Bool[Array, " actions"]) -> Float[Array, "*batch actions"]:
     """Subtract the mean over the actions in `mask`; the others become 0."""
     kept = jnp.where(mask, values, 0)
-    mean = kept.sum(axis=-1, keepdims=True) / mask.sum(axis=-1, keepdims=True).astype(values.dtype)
+    mean = kept.sum(axis=-1, keepdims=True) / mask.sum().astype(values.dtype)
     return jnp.where(mask, kept - mean, 0)
 
 

@@ -53,9 +53,8 @@ class Regularizer(eqx.Module):
     @classmethod
     def uniform(cls, game: Game, temperature: Any) -> "Regularizer":
         """Uniform references for every player, stage and action of `game`, in the game's dtype."""
-        dtype = (game.rewards if hasattr(game, "rewards") else game.payoffs).dtype
-        references = [jnp.full((*game.stage_shape, size), -math.log(size), dtype=dtype) for size in game.num_actions]
-        return cls(references, temperature)
+        shapes = [(*game.stage_shape, size) for size in game.num_actions]
+        return cls([jnp.full(shape, -math.log(shape[-1]), dtype=game.dtype) for shape in shapes], temperature)
 
     @property
     def temperatures(self) -> Float[Array, " player"]:

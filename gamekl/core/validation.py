@@ -25,9 +25,7 @@ def check_distribution(field: str, probs: np.ndarray, axes: tuple[int, ...]) -> 
     check_finite(field, probs)
     negative = np.argwhere(probs < 0)
     if len(negative):
-        raise ValueError(
-            f"{field}{_show(negative[0])}: got {probs[tuple(negative[0])]}, takes probabilities >= 0"
-        )
+        raise ValueError(f"{field}{_show(negative[0])}: got {probs[tuple(negative[0])]}, takes probabilities >= 0")
     totals = np.asarray(probs.sum(axis=axes, dtype=np.float64))
     # The rounding of a sum of numbers stored in their dtype.
     slack = 16 * np.finfo(probs.dtype).eps * max(1, np.prod([probs.shape[axis] for axis in axes])) ** 0.5

@@ -61,7 +61,7 @@ def fit_rate(
         raise ValueError(f"num_samples: got {n.tolist()}, takes at least two different numbers > 0")
     if len(values) != len(n) or any(entry.ndim != 1 or len(entry) < 2 for entry in values):
         raise ValueError(
-            f"errors: got shapes {[entry.shape for entry in values]}, takes [seed] with two or more for each of {len(n)} n"
+            f"errors: got shapes {[entry.shape for entry in values]}, takes two or more seeds for each of {len(n)} n"
         )
     means = np.array([entry.mean() for entry in values])
     if not np.all(means > 0):

@@ -9,7 +9,7 @@ at the true equilibrium pi (derived, MATH A6). It holds on a regular branch, for
 
 import math
 from collections.abc import Sequence
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 import jax.numpy as jnp
 import numpy as np
@@ -38,7 +38,7 @@ def effective_dimension(
     behavior: Float[Array, "*actions"],
     noise: float | Literal["bernoulli"],
 ) -> Float[Array, " player"]:
-    """D_i of the module's formula, shape ``[player]``, payoff units squared; infinite where a needed cell has no data."""
+    """D_i of the module's formula, ``[player]``, payoff units squared; infinite where a needed cell has no data."""
     variances = cell_variances(game, noise)
     dimensions = []
     for player in range(game.num_players):
@@ -50,6 +50,7 @@ def effective_dimension(
     return jnp.stack(dimensions)
 
 
+@runtime_checkable
 class SolvedPath(Protocol):
     """What is needed of a solution's path."""
 
@@ -59,6 +60,7 @@ class SolvedPath(Protocol):
         ...
 
 
+@runtime_checkable
 class Solved(Protocol):
     """What is needed of a solution: `gamekl.Solution` has it."""
 
@@ -101,10 +103,10 @@ def predicted_constant(
     if not values.sum() > 1e-12 * scale:
         raise ValueError(f"noise: got effective dimensions {values.tolist()}, takes D > 0 for a gap that falls as 1/n")
     if not np.all(np.isfinite(values)):
-        raise ValueError(f"behavior: got none of the data that D needs (D = {values.tolist()}), takes data on its cells")
+        raise ValueError(f"behavior: got none of the data that D needs (D = {values.tolist()}), takes data there")
     if int(solution.path.bifurcations):
         raise ValueError(
-            "game: its logit path passes a bifurcation, takes a regular branch: estimated games lead to other equilibria"
+            "game: got a logit path that passes a bifurcation, takes a regular branch: estimated games lead elsewhere"
         )
     system = LogitSystem(game, regularizer)
     jacobian = system.linearize(system.logits(solution.log_policy), jnp.ones((), game.payoffs.dtype)).jacobian

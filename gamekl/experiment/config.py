@@ -56,7 +56,7 @@ class GameConfig(Strict):
         if self.kind in RANDOM and not self.num_actions:
             raise ValueError(f"num_actions: got none, takes the actions of each player for kind {self.kind!r}")
         if self.kind not in RANDOM and (self.num_actions or self.num_games != 1):
-            raise ValueError(f"num_actions, num_games: got a value for kind {self.kind!r}, takes them for {RANDOM} only")
+            raise ValueError(f"num_actions, num_games: got one for kind {self.kind!r}, takes them for {RANDOM} only")
         if (self.kind == "file") != (self.path is not None):
             raise ValueError(f"path: got {self.path!r} for kind {self.kind!r}, takes a path for kind 'file' only")
         return self
@@ -127,9 +127,9 @@ class FamilyConfig(Strict):
                 "solver 'exact'"
             )
         if self.reference != "uniform":
-            for index, row in enumerate(self.reference):
-                if abs(math.fsum(row) - 1) > 1e-9:
-                    raise ValueError(f"reference.{index}: got a sum of {math.fsum(row)}, takes probabilities that sum to 1")
+            for index, total in enumerate(map(math.fsum, self.reference)):
+                if abs(total - 1) > 1e-9:
+                    raise ValueError(f"reference.{index}: got a sum of {total}, takes probabilities that sum to 1")
         return self
 
 
@@ -183,9 +183,8 @@ def _known_keys(location: tuple[int | str, ...]) -> list[str]:
     for key in location[:-1]:
         if isinstance(key, str) and key in model.model_fields:
             annotation = model.model_fields[key].annotation
-            inner = [kind for kind in (annotation, *getattr(annotation, "__args__", ())) if hasattr(kind, "model_fields")]
-            if inner:
-                model = inner[0]
+            for kind in (annotation, *getattr(annotation, "__args__", ())):
+                model = kind if hasattr(kind, "model_fields") else model
     return list(model.model_fields)
 
 

@@ -112,7 +112,7 @@ def _case(config: SweepConfig, family: FamilyConfig, temperature: float | None) 
             ]
         except ValueError as error:
             if family.num_samples.first == "auto":
-                raise ValueError(f"family {family.label!r}: num_samples.first = 'auto' is out of reach: {error}") from error
+                raise ValueError(f"num_samples.first: got 'auto', takes a number for this family: {error}") from error
             remark = str(error)
         else:
             if family.expected is None:

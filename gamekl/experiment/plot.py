@@ -1,6 +1,7 @@
 """The rate plot: mean error against sample size, log-log, one panel for each group of families."""
 
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 import numpy as np
@@ -15,7 +16,7 @@ COLUMNS = 2
 # Colours that people with any colour vision can tell apart (Okabe and Ito).
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 METRIC_NAMES = {"regularized_gap": "regularised gap", "nash_gap": "Nash gap"}
-STYLE = {
+STYLE: Any = {
     "font.size": 7,
     "axes.titlesize": 8,
     "legend.fontsize": 6,
@@ -40,8 +41,8 @@ def _draw_case(axes: Axes, summary: Summary, colour: str, name: str) -> None:
     axes.fill_between(n, *summary.band, color=colour, alpha=0.45, lw=0)
     axes.plot(n, summary.means, "o", ms=2.5, color=colour, label=f"{name}{fitted}")
     if constant is not None:
-        law = f"$D/2\\tau n$ = {constant:.4g}/n" if summary.case["solver"] == "gane" else f"{constant:.4g} $n^{{{slope:g}}}$"
-        axes.plot(n, constant * n**slope, "-", lw=0.8, color=colour, label=f"predicted {law}")
+        law = "$D/2\\tau n$" if summary.case["solver"] == "gane" else f"$C n^{{{slope:g}}}$"
+        axes.plot(n, constant * n**slope, "-", lw=0.8, color=colour, label=f"predicted {law}, {constant:.4g}")
     if summary.failures:
         axes.plot([], [], " ", label=f"{summary.failures} of {summary.solves} solves failed")
 

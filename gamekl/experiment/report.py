@@ -3,8 +3,6 @@
 from typing import Any, NamedTuple
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
 
 from gamekl.evaluate.fit import Rate, bootstrap_means, fit_rate
 from gamekl.experiment.store import Store
@@ -59,15 +57,13 @@ class Summary(NamedTuple):
         return None if constant is None else self.scaled / constant
 
 
-def _summarize_case(number: int, case: dict[str, Any], table: pa.Table, seed: int) -> Summary | None:
-    rows = table.filter(pc.equal(table["case"], number))
-    if not rows.num_rows:
+def _summarize_case(number: int, case: dict[str, Any], columns: dict[str, np.ndarray], seed: int) -> Summary | None:
+    mine = columns["case"] == number
+    converged = mine & (columns["status"] == 0)
+    if not converged.any():
         return None
     metric = "regularized_gap" if case["solver"] == "gane" else "nash_gap"
-    converged = rows.filter(pc.equal(rows["status"], 0))
-    errors_all = converged[metric].to_numpy()
-    floors_all = converged["solver_gap"].to_numpy()
-    n_all = converged["num_samples"].to_numpy()
+    errors_all, floors_all, n_all = (columns[name][converged] for name in (metric, "solver_gap", "num_samples"))
     numbers = np.unique(n_all)
     errors = [errors_all[n_all == n] for n in numbers]
     rng = np.random.default_rng(seed)
@@ -88,9 +84,9 @@ def _summarize_case(number: int, case: dict[str, Any], table: pa.Table, seed: in
         standard_errors=np.array([entry.std(ddof=1) / np.sqrt(len(entry)) for entry in errors]),
         floor=floor,
         rate=rate,
-        solves=rows.num_rows,
-        failures=rows.num_rows - converged.num_rows,
-        unvisited=int(np.count_nonzero(rows["unvisited"].to_numpy())),
+        solves=int(mine.sum()),
+        failures=int(mine.sum() - converged.sum()),
+        unvisited=int(np.count_nonzero(columns["unvisited"][mine])),
     )
 
 
@@ -98,8 +94,10 @@ def summarize(store: Store) -> list[Summary]:
     """One summary for each case of a run that has data; every shard's checksum is verified on the way."""
     plan, config = store.plan(), store.config()
     table = store.read()
+    names = ("case", "status", "num_samples", "regularized_gap", "nash_gap", "solver_gap", "unvisited")
+    columns = {name: table[name].to_numpy() for name in names}
     cases = plan["cases"] if plan else []
-    found = [_summarize_case(number, case, table, config["seed"]) for number, case in enumerate(cases)]
+    found = [_summarize_case(number, case, columns, config["seed"]) for number, case in enumerate(cases)]
     return [entry for entry in found if entry is not None]
 
 
@@ -113,8 +111,10 @@ def format_table(summaries: list[Summary]) -> str:
     header = ["game", "seeds x n", "slope [95 % interval]", "n^s E[gap]", "predicted", "ratios at largest n", "failed"]
     lines = [header]
     for entry in summaries:
-        slope = "too few points" if entry.rate is None else (
-            f"{entry.rate.slope:+.4f} [{entry.rate.low:+.4f}, {entry.rate.high:+.4f}]"
+        slope = (
+            "too few points"
+            if entry.rate is None
+            else (f"{entry.rate.slope:+.4f} [{entry.rate.low:+.4f}, {entry.rate.high:+.4f}]")
         )
         last = len(entry.means) - 1
         power = -entry.case["slope"]
@@ -132,4 +132,5 @@ def format_table(summaries: list[Summary]) -> str:
             ]
         )
     widths = [max(len(line[column]) for line in lines) for column in range(len(header))]
-    return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines)
+    rows = ["  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) for line in lines]
+    return "\n".join(row.rstrip() for row in rows)

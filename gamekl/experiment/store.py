@@ -103,14 +103,15 @@ class Store:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError as error:
-                raise StoreError(f"out: {self.root} is in use by another run; wait for it or take another --out") from error
+                raise StoreError(f"out: got {self.root}, which another run is using; takes a free folder") from error
             yield
 
     def _read_json(self, path: Path) -> Any:
         try:
             return json.loads(path.read_text(encoding="utf-8"))
         except FileNotFoundError as error:
-            raise StoreError(f"run: got {self.root}, which has no {path.name}; takes a folder made by gamekl sweep") from error
+            message = f"run: got {self.root}, which has no {path.name}; takes a folder made by gamekl sweep"
+            raise StoreError(message) from error
         except ValueError as error:
             raise StoreError(f"run: {path} is damaged ({error}); remove it and run gamekl sweep again") from error
 

@@ -7,6 +7,7 @@ import logging
 import platform
 from collections.abc import Callable
 from functools import partial
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -25,13 +26,11 @@ from gamekl.experiment.plan import Chunk, Setting, family_key, make_chunks, make
 from gamekl.experiment.progress import Progress
 from gamekl.experiment.store import Store
 from gamekl.offline.regression import Estimate, estimate
-from gamekl.offline.statistics import sample_statistics
+from gamekl.offline.statistics import Noise, sample_statistics
 from gamekl.solvers.exact import solve_two_player_batch
 from gamekl.solvers.nash import gane
 
 logger = logging.getLogger("gamekl")
-
-Noise = Array | str
 
 
 def _for_games_and_seeds(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -110,7 +109,7 @@ def run_chunk(config: SweepConfig, case: dict[str, Any], chunk: Chunk, settings:
     """Compute one chunk: a row for each game and seed."""
     family = config.family[case["family"]]
     num_samples = case["num_samples"][chunk.point]
-    noise = family.noise if isinstance(family.noise, str) else jnp.asarray(family.noise)
+    noise = "bernoulli" if family.noise == "bernoulli" else jnp.asarray(family.noise)
     results = BATCHES[family.solver](
         data_keys(config, family, case, chunk), settings, jnp.asarray(float(num_samples)), noise
     )
@@ -194,15 +193,14 @@ def _run_chunks(config: SweepConfig, plan: dict[str, Any], chunks: list[Chunk], 
     store.record_run(facts)
     store.log("start", chunks=len(chunks), **facts)
     metadata = {"gamekl": gamekl.__version__, "config_sha256": config.digest(), "dtype": config.dtype}
-    settings, ready = None, None
     with Progress(len(chunks), "shards") as progress:
-        for chunk in chunks:
-            case = plan["cases"][chunk.case]
-            if ready != chunk.case:
-                settings, ready = _batched_settings(config, case), chunk.case
-            table = run_chunk(config, case, chunk, settings)
-            store.write_shard(chunk.name, table, metadata)
-            failed = int(np.count_nonzero(table["status"].to_numpy()))
-            store.log("shard", shard=chunk.name, failed=failed)
-            progress.advance(f"{case['label']}, n = {case['num_samples'][chunk.point]}")
+        for number, group in groupby(chunks, key=lambda chunk: chunk.case):
+            case = plan["cases"][number]
+            settings = _batched_settings(config, case)
+            for chunk in group:
+                table = run_chunk(config, case, chunk, settings)
+                store.write_shard(chunk.name, table, metadata)
+                failed = int(np.count_nonzero(table["status"].to_numpy()))
+                store.log("shard", shard=chunk.name, failed=failed)
+                progress.advance(f"{case['label']}, n = {case['num_samples'][chunk.point]}")
     store.log("end")

@@ -32,7 +32,7 @@ def _tokens(content: str) -> Iterator[str]:
     while position < end:
         match = _TOKEN.match(content, position)
         if match is None:
-            raise ValueError(f"nfg: got {content[position : position + 20]!r} at byte {position}, takes a closed string")
+            raise ValueError(f"nfg: got {content[position : position + 20]!r} at {position}, takes a closed string")
         position = match.end()
         yield match["text"] or match["brace"] or match["word"]
 
@@ -112,7 +112,7 @@ def _outcome_payoffs(reader: _Reader, players: int, cells: int) -> np.ndarray:
         reader.string("an outcome's name")
         payoffs = [_number(token) for token in reader.until_brace("a payoff")]
         if len(payoffs) != players:
-            raise ValueError(f"nfg: outcome {len(outcomes)} has {len(payoffs)} payoffs, takes one for each of {players} players")
+            raise ValueError(f"nfg: got {len(payoffs)} payoffs in outcome {len(outcomes)}, takes {players}")
         outcomes.append(np.array(payoffs))
     reader.literal("}")
     indices = np.array([_outcome_index(token, len(outcomes)) for token in _exactly(reader, cells, "outcome numbers")])

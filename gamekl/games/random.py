@@ -60,7 +60,7 @@ def covariant(key: Array, num_actions: Sequence[int], *, correlation: float, dty
 
 
 def potential(key: Array, num_actions: Sequence[int], *, dtype: Any = None) -> NormalFormGame:
-    """An exact potential game: a common U[0, 1] potential plus, for each player, U[0, 1] terms of the others' actions."""
+    """An exact potential game: a common U[0, 1] potential, and for each player a term of the others' actions."""
     shape = _shape(num_actions)
     keys = jax.random.split(key, shape[0] + 1)
     common = jax.random.uniform(keys[0], shape[1:], dtype or float)

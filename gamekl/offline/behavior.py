@@ -48,7 +48,7 @@ def joint_behavior(game: NormalFormGame, behavior: Behavior | Any) -> Float[Arra
 def envelope(
     game: NormalFormGame, log_policy: Sequence[Float[Array, " _"]], regularizer: Regularizer | None = None
 ) -> Float[Array, "*actions"]:
-    """e(a), the largest probability with which a unilateral deviation from the profile can reach a; 0 off the support."""
+    """e(a), the largest probability with which a unilateral deviation can reach a; 0 off the references' support."""
     check_profile("log_policy", log_policy, game.num_actions, log=True)
     policy = [jnp.exp(jnp.asarray(entry)) for entry in log_policy]
     reached = jnp.zeros(game.num_actions, dtype=policy[0].dtype)

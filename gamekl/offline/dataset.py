@@ -81,9 +81,7 @@ def _draw(key: Array, payoffs: Array, joint: Array, num_samples: int, noise: Noi
     return jnp.stack(jnp.unravel_index(cells, joint.shape), axis=1).astype(jnp.int32), rewards
 
 
-def sample_dataset(
-    key: Array, game: NormalFormGame, behavior: Behavior, num_samples: int, noise: Noise
-) -> Dataset:
+def sample_dataset(key: Array, game: NormalFormGame, behavior: Behavior, num_samples: int, noise: Noise) -> Dataset:
     """Draw the rows of a log: independent joint actions from the behavior, rewards around the payoffs.
 
     The arguments are those of `sample_statistics`, with `num_samples` static; the statistics of these rows have the

@@ -32,7 +32,7 @@ def _check_counts(statistics: Statistics) -> None:
     counts = np.asarray(statistics.counts)
     if statistics.reward_sums.shape[1:] != counts.shape:
         raise ValueError(
-            f"reward_sums: got shape {statistics.reward_sums.shape}, takes [player, *actions] with actions {counts.shape}"
+            f"reward_sums: got shape {statistics.reward_sums.shape}, takes [player, *actions], actions {counts.shape}"
         )
     bad = np.argwhere(~(counts >= 0) | ~np.isfinite(counts))
     if len(bad):

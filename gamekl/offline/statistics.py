@@ -25,6 +25,11 @@ MAX_EXACT = {jnp.dtype("float32"): 2**24, jnp.dtype("float64"): 2**53}
 MAX_DRAWN_IN_FLOAT32 = 2**17
 
 
+def _precise() -> bool:
+    """Whether jax's x64 mode is on."""
+    return jnp.result_type(float) == jnp.float64
+
+
 class Statistics(eqx.Module):
     """What the tabular estimate needs of a log.
 
@@ -37,8 +42,10 @@ class Statistics(eqx.Module):
     reward_sums: Float[Array, "player *actions"]
 
 
-def _split_counts(key: Array, counts: Float[Array, " group"], masses: Float[Array, "group cell"]) -> Float[Array, "group cell"]:
-    """Split each group's count over its cells: multinomial by successive binomials, one cell of all groups at a time."""
+def _split_counts(
+    key: Array, counts: Float[Array, " group"], masses: Float[Array, "group cell"]
+) -> Float[Array, "group cell"]:
+    """Split each group's count over its cells: multinomial by successive binomials, a cell of all groups at a time."""
     tails = jnp.cumsum(masses[:, ::-1], axis=1)[:, ::-1]
     # Exactly 1 at a group's last cell that has mass, so that totals are kept to the last row.
     shares = jnp.where(masses > 0, masses / jnp.where(tails > 0, tails, 1), 0)
@@ -52,7 +59,9 @@ def _split_counts(key: Array, counts: Float[Array, " group"], masses: Float[Arra
     return drawn.T
 
 
-def sample_counts(key: Array, num_samples: Float[Array, ""], probs: Float[Array, "*actions"]) -> Float[Array, "*actions"]:
+def sample_counts(
+    key: Array, num_samples: Float[Array, ""], probs: Float[Array, "*actions"]
+) -> Float[Array, "*actions"]:
     """Counts ~ multinomial(num_samples, probs), in the dtype of `probs`; cells without mass get none.
 
     Two rounds of successive binomials, over groups of about sqrt(cells) and then within all groups at once, take
@@ -103,9 +112,7 @@ def _check_num_samples(num_samples: float | Array, most: int) -> None:
     if not (n >= 1 and n == np.floor(n)):
         raise ValueError(f"num_samples: got {num_samples}, takes a whole number >= 1")
     if n > most:
-        remedy = "" if jax.config.jax_enable_x64 else (  # pyright: ignore[reportAttributeAccessIssue]
-            "; larger counts need float64: use `with jax.enable_x64(True):` or jax.config.update('jax_enable_x64', True)"
-        )
+        remedy = "" if _precise() else "; float64 takes more: jax.config.update('jax_enable_x64', True)"
         raise ValueError(f"num_samples: got {n:.6g}, takes at most {most} in this precision{remedy}")
 
 
@@ -132,13 +139,12 @@ def sample_statistics(
     check_noise(noise, game)
     if not isinstance(noise, str):
         noise = jnp.asarray(noise, dtype=float)
-    precise = bool(jax.config.jax_enable_x64)  # pyright: ignore[reportAttributeAccessIssue]
-    if not precise and is_concrete(key, game, joint, num_samples, noise):
+    if not _precise() and is_concrete(key, game, joint, num_samples, noise):
         _check_num_samples(num_samples, MAX_EXACT[jnp.dtype("float32")])
         with jax.enable_x64(True):
             drawn = _draw(key, game.payoffs, joint.astype(float), jnp.asarray(num_samples, dtype=float), noise)
         return jax.tree.map(lambda leaf: jnp.asarray(np.asarray(leaf)), drawn)
-    most = MAX_EXACT[jnp.dtype("float64")] if precise else MAX_DRAWN_IN_FLOAT32
+    most = MAX_EXACT[jnp.dtype("float64")] if _precise() else MAX_DRAWN_IN_FLOAT32
     _check_num_samples(num_samples, most)
     n = jnp.asarray(num_samples, dtype=joint.dtype)
     return _draw(key, game.payoffs, joint, jnp.where(n <= most, n, jnp.nan), noise)

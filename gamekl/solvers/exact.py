@@ -159,9 +159,7 @@ def solve_two_player_batch(payoffs: np.ndarray) -> Solution:
     values = np.asarray(payoffs, dtype=np.float64)
     rows, columns = (_levelled(values[..., player, :, :]).reshape(-1, *shape) for player in range(2))
     x, y, tried = support_equilibria(rows, columns)
-    return _solution(
-        values, x.reshape(*batch, -1), y.reshape(*batch, -1), tried.reshape(batch), payoffs.dtype
-    )
+    return _solution(values, x.reshape(*batch, -1), y.reshape(*batch, -1), tried.reshape(batch), payoffs.dtype)
 
 
 def _solution(payoffs: np.ndarray, x: np.ndarray, y: np.ndarray, tried: np.ndarray, dtype: np.dtype) -> Solution:
@@ -179,9 +177,5 @@ def _solution(payoffs: np.ndarray, x: np.ndarray, y: np.ndarray, tried: np.ndarr
         residual=jnp.asarray(residual, dtype=dtype),
         num_steps=jnp.asarray(tried, dtype=jnp.int32),
         status=jnp.asarray(status, dtype=jnp.int32),
-        path=PathSummary(
-            temperature=jnp.zeros(gap.shape, dtype=dtype), folds=none, bifurcations=none, crossings=none
-        ),
+        path=PathSummary(temperature=jnp.zeros(gap.shape, dtype=dtype), folds=none, bifurcations=none, crossings=none),
     )
-
-

@@ -5,7 +5,7 @@ Newton's method at that temperature. With `initial`, polish first, and trace onl
 offline data is a game like any other: solving it is all that GANE does.
 """
 
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import equinox as eqx
 import jax
@@ -94,13 +94,13 @@ def _solve(
     kappa = system.scale()
 
     known = ~usable
-    if initial is not None:
-        warm = _polish(system, system.logits(initial))
+    warm = None if initial is None else _polish(system, system.logits(initial))
+    if warm is not None:
         known |= warm.residual <= tol
     trace = trace_path(system, known, max_steps)
     start = jnp.where(trace.crossed, crossing(trace, kappa), trace.end.w[:-1])
     polished = _polish(system, start)
-    if initial is not None:
+    if warm is not None:
         polished = jax.tree.map(lambda a, b: jnp.where(warm.residual <= tol, a, b), warm, polished)
         start = jnp.where(warm.residual <= tol, polished.best, start)
 
@@ -179,6 +179,7 @@ def solve_nash(
     return solution
 
 
+@runtime_checkable
 class HasGame(Protocol):
     """Anything that carries an estimated game, such as `gamekl.offline.Estimate`."""
 

@@ -1,16 +1,17 @@
 """The logit path from the reference, by pseudo-arclength continuation.
 
-The solutions of F(z, beta) = 0 (see `core.system`) form a path that starts at the reference, beta = 0. It may fold back in
-beta, so it is traced by its own arclength in w = (z, kappa beta), kappa = max_i R_i / tau_i: in these coordinates it
-becomes straight where the policies have settled. Its first crossing of beta = 1 is the equilibrium that `solve_nash`
-returns: the principal branch, that of Turocy (2005) and Gambit's logit tracer when the reference is uniform (MATH I2).
+The solutions of F(z, beta) = 0 (see `core.system`) form a path that starts at the reference, beta = 0. It may fold
+back in beta, so it is traced by its own arclength in w = (z, kappa beta), kappa = max_i R_i / tau_i: in these
+coordinates it becomes straight where the policies have settled. Its first crossing of beta = 1 is the equilibrium that
+`solve_nash` returns: the principal branch, that of Turocy (2005) and of Gambit's logit tracer where the reference is
+uniform (MATH I2).
 
 Each step predicts with the two last tangents and corrects by two Newton steps in the hyperplane through the
 prediction; the second factorisation also yields the new tangent. A step is refused, and a shorter one tried, when the
 corrections show that the prediction was not close to the path: so the tracer does not jump between branches.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -128,7 +129,7 @@ def _step(system: LogitSystem, kappa: Array, trace: Trace) -> Trace:
     sound = (first_size <= MAX_CORRECTION) & (second_size <= MAX_SECOND_CORRECTION)
     sound &= (jnp.dot(tangent, end.tangent) >= MIN_COSINE) & jnp.all(jnp.isfinite(point.w))
 
-    # The end of the path must be met cleanly: on the way up, and not by a tip of the path that only the interpolant sees.
+    # The end must be met cleanly: on the way up, and not by a tip of the path that only the interpolant sees.
     candidate = trace._replace(start=end, end=point, length=h)
     probes = jnp.linspace(0, 1, PROBES, dtype=h.dtype)
     peak = jnp.max(jax.vmap(lambda fraction: interpolate(candidate, fraction)[-1])(probes))
@@ -196,7 +197,7 @@ def trace_path(system: LogitSystem, skip: Bool[Array, ""], max_steps: int) -> Tr
 def crossing(trace: Trace, kappa: Float[Array, ""]) -> Vector:
     """The logits where the interpolant of the last step first crosses kappa, by bisection."""
 
-    def halve(_: int, bracket: tuple[Array, Array]) -> tuple[Array, Array]:
+    def halve(_: Any, bracket: tuple[Array, Array]) -> tuple[Array, Array]:
         low, high = bracket
         middle = (low + high) / 2
         above = interpolate(trace, middle)[-1] >= kappa

@@ -1,0 +1,15 @@
+#!/usr/bin/env bash
+# Environment, install, lint, types, all tests but the slow ones and those that need a GPU.
+# Further arguments go to pytest: `bash scripts/test.sh -m slow` runs the slow ones.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+source scripts/environment.sh
+
+prepare_environment "[test]"
+# The oracles are other tools, some built from source (a C++ compiler, minutes). Without them their tests are skipped.
+prepare_environment "[test,oracles]" || echo "the oracles did not install; the tests that need them are skipped" >&2
+
+.venv/bin/ruff format --check .
+.venv/bin/ruff check .
+.venv/bin/pyright
+.venv/bin/pytest --numprocesses 2 -m "not slow and not gpu" "$@"
