@@ -159,7 +159,7 @@ class MarkovGame(eqx.Module):
             shape,
             "[horizon, state, player, *actions] with as many action axes as players",
         )
-        expected = (*shape[:2], *shape[3:], shape[1])
+        expected = (*shape[:2], *shape[3:], *shape[1:2])
         _require(
             self.transitions.shape == expected,
             "transitions",

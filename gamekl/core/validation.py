@@ -1,15 +1,13 @@
 """Checks of values, on concrete arrays: what the drivers call before they start."""
 
-from collections.abc import Sequence
-
 import numpy as np
 
 from gamekl.core.games import ContextualGame, Game, MarkovGame, NormalFormGame
 from gamekl.core.regularizer import Regularizer
 
 
-def _show(index: Sequence[int]) -> str:
-    return "[" + ", ".join(str(int(entry)) for entry in index) + "]"
+def _show(index: np.ndarray) -> str:
+    return f"[{', '.join(map(str, index))}]" if len(index) else ""
 
 
 def check_finite(field: str, values: np.ndarray) -> None:
@@ -31,8 +29,9 @@ def check_distribution(field: str, probs: np.ndarray, axes: tuple[int, ...]) -> 
     slack = 16 * np.finfo(probs.dtype).eps * max(1, np.prod([probs.shape[axis] for axis in axes])) ** 0.5
     wrong = np.argwhere(np.abs(totals - 1) > max(slack, 1e-9))
     if len(wrong):
-        where = _show(wrong[0]) if totals.ndim else ""
-        raise ValueError(f"{field}{where}: got a sum of {totals[tuple(wrong[0])]}, takes probabilities that sum to 1")
+        raise ValueError(
+            f"{field}{_show(wrong[0])}: got a sum of {totals[tuple(wrong[0])]}, takes probabilities that sum to 1"
+        )
 
 
 def _check_regularizer(game: Game, regularizer: Regularizer) -> None:

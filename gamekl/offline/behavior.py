@@ -10,21 +10,20 @@ before anything is solved.
 """
 
 from collections.abc import Sequence
-from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, ArrayLike, Float
 
 from gamekl.core.games import NormalFormGame
 from gamekl.core.policies import check_profile, is_concrete, outer, support
 from gamekl.core.regularizer import Regularizer
 from gamekl.core.validation import check_distribution
 
-Behavior = Float[Array, "*actions"] | Sequence[Float[Array, " _"]]
+Behavior = ArrayLike | Sequence[ArrayLike] | Sequence[Sequence[float]]
 
 
-def joint_behavior(game: NormalFormGame, behavior: Behavior | Any) -> Float[Array, "*actions"]:
+def joint_behavior(game: NormalFormGame, behavior: Behavior) -> Float[Array, "*actions"]:
     """The behavior as a joint distribution ``[*actions]``, checked for shape, and for values where concrete.
 
     Raises:

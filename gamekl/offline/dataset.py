@@ -65,7 +65,7 @@ class Dataset(eqx.Module):
 
 
 @eqx.filter_jit
-def _draw(key: Array, payoffs: Array, joint: Array, num_samples: int, noise: Noise) -> tuple[Array, Array]:
+def _draw(key: Array, payoffs: Array, joint: Array, num_samples: int, noise: Array | str) -> tuple[Array, Array]:
     action_key, reward_key = jax.random.split(key)
     # Inverse transform: a row costs one uniform draw and a binary search, not one draw for each cell.
     edges = jnp.cumsum(joint.ravel())
@@ -77,11 +77,13 @@ def _draw(key: Array, payoffs: Array, joint: Array, num_samples: int, noise: Noi
         rewards = jax.random.bernoulli(reward_key, means).astype(means.dtype)
     else:
         normals = jax.random.normal(reward_key, means.shape, means.dtype)
-        rewards = means + jnp.asarray(noise, means.dtype) * normals
+        rewards = means + noise.astype(means.dtype) * normals
     return jnp.stack(jnp.unravel_index(cells, joint.shape), axis=1).astype(jnp.int32), rewards
 
 
-def sample_dataset(key: Array, game: NormalFormGame, behavior: Behavior, num_samples: int, noise: Noise) -> Dataset:
+def sample_dataset(
+    key: Array, game: NormalFormGame, behavior: Behavior, num_samples: int | float, noise: Noise
+) -> Dataset:
     """Draw the rows of a log: independent joint actions from the behavior, rewards around the payoffs.
 
     The arguments are those of `sample_statistics`, with `num_samples` static; the statistics of these rows have the
@@ -92,9 +94,10 @@ def sample_dataset(key: Array, game: NormalFormGame, behavior: Behavior, num_sam
     """
     joint = joint_behavior(game, behavior)
     check_noise(noise, game)
-    if int(num_samples) != num_samples or num_samples < 1:
+    if not (num_samples >= 1 and num_samples == np.floor(num_samples)):
         raise ValueError(f"num_samples: got {num_samples}, takes a whole number >= 1")
-    actions, rewards = _draw(key, game.payoffs, joint, int(num_samples), noise)
+    spread = "bernoulli" if isinstance(noise, str) else jnp.asarray(noise, dtype=float)
+    actions, rewards = _draw(key, game.payoffs, joint, int(num_samples), spread)
     return Dataset(actions, rewards, game.num_actions)
 
 

@@ -1,6 +1,7 @@
 """Payoff regression: data to an estimated game, which is a game like any other."""
 
 import logging
+from functools import reduce
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -8,7 +9,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from gamekl.core.games import NormalFormGame
-from gamekl.core.policies import is_concrete, outer, support
+from gamekl.core.policies import is_concrete
 from gamekl.core.regularizer import Regularizer
 from gamekl.offline.dataset import Dataset, statistics_from_dataset
 from gamekl.offline.statistics import Statistics
@@ -42,7 +43,8 @@ def _check_counts(statistics: Statistics) -> None:
 
 
 def _check_masked(statistics: Statistics, regularizer: Regularizer) -> None:
-    allowed = np.asarray(outer([support(entry).astype(float) for entry in regularizer.log_reference]) > 0)
+    # numpy, here and above: inside ``jit`` even concrete arrays would be traced by jax.numpy.
+    allowed = reduce(np.logical_and.outer, [~np.isneginf(entry) for entry in regularizer.log_reference])
     if allowed.shape != statistics.counts.shape:
         raise ValueError(f"log_reference: got references of actions {allowed.shape}, takes {statistics.counts.shape}")
     found = np.argwhere(~allowed & (np.asarray(statistics.counts) > 0))
@@ -74,7 +76,7 @@ def estimate(
         _check_counts(statistics)
         if regularizer is not None:
             _check_masked(statistics, regularizer)
-        unvisited = int(jnp.sum(statistics.counts == 0))
+        unvisited = int(np.sum(np.asarray(statistics.counts) == 0))
         if unvisited:
             logger.warning(
                 "%d of %d joint actions have no data; their payoffs are estimated as prior_mean = %g",

@@ -5,19 +5,17 @@ joint action and the sum of its rewards. N is multinomial(n, mu); given N, a sum
 variance N sigma^2, or Binomial(N, r_i). So 10^12 rows cost what ten cost.
 """
 
-from typing import Literal
-
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, ArrayLike, Float
 
 from gamekl.core.games import NormalFormGame
 from gamekl.core.policies import is_concrete
 from gamekl.offline.behavior import Behavior, joint_behavior
 
-Noise = float | Float[Array, ""] | Literal["bernoulli"]
+Noise = ArrayLike | str
 
 # Whole numbers up to here are exact in each dtype.
 MAX_EXACT = {jnp.dtype("float32"): 2**24, jnp.dtype("float64"): 2**53}
@@ -77,9 +75,7 @@ def sample_counts(
 
 
 @eqx.filter_jit
-def _draw(
-    key: Array, payoffs: Array, joint: Array, num_samples: Array, noise: Array | Literal["bernoulli"]
-) -> Statistics:
+def _draw(key: Array, payoffs: Array, joint: Array, num_samples: Array, noise: Array | str) -> Statistics:
     count_key, reward_key = jax.random.split(key)
     counts = sample_counts(count_key, num_samples, joint)
     means = payoffs.astype(counts.dtype)
@@ -98,17 +94,19 @@ def check_noise(noise: Noise, game: NormalFormGame) -> None:
     if isinstance(noise, str):
         if noise != "bernoulli":
             raise ValueError(f"noise: got {noise!r}, takes a standard deviation >= 0 or 'bernoulli'")
-        if is_concrete(game) and not bool(jnp.all((game.payoffs >= 0) & (game.payoffs <= 1))):
-            low, high = float(game.payoffs.min()), float(game.payoffs.max())
+        if not is_concrete(game):
+            return
+        low, high = np.min(game.payoffs), np.max(game.payoffs)
+        if low < 0 or high > 1:
             raise ValueError(f"payoffs: got {low} to {high}, takes values in [0, 1] where noise is 'bernoulli'")
-    elif is_concrete(noise) and not (jnp.ndim(noise) == 0 and 0 <= float(noise) < np.inf):
+    elif is_concrete(noise) and not (jnp.ndim(noise) == 0 and 0 <= np.asarray(noise) < np.inf):
         raise ValueError(f"noise: got {noise!r}, takes a standard deviation >= 0 or 'bernoulli'")
 
 
-def _check_num_samples(num_samples: float | Array, most: int) -> None:
+def _check_num_samples(num_samples: ArrayLike, most: int) -> None:
     if not is_concrete(num_samples):
         return
-    n = float(num_samples)
+    n = float(np.asarray(num_samples))
     if not (n >= 1 and n == np.floor(n)):
         raise ValueError(f"num_samples: got {num_samples}, takes a whole number >= 1")
     if n > most:
@@ -117,7 +115,7 @@ def _check_num_samples(num_samples: float | Array, most: int) -> None:
 
 
 def sample_statistics(
-    key: Array, game: NormalFormGame, behavior: Behavior, num_samples: int | float | Array, noise: Noise
+    key: Array, game: NormalFormGame, behavior: Behavior, num_samples: ArrayLike, noise: Noise
 ) -> Statistics:
     """Draw the statistics of `num_samples` logged rows, exactly in law.
 

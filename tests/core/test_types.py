@@ -1,0 +1,129 @@
+"""Games and regularizers: what they take, and what they say to what they do not take."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import gamekl as gk
+from gamekl.core.games import as_float_array
+
+
+def test_a_game_knows_its_players_and_actions():
+    game = gk.NormalFormGame(np.zeros((3, 3, 4, 2)))
+    assert (game.num_players, game.num_actions, game.stage_shape) == (3, (3, 4, 2), ())
+    contextual = gk.ContextualGame(np.zeros((7, 2, 3, 4)), np.full(7, 1 / 7))
+    assert (contextual.num_players, contextual.num_actions, contextual.stage_shape) == (2, (3, 4), (7,))
+    markov = gk.MarkovGame(np.zeros((5, 6, 2, 3, 4)), np.full((5, 6, 3, 4, 6), 1 / 6), np.full(6, 1 / 6))
+    assert (markov.num_players, markov.num_actions, markov.stage_shape) == (2, (3, 4), (5, 6))
+
+
+def test_nested_lists_and_integers_are_payoffs():
+    game = gk.NormalFormGame([[[0, 1], [2, 3]], [[0, 1], [2, 3]]])
+    assert game.payoffs.dtype == jnp.float64
+    assert gk.NormalFormGame(np.zeros((1, 3), dtype=np.float32)).payoffs.dtype == jnp.float32
+
+
+@pytest.mark.parametrize("shape", [(2, 3), (3, 2, 2), (2,), (), (2, 2, 2, 2), (2, 0, 3)])
+def test_payoffs_of_a_wrong_shape(shape):
+    with pytest.raises(ValueError, match=r"payoffs: got shape .*, takes"):
+        gk.NormalFormGame(np.zeros(shape))
+
+
+def test_ragged_payoffs():
+    with pytest.raises(ValueError, match=r"inhomogeneous|unequal"):
+        gk.NormalFormGame([[1.0, 2.0], [1.0]])
+
+
+def test_stage_games_of_wrong_shapes():
+    with pytest.raises(ValueError, match="context_probs: got shape"):
+        gk.ContextualGame(np.zeros((7, 2, 3, 4)), np.ones(6) / 6)
+    with pytest.raises(ValueError, match="transitions: got shape"):
+        gk.MarkovGame(np.zeros((5, 6, 2, 3, 4)), np.zeros((5, 6, 3, 4, 5)), np.ones(6) / 6)
+    with pytest.raises(ValueError, match="initial_probs: got shape"):
+        gk.MarkovGame(np.zeros((5, 6, 2, 3, 4)), np.zeros((5, 6, 3, 4, 6)), np.ones(5) / 5)
+
+
+def test_uniform_references_have_the_stage_axes():
+    markov = gk.MarkovGame(np.zeros((5, 6, 2, 3, 4)), np.full((5, 6, 3, 4, 6), 1 / 6), np.full(6, 1 / 6))
+    regularizer = gk.Regularizer.uniform(markov, 0.5)
+    assert [entry.shape for entry in regularizer.log_reference] == [(5, 6, 3), (5, 6, 4)]
+    np.testing.assert_allclose(np.exp(regularizer.log_reference[1]).sum(-1), 1)
+    gk.validate(markov, regularizer)
+
+
+def test_temperature_is_a_scalar_or_one_for_each_player():
+    references = [np.log([0.5, 0.5]), np.log([0.2, 0.8])]
+    assert gk.Regularizer(references, 1).temperatures.tolist() == [1.0, 1.0]
+    assert gk.Regularizer(references, [1.0, 2.0]).temperatures.tolist() == [1.0, 2.0]
+    with pytest.raises(ValueError, match=r"temperature: got shape \(3,\), takes a scalar or \[player\] = \(2,\)"):
+        gk.Regularizer(references, [1.0, 2.0, 3.0])
+
+
+@pytest.mark.parametrize(
+    ("temperature", "message"),
+    [(0.0, "temperature: got 0.0, takes numbers > 0"), (-1.0, "takes numbers > 0"), (np.nan, "takes finite numbers")],
+)
+def test_bad_temperatures(temperature, message):
+    game = gk.games.chicken()
+    with pytest.raises(ValueError, match=message):
+        gk.validate(game, gk.Regularizer.uniform(game, temperature))
+
+
+def test_bad_references():
+    game = gk.games.chicken()
+    with pytest.raises(ValueError, match=r"log_reference\[1\]\).*got a sum of 0.9.*takes probabilities that sum to 1"):
+        gk.validate(game, gk.Regularizer([np.log([0.5, 0.5]), np.log([0.4, 0.5])], 1.0))
+    with pytest.raises(ValueError, match="log_reference: got references of 3 players, takes one for each of the game's 2"):
+        gk.validate(game, gk.Regularizer([np.log([0.5, 0.5])] * 3, 1.0))
+    with pytest.raises(ValueError, match=r"log_reference\[0\]: got shape \(3,\), takes \(2,\)"):
+        gk.validate(game, gk.Regularizer([np.log([0.5, 0.3, 0.2]), np.log([0.5, 0.5])], 1.0))
+    with pytest.raises(ValueError, match=r"log_reference\[0\]: got NaN"):
+        gk.validate(game, gk.Regularizer([np.array([np.nan, 0.0]), np.log([0.5, 0.5])], 1.0))
+    with pytest.raises(ValueError, match="log_reference: got no player"):
+        gk.Regularizer([], 1.0)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_payoffs_that_are_not_finite(bad):
+    payoffs = np.zeros((2, 2, 2))
+    payoffs[1, 0, 1] = bad
+    with pytest.raises(ValueError, match=r"payoffs\[1, 0, 1\]: got .*\(1 such entries\), takes finite numbers"):
+        gk.validate(gk.NormalFormGame(payoffs))
+
+
+def test_probabilities_of_stage_games():
+    good = np.full((5, 6, 3, 4, 6), 1 / 6)
+    bad = good.copy()
+    bad[1, 2, 0, 3] = 0.1
+    with pytest.raises(ValueError, match=r"transitions\[1, 2, 0, 3\]: got a sum of 0\.6"):
+        gk.validate(gk.MarkovGame(np.zeros((5, 6, 2, 3, 4)), bad, np.full(6, 1 / 6)))
+    with pytest.raises(ValueError, match=r"context_probs\[0\]: got -0\.5, takes probabilities >= 0"):
+        gk.validate(gk.ContextualGame(np.zeros((2, 2, 3, 4)), np.array([-0.5, 1.5])))
+
+
+def test_stack_makes_a_batch_for_vmap():
+    games = [gk.games.uniform(jax.random.key(seed), (3, 2)) for seed in range(4)]
+    regularizers = [gk.Regularizer.uniform(games[0], temperature) for temperature in (0.5, 1.0, 2.0, 4.0)]
+    batch, anchors = gk.stack(games), gk.stack(regularizers)
+    assert isinstance(batch, gk.NormalFormGame)
+    assert batch.payoffs.shape == (4, 2, 3, 2)
+    assert anchors.temperature.shape == (4,)
+    one_by_one = [gk.solve_nash(g, r).policy[0] for g, r in zip(games, regularizers, strict=True)]
+    together = jax.vmap(gk.solve_nash)(batch, anchors).policy[0]
+    np.testing.assert_allclose(together, np.stack(one_by_one), atol=1e-12)
+
+
+def test_stack_refuses_what_does_not_fit():
+    with pytest.raises(ValueError, match="objects: got an empty sequence"):
+        gk.stack([])
+    with pytest.raises(ValueError, match="objects: got different types or shapes"):
+        gk.stack([gk.games.chicken(), gk.games.shapley()])
+    with pytest.raises(ValueError, match="objects: got different types or shapes"):
+        gk.stack([gk.games.chicken(), gk.Regularizer.uniform(gk.games.chicken(), 1.0)])
+
+
+def test_lost_precision_is_logged(caplog):
+    with jax.enable_x64(False):
+        assert as_float_array(np.zeros(3, dtype=np.float64)).dtype == jnp.float32
+    assert "a float64 array became float32" in caplog.text
