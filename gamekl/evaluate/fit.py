@@ -22,7 +22,7 @@ class Rate(NamedTuple):
     intercept: float
 
 
-def _slopes(log_n: np.ndarray, log_means: np.ndarray) -> np.ndarray:
+def _slopes(log_n: np.ndarray, log_means: np.ndarray) -> np.ndarray | np.floating:
     centred = log_n - log_n.mean()
     return log_means @ centred / (centred @ centred)
 
@@ -34,7 +34,7 @@ def bootstrap_means(rng: np.random.Generator, errors: np.ndarray, resamples: int
 
 
 def fit_rate(
-    num_samples: Sequence[float] | np.ndarray,
+    num_samples: Sequence[float | int] | np.ndarray,
     errors: Sequence[np.ndarray] | np.ndarray,
     *,
     seed: int,

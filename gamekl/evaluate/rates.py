@@ -9,7 +9,7 @@ at the true equilibrium pi (derived, MATH A6). It holds on a regular branch, for
 
 import math
 from collections.abc import Sequence
-from typing import Literal, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 import jax.numpy as jnp
 import numpy as np
@@ -25,7 +25,7 @@ from gamekl.core.system import LogitSystem
 SINGULAR_BELOW = 1e-3
 
 
-def cell_variances(game: NormalFormGame, noise: float | Literal["bernoulli"]) -> Float[Array, "player *actions"]:
+def cell_variances(game: NormalFormGame, noise: float | int | str) -> Float[Array, "player *actions"]:
     """Variance of one reward in each cell, shape ``[player, *actions]``."""
     if isinstance(noise, str):
         return game.payoffs * (1 - game.payoffs)
@@ -36,7 +36,7 @@ def effective_dimension(
     game: NormalFormGame,
     policy: Sequence[Float[Array, " _"]],
     behavior: Float[Array, "*actions"],
-    noise: float | Literal["bernoulli"],
+    noise: float | int | str,
 ) -> Float[Array, " player"]:
     """D_i of the module's formula, ``[player]``, payoff units squared; infinite where a needed cell has no data."""
     variances = cell_variances(game, noise)
@@ -80,7 +80,7 @@ def predicted_constant(
     regularizer: Regularizer,
     solution: Solved,
     behavior: Float[Array, "*actions"],
-    noise: float | Literal["bernoulli"],
+    noise: float | int | str,
 ) -> Float[Array, " player"]:
     """The limit of n E[gap_i] for the estimated game's equilibrium: D_i / (2 tau_i), shape ``[player]``.
 

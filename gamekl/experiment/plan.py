@@ -70,7 +70,7 @@ def make_games(key: Array, config: GameConfig) -> list[NormalFormGame]:
         raise ValueError(f"game.parameters: got {config.parameters} for kind {config.kind!r} ({error})") from error
 
 
-def make_settings(config: SweepConfig, family: FamilyConfig, temperature: float | None) -> list[Setting]:
+def make_settings(config: SweepConfig, family: FamilyConfig, temperature: float | int | None) -> list[Setting]:
     """The family's games at one temperature, in float64, checked."""
     settings = []
     for game in make_games(jax.random.fold_in(family_key(config, family), 0), family.game):
@@ -92,18 +92,18 @@ def make_settings(config: SweepConfig, family: FamilyConfig, temperature: float 
     return settings
 
 
-def _round_up(number: float) -> int:
+def _round_up(number: float | int) -> int:
     """To two significant digits."""
     unit = 10 ** max(math.floor(math.log10(number)) - 1, 0)
     return math.ceil(number / unit) * unit
 
 
-def _case(config: SweepConfig, family: FamilyConfig, temperature: float | None) -> dict[str, Any]:
+def _case(config: SweepConfig, family: FamilyConfig, temperature: float | int | None) -> dict[str, Any]:
     settings = make_settings(config, family, temperature)
     slope, constant, remark = -1.0, None, None
     if family.expected is not None:
         slope, constant = family.expected.slope, family.expected.constant
-    first: float = 1
+    first: int = 1
     if family.solver == "gane":
         try:
             constants = [

@@ -51,7 +51,9 @@ def shapley(*, dtype: Any = None) -> NormalFormGame:
     return _two_player(row, np.roll(row, 1, axis=1), dtype)
 
 
-def donation(num_players: int = 2, *, benefit: float = 2.0, cost: float = 1.0, dtype: Any = None) -> NormalFormGame:
+def donation(
+    num_players: int = 2, *, benefit: float | int = 2.0, cost: float | int = 1.0, dtype: Any = None
+) -> NormalFormGame:
     """The donation game: a cooperator (action 0) pays `cost` and gives `benefit` to each other player."""
     if num_players < 1:
         raise ValueError(f"num_players: got {num_players}, takes at least 1")

@@ -20,7 +20,7 @@ def _shape(num_actions: Sequence[int]) -> tuple[int, ...]:
 
 
 def uniform(
-    key: Array, num_actions: Sequence[int], *, low: float = 0.0, high: float = 1.0, dtype: Any = None
+    key: Array, num_actions: Sequence[int], *, low: float | int = 0.0, high: float | int = 1.0, dtype: Any = None
 ) -> NormalFormGame:
     """Independent payoffs U[low, high]."""
     return NormalFormGame(jax.random.uniform(key, _shape(num_actions), dtype or float, minval=low, maxval=high))
@@ -39,7 +39,7 @@ def zero_sum(key: Array, num_actions: Sequence[int], *, dtype: Any = None) -> No
     return NormalFormGame(jnp.stack([first, -first]))
 
 
-def covariant(key: Array, num_actions: Sequence[int], *, correlation: float, dtype: Any = None) -> NormalFormGame:
+def covariant(key: Array, num_actions: Sequence[int], *, correlation: float | int, dtype: Any = None) -> NormalFormGame:
     """Standard normal payoffs whose correlation between any two players, in each cell, is `correlation`.
 
     1 gives common interests; -1 / (players - 1), the least possible, gives payoffs that sum to zero.

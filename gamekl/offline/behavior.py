@@ -20,7 +20,7 @@ from gamekl.core.policies import check_profile, is_concrete, outer, support
 from gamekl.core.regularizer import Regularizer
 from gamekl.core.validation import check_distribution
 
-Behavior = ArrayLike | Sequence[ArrayLike] | Sequence[Sequence[float]]
+Behavior = ArrayLike | Sequence[ArrayLike] | Sequence[Sequence[float | int]]
 
 
 def joint_behavior(game: NormalFormGame, behavior: Behavior) -> Float[Array, "*actions"]:
@@ -87,7 +87,7 @@ def concentrability(
 def behavior_with_concentrability(
     game: NormalFormGame,
     log_policy: Sequence[Float[Array, " _"]],
-    concentrability: float,
+    concentrability: float | int,
     *,
     regularizer: Regularizer | None = None,
 ) -> Float[Array, "*actions"]:

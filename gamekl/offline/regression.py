@@ -56,7 +56,7 @@ def _check_masked(statistics: Statistics, regularizer: Regularizer) -> None:
 
 
 def estimate(
-    data: Statistics | Dataset, *, prior_mean: float = 0.0, regularizer: Regularizer | None = None
+    data: Statistics | Dataset, *, prior_mean: float | int = 0.0, regularizer: Regularizer | None = None
 ) -> Estimate:
     """Tabular least squares: the mean reward of each cell (MATH A1).
 

@@ -96,7 +96,8 @@ def check_noise(noise: Noise, game: NormalFormGame) -> None:
             raise ValueError(f"noise: got {noise!r}, takes a standard deviation >= 0 or 'bernoulli'")
         if not is_concrete(game):
             return
-        low, high = np.min(game.payoffs), np.max(game.payoffs)
+        payoffs = np.asarray(game.payoffs)
+        low, high = payoffs.min(), payoffs.max()
         if low < 0 or high > 1:
             raise ValueError(f"payoffs: got {low} to {high}, takes values in [0, 1] where noise is 'bernoulli'")
     elif is_concrete(noise) and not (jnp.ndim(noise) == 0 and 0 <= np.asarray(noise) < np.inf):

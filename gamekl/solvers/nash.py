@@ -132,7 +132,7 @@ def solve_nash(
     game: NormalFormGame,
     regularizer: Regularizer,
     *,
-    tol: float | Float[Array, ""] | None = None,
+    tol: float | int | Float[Array, ""] | None = None,
     max_steps: int = MAX_STEPS,
     initial: tuple[Float[Array, " _"], ...] | None = None,
     throw: bool = True,
@@ -193,7 +193,7 @@ def gane(
     estimate: HasGame,
     regularizer: Regularizer,
     *,
-    tol: float | Float[Array, ""] | None = None,
+    tol: float | int | Float[Array, ""] | None = None,
     max_steps: int = MAX_STEPS,
     throw: bool = True,
 ) -> Solution:

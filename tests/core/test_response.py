@@ -48,9 +48,7 @@ def test_gap_is_temperature_times_kl_to_the_response_and_the_gain_of_responding(
     gap = gk.regularized_gap(game, regularizer, log_policy)
     response = gk.best_response(game, regularizer, log_policy)
     values = action_values_by_definition(game.payoffs, [np.exp(entry) for entry in log_policy])
-    for player, (mine, best, reference) in enumerate(
-        zip(log_policy, response, regularizer.log_reference, strict=True)
-    ):
+    for player, (mine, best, reference) in enumerate(zip(log_policy, response, regularizer.log_reference, strict=True)):
 
         def utility(policy, reference=reference, player=player):
             divergence = np.sum(np.exp(policy) * (policy - reference))

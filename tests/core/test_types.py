@@ -74,7 +74,9 @@ def test_bad_references():
     game = gk.games.chicken()
     with pytest.raises(ValueError, match=r"log_reference\[1\]\).*got a sum of 0.9.*takes probabilities that sum to 1"):
         gk.validate(game, gk.Regularizer([np.log([0.5, 0.5]), np.log([0.4, 0.5])], 1.0))
-    with pytest.raises(ValueError, match="log_reference: got references of 3 players, takes one for each of the game's 2"):
+    with pytest.raises(
+        ValueError, match="log_reference: got references of 3 players, takes one for each of the game's 2"
+    ):
         gk.validate(game, gk.Regularizer([np.log([0.5, 0.5])] * 3, 1.0))
     with pytest.raises(ValueError, match=r"log_reference\[0\]: got shape \(3,\), takes \(2,\)"):
         gk.validate(game, gk.Regularizer([np.log([0.5, 0.3, 0.2]), np.log([0.5, 0.5])], 1.0))

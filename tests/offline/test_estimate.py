@@ -27,7 +27,7 @@ def test_rows_and_statistics_of_rows_estimate_the_same():
     direct, through = estimate(dataset), estimate(statistics_from_dataset(dataset))
     np.testing.assert_array_equal(direct.game.payoffs, through.game.payoffs)
     cell = np.all(np.asarray(dataset.actions) == [2, 1, 0], axis=1)
-    assert direct.counts[2, 1, 0] == cell.sum()
+    assert float(direct.counts[2, 1, 0]) == cell.sum()
     np.testing.assert_allclose(direct.game.payoffs[:, 2, 1, 0], np.asarray(dataset.rewards)[cell].mean(axis=0))
 
 

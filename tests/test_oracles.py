@@ -1,0 +1,34 @@
+"""The regularised equilibrium against Gambit (MATH J13).
+
+With reference pi0 it is the logit quantal response equilibrium, lambda = 1 / temperature, of the game with payoffs
+r_i(a) + temperature log pi0_i(a_i). Oracle: pygambit's ``qre.logit_solve_lambda``.
+"""
+
+import jax
+import numpy as np
+import pytest
+from helpers import dirichlet_regularizer
+
+import gamekl as gk
+
+SHAPES = [(2, 2), (3, 4), (5, 5), (3, 4, 2), (2, 3, 2), (2, 2, 2, 2)]
+
+
+@pytest.mark.parametrize("temperature", [1.0, 0.3, 0.1])
+@pytest.mark.parametrize("shape", SHAPES)
+def test_the_principal_branch_is_gambits(shape, temperature):
+    pygambit = pytest.importorskip("pygambit")
+    for seed in range(8):
+        game = gk.games.uniform(jax.random.key(seed), shape)
+        regularizer = dirichlet_regularizer(jax.random.key(1_000 + seed), game, temperature)
+        shifted = np.array(game.payoffs)
+        for player, reference in enumerate(regularizer.log_reference):
+            axes = [1] * len(shape)
+            axes[player] = -1
+            shifted[player] += temperature * np.asarray(reference).reshape(axes)
+        theirs = pygambit.Game.from_arrays(*shifted)
+        (point,) = pygambit.qre.logit_solve_lambda(theirs, lam=1 / temperature)
+        expected = [[float(point.profile[strategy]) for strategy in player.strategies] for player in theirs.players]
+        ours = gk.solve_nash(game, regularizer).policy
+        for mine, other in zip(ours, expected, strict=True):
+            np.testing.assert_allclose(mine, other, atol=1e-8)

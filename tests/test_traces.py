@@ -1,0 +1,65 @@
+"""One compilation serves a whole axis of sample sizes, temperatures, seeds and tolerances of one shape."""
+
+import chex
+import jax
+import jax.numpy as jnp
+
+import gamekl as gk
+from gamekl.experiment import sweep
+from gamekl.experiment.config import parse_config
+from gamekl.solvers import nash
+
+
+def counted(monkeypatch, module, name):
+    """Count the calls of a function inside a jitted one: each call is one trace, hence one compilation."""
+    calls, original = [], getattr(module, name)
+
+    def wrapper(*arguments, **keywords):
+        calls.append(name)
+        return original(*arguments, **keywords)
+
+    monkeypatch.setattr(module, name, wrapper)
+    return calls
+
+
+def test_solve_nash_compiles_once_for_each_shape(monkeypatch):
+    traces = counted(monkeypatch, nash, "trace_path")
+    for seed, temperature in enumerate([1.0, 0.3, 0.1]):
+        game = gk.games.uniform(jax.random.key(seed), (3, 7))
+        gk.solve_nash(game, gk.Regularizer.uniform(game, temperature), tol=1e-8 * (seed + 1))
+    assert len(traces) == 1
+    other = gk.games.uniform(jax.random.key(0), (7, 3))
+    gk.solve_nash(other, gk.Regularizer.uniform(other, 1.0), tol=1e-8)
+    assert len(traces) == 2
+
+
+def test_a_sweep_compiles_once_for_each_shape(monkeypatch, tmp_path):
+    traces = counted(monkeypatch, sweep, "_estimate_one")
+    family = {"temperatures": [0.5, 1.0, 2.0], "num_samples": {"first": 100, "points": 6}, "noise": 1.0}
+    config = parse_config(
+        {
+            "name": "traces",
+            "num_seeds": 20,
+            "seeds_per_chunk": 10,
+            "family": [
+                {"label": "one", "game": {"kind": "rock_paper_scissors"}, **family},
+                {"label": "two", "game": {"kind": "uniform", "num_actions": [3, 3]}, **family},
+            ],
+        }
+    )
+    planned, made = sweep.run_sweep(config, tmp_path)
+    assert planned == made == 2 * 3 * 6 * 2
+    # One for the true games of the plan, one for the batches: both families share the shape 3 x 3.
+    assert len(traces) == 2
+
+
+def test_statistics_compile_once_for_all_sample_sizes():
+    game = gk.games.chicken()
+
+    @jax.jit
+    @chex.assert_max_traces(n=1)
+    def total(key, num_samples, noise):
+        return gk.offline.sample_statistics(key, game, jnp.full((2, 2), 0.25), num_samples, noise).counts.sum()
+
+    for power in range(1, 13):
+        assert total(jax.random.key(power), 10.0**power, power / 2) == 10.0**power
