@@ -49,8 +49,7 @@ def test_a_sweep_compiles_once_for_each_shape(monkeypatch, tmp_path):
     )
     planned, made = sweep.run_sweep(config, tmp_path)
     assert planned == made == 2 * 3 * 6 * 2
-    # One for the true games of the plan, one for the batches: both families share the shape 3 x 3.
-    assert len(traces) == 2
+    assert len(traces) == 1  # both families share the shape 3 x 3
 
 
 def test_statistics_compile_once_for_all_sample_sizes():
