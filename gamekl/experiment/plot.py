@@ -15,6 +15,12 @@ PANEL_WIDTH, PANEL_HEIGHT = 3.25, 2.6  # inches: one column of a paper
 COLUMNS = 2
 # Colours that people with any colour vision can tell apart (Okabe and Ito).
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+# The axis reaches lower by this factor for each curve after the first, so that the legend has room.
+LEGEND_ROOM = 2000.0
+CAPTION = (
+    "points: means over seeds, with a bootstrap 95 % band (dark); light: 5 % to 95 % of the seeds; "
+    "gaps are summed over players"
+)
 METRIC_NAMES = {"regularized_gap": "regularised gap", "nash_gap": "Nash gap"}
 STYLE: Any = {
     "font.size": 7,
@@ -41,8 +47,15 @@ def _draw_case(axes: Axes, summary: Summary, colour: str, name: str) -> None:
     axes.fill_between(n, *summary.band, color=colour, alpha=0.45, lw=0)
     axes.plot(n, summary.means, "o", ms=2.5, color=colour, label=f"{name}{fitted}")
     if constant is not None:
-        law = "$D/2\\tau n$" if summary.case["solver"] == "gane" else f"$C n^{{{slope:g}}}$"
-        axes.plot(n, constant * n**slope, "-", lw=0.8, color=colour, label=f"predicted {law}, {constant:.4g}")
+        source = "$D/2\\tau$" if summary.case["solver"] == "gane" else "known"
+        axes.plot(
+            n,
+            constant * n**slope,
+            "-",
+            lw=0.8,
+            color=colour,
+            label=f"predicted {constant:.4g} $n^{{{slope:g}}}$ ({source})",
+        )
     if summary.failures:
         axes.plot([], [], " ", label=f"{summary.failures} of {summary.solves} solves failed")
 
@@ -61,7 +74,8 @@ def _draw_floor(axes: Axes, summaries: list[Summary]) -> None:
 
 def _draw_panel(axes: Axes, title: str, summaries: list[Summary]) -> None:
     for index, summary in enumerate(summaries):
-        name = METRIC_NAMES[summary.metric] if len(summaries) == 1 else case_name(summary.case)
+        short = case_name(summary.case).removeprefix(f"{title}, ")
+        name = METRIC_NAMES[summary.metric] + (f", {short}" if len(summaries) > 1 else "")
         _draw_case(axes, summary, COLOURS[index % len(COLOURS)], name)
     n = np.unique(np.concatenate([entry.num_samples for entry in summaries])).astype(float)
     start = max(float(entry.spread[1, 0]) for entry in summaries) * 2
@@ -70,6 +84,8 @@ def _draw_panel(axes: Axes, title: str, summaries: list[Summary]) -> None:
     axes.set(xscale="log", yscale="log", xlabel="rows of data $n$", ylabel="gap in the true game")
     axes.set_title(title if len(summaries) > 1 else case_name(summaries[0].case))
     _draw_floor(axes, summaries)
+    low, high = axes.get_ylim()
+    axes.set_ylim(low / LEGEND_ROOM ** (len(summaries) - 1), high)
     axes.legend(frameon=False, loc="lower left")
     axes.spines[["top", "right"]].set_visible(False)
 
@@ -92,6 +108,7 @@ def draw(summaries: list[Summary]) -> Figure:
         _draw_panel(axes, title, group)
     for axes in grid[len(panels) :]:
         axes.set_axis_off()
+    figure.supxlabel(CAPTION, fontsize=6, color="0.3")
     return figure
 
 
