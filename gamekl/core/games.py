@@ -7,8 +7,9 @@ stacked two-player games look like one three-player game.
 """
 
 import logging
+from abc import abstractmethod
 from collections.abc import Sequence
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import equinox as eqx
 import jax
@@ -45,7 +46,49 @@ def _require(condition: bool, field: str, got: Any, takes: str) -> None:
         raise ValueError(f"{field}: got shape {tuple(got)}, takes {takes}")
 
 
-class NormalFormGame(eqx.Module):
+class _Game(eqx.Module):
+    """What all games have: a table of payoffs ``[*stage, player, *actions]``."""
+
+    stage_axes: ClassVar[int] = 0
+
+    @property
+    @abstractmethod
+    def table(self) -> Array:
+        """The payoffs or rewards, shape ``[*stage, player, *actions]``."""
+
+    @property
+    def stage_shape(self) -> tuple[int, ...]:
+        """The stage axes: none, ``(context,)`` or ``(horizon, state)``."""
+        return tuple(self.table.shape[: self.stage_axes])
+
+    @property
+    def num_players(self) -> int:
+        """How many players there are."""
+        return self.table.shape[self.stage_axes]
+
+    @property
+    def num_actions(self) -> tuple[int, ...]:
+        """How many actions each player has."""
+        return tuple(self.table.shape[self.stage_axes + 1 :])
+
+    @property
+    def dtype(self) -> jnp.dtype:
+        """The payoffs' dtype."""
+        return self.table.dtype
+
+    def _check_table(self, field: str, axes: str) -> None:
+        shape = self.table.shape
+        players = self.stage_axes  # where the player axis stands, if the shape is right
+        _require(
+            len(shape) >= players + 2 and shape[players] == len(shape) - players - 1,
+            field,
+            shape,
+            f"[{axes}] with as many action axes as players",
+        )
+        _require(min(shape) >= 1, field, shape, "at least one entry on every axis")
+
+
+class NormalFormGame(_Game):
     """A game in normal form.
 
     Attributes:
@@ -58,37 +101,15 @@ class NormalFormGame(eqx.Module):
     payoffs: Float[Array, "player *actions"] = eqx.field(converter=as_float_array)
 
     def __check_init__(self) -> None:
-        shape = self.payoffs.shape
-        _require(
-            len(shape) >= 2 and shape[0] == len(shape) - 1,
-            "payoffs",
-            shape,
-            "[player, *actions] with as many action axes as players",
-        )
-        _require(min(shape) >= 1, "payoffs", shape, "at least one action for every player")
+        self._check_table("payoffs", "player, *actions")
 
     @property
-    def num_players(self) -> int:
-        """How many players there are."""
-        return self.payoffs.shape[0]
-
-    @property
-    def num_actions(self) -> tuple[int, ...]:
-        """How many actions each player has."""
-        return tuple(self.payoffs.shape[1:])
-
-    @property
-    def dtype(self) -> jnp.dtype:
-        """The payoffs' dtype."""
-        return self.payoffs.dtype
-
-    @property
-    def stage_shape(self) -> tuple[int, ...]:
-        """The stage axes: none."""
-        return ()
+    def table(self) -> Array:
+        """The payoffs."""
+        return self.payoffs
 
 
-class ContextualGame(eqx.Module):
+class ContextualGame(_Game):
     """One normal-form game for each context; all players see the context before they act.
 
     Attributes:
@@ -101,41 +122,24 @@ class ContextualGame(eqx.Module):
 
     payoffs: Float[Array, "context player *actions"] = eqx.field(converter=as_float_array)
     context_probs: Float[Array, " context"] = eqx.field(converter=as_float_array)
+    stage_axes: ClassVar[int] = 1
 
     def __check_init__(self) -> None:
-        shape = self.payoffs.shape
+        self._check_table("payoffs", "context, player, *actions")
         _require(
-            len(shape) >= 3 and shape[1] == len(shape) - 2 and min(shape) >= 1,
-            "payoffs",
-            shape,
-            "[context, player, *actions] with as many action axes as players",
-        )
-        _require(
-            self.context_probs.shape == shape[:1], "context_probs", self.context_probs.shape, f"[context] = {shape[:1]}"
+            self.context_probs.shape == self.stage_shape,
+            "context_probs",
+            self.context_probs.shape,
+            f"[context] = {self.stage_shape}",
         )
 
     @property
-    def num_players(self) -> int:
-        """How many players there are."""
-        return self.payoffs.shape[1]
-
-    @property
-    def num_actions(self) -> tuple[int, ...]:
-        """How many actions each player has."""
-        return tuple(self.payoffs.shape[2:])
-
-    @property
-    def dtype(self) -> jnp.dtype:
-        """The payoffs' dtype."""
-        return self.payoffs.dtype
-
-    @property
-    def stage_shape(self) -> tuple[int, ...]:
-        """The stage axes: ``(context,)``."""
-        return tuple(self.payoffs.shape[:1])
+    def table(self) -> Array:
+        """The payoffs."""
+        return self.payoffs
 
 
-class MarkovGame(eqx.Module):
+class MarkovGame(_Game):
     """A tabular Markov game of finite horizon.
 
     Attributes:
@@ -150,45 +154,24 @@ class MarkovGame(eqx.Module):
     rewards: Float[Array, "horizon state player *actions"] = eqx.field(converter=as_float_array)
     transitions: Float[Array, "horizon state *actions next_state"] = eqx.field(converter=as_float_array)
     initial_probs: Float[Array, " state"] = eqx.field(converter=as_float_array)
+    stage_axes: ClassVar[int] = 2
 
     def __check_init__(self) -> None:
-        shape = self.rewards.shape
-        _require(
-            len(shape) >= 4 and shape[2] == len(shape) - 3 and min(shape) >= 1,
-            "rewards",
-            shape,
-            "[horizon, state, player, *actions] with as many action axes as players",
-        )
-        expected = (*shape[:2], *shape[3:], *shape[1:2])
+        self._check_table("rewards", "horizon, state, player, *actions")
+        states = self.stage_shape[1:]
+        expected = (*self.stage_shape, *self.num_actions, *states)
         _require(
             self.transitions.shape == expected,
             "transitions",
             self.transitions.shape,
             f"[horizon, state, *actions, next_state] = {expected}",
         )
-        _require(
-            self.initial_probs.shape == shape[1:2], "initial_probs", self.initial_probs.shape, f"[state] = {shape[1:2]}"
-        )
+        _require(self.initial_probs.shape == states, "initial_probs", self.initial_probs.shape, f"[state] = {states}")
 
     @property
-    def num_players(self) -> int:
-        """How many players there are."""
-        return self.rewards.shape[2]
-
-    @property
-    def num_actions(self) -> tuple[int, ...]:
-        """How many actions each player has."""
-        return tuple(self.rewards.shape[3:])
-
-    @property
-    def dtype(self) -> jnp.dtype:
-        """The rewards' dtype."""
-        return self.rewards.dtype
-
-    @property
-    def stage_shape(self) -> tuple[int, ...]:
-        """The stage axes: ``(horizon, state)``."""
-        return tuple(self.rewards.shape[:2])
+    def table(self) -> Array:
+        """The rewards."""
+        return self.rewards
 
 
 Game = NormalFormGame | ContextualGame | MarkovGame

@@ -79,31 +79,29 @@ class LogitSystem(eqx.Module):
         """Joined centred logits of a profile on the references' support."""
         return jnp.concatenate([centre(part, mask) for part, mask in zip(log_policy, self.masks, strict=True)])
 
+    def pair_values(self, policy: list[Array], i: int, j: int) -> Float[Array, "actions_i actions_j"]:
+        """H_ij, the payoffs of player i against player j, averaged over all others."""
+        block = expected_payoffs(self.game.payoffs[i], policy, (i, j))
+        return block if i < j else block.T
+
     def linearize(self, z: Vector, beta: Float[Array, ""]) -> Linearization:
         """F, dF/dz and dF/dbeta at (z, beta), from one expectation for each pair of players."""
         players = range(self.game.num_players)
         policy = [jnp.exp(entry) for entry in self.log_policy(z)]
         pushes, rows = [], []
         for i in players:
-            blocks = {}
-            for j in players:
-                if j != i:
-                    block = expected_payoffs(self.game.payoffs[i], policy, (i, j))
-                    blocks[j] = block if i < j else block.T
-            if blocks:
-                first = min(blocks)
-                values = jnp.sum(blocks[first] * policy[first], axis=1)
-            else:
-                values = self.game.payoffs[i]
-            mask = self.masks[i]
+            others = [j for j in players if j != i]
+            pairs = {j: self.pair_values(policy, i, j) for j in others}
+            # q_i follows from any one of the pairs.
+            values = jnp.sum(pairs[others[0]] * policy[others[0]], axis=1) if others else self.game.payoffs[i]
+            pushes.append(centre(values, self.masks[i]) / self.temperatures[i])
             row = []
             for j in players:
                 if j == i:
                     row.append(jnp.eye(policy[i].size, dtype=z.dtype))
-                    continue
-                block = (blocks[j] - values[:, None]) * policy[j] / self.temperatures[i]
-                row.append(-beta * centre(block.T, mask).T)
+                else:
+                    slopes = (pairs[j] - values[:, None]) * policy[j] / self.temperatures[i]
+                    row.append(-beta * centre(slopes.T, self.masks[i]).T)
             rows.append(jnp.concatenate(row, axis=1))
-            pushes.append(centre(values, mask) / self.temperatures[i])
         push = jnp.concatenate(pushes)
         return Linearization(z - self.anchor - beta * push, jnp.concatenate(rows, axis=0), -push)

@@ -72,8 +72,7 @@ def gane_batch(keys: Array, settings: Setting, num_samples: Array, noise: Noise)
 
 @eqx.filter_jit
 def _nash_gaps(settings: Setting, log_policy: tuple[Array, ...]) -> Array:
-    one = lambda policy, setting: nash_gap(setting.game, policy).sum()  # noqa: E731
-    return _for_games_and_seeds(one)(log_policy, settings)
+    return _for_games_and_seeds(lambda policy, setting: nash_gap(setting.game, policy).sum())(log_policy, settings)
 
 
 def exact_batch(keys: Array, settings: Setting, num_samples: Array, noise: Noise) -> dict[str, Array]:
