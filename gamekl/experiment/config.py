@@ -121,6 +121,8 @@ class FamilyConfig(Strict):
     def _fits_solver(self) -> "FamilyConfig":
         if self.solver == "gane" and not self.temperatures:
             raise ValueError("temperatures: got none, takes at least one number > 0 for solver 'gane'")
+        if len(set(self.temperatures)) < len(self.temperatures):
+            raise ValueError(f"temperatures: got {list(self.temperatures)}, takes each temperature once")
         if self.solver == "exact" and (self.temperatures or self.num_samples.first == "auto"):
             raise ValueError(
                 "temperatures, num_samples.first: got temperatures or 'auto', takes no temperatures and a number for "
@@ -215,7 +217,11 @@ def parse_config(values: dict[str, Any]) -> SweepConfig:
     try:
         return SweepConfig.model_validate(values)
     except pydantic.ValidationError as error:
-        faults = "\n".join(f"  {_fault(entry)}" for entry in error.errors(include_url=False))
+        entries = error.errors(include_url=False)
+        # A list whose entries are at fault counts as too short for pydantic, which is no news.
+        inner = {entry["loc"][:-depth] for entry in entries for depth in range(1, len(entry["loc"]))}
+        told = [entry for entry in entries if not (entry["type"] == "too_short" and entry["loc"] in inner)]
+        faults = "\n".join(f"  {_fault(entry)}" for entry in told)
         raise ConfigError(f"config:\n{faults}") from None
 
 

@@ -1,8 +1,8 @@
 """What a config comes to: its games, its sample sizes, its predicted rates, its chunks."""
 
+import hashlib
 import math
 import re
-import zlib
 from typing import Any, NamedTuple
 
 import jax
@@ -18,7 +18,10 @@ from gamekl.core.validation import validate
 from gamekl.evaluate.rates import first_sample_size, predicted_constant
 from gamekl.experiment.config import RANDOM, FamilyConfig, GameConfig, SweepConfig
 from gamekl.offline.behavior import behavior_with_concentrability
+from gamekl.offline.statistics import MAX_EXACT, check_noise
+from gamekl.solvers.exact import check_enumerable
 from gamekl.solvers.nash import solve_nash
+from gamekl.solvers.solution import SolveError
 
 
 class Setting(NamedTuple):
@@ -53,7 +56,11 @@ class Chunk(NamedTuple):
 
 def family_key(config: SweepConfig, family: FamilyConfig) -> Array:
     """The family's own stream of random numbers, whatever stands beside it in the config."""
-    return jax.random.fold_in(jax.random.key(config.seed), zlib.crc32(family.label.encode()))
+    digest = hashlib.sha256(family.label.encode()).digest()
+    key = jax.random.key(config.seed)
+    for start in range(0, 16, 4):
+        key = jax.random.fold_in(key, int.from_bytes(digest[start : start + 4]))
+    return key
 
 
 def make_games(key: Array, config: GameConfig) -> list[NormalFormGame]:
@@ -80,6 +87,9 @@ def make_settings(config: SweepConfig, family: FamilyConfig, temperature: float 
                 references = [np.log(np.asarray(row)) for row in family.reference]
             regularizer = Regularizer(references, temperature or 1.0)
         validate(game, regularizer)
+        check_noise(family.noise, game)
+        if family.solver == "exact":
+            check_enumerable(game)
         if family.concentrability is not None:
             behavior = behavior_with_concentrability(
                 game, regularizer.log_reference, family.concentrability, regularizer=regularizer
@@ -110,28 +120,32 @@ def _case(config: SweepConfig, family: FamilyConfig, temperature: float | int | 
                 predicted_constant(game, regularizer, solve_nash(game, regularizer), behavior, family.noise)
                 for game, regularizer, behavior in settings
             ]
-        except ValueError as error:
+        except (ValueError, SolveError) as error:
             if family.num_samples.first == "auto":
                 raise ValueError(f"num_samples.first: got 'auto', takes a number for this family: {error}") from error
             remark = str(error)
         else:
             if family.expected is None:
                 constant = float(np.mean([entry.sum() for entry in constants]))
-            first = max(
-                first_sample_size(entry, regularizer, behavior)
-                for entry, (_, regularizer, behavior) in zip(constants, settings, strict=True)
+            first = _round_up(
+                max(
+                    first_sample_size(entry, regularizer, behavior)
+                    for entry, (_, regularizer, behavior) in zip(constants, settings, strict=True)
+                )
             )
     if family.num_samples.first != "auto":
         first = family.num_samples.first
     samples = family.num_samples
-    exponents = np.linspace(0, samples.decades, samples.points)
+    sizes = [round(first * 10.0**exponent) for exponent in np.linspace(0, samples.decades, samples.points)]
+    if len(set(sizes)) < len(sizes) or sizes[-1] > MAX_EXACT[jnp.dtype("float64")]:
+        raise ValueError(f"num_samples: got sizes {sizes}, takes sizes that differ, up to 2^53")
     return {
         "label": family.label,
         "panel": family.panel or family.label,
         "solver": family.solver,
         "temperature": temperature,
         "num_games": len(settings),
-        "num_samples": [round(_round_up(first) * 10.0**exponent) for exponent in exponents],
+        "num_samples": sizes,
         "slope": slope,
         "constant": constant,
         "remark": remark,

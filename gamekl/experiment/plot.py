@@ -1,5 +1,6 @@
 """The rate plot: mean error against sample size, log-log, one panel for each group of families."""
 
+import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ CAPTION = (
     "points: means over seeds, with a bootstrap 95 % band (dark); light: 5 % to 95 % of the seeds; "
     "gaps are summed over players"
 )
+CAPTION_WIDTH = 70  # letters a panel
 METRIC_NAMES = {"regularized_gap": "regularised gap", "nash_gap": "Nash gap"}
 STYLE: Any = {
     "font.size": 7,
@@ -43,7 +45,8 @@ def _draw_case(axes: Axes, summary: Summary, colour: str, name: str) -> None:
     n = summary.num_samples.astype(float)
     constant, slope, rate = summary.case["constant"], summary.case["slope"], summary.rate
     fitted = "" if rate is None else f"\nslope {rate.slope:.3f} [{rate.low:.3f}, {rate.high:.3f}]"
-    axes.fill_between(n, *np.maximum(summary.spread, 1e-300), color=colour, alpha=0.12, lw=0)
+    # Exact seeds have error 0, which a logarithmic axis cannot show.
+    axes.fill_between(n, *np.maximum(summary.spread, summary.means / 1e3), color=colour, alpha=0.12, lw=0)
     axes.fill_between(n, *summary.band, color=colour, alpha=0.45, lw=0)
     axes.plot(n, summary.means, "o", ms=2.5, color=colour, label=f"{name}{fitted}")
     if constant is not None:
@@ -62,7 +65,7 @@ def _draw_case(axes: Axes, summary: Summary, colour: str, name: str) -> None:
 
 def _draw_floor(axes: Axes, summaries: list[Summary]) -> None:
     """The solver's own gap: a line where it is in sight, a remark where it is far below."""
-    floor = max(float(entry.floor.max()) for entry in summaries)
+    floor = max((float(entry.floor.max()) for entry in summaries if len(entry.floor)), default=0.0)
     low, high = axes.get_ylim()
     if floor >= low / 10:
         axes.axhline(floor, color="0.4", lw=0.6, ls="--", label="solver's floor")
@@ -78,10 +81,12 @@ def _draw_panel(axes: Axes, title: str, summaries: list[Summary]) -> None:
         name = METRIC_NAMES[summary.metric] + (f", {short}" if len(summaries) > 1 else "")
         _draw_case(axes, summary, COLOURS[index % len(COLOURS)], name)
     n = np.unique(np.concatenate([entry.num_samples for entry in summaries])).astype(float)
-    start = max(float(entry.spread[1, 0]) for entry in summaries) * 2
-    _guide(axes, n, start, -0.5, "$n^{-1/2}$")
-    _guide(axes, n, start, -1.0, "$n^{-1}$")
-    axes.set(xscale="log", yscale="log", xlabel="rows of data $n$", ylabel="gap in the true game")
+    start = max((float(entry.spread[1, 0]) for entry in summaries if len(n)), default=0.0) * 2
+    if start > 0:
+        _guide(axes, n, start, -0.5, "$n^{-1/2}$")
+        _guide(axes, n, start, -1.0, "$n^{-1}$")
+        axes.set(xscale="log", yscale="log")
+    axes.set(xlabel="rows of data $n$", ylabel="gap in the true game")
     axes.set_title(title if len(summaries) > 1 else case_name(summaries[0].case))
     _draw_floor(axes, summaries)
     low, high = axes.get_ylim()
@@ -108,7 +113,7 @@ def draw(summaries: list[Summary]) -> Figure:
         _draw_panel(axes, title, group)
     for axes in grid[len(panels) :]:
         axes.set_axis_off()
-    figure.supxlabel(CAPTION, fontsize=6, color="0.3")
+    figure.supxlabel(textwrap.fill(CAPTION, CAPTION_WIDTH * columns), fontsize=6, color="0.3")
     return figure
 
 

@@ -60,7 +60,7 @@ class Summary(NamedTuple):
 def _summarize_case(number: int, case: dict[str, Any], columns: dict[str, np.ndarray], seed: int) -> Summary | None:
     mine = columns["case"] == number
     converged = mine & (columns["status"] == 0)
-    if not converged.any():
+    if not mine.any():
         return None
     metric = "regularized_gap" if case["solver"] == "gane" else "nash_gap"
     errors_all, floors_all, n_all = (columns[name][converged] for name in (metric, "solver_gap", "num_samples"))
@@ -70,7 +70,11 @@ def _summarize_case(number: int, case: dict[str, Any], columns: dict[str, np.nda
     band = [np.quantile(bootstrap_means(rng, entry, RESAMPLES), [0.025, 0.975]) for entry in errors]
     means = np.array([entry.mean() for entry in errors])
     floor = np.array([floors_all[n_all == n].mean() for n in numbers])
-    fitted = [index for index in range(len(numbers)) if means[index] > ABOVE_FLOOR * floor[index]]
+    fitted = [
+        index
+        for index, entry in enumerate(errors)
+        if means[index] > ABOVE_FLOOR * floor[index] and len(entry) >= 2  # a single seed cannot be resampled
+    ]
     rate = None
     if len(fitted) >= 2:
         rate = fit_rate(numbers[fitted], [errors[index] for index in fitted], seed=seed, resamples=RESAMPLES)
@@ -79,9 +83,11 @@ def _summarize_case(number: int, case: dict[str, Any], columns: dict[str, np.nda
         metric=metric,
         num_samples=numbers,
         means=means,
-        band=np.array(band).T,
-        spread=np.array([np.quantile(entry, [0.05, 0.95]) for entry in errors]).T,
-        standard_errors=np.array([entry.std(ddof=1) / np.sqrt(len(entry)) for entry in errors]),
+        band=np.reshape(band, (-1, 2)).T,
+        spread=np.reshape([np.quantile(entry, [0.05, 0.95]) for entry in errors], (-1, 2)).T,
+        standard_errors=np.array(
+            [entry.std(ddof=1) / np.sqrt(len(entry)) if len(entry) > 1 else 0 for entry in errors]
+        ),
         floor=floor,
         rate=rate,
         solves=int(mine.sum()),
@@ -106,31 +112,28 @@ def case_name(case: dict[str, Any]) -> str:
     return case["label"] if case["temperature"] is None else f"{case['label']} (τ={case['temperature']:g})"
 
 
+def _cells(entry: Summary) -> list[str]:
+    """One line of the table."""
+    rate, ratios, constant, power = entry.rate, entry.ratios, entry.case["constant"], -entry.case["slope"]
+    scaled = "none"
+    if len(entry.means):
+        error = entry.standard_errors[-1] * float(entry.num_samples[-1]) ** power
+        scaled = f"{entry.scaled[-1]:.4g} ± {error:.2g} (s={power:g})"
+    return [
+        case_name(entry.case),
+        f"{entry.solves // len(entry.case['num_samples'])} x {len(entry.case['num_samples'])}",
+        "too few points" if rate is None else f"{rate.slope:+.4f} [{rate.low:+.4f}, {rate.high:+.4f}]",
+        scaled,
+        "none" if constant is None else f"{constant:.4g}",
+        "none" if ratios is None else " ".join(f"{ratio:.3f}" for ratio in ratios[-COMPARED:]),
+        f"{entry.failures} of {entry.solves}",
+    ]
+
+
 def format_table(summaries: list[Summary]) -> str:
     """A plain text table: slope with interval, and n^-slope E[gap] against the predicted constant."""
     header = ["game", "seeds x n", "slope [95 % interval]", "n^s E[gap]", "predicted", "ratios at largest n", "failed"]
-    lines = [header]
-    for entry in summaries:
-        slope = (
-            "too few points"
-            if entry.rate is None
-            else (f"{entry.rate.slope:+.4f} [{entry.rate.low:+.4f}, {entry.rate.high:+.4f}]")
-        )
-        last = len(entry.means) - 1
-        power = -entry.case["slope"]
-        error = entry.standard_errors[last] * float(entry.num_samples[last]) ** power
-        constant, ratios = entry.case["constant"], entry.ratios
-        lines.append(
-            [
-                case_name(entry.case),
-                f"{entry.solves // len(entry.num_samples)} x {len(entry.num_samples)}",
-                slope,
-                f"{entry.scaled[last]:.4g} ± {error:.2g} (s={power:g})",
-                "none" if constant is None else f"{constant:.4g}",
-                "none" if ratios is None else " ".join(f"{ratio:.3f}" for ratio in ratios[-COMPARED:]),
-                f"{entry.failures} of {entry.solves}",
-            ]
-        )
-    widths = [max(len(line[column]) for line in lines) for column in range(len(header))]
+    lines = [header, *map(_cells, summaries)]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     rows = ["  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) for line in lines]
     return "\n".join(row.rstrip() for row in rows)

@@ -139,16 +139,27 @@ class Store:
             if not line:
                 continue
             try:
-                lines.append(json.loads(line))
+                entry = json.loads(line)
             except ValueError:
+                torn = True
+                continue
+            if isinstance(entry, dict) and ("run" in entry or entry.keys() >= {"shard", "sha256"}):
+                lines.append(entry)
+            else:
                 torn = True
         return lines, torn or (bool(content) and not content.endswith(b"\n"))
 
     def _mend_manifest(self) -> None:
         lines, torn = self._manifest()
         if torn:
-            content = "".join(json.dumps(line) + "\n" for line in lines)
-            publish(self.root / "manifest.jsonl", content.encode())
+            self._write_manifest(lines)
+
+    def _write_manifest(self, lines: list[dict[str, Any]]) -> None:
+        publish(self.root / "manifest.jsonl", "".join(json.dumps(line) + "\n" for line in lines).encode())
+
+    def forget(self, names: set[str]) -> None:
+        """Take shards out of the manifest, so that they count as not made."""
+        self._write_manifest([line for line in self._manifest()[0] if line.get("shard") not in names])
 
     def _append(self, name: str, line: dict[str, Any], *, sync: bool) -> None:
         with open(self.root / name, "a", encoding="utf-8") as file:

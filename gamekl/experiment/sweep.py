@@ -176,6 +176,8 @@ def run_sweep(config: SweepConfig, out: str | Path) -> tuple[int, int]:
         for name in sorted(damaged):
             logger.warning("shard %s is damaged or gone; it is made anew", name)
             store.log("damaged", shard=name)
+        if damaged:
+            store.forget(damaged)
         plan = store.plan()
         if plan is None:
             plan = make_plan(config)

@@ -6,7 +6,6 @@ file format".
 """
 
 import re
-import zipfile
 from collections.abc import Iterator
 from fractions import Fraction
 from math import prod
@@ -17,6 +16,7 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
+from gamekl.core.arrays import read_arrays
 from gamekl.core.games import NormalFormGame
 from gamekl.core.validation import check_finite
 
@@ -70,13 +70,26 @@ class _Reader:
         return items
 
 
+_DECIMAL = re.compile(
+    r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?|[+-]?(?:nan|inf(?:inity)?)", re.IGNORECASE
+)
+_RATIONAL = re.compile(r"[+-]?[0-9]+/0*[1-9][0-9]*")
+
+
 def _number(token: str) -> float:
-    if len(token) <= 400:  # Fraction("1e999999999") would compute a number of a billion digits
-        try:
-            return float(Fraction(token)) if "/" in token else float(token)
-        except (ValueError, ZeroDivisionError, OverflowError):
-            pass
+    if len(token) <= 400:
+        if _DECIMAL.fullmatch(token):
+            return float(token)
+        if _RATIONAL.fullmatch(token):
+            return float(Fraction(token))
     raise ValueError(f"nfg: got {token[:40]!r}, takes a number such as 1, -0.5, 1e-3 or 2/3")
+
+
+def _game(payoffs: np.ndarray, dtype: Any) -> NormalFormGame:
+    """The game of payoffs that are finite also after they are cast."""
+    game = NormalFormGame(jnp.asarray(payoffs, dtype=dtype or float))
+    check_finite("payoffs", np.asarray(game.payoffs))
+    return game
 
 
 def _count(token: str, expected: str) -> int:
@@ -161,8 +174,7 @@ def parse_nfg(content: str, *, dtype: Any = None) -> NormalFormGame:
         numbers = np.array([_number(token) for token in _exactly(reader, players * prod(sizes), "payoffs")])
     # In the file the first player's strategy runs fastest, and a cell holds all players' payoffs.
     payoffs = numbers.reshape(*reversed(sizes), players).transpose()
-    check_finite("payoffs", payoffs)
-    return NormalFormGame(jnp.asarray(payoffs, dtype=dtype or float))
+    return _game(payoffs, dtype)
 
 
 def read_nfg(path: str | PathLike[str], *, dtype: Any = None) -> NormalFormGame:
@@ -183,26 +195,20 @@ def write_nfg(game: NormalFormGame, path: str | PathLike[str], *, title: str = "
     players = " ".join(f'"Player {index + 1}"' for index in range(game.num_players))
     sizes = " ".join(str(size) for size in game.num_actions)
     cells = payoffs.transpose().reshape(-1, game.num_players)
-    body = "\n".join(" ".join(repr(float(value)) for value in cell) for cell in cells)
-    quoted = title.replace("\\", "\\\\").replace('"', '\\"')
+    body = "\n".join(" ".join(repr(float(value)).replace("e+", "e") for value in cell) for cell in cells)
+    quoted = title.replace("\\", "/").replace('"', "'")  # Gambit cannot read a title that ends in a backslash
     Path(path).write_text(f'NFG 1 R "{quoted}"\n{{ {players} }} {{ {sizes} }}\n\n{body}\n', encoding="utf-8")
 
 
 def read_npz(path: str | PathLike[str], *, dtype: Any = None) -> NormalFormGame:
     """Read the array ``payoffs`` ``[player, *actions]`` of an ``.npz`` file (never pickled objects)."""
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            if not hasattr(file, "files") or "payoffs" not in file.files:
-                raise ValueError("it holds no array named 'payoffs'")
-            payoffs = file["payoffs"]
-    except (ValueError, EOFError, OSError, zipfile.BadZipFile) as error:
-        if isinstance(error, FileNotFoundError):
-            raise
-        raise ValueError(f"path: got {path}, which is no readable .npz payoff file: {error}") from error
-    if not np.issubdtype(payoffs.dtype, np.number) or np.issubdtype(payoffs.dtype, np.complexfloating):
+    arrays = read_arrays(path, ".npz payoff file")
+    if "payoffs" not in arrays:
+        raise ValueError(f"path: got {path}, which is no readable .npz payoff file: it holds no array named 'payoffs'")
+    payoffs = arrays["payoffs"]
+    if payoffs.dtype.kind not in "iuf":
         raise ValueError(f"payoffs: got dtype {payoffs.dtype}, takes real numbers")
-    check_finite("payoffs", payoffs)
-    return NormalFormGame(jnp.asarray(payoffs, dtype=dtype or float))
+    return _game(payoffs, dtype)
 
 
 def load_game(path: str | PathLike[str], *, dtype: Any = None) -> NormalFormGame:

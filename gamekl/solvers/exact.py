@@ -112,6 +112,26 @@ def support_pairs(rows: int, columns: int) -> int:
     return sum(math.comb(rows, size) * math.comb(columns, size) for size in range(1, min(rows, columns) + 1))
 
 
+def check_enumerable(game: NormalFormGame) -> bool:
+    """Whether a game is zero-sum up to a shift.
+
+    Raises:
+        ValueError: it has not two players, or is neither zero-sum nor small enough for support enumeration.
+    """
+    if game.num_players != 2:
+        raise ValueError(f"game: got {game.num_players} players, takes 2 for an unregularised equilibrium")
+    row, column = np.asarray(game.payoffs, dtype=np.float64)
+    if np.ptp(row + column) <= 1e-12 * max(np.ptp(row), np.ptp(column)):
+        return True
+    pairs = support_pairs(*game.num_actions)
+    if pairs > MAX_SUPPORT_PAIRS:
+        raise ValueError(
+            f"game: got a general-sum game of {game.num_actions[0]} x {game.num_actions[1]} actions with {pairs} "
+            f"pairs of supports, takes at most {MAX_SUPPORT_PAIRS}; solve_nash at a small temperature has no limit"
+        )
+    return False
+
+
 def solve_nash_exact(game: NormalFormGame) -> Solution:
     """An unregularised Nash equilibrium of a two-player game, on the host in float64.
 
@@ -127,22 +147,14 @@ def solve_nash_exact(game: NormalFormGame) -> Solution:
     """
     if not isinstance(game, NormalFormGame):
         raise TypeError(f"game: got {type(game).__name__}, takes a NormalFormGame")
-    if game.num_players != 2:
-        raise ValueError(f"game: got {game.num_players} players, takes 2 for an unregularised equilibrium")
     validate(game)
+    zero_sum = check_enumerable(game)
     row, column = np.asarray(game.payoffs, dtype=np.float64)
-    if np.ptp(row + column) <= 1e-12 * max(np.ptp(row), np.ptp(column)):
+    if zero_sum:
         x, y = _zero_sum(_levelled(row))
         tried = 1
     else:
-        pairs = support_pairs(*game.num_actions)
-        if pairs > MAX_SUPPORT_PAIRS:
-            raise ValueError(
-                f"game: got a general-sum game of {game.num_actions[0]} x {game.num_actions[1]} actions with {pairs} "
-                f"pairs of supports, takes at most {MAX_SUPPORT_PAIRS}; solve_nash at a small temperature has no limit"
-            )
-        found = support_equilibria(_levelled(row)[None], _levelled(column)[None])
-        x, y, tried = (entry[0] for entry in found)
+        x, y, tried = (entry[0] for entry in support_equilibria(_levelled(row)[None], _levelled(column)[None]))
     return _solution(np.stack([row, column]), x, y, np.asarray(tried), game.payoffs.dtype)
 
 

@@ -1,7 +1,6 @@
 """What a solver returns: the policies, how good they are, and an honest status."""
 
 import enum
-import zipfile
 from os import PathLike
 
 import equinox as eqx
@@ -9,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
+from gamekl.core.arrays import read_arrays
 from gamekl.core.policies import is_concrete
 
 
@@ -109,16 +109,15 @@ def load_solution(path: str | PathLike[str]) -> Solution:
     Raises:
         ValueError: the file is damaged or holds no solution.
     """
+    arrays = {name: jnp.asarray(value) for name, value in read_arrays(path, ".npz solution file").items()}
     try:
-        with np.load(path, allow_pickle=False) as file:
-            arrays = {name: jnp.asarray(file[name]) for name in file.files}
         return Solution(
             log_policy=tuple(arrays[f"log_policy_{index}"] for index in range(arrays["gap"].shape[-1])),
             path=PathSummary(**{name: arrays[f"path_{name}"] for name in PATH_FIELDS}),
             **{name: arrays[name] for name in ("gap", "residual", "num_steps", "status")},
         )
-    except (KeyError, EOFError, ValueError, zipfile.BadZipFile) as error:
-        raise ValueError(f"path: got {path}, which is damaged or no saved solution ({error})") from error
+    except (KeyError, IndexError) as error:
+        raise ValueError(f"path: got {path}, which is no readable .npz solution file: {error}") from error
 
 
 def raise_unless_converged(solution: Solution) -> None:

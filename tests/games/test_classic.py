@@ -99,5 +99,5 @@ def test_donation_needs_a_player(players):
 
 
 def test_coordination_needs_an_action():
-    with pytest.raises(ValueError, match="at least one action"):
+    with pytest.raises(ValueError, match="takes at least one"):
         gk.games.coordination(0)

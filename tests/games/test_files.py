@@ -1,4 +1,5 @@
 import struct
+import tracemalloc
 import zipfile
 from fractions import Fraction
 
@@ -245,16 +246,20 @@ def test_too_large_for_the_dtype(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "sizes", ["{ 999999999 999999999 }", "{ 8000 8000 }", "{ 99999999999999999999 2 }", "{ 1 134217728 }"]
+    ("sizes", "message"),
+    [
+        ("{ 999999999 999999999 }", "takes at most 134217728 numbers"),
+        ("{ 1 67108865 }", "takes at most 134217728 numbers"),
+        ("{ 99999999999999999999 2 }", "takes a number of strategies >= 1"),
+        ("{ 8000 8000 }", "takes (128000000|64000000)"),
+    ],
 )
 @pytest.mark.parametrize("body", ["", "1 2 3 4", '{ { "o" 1 2 } } 1 1 1'])
-def test_absurd_sizes_cost_nothing(sizes, body):
+def test_absurd_sizes_cost_nothing(sizes, message, body):
     """Neither the payoffs nor the index of the cells may be made before the file has paid for them."""
-    import tracemalloc
-
     tracemalloc.start()
     try:
-        with pytest.raises(ValueError, match=r"nfg: got .*, takes "):
+        with pytest.raises(ValueError, match=f"nfg: got .*, {message}"):
             gk.games.parse_nfg(f'NFG 1 R "" {{ "a" "b" }} {sizes} {body}')
         assert tracemalloc.get_traced_memory()[1] < 10_000_000
     finally:
@@ -350,7 +355,7 @@ def test_npz_of_other_real_dtypes(tmp_path, dtype):
         (np.array([[-np.inf, np.nan]]), r"payoffs\[0, 0\]: got -inf \(2 such entries\), takes finite numbers"),
         (np.ones((2, 3)), r"payoffs: got shape \(2, 3\), takes \[player, \*actions\]"),
         (np.ones((3, 2, 2)), r"payoffs: got shape \(3, 2, 2\), takes \[player, \*actions\]"),
-        (np.ones((2, 0, 2)), r"payoffs: got shape \(2, 0, 2\), takes at least one action"),
+        (np.ones((2, 0, 2)), r"payoffs: got shape \(2, 0, 2\), takes at least one"),
         (np.ones(()), r"payoffs: got shape \(\), takes \[player, \*actions\]"),
     ],
 )

@@ -270,7 +270,7 @@ def test_a_damaged_solution_file_is_noticed(tmp_path):
         content[:start] + bytes([content[start] ^ 1]) + content[start + 1 :],
     ):
         path.write_bytes(damaged)
-        with pytest.raises(ValueError, match="path: got .*, which is damaged or no saved solution"):
+        with pytest.raises(ValueError, match="path: got .*, which is no readable .npz solution file"):
             gk.load_solution(path)
 
 

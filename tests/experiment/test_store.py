@@ -1,0 +1,342 @@
+import hashlib
+import json
+import os
+import signal
+import subprocess
+import sys
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from gamekl.experiment import store as store_module
+from gamekl.experiment.store import Store, StoreError, publish
+
+CONFIG = {"name": "tiny", "seed": 1, "family": [{"label": "a", "noise": 1.0}, {"label": "b", "noise": 0.5}]}
+
+
+def table(first=0, rows=8):
+    seeds = range(first, first + rows)
+    return pa.table({"seed": pa.array(seeds, pa.int32()), "gap": [0.5**row for row in range(rows)]})
+
+
+@pytest.fixture
+def store(tmp_path):
+    """A folder with three shards."""
+    made = Store(tmp_path / "run")
+    made.open(CONFIG)
+    made.record_run({"gamekl": "0"})
+    for index, name in enumerate(("a", "b", "c")):
+        made.write_shard(name, table(8 * index), {"dtype": "float64"})
+    return made
+
+
+def files(store):
+    return sorted(str(path.relative_to(store.root)) for path in store.root.rglob("*") if path.is_file())
+
+
+def flip(path, position):
+    content = bytearray(path.read_bytes())
+    content[position] ^= 1
+    path.write_bytes(content)
+
+
+def manifest(store):
+    return store.root / "manifest.jsonl"
+
+
+def test_publish(tmp_path):
+    publish(tmp_path / "file", b"one")
+    publish(tmp_path / "file", b"two")
+    assert (tmp_path / "file").read_bytes() == b"two"
+    assert os.listdir(tmp_path) == ["file"]
+
+
+def test_publish_syncs_the_file_then_renames_then_syncs_the_folder(tmp_path, monkeypatch):
+    calls = []
+    fsync, replace = os.fsync, os.replace
+
+    def recorded_fsync(descriptor):
+        calls.append(("fsync", os.readlink(f"/proc/self/fd/{descriptor}")))
+        fsync(descriptor)
+
+    def recorded_replace(source, target):
+        assert source.parent == target.parent  # a rename within one folder is atomic
+        assert source.read_bytes() == b"content"
+        calls.append(("replace", str(source)))
+        replace(source, target)
+
+    monkeypatch.setattr(os, "fsync", recorded_fsync)
+    monkeypatch.setattr(os, "replace", recorded_replace)
+    publish(tmp_path / "file", b"content")
+    temporary = calls[0][1]
+    assert calls == [("fsync", temporary), ("replace", temporary), ("fsync", str(tmp_path))]
+
+
+def test_crash_before_the_rename(store, monkeypatch):
+    """Nothing is published, the manifest does not know of it, and the next open clears what was left behind."""
+    before = files(store)
+
+    def crash(source, target):
+        raise OSError("power cut")
+
+    monkeypatch.setattr(os, "replace", crash)
+    with pytest.raises(OSError, match="power cut"):
+        store.write_shard("d", table(24), {})
+    monkeypatch.undo()
+    assert not store.shard_path("d").exists()
+    assert [name for name in files(store) if name not in before]  # the crash did leave something to clear
+    assert store.verified() == ({"a", "b", "c"}, set())
+    store.open(CONFIG)
+    assert files(store) == before
+    assert store.read().num_rows == 24
+
+
+def test_crash_keeps_what_was_there(tmp_path, monkeypatch):
+    def crash(source, target):
+        raise OSError("power cut")
+
+    publish(tmp_path / "file", b"old")
+    monkeypatch.setattr(os, "replace", crash)
+    with pytest.raises(OSError, match="power cut"):
+        publish(tmp_path / "file", b"new")
+    assert (tmp_path / "file").read_bytes() == b"old"
+
+
+def test_crash_between_shard_and_manifest(store, monkeypatch):
+    """The shard lies there whole, but does not count before the manifest has its checksum; it is then replaced."""
+
+    def crash(*_, **__):
+        raise OSError("power cut")
+
+    monkeypatch.setattr(Store, "_append", crash)
+    with pytest.raises(OSError, match="power cut"):
+        store.write_shard("d", table(24), {})
+    monkeypatch.undo()
+    assert store.shard_path("d").exists()
+    store.open(CONFIG)
+    assert store.verified() == ({"a", "b", "c"}, set())
+    assert store.read().num_rows == 24
+    store.write_shard("d", table(24), {})
+    assert store.read().num_rows == 32
+
+
+def test_leftovers_of_a_kill_are_cleared(store):
+    before = files(store)
+    (store.shards / ".d.parquet.123.tmp").write_bytes(b"half")
+    (store.root / ".plan.json.99.tmp").write_bytes(b"{")
+    store.open(CONFIG)
+    assert files(store) == before
+
+
+def test_read(store):
+    found = store.read()
+    assert found["seed"].to_pylist() == list(range(24))
+    assert found["gap"].to_pylist() == [0.5**row for row in range(8)] * 3
+
+
+def test_shards_are_self_describing(store):
+    metadata = pq.read_metadata(store.shard_path("a")).metadata
+    assert metadata[b"dtype"] == b"float64"
+    assert metadata[b"gamekl_schema"] == str(store_module.SCHEMA_VERSION).encode()
+
+
+def test_shard_bytes_depend_on_content_alone(store, tmp_path):
+    other = Store(tmp_path / "other")
+    other.open(CONFIG)
+    other.write_shard("x", table(0), {"dtype": "float64"})
+    assert other.shard_path("x").read_bytes() == store.shard_path("a").read_bytes()
+
+
+def test_manifest_has_checksum_and_rows(store):
+    run, first, *_ = [json.loads(line) for line in manifest(store).read_text().splitlines()]
+    assert run == {"run": {"gamekl": "0"}}
+    assert first["shard"] == "a" and first["rows"] == 8
+    assert first["sha256"] == hashlib.sha256(store.shard_path("a").read_bytes()).hexdigest()
+
+
+def test_reopening_changes_nothing(store):
+    before = {name: (store.root / name).read_bytes() for name in files(store)}
+    store.open(CONFIG)
+    assert {name: (store.root / name).read_bytes() for name in files(store)} == before
+
+
+def test_other_config_is_refused(store):
+    before = files(store)
+    other = {"name": "tiny", "seed": 2, "family": [{"label": "a", "noise": 1.0}, {"label": "b", "noise": 0.25}]}
+    with pytest.raises(StoreError, match="made by another config") as caught:
+        store.open(other)
+    message = str(caught.value)
+    assert "seed (there 1, here 2)" in message
+    assert "family.1.noise (there 0.5, here 0.25)" in message
+    assert "family.0" not in message and "name" not in message
+    assert files(store) == before
+    assert store.config() == CONFIG
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ({"family": [{"label": "a", "noise": 1.0}]}, "family"),
+        ({"extra": None, "more": 1}, "more"),
+        ({"seed": None}, "seed"),
+        ({"family": [{"label": "a", "noise": "bernoulli"}, {"label": "b", "noise": 0.5}]}, "family.0.noise"),
+    ],
+)
+def test_other_shapes_of_config_are_refused(store, change, named):
+    with pytest.raises(StoreError, match=f"made by another config: .*{named} "):
+        store.open({**CONFIG, **change})
+
+
+def test_config_with_an_infinite_number(tmp_path):
+    config = {"concentrability": float("inf")}
+    Store(tmp_path).open(config)
+    Store(tmp_path).open(config)
+    assert Store(tmp_path).config() == config
+
+
+def test_shards_without_a_config_are_refused(store):
+    (store.root / "config.json").unlink()
+    with pytest.raises(StoreError, match=r"has shards but no config\.json; takes a new folder"):
+        store.open(CONFIG)
+
+
+@pytest.mark.parametrize("name", ["config.json", "plan.json"])
+@pytest.mark.parametrize("content", [b"", b"{", b"\xff"])
+def test_damaged_json(store, name, content):
+    (store.root / name).write_bytes(content)
+    with pytest.raises(StoreError, match=f"{name} is damaged"):
+        store.config() if name == "config.json" else store.plan()
+
+
+def test_plan(store):
+    assert store.plan() is None
+    plan = {"cases": [{"constant": 0.1 + 0.2, "num_samples": [10, 100], "temperature": None}]}
+    store.write_plan(plan)
+    assert Store(store.root).plan() == plan
+
+
+@pytest.mark.parametrize("cut", [1, 2, 10, 60])
+def test_torn_last_line_is_mended(store, cut):
+    """A kill cut the last line short: its shard is made anew, and later lines start on a line of their own."""
+    content = manifest(store).read_bytes()
+    manifest(store).write_bytes(content[:-cut])
+    store.open(CONFIG)
+    assert store.verified() == ({"a", "b"}, set())
+    store.write_shard("c", table(16), {"dtype": "float64"})
+    assert store.verified() == ({"a", "b", "c"}, set())
+    assert manifest(store).read_bytes() == content
+    assert store.read().num_rows == 24
+
+
+def test_manifest_torn_in_the_middle(store):
+    """Lines that cannot be read are dropped; the others stay."""
+    lines = manifest(store).read_bytes().splitlines(keepends=True)
+    manifest(store).write_bytes(b"".join([lines[0], lines[1], b'{"sha', lines[2], b"\x00\xff\n", lines[3]]))
+    store.open(CONFIG)
+    assert store.verified() == ({"a", "c"}, set())
+    assert all(json.loads(line) for line in manifest(store).read_text().splitlines())
+
+
+def test_one_damaged_byte_of_the_manifest(store):
+    """Whichever byte it is, no shard passes that is not whole, and nothing but StoreError is raised."""
+    content = manifest(store).read_bytes()
+    for position in range(len(content)):
+        flip(manifest(store), position)
+        store.open(CONFIG)
+        whole, _ = store.verified()
+        assert whole <= {"a", "b", "c"} and len(whole) >= 1
+        manifest(store).write_bytes(content)
+
+
+def test_damage_is_noticed(store):
+    """One flipped bit at any of many places, the first and last byte among them."""
+    path = store.shard_path("b")
+    content = path.read_bytes()
+    for position in sorted({0, 1, len(content) - 1, len(content) - 5, *range(0, len(content), 37)}):
+        flip(path, position)
+        assert store.verified() == ({"a", "c"}, {"b"})
+        with pytest.raises(StoreError, match=r"run: 1 shards of .* are damaged or gone, b among them"):
+            store.read()
+        path.write_bytes(content)
+    assert store.verified() == ({"a", "b", "c"}, set())
+
+
+@pytest.mark.parametrize("damage", ["gone", "empty", "cut", "longer", "swapped"])
+def test_other_damage_is_noticed(store, damage):
+    path = store.shard_path("b")
+    content = path.read_bytes()
+    if damage == "gone":
+        path.unlink()
+    else:
+        new = {"empty": b"", "cut": content[:-1], "longer": content + b"\x00"}
+        path.write_bytes(new.get(damage, store.shard_path("a").read_bytes()))
+    assert store.verified() == ({"a", "c"}, {"b"})
+    with pytest.raises(StoreError, match="b among them; run gamekl sweep with the same config again"):
+        store.read()
+    store.write_shard("b", table(8), {"dtype": "float64"})
+    assert path.read_bytes() == content
+    assert store.read().num_rows == 24
+
+
+def test_stray_files_are_not_read(store):
+    (store.shards / "zz.parquet").write_bytes(store.shard_path("a").read_bytes())
+    assert store.verified() == ({"a", "b", "c"}, set())
+    assert store.read().num_rows == 24
+
+
+@pytest.mark.parametrize("made", [True, False])
+def test_empty_folder(tmp_path, made):
+    root = tmp_path / "run"
+    if made:
+        root.mkdir()
+    store = Store(root)
+    assert store.verified() == (set(), set())
+    assert store.plan() is None
+    with pytest.raises(StoreError, match="has no finished shard; takes a folder made by gamekl sweep"):
+        store.read()
+    with pytest.raises(StoreError, match=r"has no config\.json; takes a folder made by gamekl sweep"):
+        store.config()
+    assert root.exists() == made  # asking makes nothing
+
+
+def test_events_have_times(store):
+    store.log("start", chunks=3)
+    store.log("end")
+    first, second = [json.loads(line) for line in (store.root / "events.jsonl").read_text().splitlines()]
+    assert first["event"] == "start" and first["chunks"] == 3 and second["event"] == "end"
+    assert first["time"] <= second["time"]
+
+
+HOLD = """
+import sys, time
+from gamekl.experiment.store import Store
+with Store(sys.argv[1]).lock():
+    print("held", flush=True)
+    time.sleep(600)
+"""
+
+
+def test_lock_of_another_process(tmp_path):
+    """A second process is refused at once; the lock goes with the process that held it, however that ends."""
+    root = tmp_path / "run"
+    holder = subprocess.Popen([sys.executable, "-c", HOLD, str(root)], stdout=subprocess.PIPE, text=True)
+    try:
+        assert holder.stdout.readline() == "held\n"
+        with pytest.raises(StoreError, match=r"out: got .*run, which another run is using"), Store(root).lock():
+            pytest.fail("the lock was given twice")
+    finally:
+        holder.send_signal(signal.SIGKILL)
+        holder.wait()
+        holder.stdout.close()
+    with Store(root).lock():
+        pass
+
+
+def test_lock_is_released(tmp_path):
+    with pytest.raises(KeyError), Store(tmp_path).lock():
+        raise KeyError
+    with Store(tmp_path).lock(), pytest.raises(StoreError), Store(tmp_path).lock():
+        pytest.fail("the lock was given twice")
+    with Store(tmp_path).lock():
+        pass

@@ -1,0 +1,304 @@
+import json
+import os
+import subprocess
+import sys
+
+import jax
+import numpy as np
+import pytest
+
+import gamekl as gk
+from gamekl.cli import main
+from gamekl.experiment.store import Store
+
+CONFIG = """
+name = "tiny"
+num_seeds = 20
+seeds_per_chunk = 10
+
+[[family]]
+label = "pennies"
+solver = "exact"
+game = { kind = "matching_pennies" }
+num_samples = { first = 100, decades = 1, points = 3 }
+expected = { slope = -0.5, constant = 1.6 }
+"""
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path, monkeypatch):
+    """Each test has a folder of its own, and is in it."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "config.toml").write_text(CONFIG)
+
+
+def run(capsys, *arguments):
+    """Exit status and what is printed."""
+    try:
+        main([str(entry) for entry in arguments])
+        status = 0
+    except SystemExit as error:
+        status = error.code
+    printed = capsys.readouterr()
+    return status, printed.out, printed.err
+
+
+def refused(capsys, *arguments):
+    """The one line on stderr of a command that ends with status 2."""
+    status, out, err = run(capsys, *arguments)
+    assert status == 2
+    assert out == ""
+    assert err.endswith("\n") and err.count("\n") == 1, err
+    return err
+
+
+def policies(printed):
+    """The numbers of the lines ``player 1: [...]``."""
+    lines = [line.partition("[")[2].rstrip("]").split() for line in printed.splitlines() if line.startswith("player ")]
+    return [[float(entry) for entry in line] for line in lines]
+
+
+def subprocess_run(*arguments, **options):
+    command = [sys.executable, "-m", "gamekl", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=300, **options)
+
+
+def test_solve_a_decision(capsys, tmp_path):
+    """One player: softmax(payoffs / temperature)."""
+    (tmp_path / "game.nfg").write_text('NFG 1 R "one player" { "p" } { 3 } 1 2 4')
+    status, out, err = run(capsys, "solve", "game.nfg", "--temperature", "0.5")
+    assert (status, err) == (0, "")
+    weights = np.exp([2, 4, 8])
+    np.testing.assert_allclose(policies(out), [weights / weights.sum()], atol=1e-8)
+    assert "status:          converged" in out
+
+
+def test_solve_dominance(capsys, tmp_path):
+    """Giving costs c whatever the others do, so everybody gives with probability 1 / (1 + exp(c / temperature))."""
+    game = gk.games.donation(3, benefit=4.0, cost=1.5)
+    np.savez(tmp_path / "game.npz", payoffs=np.asarray(game.payoffs))
+    status, out, _ = run(capsys, "solve", "game.npz", "--temperature", "0.75")
+    gives = 1 / (1 + np.exp(2))
+    assert status == 0
+    np.testing.assert_allclose(policies(out), [[gives, 1 - gives]] * 3, atol=1e-8)
+    nash = next(line for line in out.splitlines() if line.startswith("Nash gap:")).split()[2:]
+    np.testing.assert_allclose([float(entry) for entry in nash], 1.5 * gives, rtol=1e-3)
+
+
+def test_solve_tells_players_apart(capsys, tmp_path):
+    """Rows and columns, and players of unlike numbers of actions, must not be exchanged on the way."""
+    payoffs = np.zeros((2, 2, 3))
+    payoffs[0] += np.array([0.0, 1.0])[:, None]
+    payoffs[1] += np.array([0.0, 1.0, 3.0])
+    gk.games.write_nfg(gk.NormalFormGame(payoffs), tmp_path / "game.nfg")
+    _, out, _ = run(capsys, "solve", "game.nfg", "--temperature", "1")
+    first, second = policies(out)
+    np.testing.assert_allclose(first, np.exp([0, 1]) / np.exp([0, 1]).sum(), atol=1e-8)
+    np.testing.assert_allclose(second, np.exp([0, 1, 3]) / np.exp([0, 1, 3]).sum(), atol=1e-8)
+
+
+def test_solve_float32(capsys, tmp_path):
+    gk.games.write_nfg(gk.games.matching_pennies(), tmp_path / "game.nfg")
+    status, out, _ = run(capsys, "solve", "game.nfg", "--temperature", "1", "--dtype", "float32", "--save", "found.npz")
+    assert status == 0
+    np.testing.assert_allclose(policies(out), [[0.5, 0.5]] * 2, atol=1e-6)
+    assert gk.load_solution("found.npz").log_policy[0].dtype == np.float32
+
+
+def test_solve_saves(capsys, tmp_path):
+    gk.games.write_nfg(gk.games.chicken(), tmp_path / "game.nfg")
+    status, out, _ = run(capsys, "solve", "game.nfg", "--temperature", "2", "--save", "found.npz")
+    assert status == 0
+    np.testing.assert_allclose(
+        [list(entry) for entry in gk.load_solution("found.npz").policy], policies(out), atol=1e-8
+    )
+
+
+def test_solve_that_does_not_converge(capsys, tmp_path):
+    """A tolerance below rounding cannot be met; that is status 1, and what was reached is printed."""
+    gk.games.write_nfg(gk.games.uniform(jax.random.key(0), (4, 5, 3)), tmp_path / "game.nfg")
+    status, out, _ = run(capsys, "solve", "game.nfg", "--temperature", "0.1", "--tol", "1e-30")
+    assert status == 1
+    assert "status:          not_converged" in out and len(policies(out)) == 3
+
+
+@pytest.mark.parametrize("temperature", ["0", "-1", "nan", "inf"])
+def test_bad_temperature(capsys, tmp_path, temperature):
+    gk.games.write_nfg(gk.games.chicken(), tmp_path / "game.nfg")
+    err = refused(capsys, "solve", "game.nfg", f"--temperature={temperature}")
+    assert err.startswith("gamekl solve: temperature") and f"got {float(temperature)}" in err
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_payoffs_that_are_not_finite(capsys, tmp_path, bad):
+    payoffs = np.zeros((2, 2, 2))
+    payoffs[1, 0, 1] = bad
+    np.savez(tmp_path / "game.npz", payoffs=payoffs)
+    err = refused(capsys, "solve", "game.npz", "--temperature", "1")
+    assert err.startswith(f"gamekl solve: payoffs[1, 0, 1]: got {bad} ") and "takes finite numbers" in err
+
+
+def test_nan_in_nfg(capsys, tmp_path):
+    (tmp_path / "game.nfg").write_text('NFG 1 R "" { "p" } { 2 } 1 nan')
+    assert "payoffs[0, 1]: got nan" in refused(capsys, "solve", "game.nfg", "--temperature", "1")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("solve", "none.nfg", "--temperature", "1"), "none.nfg"),
+        (("solve", "none.npz", "--temperature", "1"), "none.npz"),
+        (("solve", "config.toml", "--temperature", "1"), "takes a file that ends in .nfg or .npz"),
+        (("sweep", "none.toml"), "none.toml"),
+        (("plot", "none"), "none"),
+        (("plot", "."), "takes a folder made by gamekl sweep"),
+        (("plot", "config.toml"), "config.toml"),
+    ],
+)
+def test_bad_path(capsys, arguments, message):
+    err = refused(capsys, *arguments)
+    assert err.startswith(f"gamekl {arguments[0]}: ") and message in err
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b'NFG 1 R "" { "p" } { 999999999 } 1', b'NFG 1 R "" { "p" } { 2 } 1', b"\xff\xfe"]
+)
+def test_bad_nfg(capsys, tmp_path, content):
+    (tmp_path / "game.nfg").write_bytes(content)
+    refused(capsys, "solve", "game.nfg", "--temperature", "1")
+
+
+@pytest.mark.parametrize("content", [b"", b"PK", b"\x93NUMPY\x01\x00"])
+def test_bad_npz(capsys, tmp_path, content):
+    (tmp_path / "game.npz").write_bytes(content)
+    refused(capsys, "solve", "game.npz", "--temperature", "1")
+
+
+def test_npy_for_npz(capsys, tmp_path):
+    with open(tmp_path / "game.npz", "wb") as file:
+        np.save(file, np.ones((1, 2)))
+    refused(capsys, "solve", "game.npz", "--temperature", "1")
+
+
+@pytest.mark.parametrize("arguments", [("sovle",), ("--solve", "x"), ("",)])
+def test_unknown_command(capsys, arguments):
+    status, out, err = run(capsys, *arguments)
+    assert (status, out) == (2, "")
+    assert err.startswith(f"gamekl: got command {arguments[0]!r}, takes one of sweep, plot, solve")
+    assert "usage: gamekl COMMAND" in err
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("solve",),
+        ("solve", "game.nfg"),
+        ("solve", "game.nfg", "--temperature", "warm"),
+        ("sweep",),
+        ("sweep", "--frist"),
+    ],
+)
+def test_bad_arguments(capsys, arguments):
+    status, out, err = run(capsys, *arguments)
+    assert (status, out) == (2, "")
+    assert err and "Traceback" not in err
+
+
+def test_help_and_version(capsys):
+    for flags in [("--help",), ("-h",), ()]:
+        status, out, err = run(capsys, *flags)
+        assert (status, err) == (0, "")
+        assert all(f"  {command} " in out for command in ("sweep", "plot", "solve"))
+    assert run(capsys, "--version") == (0, f"gamekl {gk.__version__}\n", "")
+
+
+def test_sweep_and_plot(capsys, tmp_path):
+    status, out, _ = run(capsys, "sweep", "config.toml", "--out", "here")
+    assert (status, out) == (0, "6 shards made, 0 were there: here\n")
+    status, out, _ = run(capsys, "sweep", "config.toml", "--out", "here")
+    assert (status, out) == (0, "all 6 shards are there already: here\n")
+    next((tmp_path / "here" / "shards").iterdir()).unlink()
+    status, out, _ = run(capsys, "sweep", "config.toml", "--out", "here")
+    assert (status, out) == (0, "1 shards made, 5 were there: here\n")
+
+    status, out, err = run(capsys, "plot", "here")
+    assert (status, err) == (0, "")
+    assert "pennies" in out and "0 of 60" in out
+    assert out.splitlines()[-1] == "figure: here/figure.pdf, here/figure.svg, here/figure.png"
+    assert all((tmp_path / "here" / f"figure.{suffix}").stat().st_size > 1000 for suffix in ("pdf", "svg", "png"))
+    status, out, _ = run(capsys, "plot", "here", "--out", "new/figures")
+    assert status == 0 and (tmp_path / "new" / "figures" / "figure.png").exists()
+
+
+def test_sweep_into_the_default_folder(capsys, tmp_path):
+    assert run(capsys, "sweep", "config.toml", "--name", "other", "--num-seeds", "10")[0] == 0
+    config = Store(tmp_path / "runs" / "other").config()
+    assert (config["name"], config["num_seeds"], config["seeds_per_chunk"]) == ("other", 10, 10)
+
+
+def test_another_config_in_the_same_folder(capsys, tmp_path):
+    run(capsys, "sweep", "config.toml", "--out", "here")
+    before = sorted((tmp_path / "here").rglob("*"))
+    err = refused(capsys, "sweep", "config.toml", "--out", "here", "--seed", "3")
+    assert err.startswith("gamekl sweep: out: got here, which was made by another config: seed (there 0, here 3)")
+    assert sorted((tmp_path / "here").rglob("*")) == before
+
+
+def test_plot_of_a_damaged_run(capsys, tmp_path):
+    run(capsys, "sweep", "config.toml", "--out", "here")
+    path = next((tmp_path / "here" / "shards").iterdir())
+    path.write_bytes(path.read_bytes()[:-1])
+    err = refused(capsys, "plot", "here")
+    assert "1 shards of here are damaged or gone" in err and path.stem in err
+
+
+def test_folder_in_use(capsys):
+    with Store("here").lock():
+        assert "which another run is using" in refused(capsys, "sweep", "config.toml", "--out", "here")
+
+
+def test_config_with_faults(capsys, tmp_path):
+    """One line for each fault."""
+    (tmp_path / "config.toml").write_text(CONFIG.replace("num_seeds", "num_sed").replace("100", "0"))
+    status, out, err = run(capsys, "sweep", "config.toml")
+    assert (status, out) == (2, "")
+    lines = err.splitlines()
+    assert lines[0] == "gamekl sweep: config:"
+    assert any("num_sed: got an unknown key; did you mean 'num_seeds'?" in line for line in lines)
+    assert any("family.0.num_samples.first: got 0" in line for line in lines)
+    assert not (tmp_path / "runs").exists()
+
+
+def test_command_enables_x64(tmp_path):
+    """Outside the tests nobody else does."""
+    gk.games.write_nfg(gk.games.chicken(), tmp_path / "game.nfg")
+    code = (
+        "from gamekl.cli import main; main(['solve', 'game.nfg', '--temperature', '1', '--save', 'found.npz']); "
+        "import jax; assert jax.config.jax_enable_x64"
+    )
+    environment = {name: value for name, value in os.environ.items() if name != "JAX_ENABLE_X64"}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=300, env=environment)
+    assert done.returncode == 0, done.stderr
+    assert "JAX_ENABLE_X64" not in done.stderr
+    with np.load("found.npz") as found:
+        assert found["log_policy_0"].dtype == np.float64
+
+
+def test_the_process_itself(tmp_path):
+    """Status and streams as a shell sees them."""
+    (tmp_path / "game.nfg").write_text('NFG 1 R "" { "p" } { 2 } 0 1')
+    good = subprocess_run("solve", "game.nfg", "--temperature", "1")
+    assert good.returncode == 0, good.stderr
+    np.testing.assert_allclose(policies(good.stdout), [[1 / (1 + np.e), np.e / (1 + np.e)]], atol=1e-8)
+    bad = subprocess_run("solve", "game.nfg", "--temperature", "0")
+    assert (bad.returncode, bad.stdout) == (2, "")
+    assert bad.stderr == "gamekl solve: temperature: got 0.0, takes numbers > 0\n"
+    unknown = subprocess_run("nothing")
+    assert unknown.returncode == 2 and "Traceback" not in unknown.stderr
+
+
+def test_events_of_a_sweep(capsys, tmp_path):
+    run(capsys, "sweep", "config.toml", "--out", "here")
+    lines = (tmp_path / "here" / "events.jsonl").read_text().splitlines()
+    start = json.loads(lines[0])
+    assert start["event"] == "start" and start["chunks"] == 6 and start["gamekl"] == gk.__version__
