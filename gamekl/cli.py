@@ -157,6 +157,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     basicConfig(format="%(name)s: %(message)s")
     try:
         COMMANDS[arguments[0]](arguments[1:])
+    except KeyboardInterrupt:
+        raise SystemExit("interrupted") from None
     except (ValueError, OSError, RuntimeError) as error:
         print(f"gamekl {arguments[0]}: {error}", file=sys.stderr)
         raise SystemExit(2) from None

@@ -9,6 +9,7 @@ stacked two-player games look like one three-player game.
 import logging
 from abc import abstractmethod
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, ClassVar, TypeVar
 
 import equinox as eqx
@@ -22,23 +23,34 @@ logger = logging.getLogger("gamekl")
 T = TypeVar("T")
 
 
-def as_float_array(value: Any) -> Array:
-    """Turn `value` into a floating-point jax array; a silent loss of float64 precision is logged as a warning."""
-    if not hasattr(value, "dtype"):
-        value = np.asarray(value)
-        if value.dtype == object:
-            raise ValueError(f"payoffs: got nested sequences of unequal lengths or non-numbers: {value!r}")
-        return jnp.asarray(value, dtype=float)
+def as_float_array(field: str, value: Any) -> Array:
+    """Turn `value` into a float32 or float64 array; a silent loss of float64 precision is logged as a warning.
+
+    Raises:
+        ValueError: it is no array of real numbers; the message names the field.
+    """
+    if not isinstance(value, jax.Array):
+        try:
+            value = np.asarray(value)
+        except ValueError as error:
+            raise ValueError(f"{field}: got nested sequences of unequal lengths, takes an array ({error})") from error
+    if value.dtype not in (np.float32, np.float64):
+        if value.dtype.kind not in "iuf" and not jnp.issubdtype(value.dtype, jnp.floating):
+            raise ValueError(f"{field}: got dtype {value.dtype}, takes real numbers")
+        return jnp.asarray(value).astype(float)
     array = jnp.asarray(value)
-    if not jnp.issubdtype(array.dtype, jnp.floating):
-        return array.astype(float)
-    if isinstance(value, np.ndarray | np.generic) and array.dtype != value.dtype:
+    if array.dtype != value.dtype:
         logger.warning(
-            "a %s array became %s because jax's x64 mode is off; jax.config.update('jax_enable_x64', True) enables it",
+            "%s: a %s array became %s, as jax's x64 mode is off; jax.config.update('jax_enable_x64', True) enables it",
+            field,
             value.dtype,
             array.dtype,
         )
     return array
+
+
+def _floats(field: str) -> Any:
+    return eqx.field(converter=partial(as_float_array, field))
 
 
 def _require(condition: bool, field: str, got: Any, takes: str) -> None:
@@ -98,7 +110,7 @@ class NormalFormGame(_Game):
         ValueError: the shape does not have one leading entry per action axis.
     """
 
-    payoffs: Float[Array, "player *actions"] = eqx.field(converter=as_float_array)
+    payoffs: Float[Array, "player *actions"] = _floats("payoffs")
 
     def __check_init__(self) -> None:
         self._check_table("payoffs", "player, *actions")
@@ -120,8 +132,8 @@ class ContextualGame(_Game):
         ValueError: the shapes do not fit each other.
     """
 
-    payoffs: Float[Array, "context player *actions"] = eqx.field(converter=as_float_array)
-    context_probs: Float[Array, " context"] = eqx.field(converter=as_float_array)
+    payoffs: Float[Array, "context player *actions"] = _floats("payoffs")
+    context_probs: Float[Array, " context"] = _floats("context_probs")
     stage_axes: ClassVar[int] = 1
 
     def __check_init__(self) -> None:
@@ -151,9 +163,9 @@ class MarkovGame(_Game):
         ValueError: the shapes do not fit each other.
     """
 
-    rewards: Float[Array, "horizon state player *actions"] = eqx.field(converter=as_float_array)
-    transitions: Float[Array, "horizon state *actions next_state"] = eqx.field(converter=as_float_array)
-    initial_probs: Float[Array, " state"] = eqx.field(converter=as_float_array)
+    rewards: Float[Array, "horizon state player *actions"] = _floats("rewards")
+    transitions: Float[Array, "horizon state *actions next_state"] = _floats("transitions")
+    initial_probs: Float[Array, " state"] = _floats("initial_probs")
     stage_axes: ClassVar[int] = 2
 
     def __check_init__(self) -> None:
@@ -175,6 +187,12 @@ class MarkovGame(_Game):
 
 
 Game = NormalFormGame | ContextualGame | MarkovGame
+
+
+def require_normal_form(game: Any) -> None:
+    """Raise ``TypeError`` unless `game` is a `NormalFormGame`."""
+    if not isinstance(game, NormalFormGame):
+        raise TypeError(f"game: got {type(game).__name__}, takes a NormalFormGame")
 
 
 def stack(objects: Sequence[T]) -> T:

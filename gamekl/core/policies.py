@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, ArrayLike, Bool, Float
 
 
 def is_concrete(*trees: object) -> bool:
@@ -19,20 +19,39 @@ def is_concrete(*trees: object) -> bool:
     return not any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves(trees))
 
 
-def check_profile(field: str, profile: Sequence[Array], num_actions: Sequence[int], *, log: bool) -> None:
-    """Raise ``ValueError`` unless `profile` has one array for each player; values are checked where concrete."""
-    shapes = [jnp.shape(entry) for entry in profile]
+# A profile may be off by this much, the rounding of float32 or a user's small constant inside a logarithm.
+PROFILE_SLACK = 1e-5
+
+
+def check_profile(
+    field: str, profile: Sequence[ArrayLike | Sequence[float | int]], num_actions: Sequence[int], *, log: bool
+) -> tuple[Float[Array, " _"], ...]:
+    """The profile as arrays, after checking its shapes and, where concrete, its values.
+
+    Raises:
+        ValueError: not one array for each player, or not (logarithms of) probabilities that sum to one.
+    """
+    shapes = [np.shape(entry) for entry in profile]
     expected = [(size,) for size in num_actions]
     if shapes != expected:
         raise ValueError(f"{field}: got shapes {shapes}, takes one [actions] array for each player: {expected}")
-    if not is_concrete(profile):
-        return
     for index, entry in enumerate(profile):
-        values = np.asarray(entry)
-        if log and np.any(values > 16 * np.finfo(values.dtype).eps):
+        if not is_concrete(entry):
+            continue
+        values = np.asarray(entry, dtype=np.float64)
+        if log and np.any(values > PROFILE_SLACK):
             raise ValueError(f"{field}[{index}]: got {values.max()}, takes logarithms of probabilities, none above 0")
         if not log and np.any(values < 0):
             raise ValueError(f"{field}[{index}]: got {values.min()}, takes probabilities, none below 0")
+        total = np.exp(values).sum() if log else values.sum()
+        if abs(total - 1) > PROFILE_SLACK:  # False for NaN: a failed solve may be evaluated
+            raise ValueError(f"{field}[{index}]: got a sum of {total:.6g}, takes probabilities that sum to 1")
+    return tuple(
+        entry
+        if isinstance(entry, jax.Array) and jnp.issubdtype(entry.dtype, jnp.floating)
+        else jnp.asarray(entry, float)
+        for entry in profile
+    )
 
 
 def normalize(logits: Float[Array, "*batch actions"]) -> Float[Array, "*batch actions"]:

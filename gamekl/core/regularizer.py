@@ -32,10 +32,12 @@ class Regularizer(eqx.Module):
 
     def __init__(self, log_reference: Sequence[Any], temperature: Any) -> None:
         """Take any sequence of arrays and any number or array; the temperature gets the references' dtype."""
-        self.log_reference = tuple(as_float_array(entry) for entry in log_reference)
+        self.log_reference = tuple(
+            as_float_array(f"log_reference[{index}]", entry) for index, entry in enumerate(log_reference)
+        )
         if not self.log_reference:
             raise ValueError("log_reference: got no player, takes one array for each player")
-        self.temperature = jnp.asarray(temperature, dtype=self.log_reference[0].dtype)
+        self.temperature = as_float_array("temperature", temperature).astype(self.log_reference[0].dtype)
 
     def __check_init__(self) -> None:
         players = len(self.log_reference)

@@ -16,9 +16,10 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from gamekl.core.games import NormalFormGame
+from gamekl.core.games import NormalFormGame, require_normal_form
 from gamekl.core.policies import check_profile, kl, normalize, support
 from gamekl.core.regularizer import Regularizer
+from gamekl.core.validation import check_regularizer
 
 # Products of float32 on GPUs and TPUs would otherwise lose 13 bits or more.
 PRECISION = jax.lax.Precision.HIGHEST
@@ -48,18 +49,19 @@ def action_values(game: NormalFormGame, policy: Sequence[Float[Array, " _"]]) ->
     Returns:
         For each player q_i, shape ``[actions_i]``, payoff units.
     """
-    check_profile("policy", policy, game.num_actions, log=False)
-    return _action_values(game, policy)
+    require_normal_form(game)
+    return _action_values(game, check_profile("policy", policy, game.num_actions, log=False))
 
 
 def _action_values(game: NormalFormGame, policy: Sequence[Array]) -> tuple[Array, ...]:
     return tuple(expected_payoffs(game.payoffs[player], policy, (player,)) for player in range(game.num_players))
 
 
-def _level_values(game: NormalFormGame, log_policy: Sequence[Array]) -> tuple[Array, ...]:
-    """Action values up to a shift of each player's, at the best precision."""
-    check_profile("log_policy", log_policy, game.num_actions, log=True)
-    return _action_values(level_payoffs(game), [jnp.exp(entry) for entry in log_policy])
+def _at_profile(game: NormalFormGame, log_policy: Sequence[Array]) -> tuple[tuple[Array, ...], tuple[Array, ...]]:
+    """The checked profile, and action values up to a shift of each player's, at the best precision."""
+    require_normal_form(game)
+    log_policy = check_profile("log_policy", log_policy, game.num_actions, log=True)
+    return log_policy, _action_values(level_payoffs(game), [jnp.exp(entry) for entry in log_policy])
 
 
 def level_payoffs(game: NormalFormGame) -> NormalFormGame:
@@ -93,8 +95,9 @@ def best_response(
     Returns:
         One log-policy ``[actions_i]`` for each player; -inf on masked actions.
     """
+    _, values = _at_profile(game, log_policy)
     regularizer.check_fits(game)
-    values = _level_values(game, log_policy)
+    check_regularizer(regularizer)
     return tuple(
         normalize(reference + value / temperature)
         for reference, value, temperature in zip(
@@ -148,8 +151,9 @@ def regularized_gap(
     Returns:
         The gap of each player, shape ``[player]``, payoff units.
     """
+    log_policy, values = _at_profile(game, log_policy)
     regularizer.check_fits(game)
-    values = _level_values(game, log_policy)
+    check_regularizer(regularizer)
     gaps = [
         _player_gap(*arguments)
         for arguments in zip(log_policy, regularizer.log_reference, values, regularizer.temperatures, strict=True)
@@ -173,7 +177,7 @@ def nash_gap(
     Returns:
         The gap of each player, shape ``[player]``, payoff units; >= 0 for policies on that support.
     """
-    values = _level_values(game, log_policy)
+    log_policy, values = _at_profile(game, log_policy)
     policy = [jnp.exp(entry) for entry in log_policy]
     allowed = [jnp.ones_like(value, dtype=bool) for value in values]
     if regularizer is not None:

@@ -1,8 +1,13 @@
 """Checks of values, on concrete arrays: what the drivers call before they start."""
 
-import numpy as np
+from collections.abc import Sequence
 
-from gamekl.core.games import ContextualGame, Game, MarkovGame, NormalFormGame
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, ArrayLike, Float
+
+from gamekl.core.games import ContextualGame, Game, MarkovGame, NormalFormGame, require_normal_form
+from gamekl.core.policies import check_profile, is_concrete, outer
 from gamekl.core.regularizer import Regularizer
 
 
@@ -34,8 +39,10 @@ def check_distribution(field: str, probs: np.ndarray, axes: tuple[int, ...]) -> 
         )
 
 
-def _check_regularizer(game: Game, regularizer: Regularizer) -> None:
-    regularizer.check_fits(game)
+def check_regularizer(regularizer: Regularizer) -> None:
+    """Raise ``ValueError`` unless temperatures are positive and references sum to one; on concrete arrays only."""
+    if not is_concrete(regularizer):
+        return
     temperature = np.asarray(regularizer.temperature)
     check_finite("temperature", temperature)
     if np.any(temperature <= 0):
@@ -44,7 +51,54 @@ def _check_regularizer(game: Game, regularizer: Regularizer) -> None:
         values = np.asarray(entry)
         if np.any(np.isnan(values)) or np.any(np.isposinf(values)):
             raise ValueError(f"log_reference[{index}]: got NaN or +inf, takes logarithms of probabilities")
+        if np.any(values > 1e-6):
+            raise ValueError(
+                f"log_reference[{index}]: got {values.max()}, takes logarithms of probabilities, not above 0"
+            )
         check_distribution(f"exp(log_reference[{index}])", np.exp(values), (-1,))
+
+
+def check_noise(noise: ArrayLike | str, game: NormalFormGame) -> None:
+    """Raise ``ValueError`` unless the noise is a standard deviation >= 0, or "bernoulli" with payoffs in [0, 1]."""
+    if isinstance(noise, str):
+        if noise != "bernoulli":
+            raise ValueError(f"noise: got {noise!r}, takes a standard deviation >= 0 or 'bernoulli'")
+        if not is_concrete(game):
+            return
+        payoffs = np.asarray(game.payoffs)
+        low, high = payoffs.min(), payoffs.max()
+        if low < 0 or high > 1:
+            raise ValueError(f"payoffs: got {low} to {high}, takes values in [0, 1] where noise is 'bernoulli'")
+    elif is_concrete(noise) and not (np.ndim(noise) == 0 and 0 <= np.asarray(noise, dtype=float) < np.inf):
+        raise ValueError(f"noise: got {noise!r}, takes a standard deviation >= 0 or 'bernoulli'")
+
+
+Behavior = ArrayLike | Sequence[ArrayLike] | Sequence[Sequence[float | int]]
+
+
+def joint_behavior(game: NormalFormGame, behavior: Behavior) -> Float[Array, "*actions"]:
+    """The behavior as a joint distribution ``[*actions]``, checked for shape, and for values where concrete.
+
+    Args:
+        game: gives players and actions.
+        behavior: a joint distribution ``[*actions]``, or one policy (probabilities) for each player.
+
+    Raises:
+        ValueError: wrong shape, negative mass, or mass that does not sum to one.
+        TypeError: `game` is no `NormalFormGame`.
+    """
+    require_normal_form(game)
+    if isinstance(behavior, tuple | list) and len(behavior) == game.num_players and np.ndim(behavior[0]) == 1:
+        joint = outer(check_profile("behavior", behavior, game.num_actions, log=False))
+    else:
+        joint = jnp.asarray(behavior, dtype=float)
+    if joint.shape != game.num_actions:
+        raise ValueError(
+            f"behavior: got shape {joint.shape}, takes [*actions] = {game.num_actions} or one policy for each player"
+        )
+    if is_concrete(joint):
+        check_distribution("behavior", np.asarray(joint), tuple(range(joint.ndim)))
+    return joint
 
 
 def validate(game: Game, regularizer: Regularizer | None = None) -> None:
@@ -70,4 +124,5 @@ def validate(game: Game, regularizer: Regularizer | None = None) -> None:
         case _:
             raise TypeError(f"game: got {type(game).__name__}, takes a NormalFormGame, ContextualGame or MarkovGame")
     if regularizer is not None:
-        _check_regularizer(game, regularizer)
+        regularizer.check_fits(game)
+        check_regularizer(regularizer)

@@ -63,6 +63,10 @@ def fit_rate(
         raise ValueError(
             f"errors: got shapes {[entry.shape for entry in values]}, takes two or more seeds for each of {len(n)} n"
         )
+    if any(not np.all((entry >= 0) & np.isfinite(entry)) for entry in values):
+        raise ValueError("errors: got a negative or infinite number or NaN, takes finite numbers >= 0")
+    if not (resamples >= 1 and 0 < level < 1):
+        raise ValueError(f"resamples, level: got {resamples} and {level}, takes at least 1, and a level in (0, 1)")
     means = np.array([entry.mean() for entry in values])
     if not np.all(means > 0):
         raise ValueError(f"errors: got means {means.tolist()}, takes means > 0 for a log-log slope")

@@ -20,6 +20,7 @@ from gamekl.core.policies import outer
 from gamekl.core.regularizer import Regularizer
 from gamekl.core.response import payoff_range
 from gamekl.core.system import LogitSystem
+from gamekl.core.validation import Behavior, check_noise, joint_behavior
 
 # An equilibrium whose dF/dz has a smaller singular value is treated as a branching point.
 SINGULAR_BELOW = 1e-3
@@ -70,6 +71,11 @@ class Solved(Protocol):
         ...
 
     @property
+    def status(self) -> Array:
+        """0 where it converged."""
+        ...
+
+    @property
     def path(self) -> SolvedPath:
         """How it was reached."""
         ...
@@ -79,7 +85,7 @@ def predicted_constant(
     game: NormalFormGame,
     regularizer: Regularizer,
     solution: Solved,
-    behavior: Float[Array, "*actions"],
+    behavior: Behavior,
     noise: float | int | str,
 ) -> Float[Array, " player"]:
     """The limit of n E[gap_i] for the estimated game's equilibrium: D_i / (2 tau_i), shape ``[player]``.
@@ -88,16 +94,22 @@ def predicted_constant(
         game: the true game.
         regularizer: references and temperatures.
         solution: the true game's equilibrium, from `solve_nash`.
-        behavior: joint distribution of the logged actions, ``[*actions]``.
+        behavior: joint distribution ``[*actions]``, or one policy for each player.
         noise: standard deviation of the rewards, or "bernoulli".
 
     Raises:
-        ValueError: the formula does not apply: D is 0 (no noise reaches the equilibrium, so the gap falls faster than
-            1/n) or infinite (a needed cell gets no data), or the branch is singular (at the equilibrium, or a
-            bifurcation lies on the way to it, so that estimated games lead elsewhere).
+        ValueError: bad arguments, a solution that did not converge, or the formula does not apply: D is 0 (no noise
+            reaches the equilibrium, so the gap falls faster than 1/n) or infinite (a needed cell gets no data), or the
+            branch is singular (at the equilibrium, or a bifurcation lies on the way to it, so that estimated games
+            lead elsewhere).
     """
+    joint = joint_behavior(game, behavior)
+    regularizer.check_fits(game)
+    check_noise(noise, game)
+    if int(solution.status) != 0:
+        raise ValueError(f"solution: got status {int(solution.status)}, takes a converged solution of the game")
     policy = [jnp.exp(entry) for entry in solution.log_policy]
-    dimension = effective_dimension(game, policy, behavior, noise)
+    dimension = effective_dimension(game, policy, joint.astype(game.dtype), noise)
     values = np.asarray(dimension)
     scale = float(jnp.max(payoff_range(game))) ** 2 or 1.0
     if not values.sum() > 1e-12 * scale:
@@ -120,15 +132,16 @@ def predicted_constant(
 
 
 def first_sample_size(
-    constant: Float[Array, " player"], regularizer: Regularizer, behavior: Float[Array, "*actions"]
+    game: NormalFormGame, constant: Float[Array, " player"], regularizer: Regularizer, behavior: Behavior
 ) -> int:
     """The n from which 1/n may be expected: max(10 max_i D_i / tau_i^2, 30 / min mu) (derived, MATH A8).
 
     Args:
+        game: the true game.
         constant: D_i / (2 tau_i), from `predicted_constant`.
         regularizer: references and temperatures.
-        behavior: joint distribution of the logged actions, ``[*actions]``; cells without mass are passed over.
+        behavior: joint distribution ``[*actions]``, or one policy for each player; cells without mass do not count.
     """
-    masses = np.asarray(behavior)
+    masses = np.asarray(joint_behavior(game, behavior))
     noisy = 10 * float(jnp.max(2 * constant / regularizer.temperatures))
     return math.ceil(max(noisy, 30 / float(masses[masses > 0].min())))

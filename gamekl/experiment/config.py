@@ -143,7 +143,7 @@ class SweepConfig(Strict):
         seed: of all random numbers.
         dtype: of the games and the solver.
         num_seeds: independent datasets for each game, temperature and sample size.
-        seeds_per_chunk: how many of them one shard holds; divides num_seeds.
+        seeds_per_chunk: how many of them one shard holds; divides num_seeds. If not given, 1000 or all of fewer.
         family: the families.
     """
 
@@ -151,8 +151,15 @@ class SweepConfig(Strict):
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
     dtype: Literal["float64", "float32"] = "float64"
     num_seeds: Annotated[int, Field(ge=2)]
-    seeds_per_chunk: Annotated[int, Field(ge=1)] = 1000
+    seeds_per_chunk: Annotated[int, Field(ge=1)]
     family: Annotated[tuple[FamilyConfig, ...], Field(min_length=1)]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _default_chunk(cls, values: Any) -> Any:
+        if isinstance(values, dict) and isinstance(values.get("num_seeds"), int):
+            return {"seeds_per_chunk": max(1, min(1000, values["num_seeds"])), **values}
+        return values
 
     @model_validator(mode="after")
     def _consistent(self) -> "SweepConfig":

@@ -3,6 +3,7 @@
 import hashlib
 import math
 import re
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
@@ -129,8 +130,8 @@ def _case(config: SweepConfig, family: FamilyConfig, temperature: float | int | 
                 constant = float(np.mean([entry.sum() for entry in constants]))
             first = _round_up(
                 max(
-                    first_sample_size(entry, regularizer, behavior)
-                    for entry, (_, regularizer, behavior) in zip(constants, settings, strict=True)
+                    first_sample_size(game, entry, regularizer, behavior)
+                    for entry, (game, regularizer, behavior) in zip(constants, settings, strict=True)
                 )
             )
     if family.num_samples.first != "auto":
@@ -152,6 +153,12 @@ def _case(config: SweepConfig, family: FamilyConfig, temperature: float | int | 
     }
 
 
+def hash_files(config: SweepConfig) -> dict[str, str]:
+    """The sha256 of each payoff file, by which a change between runs is noticed."""
+    paths = [str(family.game.path) for family in config.family if family.game.kind == "file"]
+    return {path: hashlib.sha256(Path(path).read_bytes()).hexdigest() for path in paths}
+
+
 def make_plan(config: SweepConfig) -> dict[str, Any]:
     """The cases of a sweep as plain JSON values: family by temperature, with sample sizes and predicted rates.
 
@@ -163,9 +170,9 @@ def make_plan(config: SweepConfig) -> dict[str, Any]:
         for temperature in family.temperatures or (None,):
             try:
                 cases.append({"family": index, **_case(config, family, temperature)})
-            except ValueError as error:
+            except (ValueError, OSError) as error:
                 raise ValueError(f"family.{index} ({family.label}): {error}") from error
-    return {"cases": cases}
+    return {"cases": cases, "files": hash_files(config)}
 
 
 def make_chunks(config: SweepConfig, plan: dict[str, Any]) -> list[Chunk]:

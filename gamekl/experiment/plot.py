@@ -16,8 +16,7 @@ PANEL_WIDTH, PANEL_HEIGHT = 3.25, 2.6  # inches: one column of a paper
 COLUMNS = 2
 # Colours that people with any colour vision can tell apart (Okabe and Ito).
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
-# The axis reaches lower by this factor for each curve after the first, so that the legend has room.
-LEGEND_ROOM = 2000.0
+LEGEND_ENTRY_HEIGHT = 0.35  # inches, for each curve of a panel that has several
 CAPTION = (
     "points: means over seeds, with a bootstrap 95 % band (dark); light: 5 % to 95 % of the seeds; "
     "gaps are summed over players"
@@ -34,6 +33,11 @@ STYLE: Any = {
     "svg.hashsalt": "gamekl",
     "pdf.fonttype": 42,
 }
+
+
+def _plain(text: str) -> str:
+    """A user's text, in which matplotlib must not look for formulae."""
+    return text.replace("$", r"\$")
 
 
 def _guide(axes: Axes, n: np.ndarray, start: float, exponent: float, label: str) -> None:
@@ -77,7 +81,7 @@ def _draw_floor(axes: Axes, summaries: list[Summary]) -> None:
 
 def _draw_panel(axes: Axes, title: str, summaries: list[Summary]) -> None:
     for index, summary in enumerate(summaries):
-        short = case_name(summary.case).removeprefix(f"{title}, ")
+        short = _plain(case_name(summary.case)).removeprefix(title).strip(", ")
         name = METRIC_NAMES[summary.metric] + (f", {short}" if len(summaries) > 1 else "")
         _draw_case(axes, summary, COLOURS[index % len(COLOURS)], name)
     n = np.unique(np.concatenate([entry.num_samples for entry in summaries])).astype(float)
@@ -87,11 +91,12 @@ def _draw_panel(axes: Axes, title: str, summaries: list[Summary]) -> None:
         _guide(axes, n, start, -1.0, "$n^{-1}$")
         axes.set(xscale="log", yscale="log")
     axes.set(xlabel="rows of data $n$", ylabel="gap in the true game")
-    axes.set_title(title if len(summaries) > 1 else case_name(summaries[0].case))
+    axes.set_title(title if len(summaries) > 1 else _plain(case_name(summaries[0].case)))
     _draw_floor(axes, summaries)
-    low, high = axes.get_ylim()
-    axes.set_ylim(low / LEGEND_ROOM ** (len(summaries) - 1), high)
-    axes.legend(frameon=False, loc="lower left")
+    if len(summaries) == 1:
+        axes.legend(frameon=False, loc="lower left")
+    else:  # below the axes, where it covers no curve
+        axes.legend(frameon=False, loc="upper center", bbox_to_anchor=(0.5, -0.2))
     axes.spines[["top", "right"]].set_visible(False)
 
 
@@ -103,10 +108,12 @@ def draw(summaries: list[Summary]) -> Figure:
     """
     panels: dict[str, list[Summary]] = {}
     for summary in summaries:
-        panels.setdefault(summary.case["panel"], []).append(summary)
+        panels.setdefault(_plain(summary.case["panel"]), []).append(summary)
     columns = min(COLUMNS, len(panels))
     rows = -(-len(panels) // columns)
-    figure = Figure(figsize=(PANEL_WIDTH * columns, PANEL_HEIGHT * rows), layout="constrained")
+    most = max((len(group) for group in panels.values()), default=1)
+    height = PANEL_HEIGHT + (LEGEND_ENTRY_HEIGHT * most if most > 1 else 0)
+    figure = Figure(figsize=(PANEL_WIDTH * columns, height * rows), layout="constrained")
     FigureCanvasAgg(figure)
     grid = figure.subplots(rows, columns, squeeze=False).ravel()
     for axes, (title, group) in zip(grid, panels.items(), strict=False):

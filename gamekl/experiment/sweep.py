@@ -22,9 +22,9 @@ import gamekl
 from gamekl.core.games import stack
 from gamekl.core.response import nash_gap, regularized_gap
 from gamekl.experiment.config import FamilyConfig, SweepConfig
-from gamekl.experiment.plan import Chunk, Setting, family_key, make_chunks, make_plan, make_settings
+from gamekl.experiment.plan import Chunk, Setting, family_key, hash_files, make_chunks, make_plan, make_settings
 from gamekl.experiment.progress import Progress
-from gamekl.experiment.store import Store
+from gamekl.experiment.store import Store, StoreError
 from gamekl.offline.regression import Estimate, estimate
 from gamekl.offline.statistics import Noise, sample_statistics
 from gamekl.solvers.exact import solve_two_player_batch
@@ -182,6 +182,11 @@ def run_sweep(config: SweepConfig, out: str | Path) -> tuple[int, int]:
         if plan is None:
             plan = make_plan(config)
             store.write_plan(plan)
+        changed = [path for path, digest in hash_files(config).items() if plan["files"].get(path) != digest]
+        if changed:
+            raise StoreError(
+                f"game.path: got {changed[0]}, which changed since {out} was begun; takes a new folder (--out)"
+            )
         chunks = make_chunks(config, plan)
         missing = [chunk for chunk in chunks if chunk.name not in whole]
         if missing:

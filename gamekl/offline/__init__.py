@@ -1,6 +1,7 @@
 """Game and behavior to data to estimated game."""
 
-from gamekl.offline.behavior import behavior_with_concentrability, concentrability, joint_behavior
+from gamekl.core.validation import joint_behavior
+from gamekl.offline.behavior import behavior_with_concentrability, concentrability
 from gamekl.offline.dataset import Dataset, sample_dataset, statistics_from_dataset
 from gamekl.offline.regression import Estimate, estimate
 from gamekl.offline.statistics import Statistics, sample_statistics

@@ -12,44 +12,20 @@ before anything is solved.
 from collections.abc import Sequence
 
 import jax.numpy as jnp
-import numpy as np
-from jaxtyping import Array, ArrayLike, Float
+from jaxtyping import Array, Float
 
-from gamekl.core.games import NormalFormGame
-from gamekl.core.policies import check_profile, is_concrete, outer, support
+from gamekl.core.games import NormalFormGame, require_normal_form
+from gamekl.core.policies import check_profile, outer, support
 from gamekl.core.regularizer import Regularizer
-from gamekl.core.validation import check_distribution
-
-Behavior = ArrayLike | Sequence[ArrayLike] | Sequence[Sequence[float | int]]
-
-
-def joint_behavior(game: NormalFormGame, behavior: Behavior) -> Float[Array, "*actions"]:
-    """The behavior as a joint distribution ``[*actions]``, checked for shape, and for values where concrete.
-
-    Raises:
-        ValueError: wrong shape, negative mass, or mass that does not sum to one.
-    """
-    if isinstance(behavior, tuple | list) and len(behavior) == game.num_players and np.ndim(behavior[0]) == 1:
-        policies = [jnp.asarray(entry, dtype=float) for entry in behavior]
-        check_profile("behavior", policies, game.num_actions, log=False)
-        joint = outer(policies)
-    else:
-        joint = jnp.asarray(behavior, dtype=float)
-    if joint.shape != game.num_actions:
-        raise ValueError(
-            f"behavior: got shape {joint.shape}, takes [*actions] = {game.num_actions} or one policy for each player"
-        )
-    if is_concrete(joint):
-        check_distribution("behavior", np.asarray(joint), tuple(range(joint.ndim)))
-    return joint
+from gamekl.core.validation import Behavior, joint_behavior
 
 
 def envelope(
     game: NormalFormGame, log_policy: Sequence[Float[Array, " _"]], regularizer: Regularizer | None = None
 ) -> Float[Array, "*actions"]:
     """e(a), the largest probability with which a unilateral deviation can reach a; 0 off the references' support."""
-    check_profile("log_policy", log_policy, game.num_actions, log=True)
-    policy = [jnp.exp(jnp.asarray(entry)) for entry in log_policy]
+    require_normal_form(game)
+    policy = [jnp.exp(entry) for entry in check_profile("log_policy", log_policy, game.num_actions, log=True)]
     reached = jnp.zeros(game.num_actions, dtype=policy[0].dtype)
     for player in range(game.num_players):
         free = [jnp.ones_like(part) if index == player else part for index, part in enumerate(policy)]

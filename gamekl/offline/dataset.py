@@ -10,8 +10,8 @@ from jaxtyping import Array, Float, Int
 
 from gamekl.core.games import NormalFormGame, as_float_array
 from gamekl.core.policies import is_concrete
-from gamekl.offline.behavior import Behavior, joint_behavior
-from gamekl.offline.statistics import Noise, Statistics, check_noise
+from gamekl.core.validation import Behavior, check_noise, joint_behavior
+from gamekl.offline.statistics import Noise, Statistics, in_float64
 
 
 class Dataset(eqx.Module):
@@ -28,14 +28,14 @@ class Dataset(eqx.Module):
     """
 
     actions: Int[Array, "row player"]
-    rewards: Float[Array, "row player"] = eqx.field(converter=as_float_array)
-    num_actions: tuple[int, ...] = eqx.field(static=True, converter=tuple)
+    rewards: Float[Array, "row player"]
+    num_actions: tuple[int, ...] = eqx.field(static=True)
 
     def __init__(self, actions: Array | np.ndarray, rewards: Array | np.ndarray, num_actions: Sequence[int]) -> None:
         """Take any arrays of integers and numbers."""
         self.actions = jnp.asarray(actions)
-        self.rewards = as_float_array(rewards)
-        self.num_actions = tuple(num_actions)
+        self.rewards = as_float_array("rewards", rewards)
+        self.num_actions = tuple(int(size) for size in num_actions)
 
     def __check_init__(self) -> None:
         players = len(self.num_actions)
@@ -101,10 +101,17 @@ def sample_dataset(
     return Dataset(actions, rewards, game.num_actions)
 
 
-def statistics_from_dataset(dataset: Dataset) -> Statistics:
-    """Counts and reward sums of the rows."""
-    cells = jnp.ravel_multi_index(tuple(dataset.actions.T), dataset.num_actions, mode="clip")
-    size = int(np.prod(dataset.num_actions))
+@eqx.filter_jit
+def _count(actions: Array, rewards: Array, num_actions: tuple[int, ...]) -> Statistics:
+    cells = jnp.ravel_multi_index(tuple(actions.astype(jnp.int32).T), num_actions, mode="clip")
+    size = int(np.prod(num_actions))
     counts = jnp.zeros(size, dtype=jnp.int32).at[cells].add(1).astype(float)
-    sums = jnp.zeros((len(dataset.num_actions), size), dtype=dataset.rewards.dtype).at[:, cells].add(dataset.rewards.T)
-    return Statistics(counts.reshape(dataset.num_actions), sums.reshape(-1, *dataset.num_actions))
+    # Added one by one, a million float32 rewards would lose three digits.
+    sums = jnp.zeros((len(num_actions), size), dtype=float).at[:, cells].add(rewards.T.astype(float))
+    return Statistics(counts.reshape(num_actions), sums.reshape(-1, *num_actions).astype(rewards.dtype))
+
+
+def statistics_from_dataset(dataset: Dataset) -> Statistics:
+    """Counts and reward sums of the rows, added up in float64 (under ``jit``, in what jax's x64 mode allows)."""
+    arguments = (dataset.actions, dataset.rewards, dataset.num_actions)
+    return in_float64(_count, *arguments) if is_concrete(dataset) else _count(*arguments)

@@ -71,6 +71,8 @@ def estimate(
     Raises:
         ValueError: empty data, bad counts, or rows on masked actions.
     """
+    if not (np.ndim(prior_mean) == 0 and np.isfinite(prior_mean)):
+        raise ValueError(f"prior_mean: got {prior_mean!r}, takes a finite number")
     statistics = statistics_from_dataset(data) if isinstance(data, Dataset) else data
     if is_concrete(statistics, regularizer):
         _check_counts(statistics)

@@ -5,6 +5,9 @@ joint action and the sum of its rewards. N is multinomial(n, mu); given N, a sum
 variance N sigma^2, or Binomial(N, r_i). So 10^12 rows cost what ten cost.
 """
 
+from collections.abc import Callable
+from typing import Any, TypeVar
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -13,8 +16,9 @@ from jaxtyping import Array, ArrayLike, Float
 
 from gamekl.core.games import NormalFormGame
 from gamekl.core.policies import is_concrete
-from gamekl.offline.behavior import Behavior, joint_behavior
+from gamekl.core.validation import Behavior, check_noise, joint_behavior
 
+T = TypeVar("T")
 Noise = ArrayLike | str
 
 # Whole numbers up to here are exact in each dtype.
@@ -26,6 +30,17 @@ MAX_DRAWN_IN_FLOAT32 = 2**17
 def _precise() -> bool:
     """Whether jax's x64 mode is on."""
     return jnp.result_type(float) == jnp.float64
+
+
+def in_float64(function: Callable[..., T], *arguments: Any) -> T:
+    """Call a jitted function of concrete arguments in float64, also where jax's x64 mode is off.
+
+    Floating arguments are widened; results come back in the precision that the mode allows.
+    """
+    host = [np.asarray(a, dtype=float) if isinstance(a, float) else a for a in arguments]
+    with jax.enable_x64(True):
+        result = jax.tree.map(np.asarray, function(*host))
+    return jax.tree.map(jnp.asarray, result)
 
 
 class Statistics(eqx.Module):
@@ -77,7 +92,7 @@ def sample_counts(
 @eqx.filter_jit
 def _draw(key: Array, payoffs: Array, joint: Array, num_samples: Array, noise: Array | str) -> Statistics:
     count_key, reward_key = jax.random.split(key)
-    counts = sample_counts(count_key, num_samples, joint)
+    counts = sample_counts(count_key, num_samples, joint.astype(num_samples.dtype))
     means = payoffs.astype(counts.dtype)
     if isinstance(noise, str):
         in_range = (means >= 0) & (means <= 1)
@@ -87,21 +102,6 @@ def _draw(key: Array, payoffs: Array, joint: Array, num_samples: Array, noise: A
         normals = jax.random.normal(reward_key, payoffs.shape, counts.dtype)
         sums = counts * means + jnp.sqrt(counts) * noise.astype(counts.dtype) * normals
     return Statistics(counts, sums.astype(payoffs.dtype))
-
-
-def check_noise(noise: Noise, game: NormalFormGame) -> None:
-    """Raise ``ValueError`` unless the noise is a standard deviation >= 0, or "bernoulli" with payoffs in [0, 1]."""
-    if isinstance(noise, str):
-        if noise != "bernoulli":
-            raise ValueError(f"noise: got {noise!r}, takes a standard deviation >= 0 or 'bernoulli'")
-        if not is_concrete(game):
-            return
-        payoffs = np.asarray(game.payoffs)
-        low, high = payoffs.min(), payoffs.max()
-        if low < 0 or high > 1:
-            raise ValueError(f"payoffs: got {low} to {high}, takes values in [0, 1] where noise is 'bernoulli'")
-    elif is_concrete(noise) and not (jnp.ndim(noise) == 0 and 0 <= np.asarray(noise) < np.inf):
-        raise ValueError(f"noise: got {noise!r}, takes a standard deviation >= 0 or 'bernoulli'")
 
 
 def _check_num_samples(num_samples: ArrayLike, most: int) -> None:
@@ -138,11 +138,9 @@ def sample_statistics(
     check_noise(noise, game)
     if not isinstance(noise, str):
         noise = jnp.asarray(noise, dtype=float)
-    if not _precise() and is_concrete(key, game, joint, num_samples, noise):
-        _check_num_samples(num_samples, MAX_EXACT[jnp.dtype("float32")])
-        with jax.enable_x64(True):
-            drawn = _draw(key, game.payoffs, joint.astype(float), jnp.asarray(num_samples, dtype=float), noise)
-        return jax.tree.map(lambda leaf: jnp.asarray(np.asarray(leaf)), drawn)
+    if is_concrete(key, game, joint, num_samples, noise):
+        _check_num_samples(num_samples, MAX_EXACT[jnp.zeros(()).dtype])
+        return in_float64(_draw, key, game.payoffs, joint, float(np.asarray(num_samples)), noise)
     most = MAX_EXACT[jnp.dtype("float64")] if _precise() else MAX_DRAWN_IN_FLOAT32
     _check_num_samples(num_samples, most)
     n = jnp.asarray(num_samples, dtype=joint.dtype)

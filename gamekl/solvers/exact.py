@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 import scipy.optimize
 
-from gamekl.core.games import NormalFormGame
+from gamekl.core.games import NormalFormGame, require_normal_form
 from gamekl.core.validation import validate
 from gamekl.solvers.solution import PathSummary, Solution, Status
 
@@ -145,8 +145,7 @@ def solve_nash_exact(game: NormalFormGame) -> Solution:
     Raises:
         ValueError: not two players, bad payoffs, or a general-sum game too large to enumerate.
     """
-    if not isinstance(game, NormalFormGame):
-        raise TypeError(f"game: got {type(game).__name__}, takes a NormalFormGame")
+    require_normal_form(game)
     validate(game)
     zero_sum = check_enumerable(game)
     row, column = np.asarray(game.payoffs, dtype=np.float64)

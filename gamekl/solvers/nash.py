@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from gamekl.core.games import NormalFormGame
+from gamekl.core.games import NormalFormGame, require_normal_form
 from gamekl.core.policies import check_profile, is_concrete
 from gamekl.core.regularizer import Regularizer
 from gamekl.core.response import payoff_range, regularized_gap
@@ -23,6 +23,7 @@ from gamekl.solvers.solution import PathSummary, Solution, Status, raise_unless_
 
 MAX_STEPS = 2_000
 MAX_POLISH = 30
+MAX_STALLS = 2
 # The polish stays on the branch that it was given: no logit may move further than this, in nats.
 MAX_POLISH_MOVE = 1.0
 
@@ -33,7 +34,8 @@ class Iterate(NamedTuple):
     best: Vector
     residual: Float[Array, ""]
     candidate: Vector
-    improving: Bool[Array, ""]
+    stalls: Int[Array, ""]
+    finished: Bool[Array, ""]
     num_steps: Int[Array, ""]
 
 
@@ -45,7 +47,7 @@ def default_tolerance(game: NormalFormGame, regularizer: Regularizer) -> Float[A
 
 
 def _polish(system: LogitSystem, z: Vector) -> Iterate:
-    """Newton's method at the asked temperature for as long as each step at least halves sup |policy - response|."""
+    """Newton's method at the asked temperature, until two steps in a row fail to halve sup |policy - response|."""
     one = jnp.ones((), dtype=z.dtype)
 
     def advance(state: Iterate) -> Iterate:
@@ -60,13 +62,17 @@ def _polish(system: LogitSystem, z: Vector) -> Iterate:
             best=jnp.where(better, state.candidate, state.best),
             residual=jnp.where(better, residual, state.residual),
             candidate=state.candidate + step,
+            stalls=jnp.where(residual < state.residual / 2, 0, state.stalls + 1),
             # An exact solution may be a singular point: then there is nothing left to do.
-            improving=(residual < state.residual / 2) & (residual > 0) & jnp.all(jnp.isfinite(step)),
+            finished=(residual == 0) | ~jnp.all(jnp.isfinite(step)),
             num_steps=state.num_steps + 1,
         )
 
-    start = Iterate(z, jnp.full_like(one, jnp.inf), z, jnp.asarray(True), jnp.zeros((), dtype=jnp.int32))
-    return jax.lax.while_loop(lambda state: state.improving & (state.num_steps < MAX_POLISH), advance, start)
+    count = jnp.zeros((), dtype=jnp.int32)
+    start = Iterate(z, jnp.full_like(one, jnp.inf), z, count, jnp.asarray(False), count)
+    return jax.lax.while_loop(
+        lambda state: ~state.finished & (state.stalls < MAX_STALLS) & (state.num_steps < MAX_POLISH), advance, start
+    )
 
 
 def _input_status(game: NormalFormGame, regularizer: Regularizer) -> Int[Array, ""]:
@@ -154,7 +160,8 @@ def solve_nash(
             raised, and `Solution.status` tells.
 
     Returns:
-        The solution; its `status` is `Status.converged` exactly when the residual meets `tol`.
+        The solution. Its `status` is `Status.converged` only if the residual meets `tol` and the path was met without
+        leaving it. Differentiate in forward mode (``jax.jacfwd``); reverse mode does not pass the loops.
 
     Raises:
         ValueError: game and regularizer do not fit, or (``throw``) their values are bad.
@@ -163,12 +170,13 @@ def solve_nash(
     Source: fixed point and gap as in MATH A (derived; consistent with arXiv 2605.00264's abstract); path after Turocy,
     "A dynamic homotopy interpretation of the logistic quantal response equilibrium correspondence" (2005).
     """
-    if not isinstance(game, NormalFormGame):
-        raise TypeError(f"game: got {type(game).__name__}, takes a NormalFormGame")
+    require_normal_form(game)
+    if not isinstance(regularizer, Regularizer):
+        raise TypeError(f"regularizer: got {type(regularizer).__name__}, takes a Regularizer")
     regularizer.check_fits(game)
     if initial is not None:
-        check_profile("initial", initial, game.num_actions, log=True)
-        initial = tuple(jnp.asarray(entry, dtype=game.payoffs.dtype) for entry in initial)
+        checked = check_profile("initial", initial, game.num_actions, log=True)
+        initial = tuple(entry.astype(game.dtype) for entry in checked)
     if tol is not None:
         tol = jnp.asarray(tol, dtype=game.payoffs.dtype)
     if throw and is_concrete(game, regularizer):
@@ -202,4 +210,8 @@ def gane(
     The arguments are those of `solve_nash`. Measured in the true game its gap falls as 1/n (derived, MATH A2 and A4;
     consistent with the rate announced in arXiv 2605.00264).
     """
+    if not isinstance(estimate, HasGame):
+        raise TypeError(
+            f"estimate: got {type(estimate).__name__}, takes an Estimate (gamekl.offline.estimate makes it)"
+        )
     return solve_nash(estimate.game, regularizer, tol=tol, max_steps=max_steps, throw=throw)

@@ -166,6 +166,10 @@ def test_a_policy_in_the_place_of_a_log_policy_is_an_error():
             function(half)
     with pytest.raises(ValueError, match=r"policy\[0\]: got -0.69.*, takes probabilities"):
         gk.action_values(game, log([0.5, 0.5], [0.5, 0.5]))
+    with pytest.raises(ValueError, match=r"log_policy\[0\]: got a sum of 0.503215, takes probabilities that sum to 1"):
+        gk.nash_gap(game, [np.array([-1.0, -2.0]), np.array([-0.1, -3.0])])
+    with pytest.raises(ValueError, match="temperature: got -1.0, takes numbers > 0"):
+        gk.regularized_gap(game, gk.Regularizer.uniform(game, -1.0), log([0.5, 0.5], [0.5, 0.5]))
     with pytest.raises(ValueError, match=r"log_policy: got shapes \[\(2,\)\]"):
         gk.nash_gap(game, log([0.5, 0.5]))
     with pytest.raises(ValueError, match="references of 3 players"):

@@ -127,5 +127,11 @@ def test_stack_refuses_what_does_not_fit():
 
 def test_lost_precision_is_logged(caplog):
     with jax.enable_x64(False):
-        assert as_float_array(np.zeros(3, dtype=np.float64)).dtype == jnp.float32
-    assert "a float64 array became float32" in caplog.text
+        assert as_float_array("payoffs", np.zeros(3, dtype=np.float64)).dtype == jnp.float32
+    assert "payoffs: a float64 array became float32" in caplog.text
+
+
+@pytest.mark.parametrize("value", [np.array([[1 + 5j, 2]]), [["a", "b"]], np.array([[None, 1.0]]), [[True, False]]])
+def test_what_is_no_real_number(value):
+    with pytest.raises(ValueError, match="payoffs: got dtype .*, takes real numbers"):
+        gk.NormalFormGame(value)

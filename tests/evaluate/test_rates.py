@@ -64,7 +64,7 @@ def test_n_times_the_mean_gap_tends_to_the_constant(name):
     regularizer = regularizer or gk.Regularizer.uniform(game, 0.3)
     behavior = skewed_behavior(game)
     constant = predict(game, regularizer, behavior, noise)
-    n = 100 * first_sample_size(constant, regularizer, behavior)
+    n = 100 * first_sample_size(game, constant, regularizer, behavior)
     scaled = n * simulate(game, regularizer, behavior, noise, n, 4_000)
     errors = scaled.std(axis=0) / np.sqrt(len(scaled))
     assert np.all(errors < 0.03 * np.asarray(constant))
@@ -119,12 +119,30 @@ def test_the_constant_is_refused_where_its_conditions_fail():
     assert np.all(np.isfinite(predict(binary, gk.Regularizer.uniform(binary, 0.55))))
 
 
+def test_bad_arguments_of_the_constant():
+    game = gk.games.matching_pennies()
+    regularizer = gk.Regularizer.uniform(game, 0.5)
+    for noise in ("gaussian", -1.0, np.nan):
+        with pytest.raises(ValueError, match="noise: got"):
+            predict(game, regularizer, noise=noise)
+    with pytest.raises(ValueError, match=r"payoffs: got -1.0 to 1.0, takes values in \[0, 1\]"):
+        predict(game, regularizer, noise="bernoulli")
+    with pytest.raises(ValueError, match="behavior: got a sum of 2.0"):
+        predict(game, regularizer, np.full((2, 2), 0.5))
+    policies = [[0.5, 0.5], [0.25, 0.75]]
+    product = jnp.asarray(policies[0])[:, None] * jnp.asarray(policies[1])
+    np.testing.assert_allclose(predict(game, regularizer, policies), predict(game, regularizer, product))
+    stopped = gk.solve_nash(game, gk.Regularizer(log([0.9, 0.1], [0.3, 0.7]), 0.01), max_steps=2, throw=False)
+    with pytest.raises(ValueError, match="solution: got status 1, takes a converged"):
+        predicted_constant(game, regularizer, stopped, product, 1.0)
+
+
 def test_first_sample_size():
     game = gk.games.rock_paper_scissors()
     cold, warm = gk.Regularizer.uniform(game, 0.1), gk.Regularizer.uniform(game, 10.0)
     # D = 2 for each player: 10 D / tau^2 = 2000; at a high temperature 30 rows a cell are what counts.
-    assert first_sample_size(predict(game, cold), cold, uniform_behavior(game)) == pytest.approx(2_000, abs=1)
-    assert first_sample_size(predict(game, warm), warm, uniform_behavior(game)) == pytest.approx(270, abs=1)
+    assert first_sample_size(game, predict(game, cold), cold, uniform_behavior(game)) == pytest.approx(2_000, abs=1)
+    assert first_sample_size(game, predict(game, warm), warm, uniform_behavior(game)) == pytest.approx(270, abs=1)
 
 
 def test_slopes_of_exact_power_laws():
@@ -154,6 +172,8 @@ def test_the_bootstrap_interval_covers():
         ([10.0, 10.0], np.ones((2, 5)), "takes at least two different"),
         ([10.0, 100.0], np.ones((2, 1)), "errors: got shapes"),
         ([10.0, 100.0], np.ones((3, 5)), "errors: got shapes"),
+        ([10.0, 100.0], -np.ones((2, 5)), "takes finite numbers >= 0"),
+        ([10.0, 100.0], np.full((2, 5), np.inf), "takes finite numbers >= 0"),
         ([10.0, 100.0], np.zeros((2, 5)), r"errors: got means .*, takes means > 0"),
     ],
 )

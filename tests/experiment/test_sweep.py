@@ -212,6 +212,13 @@ def test_folder_in_use(run):
         run_sweep(sweep(), run)
 
 
+def test_needs_x64(tmp_path):
+    """Without it counts and games would silently be float32, whatever the config says."""
+    with jax.enable_x64(False), pytest.raises((ValueError, RuntimeError), match="jax_enable_x64"):
+        run_sweep(sweep(family=[EXACT], num_seeds=2, seeds_per_chunk=2), tmp_path / "run")
+    assert not list((tmp_path / "run").rglob("*.parquet"))
+
+
 def test_other_families_do_not_matter(swept, tmp_path):
     """A family's numbers are its own, bit by bit, whatever stands beside it."""
     run_sweep(sweep(family=[EXACT, THREE]), tmp_path)
@@ -363,6 +370,18 @@ def test_game_that_cannot_be_solved(monkeypatch):
         make_plan(sweep(family=[family]))
     [case] = make_plan(sweep(family=[{**family, "num_samples": {"first": 100}}]))["cases"]
     assert case["constant"] is None and "max_steps" in case["remark"] and case["num_samples"][0] == 100
+
+
+def test_a_file_that_changed_is_noticed(tmp_path):
+    """What remains to be done must not be done with another game."""
+    path = tmp_path / "game.nfg"
+    gk.games.write_nfg(gk.games.chicken(), path)
+    family = {"label": "file", "game": {"kind": "file", "path": str(path)}, "temperatures": [1.0]}
+    config = sweep(family=[family])
+    run_sweep(config, tmp_path / "run")
+    gk.games.write_nfg(gk.games.prisoners_dilemma(), path)
+    with pytest.raises(StoreError, match=r"game\.path: got .*game\.nfg, which changed since"):
+        run_sweep(config, tmp_path / "run")
 
 
 def test_family_of_a_file(tmp_path):

@@ -87,7 +87,7 @@ def test_a_tuple_of_policies_is_their_product():
         ([[0.5, 0.5, 0.0]], r"behavior: got shape \(1, 3\), takes \[\*actions\] = \(2, 2\)"),
         ([[0.5, np.nan], [0.5, 0.0]], r"behavior\[0, 1\]: got nan"),
         (([0.5, 0.5], [-0.5, 1.5]), r"behavior\[1\]: got -0.5, takes probabilities"),
-        (([0.5, 0.5], [0.1, 0.1]), r"behavior: got a sum of"),
+        (([0.5, 0.5], [0.1, 0.1]), r"behavior\[1\]: got a sum of 0.2"),
         (([0.5, 0.5], [0.5, 0.3, 0.2]), r"behavior: got shapes"),
     ],
 )

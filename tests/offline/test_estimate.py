@@ -48,6 +48,30 @@ def test_rows_never_fall_on_cells_without_mass():
         assert abs(counts[1, 1] - 60_000) < 6 * np.sqrt(200_000 * 0.21)
 
 
+def test_many_float32_rewards_are_added_up_precisely():
+    """Added one by one in float32 this mean would come out as 0.0998."""
+    actions, rewards = np.zeros((10**6, 1), dtype=np.int32), np.full((10**6, 1), 0.1, dtype=np.float32)
+    for x64 in (True, False):
+        with jax.enable_x64(x64):
+            found = estimate(Dataset(actions, rewards, (1,)))
+            assert found.game.payoffs.dtype == jnp.float32
+            np.testing.assert_allclose(found.game.payoffs, 0.1, rtol=1e-6)
+
+
+def test_stage_games_are_refused():
+    stages = gk.ContextualGame(np.zeros((2, 2, 2, 2)), np.array([0.5, 0.5]))
+    behavior = [[0.5, 0.5], [0.5, 0.5]]
+    for sample in (sample_dataset, sample_statistics):
+        with pytest.raises(TypeError, match="NormalFormGame"):
+            sample(jax.random.key(0), stages, behavior, 10, 1.0)
+
+
+def test_bad_prior_means():
+    dataset = Dataset(np.zeros((1, 2), int), np.zeros((1, 2)), (2, 2))
+    with pytest.raises(ValueError, match="prior_mean: got nan, takes a finite number"):
+        estimate(dataset, prior_mean=np.nan)
+
+
 def test_the_dtype_of_the_game_is_kept():
     game = gk.games.uniform(jax.random.key(0), (3, 4), dtype=jnp.float32)
     found = estimate(sample_statistics(jax.random.key(1), game, np.full((3, 4), 1 / 12), 10**12, 1.0))

@@ -127,6 +127,23 @@ def test_solutions_are_fixed_points(shape, temperature):
             np.testing.assert_allclose(mine, response / response.sum(), atol=1e-9)
 
 
+def test_a_polish_whose_first_steps_stall():
+    """Newton's residuals are 1.3e-4, 1.1e-4, 2.8e-8, 1.9e-13 here: one step that does not halve is no reason to stop."""
+    row = [
+        [0.38235294818878174, 0.9650349617004395, 0.5037037134170532],
+        [0.035211265087127686, 0.8571428656578064, 0.6885245442390442],
+        [0.8842974901199341, 0.1450381726026535, 0.9545454978942871],
+    ]
+    column = [
+        [0.4117647111415863, 0.17482517659664154, 0.970370352268219],
+        [0.23239436745643616, 0.6285714507102966, 0.7049179673194885],
+        [0.8181818127632141, 0.9465649127960205, 0.0],
+    ]
+    game = gk.NormalFormGame([row, column])
+    for temperature in (0.1, 0.10053, 0.10363, *np.geomspace(0.05, 0.3, 60)):
+        assert gk.solve_nash(game, gk.Regularizer.uniform(game, temperature)).residual <= 1e-9
+
+
 def test_float32_has_its_own_tolerance():
     def solve(key):
         game = gk.games.uniform(key, (5, 5), dtype=jnp.float32)
