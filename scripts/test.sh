@@ -12,4 +12,4 @@ prepare_environment "[test,oracles]" || echo "the oracles did not install; the t
 .venv/bin/ruff format --check .
 .venv/bin/ruff check .
 .venv/bin/pyright
-.venv/bin/pytest --numprocesses 2 -m "not slow and not gpu" "$@"
+.venv/bin/pytest --numprocesses 2 --dist loadfile -m "not slow and not gpu" "$@"

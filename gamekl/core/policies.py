@@ -19,12 +19,14 @@ def is_concrete(*trees: object) -> bool:
     return not any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves(trees))
 
 
+# A policy for each player, from outside.
+Profile = Sequence[ArrayLike | Sequence[float | int]]
 # A profile may be off by this much, the rounding of float32 or a user's small constant inside a logarithm.
 PROFILE_SLACK = 1e-5
 
 
 def check_profile(
-    field: str, profile: Sequence[ArrayLike | Sequence[float | int]], num_actions: Sequence[int], *, log: bool
+    field: str, profile: Profile, num_actions: Sequence[int], *, log: bool
 ) -> tuple[Float[Array, " _"], ...]:
     """The profile as arrays, after checking its shapes and, where concrete, its values.
 

@@ -17,7 +17,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from gamekl.core.games import NormalFormGame, require_normal_form
-from gamekl.core.policies import check_profile, kl, normalize, support
+from gamekl.core.policies import Profile, check_profile, kl, normalize, support
 from gamekl.core.regularizer import Regularizer
 from gamekl.core.validation import check_regularizer
 
@@ -39,7 +39,7 @@ def expected_payoffs(
     return payoffs
 
 
-def action_values(game: NormalFormGame, policy: Sequence[Float[Array, " _"]]) -> tuple[Float[Array, " _"], ...]:
+def action_values(game: NormalFormGame, policy: Profile) -> tuple[Float[Array, " _"], ...]:
     """The expected payoff of each action of each player, against the others' policies.
 
     Args:
@@ -57,7 +57,7 @@ def _action_values(game: NormalFormGame, policy: Sequence[Array]) -> tuple[Array
     return tuple(expected_payoffs(game.payoffs[player], policy, (player,)) for player in range(game.num_players))
 
 
-def _at_profile(game: NormalFormGame, log_policy: Sequence[Array]) -> tuple[tuple[Array, ...], tuple[Array, ...]]:
+def _at_profile(game: NormalFormGame, log_policy: Profile) -> tuple[tuple[Array, ...], tuple[Array, ...]]:
     """The checked profile, and action values up to a shift of each player's, at the best precision."""
     require_normal_form(game)
     log_policy = check_profile("log_policy", log_policy, game.num_actions, log=True)
@@ -83,7 +83,7 @@ def payoff_range(game: NormalFormGame) -> Float[Array, " player"]:
 
 
 def best_response(
-    game: NormalFormGame, regularizer: Regularizer, log_policy: Sequence[Float[Array, " _"]]
+    game: NormalFormGame, regularizer: Regularizer, log_policy: Profile
 ) -> tuple[Float[Array, " _"], ...]:
     """Each player's best response to the others' policies, ``log softmax(log_reference + q / temperature)``.
 
@@ -134,9 +134,7 @@ def _player_gap(log_policy: Array, log_reference: Array, values: Array, temperat
     return jnp.where(near, close, jnp.maximum(far, 0))
 
 
-def regularized_gap(
-    game: NormalFormGame, regularizer: Regularizer, log_policy: Sequence[Float[Array, " _"]]
-) -> Float[Array, " player"]:
+def regularized_gap(game: NormalFormGame, regularizer: Regularizer, log_policy: Profile) -> Float[Array, " player"]:
     """What each player could still gain in the regularised game: gap_i = temperature_i KL(pi_i || BR_i).
 
     The value is >= 0, finite for every policy on the references' support (pure ones too), and infinite off it. Near
@@ -163,7 +161,7 @@ def regularized_gap(
 
 def nash_gap(
     game: NormalFormGame,
-    log_policy: Sequence[Float[Array, " _"]],
+    log_policy: Profile,
     *,
     regularizer: Regularizer | None = None,
 ) -> Float[Array, " player"]:

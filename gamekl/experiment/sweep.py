@@ -168,7 +168,10 @@ def run_sweep(config: SweepConfig, out: str | Path) -> tuple[int, int]:
     Raises:
         StoreError: the folder was made by another config or is in use.
         ValueError: a family whose games, behavior or sample sizes cannot be had.
+        RuntimeError: jax's x64 mode is off.
     """
+    if jnp.result_type(float) != jnp.float64:
+        raise RuntimeError("jax_enable_x64: got False, takes True: jax.config.update('jax_enable_x64', True)")
     store = Store(out)
     with store.lock():
         store.open(config.canonical())

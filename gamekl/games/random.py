@@ -7,6 +7,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array
 
 from gamekl.core.games import NormalFormGame
@@ -14,7 +15,7 @@ from gamekl.core.games import NormalFormGame
 
 def _shape(num_actions: Sequence[int]) -> tuple[int, ...]:
     sizes = tuple(num_actions)
-    if not sizes or any(size != int(size) or size < 1 for size in sizes):
+    if not sizes or any(not isinstance(size, int | np.integer) or size < 1 for size in sizes):
         raise ValueError(f"num_actions: got {num_actions!r}, takes a number >= 1 for each player")
     return (len(sizes), *sizes)
 
@@ -22,7 +23,9 @@ def _shape(num_actions: Sequence[int]) -> tuple[int, ...]:
 def uniform(
     key: Array, num_actions: Sequence[int], *, low: float | int = 0.0, high: float | int = 1.0, dtype: Any = None
 ) -> NormalFormGame:
-    """Independent payoffs U[low, high]."""
+    """Independent payoffs U[low, high]; ``ValueError`` unless low < high."""
+    if not low < high:
+        raise ValueError(f"low, high: got {low} and {high}, takes low < high")
     return NormalFormGame(jax.random.uniform(key, _shape(num_actions), dtype or float, minval=low, maxval=high))
 
 

@@ -9,19 +9,17 @@ the worst ratio over all unilateral deviations (derived form, MATH A5). With pi 
 before anything is solved.
 """
 
-from collections.abc import Sequence
-
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from gamekl.core.games import NormalFormGame, require_normal_form
-from gamekl.core.policies import check_profile, outer, support
+from gamekl.core.policies import Profile, check_profile, outer, support
 from gamekl.core.regularizer import Regularizer
 from gamekl.core.validation import Behavior, joint_behavior
 
 
 def envelope(
-    game: NormalFormGame, log_policy: Sequence[Float[Array, " _"]], regularizer: Regularizer | None = None
+    game: NormalFormGame, log_policy: Profile, regularizer: Regularizer | None = None
 ) -> Float[Array, "*actions"]:
     """e(a), the largest probability with which a unilateral deviation can reach a; 0 off the references' support."""
     require_normal_form(game)
@@ -39,7 +37,7 @@ def envelope(
 def concentrability(
     game: NormalFormGame,
     behavior: Behavior,
-    log_policy: Sequence[Float[Array, " _"]],
+    log_policy: Profile,
     *,
     regularizer: Regularizer | None = None,
 ) -> Float[Array, ""]:
@@ -62,7 +60,7 @@ def concentrability(
 
 def behavior_with_concentrability(
     game: NormalFormGame,
-    log_policy: Sequence[Float[Array, " _"]],
+    log_policy: Profile,
     concentrability: float | int,
     *,
     regularizer: Regularizer | None = None,

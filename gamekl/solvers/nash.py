@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from gamekl.core.games import NormalFormGame, require_normal_form
-from gamekl.core.policies import check_profile, is_concrete
+from gamekl.core.policies import Profile, check_profile, is_concrete
 from gamekl.core.regularizer import Regularizer
 from gamekl.core.response import payoff_range, regularized_gap
 from gamekl.core.system import LogitSystem, Vector
@@ -140,7 +140,7 @@ def solve_nash(
     *,
     tol: float | int | Float[Array, ""] | None = None,
     max_steps: int = MAX_STEPS,
-    initial: tuple[Float[Array, " _"], ...] | None = None,
+    initial: Profile | None = None,
     throw: bool = True,
 ) -> Solution:
     """Solve for the regularised Nash equilibrium: pi_i = softmax(log_reference_i + q_i(pi) / temperature_i).
@@ -175,8 +175,8 @@ def solve_nash(
         raise TypeError(f"regularizer: got {type(regularizer).__name__}, takes a Regularizer")
     regularizer.check_fits(game)
     if initial is not None:
-        checked = check_profile("initial", initial, game.num_actions, log=True)
-        initial = tuple(entry.astype(game.dtype) for entry in checked)
+        start = check_profile("initial", initial, game.num_actions, log=True)
+        initial = tuple(entry.astype(game.dtype) for entry in start)
     if tol is not None:
         tol = jnp.asarray(tol, dtype=game.payoffs.dtype)
     if throw and is_concrete(game, regularizer):

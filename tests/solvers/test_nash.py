@@ -128,7 +128,7 @@ def test_solutions_are_fixed_points(shape, temperature):
 
 
 def test_a_polish_whose_first_steps_stall():
-    """Newton's residuals are 1.3e-4, 1.1e-4, 2.8e-8, 1.9e-13 here: one step that does not halve is no reason to stop."""
+    """Newton's residuals are 1.3e-4, 1.1e-4, 2.8e-8, 1.9e-13 here; one stall is no reason to stop."""
     row = [
         [0.38235294818878174, 0.9650349617004395, 0.5037037134170532],
         [0.035211265087127686, 0.8571428656578064, 0.6885245442390442],
