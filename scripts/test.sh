@@ -11,5 +11,5 @@ prepare_environment "[test,oracles]" || echo "the oracles did not install; the t
 
 .venv/bin/ruff format --check .
 .venv/bin/ruff check .
-.venv/bin/pyright
+.venv/bin/pyright --pythonpath .venv/bin/python
 .venv/bin/pytest --numprocesses 2 --dist loadfile -m "not slow and not gpu" "$@"

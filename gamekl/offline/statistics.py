@@ -38,6 +38,8 @@ def in_float64(function: Callable[..., T], *arguments: Any) -> T:
     Floating arguments are widened; results come back in the precision that the mode allows.
     """
     host = [np.asarray(a, dtype=float) if isinstance(a, float) else a for a in arguments]
+    if _precise():
+        return function(*host)
     with jax.enable_x64(True):
         result = jax.tree.map(np.asarray, function(*host))
     return jax.tree.map(jnp.asarray, result)
