@@ -96,8 +96,7 @@ def best_response(
         One log-policy ``[actions_i]`` for each player; -inf on masked actions.
     """
     _, values = _at_profile(game, log_policy)
-    regularizer.check_fits(game)
-    check_regularizer(regularizer)
+    check_regularizer(game, regularizer)
     return tuple(
         normalize(reference + value / temperature)
         for reference, value, temperature in zip(
@@ -150,8 +149,7 @@ def regularized_gap(game: NormalFormGame, regularizer: Regularizer, log_policy: 
         The gap of each player, shape ``[player]``, payoff units.
     """
     log_policy, values = _at_profile(game, log_policy)
-    regularizer.check_fits(game)
-    check_regularizer(regularizer)
+    check_regularizer(game, regularizer)
     gaps = [
         _player_gap(*arguments)
         for arguments in zip(log_policy, regularizer.log_reference, values, regularizer.temperatures, strict=True)

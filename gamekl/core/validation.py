@@ -39,8 +39,12 @@ def check_distribution(field: str, probs: np.ndarray, axes: tuple[int, ...]) -> 
         )
 
 
-def check_regularizer(regularizer: Regularizer) -> None:
-    """Raise ``ValueError`` unless temperatures are positive and references sum to one; on concrete arrays only."""
+def check_regularizer(game: Game, regularizer: Regularizer) -> None:
+    """Raise ``ValueError`` unless the regularizer fits the game and, where concrete, its values are right.
+
+    Temperatures must be positive and references sum to one.
+    """
+    regularizer.check_fits(game)
     if not is_concrete(regularizer):
         return
     temperature = np.asarray(regularizer.temperature)
@@ -124,5 +128,4 @@ def validate(game: Game, regularizer: Regularizer | None = None) -> None:
         case _:
             raise TypeError(f"game: got {type(game).__name__}, takes a NormalFormGame, ContextualGame or MarkovGame")
     if regularizer is not None:
-        regularizer.check_fits(game)
-        check_regularizer(regularizer)
+        check_regularizer(game, regularizer)

@@ -85,7 +85,7 @@ def _draw_panel(axes: Axes, title: str, summaries: list[Summary]) -> None:
         name = METRIC_NAMES[summary.metric] + (f", {short}" if len(summaries) > 1 else "")
         _draw_case(axes, summary, COLOURS[index % len(COLOURS)], name)
     n = np.unique(np.concatenate([entry.num_samples for entry in summaries])).astype(float)
-    start = max((float(entry.spread[1, 0]) for entry in summaries if len(n)), default=0.0) * 2
+    start = max((float(entry.spread[1, 0]) for entry in summaries if len(entry.means)), default=0.0) * 2
     if start > 0:
         _guide(axes, n, start, -0.5, "$n^{-1/2}$")
         _guide(axes, n, start, -1.0, "$n^{-1}$")

@@ -11,7 +11,7 @@ from jaxtyping import Array, Float, Int
 from gamekl.core.games import NormalFormGame, as_float_array
 from gamekl.core.policies import is_concrete
 from gamekl.core.validation import Behavior, check_noise, joint_behavior
-from gamekl.offline.statistics import Noise, Statistics, in_float64
+from gamekl.offline.statistics import Noise, Statistics, check_whole, in_float64
 
 
 class Dataset(eqx.Module):
@@ -94,8 +94,7 @@ def sample_dataset(
     """
     joint = joint_behavior(game, behavior)
     check_noise(noise, game)
-    if not (num_samples >= 1 and num_samples == np.floor(num_samples)):
-        raise ValueError(f"num_samples: got {num_samples}, takes a whole number >= 1")
+    check_whole(num_samples)
     spread = "bernoulli" if isinstance(noise, str) else jnp.asarray(noise, dtype=float)
     actions, rewards = _draw(key, game.payoffs, joint, int(num_samples), spread)
     return Dataset(actions, rewards, game.num_actions)

@@ -106,13 +106,17 @@ def _draw(key: Array, payoffs: Array, joint: Array, num_samples: Array, noise: A
     return Statistics(counts, sums.astype(payoffs.dtype))
 
 
+def check_whole(num_samples: ArrayLike) -> None:
+    """Raise ``ValueError`` unless a concrete number of rows is a whole number >= 1."""
+    if is_concrete(num_samples):
+        n = float(np.asarray(num_samples))
+        if not (n >= 1 and n == np.floor(n)):
+            raise ValueError(f"num_samples: got {num_samples}, takes a whole number >= 1")
+
+
 def _check_num_samples(num_samples: ArrayLike, most: int) -> None:
-    if not is_concrete(num_samples):
-        return
-    n = float(np.asarray(num_samples))
-    if not (n >= 1 and n == np.floor(n)):
-        raise ValueError(f"num_samples: got {num_samples}, takes a whole number >= 1")
-    if n > most:
+    check_whole(num_samples)
+    if is_concrete(num_samples) and (n := float(np.asarray(num_samples))) > most:
         remedy = "" if _precise() else "; float64 takes more: jax.config.update('jax_enable_x64', True)"
         raise ValueError(f"num_samples: got {n:.6g}, takes at most {most} in this precision{remedy}")
 

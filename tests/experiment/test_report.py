@@ -145,6 +145,13 @@ def test_a_case_where_all_failed(tmp_path):
     save_figure(summaries, tmp_path)
 
 
+def test_a_panel_with_a_case_where_all_failed(tmp_path):
+    """A case without a single mean may share its panel with one that has them."""
+    tables = [*law(2.0, -1.0, status=3), *law(2.0, -1.0, number=1)]
+    cases = [case("bad") | {"panel": "both"}, case("good") | {"panel": "both"}]
+    assert len(save_figure(summarize(make(tmp_path, cases, tables)), tmp_path)) == 3
+
+
 def test_nothing_but_failures(tmp_path):
     summaries = summarize(make(tmp_path, [case()], law(2.0, -1.0, status=3)))
     assert "32 of 32" in format_table(summaries)
