@@ -10,9 +10,10 @@ from typing import Any
 
 import equinox as eqx
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
 from gamekl.core.games import Game, as_float_array
+from gamekl.core.policies import support
 
 
 class Regularizer(eqx.Module):
@@ -62,6 +63,11 @@ class Regularizer(eqx.Module):
     def temperatures(self) -> Float[Array, " player"]:
         """The temperature of each player, shape ``[player]``."""
         return jnp.broadcast_to(self.temperature, (len(self.log_reference),))
+
+    @property
+    def masks(self) -> tuple[Bool[Array, "*stage _"], ...]:
+        """Each player's support: the actions that its reference plays."""
+        return tuple(support(entry) for entry in self.log_reference)
 
     def astype(self, dtype: Any) -> "Regularizer":
         """The same regularizer in another floating dtype (solvers use the payoffs')."""

@@ -17,12 +17,10 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from gamekl.core.games import NormalFormGame, require_normal_form
+from gamekl.core.lanes import PRECISION
 from gamekl.core.policies import Profile, check_profile, kl, normalize, support
 from gamekl.core.regularizer import Regularizer
 from gamekl.core.validation import check_regularizer
-
-# Products of float32 on GPUs and TPUs would otherwise lose 13 bits or more.
-PRECISION = jax.lax.Precision.HIGHEST
 
 # Below this the terms of exp(-d) - 1 + d cancel and a series takes over: both are good to 1e-14 relative here.
 SERIES_BELOW = 1e-2

@@ -4,104 +4,177 @@ Unknowns are z_i, the logits of player i less their mean over the reference's su
 pi_i = softmax(z_i), C the centring and beta in [0, 1] the fraction of the inverse temperature in force,
 
     F_i(z, beta) = z_i - C log pi0_i - beta C q_i(pi) / tau_i,
-    dF_i/dz_j = [i = j] - beta C (H_ij - q_i 1^T) diag(pi_j) / tau_i,    H_ij(a_i, a_j) = E_others r_i.
+    dF_i/dz_j = [i = j] - K_ij,    K_ij = beta C (H_ij - q_i 1^T) diag(pi_j) / tau_i for i != j, K_ii = 0,
+    H_ij(a_i, a_j) = E_others r_i.
 
-F(z, 1) = 0 is the equilibrium; F(z, 0) = 0 is the reference (MATH I1). Masked actions keep z = 0 and an identity row.
+F(z, 1) = 0 is the equilibrium; F(z, 0) = 0 is the reference (MATH I1). Centring and temperature are applied to the
+payoffs once, at the start. Masked actions keep z = 0 and an identity row.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
+from gamekl.core import lanes
 from gamekl.core.games import NormalFormGame
-from gamekl.core.policies import centre, normalize, support
+from gamekl.core.policies import centre, normalize
 from gamekl.core.regularizer import Regularizer
-from gamekl.core.response import expected_payoffs, level_payoffs, payoff_range
+from gamekl.core.response import level_payoffs, payoff_range
 
-Vector = Float[Array, " logits"]
+Vector = Float[Array, "logits lane"]
 
 
 class Linearization(NamedTuple):
-    """F and its derivatives at one point.
+    """F and its derivatives at one point of each lane.
 
     Attributes:
-        residual: F, shape ``[logits]``.
-        jacobian: dF/dz, shape ``[logits, logits]``.
-        slope: dF/dbeta, shape ``[logits]``.
+        residual: F, shape ``[logits, lane]``.
+        slope: dF/dbeta, shape ``[logits, lane]``.
+        couplings: K_ij for all i and all j != i, each ``[actions_i, actions_j, lane]``.
     """
 
     residual: Vector
-    jacobian: Float[Array, "logits logits"]
     slope: Vector
+    couplings: tuple[tuple[Float[Array, "..."], ...], ...]
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """How many actions each player has."""
+        if len(self.couplings) == 1:
+            return (self.residual.shape[0],)
+        return tuple(row[0].shape[0] for row in self.couplings)
+
+    def _block(self, i: int, j: int) -> Float[Array, "actions_i actions_j lane"]:
+        if i == j:
+            return jnp.zeros((self.sizes[i], self.sizes[i], self.residual.shape[-1]), dtype=self.residual.dtype)
+        return self.couplings[i][j - (j > i)]
+
+    def _blocks(self, rows: list[int], columns: list[int]) -> Float[Array, "rows columns lane"]:
+        lines = [jnp.concatenate([self._block(i, j) for j in columns], axis=1) for i in rows]
+        return jnp.concatenate(lines, axis=0)
+
+    def jacobian(self) -> Float[Array, "logits logits lane"]:
+        """dF/dz, assembled."""
+        players = list(range(len(self.couplings)))
+        size = self.residual.shape[0]
+        return jnp.eye(size, dtype=self.residual.dtype)[:, :, None] - self._blocks(players, players)
+
+    def solve(self, right: Float[Array, "logits r lane"]) -> tuple[Float[Array, "logits r lane"], Float[Array, " lane"]]:
+        """x with dF/dz x = right, and the sign of det dF/dz.
+
+        The player with the most actions is eliminated first, for free: its diagonal block is the identity.
+        """
+        sizes = self.sizes
+        if len(sizes) == 1:
+            return right, jnp.ones(right.shape[-1:], dtype=right.dtype)
+        first = sizes.index(max(sizes))
+        rest = [player for player in range(len(sizes)) if player != first]
+        parts = split(right, sizes)
+        up, across = self._blocks(rest, [first]), self._blocks([first], rest)
+        schur = jnp.eye(up.shape[0], dtype=right.dtype)[:, :, None] - lanes.matmul(up, across)
+        if len(rest) > 1:
+            schur = schur - self._blocks(rest, rest)
+        reduced = jnp.concatenate([parts[player] for player in rest], axis=0) + lanes.matmul(up, parts[first])
+        solved, sign = lanes.solve(schur, reduced)
+        found = split(solved, [sizes[player] for player in rest])
+        found.insert(first, parts[first] + lanes.matmul(across, solved))
+        return jnp.concatenate(found, axis=0), sign
+
+
+def split(joined: Float[Array, "logits *rest"], sizes: tuple[int, ...] | list[int]) -> list[Float[Array, "_ *rest"]]:
+    """The players' parts of a joined array."""
+    return jnp.split(joined, [sum(sizes[:player]) for player in range(1, len(sizes))], axis=0)
 
 
 class LogitSystem(eqx.Module):
-    """The equations of one game and regularizer.
+    """The equations of one game and regularizer; the methods work on several at once, each in a lane.
 
     Attributes:
-        game: with levelled payoffs.
-        temperatures: shape ``[player]``.
-        anchor: centred log-references, joined, shape ``[logits]``.
-        masks: each player's support.
+        payoffs: C r_i / tau_i, in nats, shape ``[player, *actions]`` (and ``lane``); 0 for a player's masked actions.
+        anchor: centred log-references, joined, shape ``[logits]`` (and ``lane``).
+        mask: 1 on the references' support, 0 elsewhere, shape ``[logits]`` (and ``lane``).
+        scale: kappa = max_i R_i / tau_i, shape ``[]`` (and ``lane``): how far from the reference the payoffs can
+            drive the logits, in nats.
     """
 
-    game: NormalFormGame
-    temperatures: Float[Array, " player"]
-    anchor: Vector
-    masks: tuple[Bool[Array, " _"], ...]
+    payoffs: Float[Array, "*payoffs"]
+    anchor: Float[Array, "*logits"]
+    mask: Float[Array, "*logits"]
+    scale: Float[Array, "*lane"]
 
-    def __init__(self, game: NormalFormGame, regularizer: Regularizer) -> None:
-        """Both in one floating dtype."""
-        self.game = level_payoffs(game)
-        self.temperatures = regularizer.temperatures
-        self.masks = tuple(support(entry) for entry in regularizer.log_reference)
-        centred = [centre(entry, mask) for entry, mask in zip(regularizer.log_reference, self.masks, strict=True)]
-        self.anchor = jnp.concatenate(centred)
-
-    def scale(self) -> Float[Array, ""]:
-        """max_i R_i / tau_i: how far from the reference the payoffs can drive the logits, in nats."""
-        return jnp.max(payoff_range(self.game) / self.temperatures)
-
-    def split(self, z: Vector) -> list[Float[Array, " _"]]:
-        """The players' parts of a joined vector."""
-        ends = [sum(self.game.num_actions[: player + 1]) for player in range(self.game.num_players)]
-        return jnp.split(z, ends[:-1])
-
-    def log_policy(self, z: Vector) -> tuple[Float[Array, " _"], ...]:
-        """The profile of joined logits; -inf on masked actions."""
-        return tuple(
-            normalize(jnp.where(mask, part, -jnp.inf)) for part, mask in zip(self.split(z), self.masks, strict=True)
+    @classmethod
+    def of(cls, game: NormalFormGame, regularizer: Regularizer) -> "LogitSystem":
+        """The equations of one game, without a lane axis; game and regularizer in one floating dtype."""
+        levelled = level_payoffs(game).payoffs
+        temperatures = regularizer.temperatures
+        masks = regularizer.masks
+        payoffs = [
+            jnp.moveaxis(centre(jnp.moveaxis(levelled[player], player, -1), mask), -1, player) / temperatures[player]
+            for player, mask in enumerate(masks)
+        ]
+        centred = [centre(entry, mask) for entry, mask in zip(regularizer.log_reference, masks, strict=True)]
+        return cls(
+            payoffs=jnp.stack(payoffs),
+            anchor=jnp.concatenate(centred),
+            mask=jnp.concatenate(masks).astype(game.dtype),
+            scale=jnp.max(payoff_range(game) / temperatures),
         )
 
-    def logits(self, log_policy: tuple[Float[Array, " _"], ...]) -> Vector:
-        """Joined centred logits of a profile on the references' support."""
-        return jnp.concatenate([centre(part, mask) for part, mask in zip(log_policy, self.masks, strict=True)])
+    @classmethod
+    def single(cls, game: NormalFormGame, regularizer: Regularizer) -> "LogitSystem":
+        """The equations of one game in a single lane."""
+        return jax.tree.map(lambda leaf: leaf[..., None], cls.of(game, regularizer))
 
-    def pair_values(self, policy: list[Array], i: int, j: int) -> Float[Array, "actions_i actions_j"]:
-        """H_ij, the payoffs of player i against player j, averaged over all others."""
-        block = expected_payoffs(self.game.payoffs[i], policy, (i, j))
-        return block if i < j else block.T
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """How many actions each player has."""
+        return self.payoffs.shape[1:-1]
 
-    def linearize(self, z: Vector, beta: Float[Array, ""]) -> Linearization:
+    def linearize(self, z: Vector, beta: Float[Array, " lane"]) -> Linearization:
         """F, dF/dz and dF/dbeta at (z, beta), from one expectation for each pair of players."""
-        players = range(self.game.num_players)
-        policy = [jnp.exp(entry) for entry in self.log_policy(z)]
-        pushes, rows = [], []
+        players = range(len(self.sizes))
+        # Expensive operations, such as the division by a total, are where a compiler's fusion stops: what follows uses
+        # the quotient often, and it would otherwise be computed anew for each use.
+        weights = [
+            jnp.exp(part - lanes.largest(part)) * mask
+            for part, mask in zip(split(z, self.sizes), split(self.mask, self.sizes), strict=True)
+        ]
+        totals = [lanes.total(weight) for weight in weights]
+        policy = [weight / total for weight, total in zip(weights, totals, strict=True)]
+        pushes, couplings = [], []
         for i in players:
             others = [j for j in players if j != i]
-            pairs = {j: self.pair_values(policy, i, j) for j in others}
-            # q_i follows from any one of the pairs.
-            values = jnp.sum(pairs[others[0]] * policy[others[0]], axis=1) if others else self.game.payoffs[i]
-            pushes.append(centre(values, self.masks[i]) / self.temperatures[i])
-            row = []
-            for j in players:
-                if j == i:
-                    row.append(jnp.eye(policy[i].size, dtype=z.dtype))
-                else:
-                    slopes = (pairs[j] - values[:, None]) * policy[j] / self.temperatures[i]
-                    row.append(-beta * centre(slopes.T, self.masks[i]).T)
-            rows.append(jnp.concatenate(row, axis=1))
-        push = jnp.concatenate(pushes)
-        return Linearization(z - self.anchor - beta * push, jnp.concatenate(rows, axis=0), -push)
+            pairs = [self._pair_values(policy, i, j) for j in others]
+            if not others:
+                values = self.payoffs[i]
+            else:  # q_i follows from any one of the pairs
+                values = lanes.contract(pairs[0], weights[others[0]], 1) / totals[others[0]]
+            couplings.append(
+                tuple((pair - values[:, None]) * (policy[j] * beta) for j, pair in zip(others, pairs, strict=True))
+            )
+            pushes.append(values)
+        push = jnp.concatenate(pushes, axis=0)
+        return Linearization(z - self.anchor - beta * push, -push, tuple(couplings))
+
+    def _pair_values(self, policy: list[Array], i: int, j: int) -> Float[Array, "actions_i actions_j lane"]:
+        """H_ij, the payoffs of player i against player j, averaged over all others."""
+        block = self.payoffs[i]
+        for player in reversed(range(len(policy))):  # from the back, so that the axes in front keep their numbers
+            if player not in (i, j):
+                block = lanes.contract(block, policy[player], player)
+        return block if i < j else jnp.swapaxes(block, 0, 1)
+
+
+def to_logits(log_policy: tuple[Array, ...], masks: Sequence[Bool[Array, " _"]]) -> Float[Array, " logits"]:
+    """Joined centred logits of a profile on the references' support."""
+    return jnp.concatenate([centre(part, mask) for part, mask in zip(log_policy, masks, strict=True)])
+
+
+def to_log_policy(z: Float[Array, " logits"], masks: Sequence[Bool[Array, " _"]]) -> tuple[Float[Array, " _"], ...]:
+    """The profile of joined logits; -inf on masked actions."""
+    parts = split(z, [mask.size for mask in masks])
+    return tuple(normalize(jnp.where(mask, part, -jnp.inf)) for part, mask in zip(parts, masks, strict=True))

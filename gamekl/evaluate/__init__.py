@@ -1,7 +1,29 @@
-"""How good a profile is, and how fast the error falls."""
+"""How good a profile is, whether it is the only equilibrium, and how fast the error falls."""
 
+from gamekl.evaluate.certificates import (
+    Uniqueness,
+    contraction_matrix,
+    monotone_margin,
+    small_gain_margin,
+    uniqueness,
+)
+from gamekl.evaluate.distance import DistanceBound, distance_bound
 from gamekl.evaluate.fit import Rate, fit_rate
 from gamekl.evaluate.gaps import exploitability, nash_conv
 from gamekl.evaluate.rates import first_sample_size, predicted_constant
 
-__all__ = ["Rate", "exploitability", "first_sample_size", "fit_rate", "nash_conv", "predicted_constant"]
+__all__ = [
+    "DistanceBound",
+    "Rate",
+    "Uniqueness",
+    "contraction_matrix",
+    "distance_bound",
+    "exploitability",
+    "first_sample_size",
+    "fit_rate",
+    "monotone_margin",
+    "nash_conv",
+    "predicted_constant",
+    "small_gain_margin",
+    "uniqueness",
+]

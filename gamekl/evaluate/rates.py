@@ -19,7 +19,7 @@ from gamekl.core.games import NormalFormGame
 from gamekl.core.policies import outer
 from gamekl.core.regularizer import Regularizer
 from gamekl.core.response import payoff_range
-from gamekl.core.system import LogitSystem
+from gamekl.core.system import LogitSystem, to_logits
 from gamekl.core.validation import Behavior, check_noise, joint_behavior
 
 # An equilibrium whose dF/dz has a smaller singular value is treated as a branching point.
@@ -120,9 +120,9 @@ def predicted_constant(
         raise ValueError(
             "game: got a logit path that passes a bifurcation, takes a regular branch: estimated games lead elsewhere"
         )
-    system = LogitSystem(game, regularizer)
-    jacobian = system.linearize(system.logits(solution.log_policy), jnp.ones((), game.payoffs.dtype)).jacobian
-    least = float(jnp.linalg.svd(jacobian, compute_uv=False)[-1])
+    z = to_logits(solution.log_policy, regularizer.masks)[:, None]
+    linear = LogitSystem.single(game, regularizer).linearize(z, jnp.ones((1,), game.payoffs.dtype))
+    least = float(jnp.linalg.svd(linear.jacobian()[..., 0], compute_uv=False)[-1])
     if least < SINGULAR_BELOW:
         raise ValueError(
             f"game: got an equilibrium whose Jacobian has least singular value {least:.1e}, "

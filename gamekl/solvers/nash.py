@@ -1,11 +1,20 @@
 """The regularised Nash equilibrium of one game; batches by ``jax.vmap``.
 
-The road: trace the logit path from the reference to its first crossing of the temperature (`path`), then polish by
-Newton's method at that temperature. With `initial`, polish first, and trace only if that fails. The estimated game of
-offline data is a game like any other: solving it is all that GANE does.
+The ladder (MATH I2), from the short road to the one that always works:
+
+1. A guess (`initial`): Newton's method from there.
+2. Where the payoffs prove that the equilibrium is unique, because best responses contract or the game is monotone:
+   Newton's method from the reference, as any road leads there.
+3. The logit path from the reference to its first crossing of the temperature (`path`).
+4. The path once more, with tolerances ten times smaller.
+
+Each road ends in Newton's method at the temperature itself, and each is left for the next when it loses its way. The
+estimated game of offline data is a game like any other: solving it is all that GANE does.
 """
 
-from typing import NamedTuple, Protocol, runtime_checkable
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
 
 import equinox as eqx
 import jax
@@ -13,30 +22,17 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from gamekl.core.games import NormalFormGame, require_normal_form
-from gamekl.core.policies import Profile, check_profile, is_concrete
+from gamekl.core.policies import Profile, centre, check_profile, is_concrete
 from gamekl.core.regularizer import Regularizer
-from gamekl.core.response import payoff_range, regularized_gap
-from gamekl.core.system import LogitSystem, Vector
+from gamekl.core.response import best_response, payoff_range, regularized_gap
+from gamekl.core.system import LogitSystem, to_log_policy, to_logits
 from gamekl.core.validation import validate
-from gamekl.solvers.path import crossing, trace_path
+from gamekl.solvers import path
+from gamekl.solvers.implicit import attach
+from gamekl.solvers.queue import Outcome, Task, in_blocks, num_lanes, sharing_lanes, solve_tasks
 from gamekl.solvers.solution import PathSummary, Solution, Status, raise_unless_converged
 
-MAX_STEPS = 2_000
-MAX_POLISH = 30
-MAX_STALLS = 2
-# The polish stays on the branch that it was given: no logit may move further than this, in nats.
-MAX_POLISH_MOVE = 1.0
-
-
-class Iterate(NamedTuple):
-    """State of the polish: the best point so far and the next to try."""
-
-    best: Vector
-    residual: Float[Array, ""]
-    candidate: Vector
-    stalls: Int[Array, ""]
-    finished: Bool[Array, ""]
-    num_steps: Int[Array, ""]
+MAX_STEPS = 5_000
 
 
 def default_tolerance(game: NormalFormGame, regularizer: Regularizer) -> Float[Array, ""]:
@@ -44,35 +40,6 @@ def default_tolerance(game: NormalFormGame, regularizer: Regularizer) -> Float[A
     eps = jnp.finfo(game.payoffs.dtype).eps
     kappa = jnp.max(payoff_range(game) / regularizer.temperatures)
     return jnp.maximum(1e-9, 16 * eps * (1 + kappa))
-
-
-def _polish(system: LogitSystem, z: Vector) -> Iterate:
-    """Newton's method at the asked temperature, until two steps in a row fail to halve sup |policy - response|."""
-    one = jnp.ones((), dtype=z.dtype)
-
-    def advance(state: Iterate) -> Iterate:
-        linear = system.linearize(state.candidate, one)
-        here = system.log_policy(state.candidate)
-        response = system.log_policy(state.candidate - linear.residual)
-        differences = [jnp.max(jnp.abs(jnp.exp(a) - jnp.exp(b))) for a, b in zip(here, response, strict=True)]
-        residual = jnp.max(jnp.stack(differences))
-        step = -jnp.linalg.solve(linear.jacobian, linear.residual)
-        better = residual < state.residual
-        return Iterate(
-            best=jnp.where(better, state.candidate, state.best),
-            residual=jnp.where(better, residual, state.residual),
-            candidate=state.candidate + step,
-            stalls=jnp.where(residual < state.residual / 2, 0, state.stalls + 1),
-            # An exact solution may be a singular point: then there is nothing left to do.
-            finished=(residual == 0) | ~jnp.all(jnp.isfinite(step)),
-            num_steps=state.num_steps + 1,
-        )
-
-    count = jnp.zeros((), dtype=jnp.int32)
-    start = Iterate(z, jnp.full_like(one, jnp.inf), z, count, jnp.asarray(False), count)
-    return jax.lax.while_loop(
-        lambda state: ~state.finished & (state.stalls < MAX_STALLS) & (state.num_steps < MAX_POLISH), advance, start
-    )
 
 
 def _input_status(game: NormalFormGame, regularizer: Regularizer) -> Int[Array, ""]:
@@ -85,53 +52,143 @@ def _input_status(game: NormalFormGame, regularizer: Regularizer) -> Int[Array, 
     return jnp.where(finite, jnp.where(valid, Status.converged, Status.invalid_input), Status.nonfinite_input)
 
 
-@eqx.filter_jit
+def _surely_unique(system: LogitSystem, masks: tuple[Bool[Array, " _"], ...]) -> Bool[Array, ""]:
+    """Whether a quick certificate proves that the equilibrium is unique (`gamekl.evaluate` has sharper ones).
+
+    Best responses contract if (m - 1) kappa < 2 (MATH A9.1). Two players' game is monotone if, with U_i = r_i / tau_i
+    centred over both players' actions, |U_1| |U_2| + <U_1, U_2> < 8 in the Frobenius norm: that is A9.2 with the
+    best weights of the players, and zero-sum games have 0 there (derived, MATH A9).
+    """
+    unique = (len(masks) - 1) * system.scale < 2
+    if len(masks) == 2:
+        first, second = centre(system.payoffs[0], masks[1]), centre(system.payoffs[1].T, masks[0]).T
+        norms = jnp.sqrt(jnp.sum(first**2) * jnp.sum(second**2))
+        unique |= norms + jnp.sum(first * second) < 8
+    return unique
+
+
+class Problem(NamedTuple):
+    """What is to be solved; in a batch every leaf has a leading axis.
+
+    Attributes:
+        game: the game.
+        regularizer: references and temperatures, in the game's dtype.
+        guess: log-policies to try first, where `guessed`.
+        guessed: whether there is a guess.
+        tol: bound on the residual.
+    """
+
+    game: NormalFormGame
+    regularizer: Regularizer
+    guess: tuple[Float[Array, "*batch _"], ...]
+    guessed: Bool[Array, "*batch"]
+    tol: Float[Array, "*batch"]
+
+    def astype(self, dtype: Any) -> "Problem":
+        """The same problem in another floating dtype."""
+        return jax.tree.map(lambda leaf: leaf.astype(dtype) if jnp.isdtype(leaf.dtype, "real floating") else leaf, self)
+
+
+def _task(problem: Problem) -> Task:
+    system = LogitSystem.of(problem.game, problem.regularizer)
+    return Task(
+        system=system,
+        guess=to_logits(problem.guess, problem.regularizer.masks),
+        guessed=problem.guessed,
+        free=_surely_unique(system, problem.regularizer.masks),
+        usable=_input_status(problem.game, problem.regularizer) == Status.converged,
+    )
+
+
+def _conclude(problem: Problem, outcome: Outcome) -> Solution:
+    game, regularizer = problem.game, problem.regularizer
+    log_policy = to_log_policy(outcome.z, regularizer.masks)
+    response = best_response(game, regularizer, log_policy)
+    differences = [jnp.max(jnp.abs(jnp.exp(a) - jnp.exp(b))) for a, b in zip(log_policy, response, strict=True)]
+    residual = jnp.max(jnp.stack(differences))
+    status = jnp.where(residual <= problem.tol, Status.converged, Status.not_converged)
+    status = jnp.where(outcome.phase == path.STOPPED, Status.max_steps, status)
+    status = jnp.where(outcome.phase == path.FAILED, Status.path_failed, status)
+    input_status = _input_status(game, regularizer)
+    return Solution(
+        log_policy=log_policy,
+        gap=regularized_gap(game, regularizer, log_policy),
+        residual=residual,
+        num_steps=outcome.num_steps,
+        status=jnp.where(input_status == Status.converged, status, input_status).astype(jnp.int32),
+        path=PathSummary(
+            temperature=regularizer.temperatures / outcome.beta,
+            folds=outcome.folds,
+            bifurcations=outcome.bifurcations,
+            crossings=((outcome.phase == path.FOUND) & ~outcome.guessed).astype(jnp.int32),
+        ),
+    )
+
+
+def _trace(problems: Problem, width: int, max_steps: int) -> Outcome:
+    return solve_tasks(in_blocks(_task, width, problems), width, max_steps)
+
+
+def _refine(problems: Problem, width: int, max_steps: int) -> Outcome:
+    """Trace in float32, and once more, in the problems' own precision, from what that found."""
+    rough = _trace(problems.astype(jnp.float32), width, max_steps)
+    guess = jax.vmap(lambda problem, z: to_log_policy(z, problem.regularizer.masks))(problems, rough.z.astype(float))
+    fine = _trace(problems._replace(guess=guess, guessed=rough.phase == path.FOUND), width, max_steps)
+    return fine._replace(
+        guessed=fine.guessed & rough.guessed,
+        num_steps=rough.num_steps + fine.num_steps,
+        folds=jnp.where(fine.guessed, rough.folds, fine.folds),
+        bifurcations=jnp.where(fine.guessed, rough.bifurcations, fine.bifurcations),
+    )
+
+
+def solve_problems(problems: Problem, width: int, max_steps: int, refine: bool) -> Solution:
+    """Solve a batch of problems; every leaf of problems and solution has a leading axis. Not differentiable."""
+    outcome = (_refine if refine else _trace)(problems, width, max_steps)
+    return in_blocks(_conclude, width, problems, outcome)
+
+
+def make_problem(
+    game: NormalFormGame,
+    regularizer: Regularizer,
+    initial: tuple[Array, ...] | None,
+    tol: float | int | Float[Array, ""] | None,
+) -> Problem:
+    """The problem in the game's dtype, with the default tolerance where `tol` is None."""
+    regularizer = regularizer.astype(game.dtype)
+    return Problem(
+        game=game,
+        regularizer=regularizer,
+        guess=regularizer.log_reference if initial is None else tuple(entry.astype(game.dtype) for entry in initial),
+        guessed=jnp.asarray(initial is not None),
+        tol=default_tolerance(game, regularizer) if tol is None else jnp.asarray(tol, dtype=game.dtype),
+    )
+
+
 def _solve(
     game: NormalFormGame,
     regularizer: Regularizer,
     initial: tuple[Array, ...] | None,
-    tol: Float[Array, ""] | None,
+    tol: float | int | Float[Array, ""] | None,
     max_steps: int,
+    refine: bool,
 ) -> Solution:
-    tol = default_tolerance(game, regularizer) if tol is None else tol
-    input_status = _input_status(game, regularizer)
-    usable = input_status == Status.converged
-    system = LogitSystem(game, regularizer)
-    kappa = system.scale()
-
-    known = ~usable
-    warm = None if initial is None else _polish(system, system.logits(initial))
-    if warm is not None:
-        known |= warm.residual <= tol
-    trace = trace_path(system, known, max_steps)
-    start = jnp.where(trace.crossed, crossing(trace, kappa), trace.end.w[:-1])
-    polished = _polish(system, start)
-    if warm is not None:
-        polished = jax.tree.map(lambda a, b: jnp.where(warm.residual <= tol, a, b), warm, polished)
-        start = jnp.where(warm.residual <= tol, polished.best, start)
-
-    z = polished.best
-    on_branch = jnp.max(jnp.abs(z - start)) <= MAX_POLISH_MOVE
-    status = jnp.where((polished.residual <= tol) & on_branch, Status.converged, Status.not_converged)
-    status = jnp.where(trace.crossed | known, status, Status.max_steps)
-    status = jnp.where(trace.failed, Status.path_failed, status)
-    status = jnp.where(usable, status, input_status).astype(jnp.int32)
-
-    log_policy = system.log_policy(z)
-    reached = jnp.clip(trace.end.w[-1] / kappa, 0, 1)
-    return Solution(
-        log_policy=log_policy,
-        gap=regularized_gap(game, regularizer, log_policy),
-        residual=polished.residual,
-        num_steps=trace.num_steps + polished.num_steps,
-        status=status,
-        path=PathSummary(
-            temperature=regularizer.temperatures / jnp.where(known & usable, 1, reached),
-            folds=trace.folds,
-            bifurcations=trace.bifurcations,
-            crossings=(trace.crossed & ~known).astype(jnp.int32),
-        ),
+    problem = make_problem(game, regularizer, initial, tol)
+    solve = sharing_lanes(
+        lambda problems, width: solve_problems(problems, width, max_steps, refine),
+        lambda problems: num_lanes(problems.game),
     )
+    solution = solve(jax.lax.stop_gradient(problem))
+    log_policy = attach(solution.log_policy, problem.game, problem.regularizer)
+    return eqx.tree_at(lambda solution: solution.log_policy, solution, log_policy)
+
+
+_solve_inside = jax.jit(_solve, static_argnames=("max_steps", "refine"))
+# Of one game the compilation is the main cost, and XLA's older emitters for CPUs halve it; but such an option is only
+# for calls that are not part of another compilation.
+_solve_alone = jax.jit(
+    _solve, static_argnames=("max_steps", "refine"), compiler_options={"xla_cpu_use_fusion_emitters": False}
+)
 
 
 def solve_nash(
@@ -141,6 +198,7 @@ def solve_nash(
     tol: float | int | Float[Array, ""] | None = None,
     max_steps: int = MAX_STEPS,
     initial: Profile | None = None,
+    refine: Literal["float64"] | None = None,
     throw: bool = True,
 ) -> Solution:
     """Solve for the regularised Nash equilibrium: pi_i = softmax(log_reference_i + q_i(pi) / temperature_i).
@@ -148,23 +206,31 @@ def solve_nash(
     Of several equilibria this is the first crossing of the temperature on the logit path from the reference, the
     principal branch; for a uniform reference that is the logit quantal response equilibrium of the field.
 
+    It may be transformed by ``jax.jit``, ``jax.vmap`` (a batch shares a fixed number of lanes, and a game's numbers
+    depend neither on its neighbours nor on the batch's size) and ``jax.grad``, which differentiates policies and gaps
+    with respect to payoffs, references and temperature by the implicit function theorem. Where the equilibrium is
+    nearly singular, taking a derivative logs a warning.
+
     Args:
         game: any number of players and actions. The work is done in the payoffs' dtype.
         regularizer: references and temperatures for this game.
         tol: bound on the residual sup |policy - best response|; the default is
             ``max(1e-9, 16 eps (1 + R / temperature))``.
-        max_steps: most path steps. Static under ``jit``.
-        initial: log-policies to try first. If Newton's method converges from there, that equilibrium is returned,
-            which need not be the principal one.
+        max_steps: most Newton corrections. Static under ``jit``.
+        initial: log-policies to try first. If Newton's method converges from near there, that equilibrium is returned,
+            which need not be the principal one: then ``path.crossings`` is 0. It is 1 where the solver left `initial`
+            and traced the path from the reference instead.
+        refine: "float64" traces the path in float32 and then solves and certifies in float64, whatever the payoffs'
+            dtype; on concrete inputs also where jax's x64 mode is off.
         throw: raise on bad values and on failure. Acts on concrete inputs only: under ``jit`` or ``vmap`` nothing is
             raised, and `Solution.status` tells.
 
     Returns:
         The solution. Its `status` is `Status.converged` only if the residual meets `tol` and the path was met without
-        leaving it. Differentiate in forward mode (``jax.jacfwd``); reverse mode does not pass the loops.
+        leaving it.
 
     Raises:
-        ValueError: game and regularizer do not fit, or (``throw``) their values are bad.
+        ValueError: game and regularizer do not fit, an option is not known, or (``throw``) their values are bad.
         SolveError: (``throw``) the solve did not converge.
 
     Source: fixed point and gap as in MATH A (derived; consistent with arXiv 2605.00264's abstract); path after Turocy,
@@ -174,17 +240,40 @@ def solve_nash(
     if not isinstance(regularizer, Regularizer):
         raise TypeError(f"regularizer: got {type(regularizer).__name__}, takes a Regularizer")
     regularizer.check_fits(game)
-    if initial is not None:
-        start = check_profile("initial", initial, game.num_actions, log=True)
-        initial = tuple(entry.astype(game.dtype) for entry in start)
-    if tol is not None:
-        tol = jnp.asarray(tol, dtype=game.payoffs.dtype)
     if throw and is_concrete(game, regularizer):
         validate(game, regularizer)
-    solution = _solve(game, regularizer.astype(game.payoffs.dtype), initial, tol, max_steps)
+    if initial is not None:
+        initial = check_profile("initial", initial, game.num_actions, log=True)
+    concrete = is_concrete(game, regularizer, initial, tol)
+    with precision(refine, concrete=concrete) as dtype:
+        if dtype is not None:
+            game = NormalFormGame(game.payoffs.astype(dtype))
+        solve = _solve_alone if concrete and jax.default_backend() == "cpu" else _solve_inside
+        solution = solve(game, regularizer, initial, tol, max_steps=max_steps, refine=refine is not None)
     if throw:
         raise_unless_converged(solution)
     return solution
+
+
+@contextmanager
+def precision(refine: str | None, *, concrete: bool) -> Iterator[Any]:
+    """The dtype that `refine` asks for, or None, in a context where jax has it.
+
+    Raises:
+        ValueError: `refine` is neither, or jax's x64 mode is off where it cannot be switched on for a while.
+    """
+    if refine is None:
+        yield None
+        return
+    if refine != "float64":
+        raise ValueError(f"refine: got {refine!r}, takes 'float64' or None")
+    if not concrete and not jax.config.read("jax_enable_x64"):
+        raise ValueError(
+            "refine: got 'float64' under a transformation while jax's x64 mode is off, takes it on concrete inputs, or "
+            "after jax.config.update('jax_enable_x64', True)"
+        )
+    with jax.enable_x64(True):
+        yield jnp.float64
 
 
 @runtime_checkable

@@ -1,0 +1,118 @@
+"""Linear algebra on many small problems side by side.
+
+Every array has one lane for each problem on its LAST axis, and sums over actions are accumulated term by term: then
+each operation is one pass of vector instructions over neighbouring lanes, and what a lane computes depends on no other
+lane. Large or single problems go to the batched products and the LU factorisation of LAPACK instead.
+"""
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float
+
+T = TypeVar("T")
+
+# Products of float32 on GPUs and TPUs would otherwise lose 13 bits or more.
+PRECISION = jax.lax.Precision.HIGHEST
+# Written out term by term up to this size, and from this number of lanes.
+LARGEST_UNROLLED = 24
+FEWEST_LANES = 4
+
+
+def _unrolls(size: int, lanes: int) -> bool:
+    return size <= LARGEST_UNROLLED and lanes >= FEWEST_LANES
+
+
+def _accumulate(term: Callable[[int], Array], size: int) -> Array:
+    total = term(0)
+    for index in range(1, size):
+        total = total + term(index)
+    return total
+
+
+def total(values: Float[Array, "n *rest lane"]) -> Float[Array, "*rest lane"]:
+    """Sum over the first axis."""
+    if not _unrolls(values.shape[0], values.shape[-1]):
+        return values.sum(axis=0)
+    return _accumulate(lambda index: values[index], values.shape[0])
+
+
+def largest(values: Float[Array, "n lane"]) -> Float[Array, " lane"]:
+    """Maximum over the first axis; NaN where an entry is NaN."""
+    if not _unrolls(values.shape[0], values.shape[-1]):
+        return values.max(axis=0)
+    top = values[0]
+    for index in range(1, values.shape[0]):
+        top = jnp.maximum(top, values[index])
+    return top
+
+
+def dot(a: Float[Array, "n lane"], b: Float[Array, "n lane"]) -> Float[Array, " lane"]:
+    """Inner product."""
+    return total(a * b)
+
+
+def contract(tensor: Float[Array, "*axes lane"], weights: Float[Array, "n lane"], axis: int) -> Float[Array, "..."]:
+    """Sum of the tensor over one axis, weighted."""
+    size, lanes = weights.shape
+    if not _unrolls(size, lanes):
+        return jnp.einsum("...al,al->...l", jnp.moveaxis(tensor, axis, -2), weights, precision=PRECISION)
+    return _accumulate(lambda index: jax.lax.index_in_dim(tensor, index, axis, keepdims=False) * weights[index], size)
+
+
+def matmul(a: Float[Array, "i k lane"], b: Float[Array, "k j lane"]) -> Float[Array, "i j lane"]:
+    """Matrix product."""
+    size, lanes = b.shape[0], b.shape[-1]
+    if not _unrolls(size, lanes):
+        return jnp.einsum("ikl,kjl->ijl", a, b, precision=PRECISION)
+    return _accumulate(lambda index: a[:, index][:, None] * b[index][None], size)
+
+
+def solve(
+    matrix: Float[Array, "n n lane"], right: Float[Array, "n r lane"]
+) -> tuple[Float[Array, "n r lane"], Float[Array, " lane"]]:
+    """Solve the systems, and tell the sign of the determinants.
+
+    Written-out elimination does not exchange rows: its callers check what they get, and a vanishing pivot is met only
+    at isolated points of a path.
+    """
+    size, _, lanes = matrix.shape
+    if not _unrolls(size, lanes):
+        factors, pivots = jax.scipy.linalg.lu_factor(jnp.moveaxis(matrix, -1, 0))
+        solution = jax.vmap(jax.scipy.linalg.lu_solve)((factors, pivots), jnp.moveaxis(right, -1, 0))
+        swaps = jnp.sum(pivots != jnp.arange(size, dtype=pivots.dtype), axis=-1)
+        sign = jnp.prod(jnp.sign(jnp.diagonal(factors, axis1=-2, axis2=-1)), axis=-1)
+        return jnp.moveaxis(solution, 0, -1), sign * jnp.where(swaps % 2 == 0, 1, -1).astype(sign.dtype)
+    # Gauss-Jordan: eliminate the first unknown from all other rows, and move its row to the end.
+    table = jnp.concatenate([matrix, right], axis=1)
+    sign = jnp.ones((lanes,), dtype=matrix.dtype)
+    for _ in range(size):
+        pivot = table[0, 0]
+        sign = sign * jnp.sign(pivot)
+        # The barriers keep the compiler from repeating the division for each entry.
+        row = jax.lax.optimization_barrier(table[0, 1:] * (1 / pivot))
+        table = jnp.concatenate([table[1:, 1:] - table[1:, :1] * row, row[None]], axis=0)
+        table = jax.lax.optimization_barrier(table)
+    return table, sign
+
+
+def stage(function: Callable[..., T], always: Bool[Array, ""], *arguments: Any) -> T:
+    """function(*arguments), stored: nothing that uses the results computes them anew.
+
+    XLA's compiler for CPUs fuses cheap operations into every one of their uses, so that a long calculation with many
+    results is repeated for each. A conditional is where it stops.
+
+    Args:
+        function: what to compute.
+        always: a condition that is always true, but not known to be before it runs.
+        arguments: what to compute it from.
+    """
+    if jax.default_backend() != "cpu":
+        return function(*arguments)
+
+    def never(*arguments: Any) -> T:
+        return jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), jax.eval_shape(function, *arguments))
+
+    return jax.lax.cond(always, function, never, *arguments)

@@ -1,0 +1,210 @@
+"""Many games, few lanes: each lane traces one game's path, and takes the next game when it has finished.
+
+A loop over a whole batch would run until its slowest game is done. Here finished lanes are written out and refilled as
+soon as there are enough of them, so every step works on a nearly full set of unfinished games that stays in cache. The
+number of lanes is fixed, and lanes do not see each other: a game's numbers depend neither on its neighbours nor on the
+size of the batch.
+"""
+
+import math
+from collections.abc import Callable
+from typing import Any, NamedTuple, TypeVar
+
+import jax
+import jax.numpy as jnp
+from jax.custom_batching import custom_vmap
+from jaxtyping import Array, Bool, Float, Int
+
+from gamekl.core.games import NormalFormGame
+from gamekl.core.lanes import LARGEST_UNROLLED
+from gamekl.core.system import LogitSystem
+from gamekl.solvers import path
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+# Bytes of the payoffs of all lanes together, and the range of their number, by platform.
+BUDGET = {"cpu": 2**17, "gpu": 2**28}
+MOST_LANES = {"cpu": 64, "gpu": 2**14}
+FEWEST_LANES = 16
+# Finished lanes wait until this fraction of all has finished.
+REFILL = 0.25
+
+
+class Task(NamedTuple):
+    """A game to solve; in a batch every leaf has a leading axis.
+
+    Attributes:
+        system: its equations.
+        guess: logits to try first, where `guessed`.
+        guessed: whether there is a guess.
+        free: whether its equilibrium is known to be unique.
+        usable: False where the input cannot be solved.
+    """
+
+    system: LogitSystem
+    guess: Float[Array, "*batch logits"]
+    guessed: Bool[Array, "*batch"]
+    free: Bool[Array, "*batch"]
+    usable: Bool[Array, "*batch"]
+
+
+class Outcome(NamedTuple):
+    """Where a game's tracer ended.
+
+    Attributes:
+        z: centred logits: of the equilibrium, or of the last point of the path.
+        beta: the fraction of the inverse temperature that was reached.
+        phase: a phase of `path.Trace`.
+        guessed: whether the answer came from the guess.
+        num_steps: corrections made.
+        folds: turning points passed.
+        bifurcations: branching points passed.
+    """
+
+    z: Float[Array, "*batch logits"]
+    beta: Float[Array, "*batch"]
+    phase: Int[Array, "*batch"]
+    guessed: Bool[Array, "*batch"]
+    num_steps: Int[Array, "*batch"]
+    folds: Int[Array, "*batch"]
+    bifurcations: Int[Array, "*batch"]
+
+
+class _Lanes(NamedTuple):
+    """What the lanes work on: which task each has, and its state; `waiting` is the first task not yet taken."""
+
+    index: Int[Array, " lane"]
+    task: Task
+    trace: path.Trace
+    waiting: Int[Array, ""]
+    outcome: Outcome
+
+
+def num_lanes(game: NormalFormGame) -> int:
+    """How many games like this (of a batch, with a leading axis) are worked on at once."""
+    platform = "cpu" if jax.default_backend() == "cpu" else "gpu"
+    actions = game.payoffs.shape[2:]
+    fitting = BUDGET[platform] // (len(actions) * math.prod(actions) * game.payoffs.dtype.itemsize)
+    fewest = FEWEST_LANES if max(actions) <= LARGEST_UNROLLED else 1
+    return max(fewest, min(MOST_LANES[platform], 2 ** (max(fitting, 1).bit_length() - 1)))
+
+
+def _outcome(task: Task, trace: path.Trace) -> Outcome:
+    found = trace.phase == path.FOUND
+    return Outcome(
+        z=jnp.where(found, trace.trial.z, trace.here.point.z),
+        beta=jnp.where(found, 1, trace.here.point.s / task.system.scale),
+        phase=trace.phase,
+        guessed=trace.guess,
+        num_steps=trace.num_steps,
+        folds=trace.folds,
+        bifurcations=trace.bifurcations,
+    )
+
+
+def _start(task: Task) -> path.Trace:
+    return path.start(task.system, task.guess, task.guessed, task.free, task.usable)
+
+
+def solve_tasks(tasks: Task, width: int, max_steps: int) -> Outcome:
+    """Solve a batch of tasks, `width` at a time; every leaf of tasks and outcome has a leading axis."""
+    size = tasks.usable.shape[0]
+
+    def blank(struct: jax.ShapeDtypeStruct) -> Array:
+        return jnp.zeros(struct.shape, struct.dtype)
+
+    def load(index: Int[Array, " lane"]) -> tuple[Task, path.Trace]:
+        rows = jnp.minimum(index, size - 1)
+        task = jax.tree.map(lambda leaf: jnp.moveaxis(leaf[rows], 0, -1), tasks)
+        task = task._replace(usable=task.usable & (index < size))
+        return task, _start(task)
+
+    def refill(lanes: _Lanes) -> _Lanes:
+        done = lanes.trace.phase != path.RUNNING
+        row = jnp.where(done, lanes.index, size)
+        outcome = jax.tree.map(
+            lambda all_games, lane: all_games.at[row].set(jnp.moveaxis(lane, -1, 0), mode="drop"),
+            lanes.outcome,
+            _outcome(lanes.task, lanes.trace),
+        )
+        taken = jnp.cumsum(done, dtype=jnp.int32)
+        index = jnp.where(done, jnp.minimum(lanes.waiting + taken - 1, size), lanes.index)
+        task, trace = jax.tree.map(
+            lambda new, old: jnp.where(done, new, old), load(index), (lanes.task, lanes.trace)
+        )
+        return _Lanes(index, task, trace, lanes.waiting + taken[-1], outcome)
+
+    def work(lanes: _Lanes) -> _Lanes:
+        lanes = refill(lanes)
+        idle_limit = jnp.where(lanes.waiting < size, max(1, int(REFILL * width)), width)
+
+        def busy(trace: path.Trace) -> Bool[Array, ""]:
+            return jnp.sum(trace.phase != path.RUNNING, dtype=jnp.int32) < idle_limit
+
+        trace = jax.lax.while_loop(
+            busy, lambda trace: path.advance(lanes.task.system, trace, max_steps), lanes.trace
+        )
+        return lanes._replace(trace=trace)
+
+    empty = jnp.full((width,), size, dtype=jnp.int32)
+    task, trace = jax.tree.map(blank, jax.eval_shape(load, empty))
+    outcome = jax.tree.map(
+        lambda struct: jnp.zeros((size, *struct.shape[:-1]), struct.dtype), jax.eval_shape(_outcome, task, trace)
+    )
+    lanes = _Lanes(empty, task, trace._replace(phase=trace.phase + path.FAILED), jnp.int32(0), outcome)
+    lanes = jax.lax.while_loop(
+        lambda lanes: (lanes.waiting < size) | jnp.any(lanes.index < size), work, lanes
+    )
+    return lanes.outcome
+
+
+def in_blocks(function: Callable[..., R], width: int, *batch: Any) -> R:
+    """`function` of each element of the batch, by ``jax.vmap`` over blocks of `width`, the last one padded."""
+    size = jax.tree.leaves(batch)[0].shape[0]
+    blocks = -(-size // width)
+    rows = jnp.minimum(jnp.arange(blocks * width), size - 1).reshape(blocks, width)
+    mapped = jax.lax.map(lambda block: jax.vmap(function)(*jax.tree.map(lambda leaf: leaf[block], batch)), rows)
+    return jax.tree.map(lambda leaf: leaf.reshape(blocks * width, *leaf.shape[2:])[:size], mapped)
+
+
+def sharing_lanes(solve: Callable[[T, int], R], num_lanes: Callable[[T], int]) -> Callable[[T], R]:
+    """Turn a solver of batches into a solver of one problem, to which ``jax.vmap`` gives the batches back.
+
+    Args:
+        solve: takes problems and the number of lanes, and gives results; all leaves have a leading axis.
+        num_lanes: how many lanes a batch of such problems gets, whatever its size.
+
+    Returns:
+        A function of one problem. Under ``jax.vmap``, nested or not, all problems go to one call of `solve`.
+    """
+
+    @custom_vmap
+    def many(problems: T) -> R:
+        return solve(problems, num_lanes(problems))
+
+    @custom_vmap
+    def one(problem: T) -> R:
+        results = solve(jax.tree.map(lambda leaf: leaf[None], problem), 1)
+        return jax.tree.map(lambda leaf: leaf[0], results)
+
+    @one.def_vmap
+    def from_one(size: int, in_batched: list[T], problem: T) -> tuple[R, R]:
+        results = many(_stretch(size, in_batched[0], problem))
+        return results, jax.tree.map(lambda _: True, results)
+
+    @many.def_vmap
+    def from_many(size: int, in_batched: list[T], problems: T) -> tuple[R, R]:
+        stretched = _stretch(size, in_batched[0], problems)
+        results = many(jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), stretched))
+        results = jax.tree.map(lambda leaf: leaf.reshape(size, -1, *leaf.shape[1:]), results)
+        return results, jax.tree.map(lambda _: True, results)
+
+    return one
+
+
+def _stretch(size: int, in_batched: T, problem: T) -> T:
+    """Give the batch's axis to the leaves that lack it."""
+    return jax.tree.map(
+        lambda leaf, batched: leaf if batched else jnp.broadcast_to(leaf, (size, *leaf.shape)), problem, in_batched
+    )
