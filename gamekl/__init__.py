@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from gamekl.core.response import action_values, best_response, nash_gap, regularized_gap
     from gamekl.core.validation import validate
     from gamekl.evaluate.gaps import exploitability, nash_conv
+    from gamekl.solvers.batch import solve_nash_batch
     from gamekl.solvers.exact import solve_nash_exact
     from gamekl.solvers.nash import gane, solve_nash
     from gamekl.solvers.solution import Solution, SolveError, Status, load_solution
@@ -29,6 +30,7 @@ _HOMES = {
     "validate": "core.validation",
     "offline": None,
     "solve_nash": "solvers.nash",
+    "solve_nash_batch": "solvers.batch",
     "gane": "solvers.nash",
     "solve_nash_exact": "solvers.exact",
     "Solution": "solvers.solution",
@@ -64,6 +66,7 @@ __all__ = [
     "offline",
     "regularized_gap",
     "solve_nash",
+    "solve_nash_batch",
     "solve_nash_exact",
     "stack",
     "validate",

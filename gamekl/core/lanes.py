@@ -98,7 +98,7 @@ def solve(
     return table, sign
 
 
-def stage(function: Callable[..., T], always: Bool[Array, ""], *arguments: Any) -> T:
+def stage(function: Callable[..., T], always: Bool[Array, ""] | None, *arguments: Any) -> T:
     """function(*arguments), stored: nothing that uses the results computes them anew.
 
     XLA's compiler for CPUs fuses cheap operations into every one of their uses, so that a long calculation with many
@@ -106,13 +106,13 @@ def stage(function: Callable[..., T], always: Bool[Array, ""], *arguments: Any) 
 
     Args:
         function: what to compute.
-        always: a condition that is always true, but not known to be before it runs.
+        always: a condition that is always true, but not known to be before it runs; None for no stage.
         arguments: what to compute it from.
     """
-    if jax.default_backend() != "cpu":
+    if always is None or jax.default_backend() != "cpu":
         return function(*arguments)
 
     def never(*arguments: Any) -> T:
         return jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), jax.eval_shape(function, *arguments))
 
-    return jax.lax.cond(always, function, never, *arguments)
+    return jax.lax.cond(always, lambda *arguments: function(*arguments), never, *arguments)

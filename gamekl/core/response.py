@@ -12,7 +12,6 @@ Everything here is one game, pure and differentiable, and may be transformed by 
 
 from collections.abc import Sequence
 
-import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 

@@ -63,7 +63,9 @@ class Linearization(NamedTuple):
         size = self.residual.shape[0]
         return jnp.eye(size, dtype=self.residual.dtype)[:, :, None] - self._blocks(players, players)
 
-    def solve(self, right: Float[Array, "logits r lane"]) -> tuple[Float[Array, "logits r lane"], Float[Array, " lane"]]:
+    def solve(
+        self, right: Float[Array, "logits r lane"]
+    ) -> tuple[Float[Array, "logits r lane"], Float[Array, " lane"]]:
         """x with dF/dz x = right, and the sign of det dF/dz.
 
         The player with the most actions is eliminated first, for free: its diagonal block is the identity.
@@ -94,14 +96,15 @@ class LogitSystem(eqx.Module):
     """The equations of one game and regularizer; the methods work on several at once, each in a lane.
 
     Attributes:
-        payoffs: C r_i / tau_i, in nats, shape ``[player, *actions]`` (and ``lane``); 0 for a player's masked actions.
+        payoffs: for each player C r_i / tau_i, in nats, shape ``[*actions]`` (and ``lane``) with the player's own
+            axis moved to the front; 0 for its masked actions.
         anchor: centred log-references, joined, shape ``[logits]`` (and ``lane``).
         mask: 1 on the references' support, 0 elsewhere, shape ``[logits]`` (and ``lane``).
         scale: kappa = max_i R_i / tau_i, shape ``[]`` (and ``lane``): how far from the reference the payoffs can
             drive the logits, in nats.
     """
 
-    payoffs: Float[Array, "*payoffs"]
+    payoffs: tuple[Float[Array, "..."], ...]
     anchor: Float[Array, "*logits"]
     mask: Float[Array, "*logits"]
     scale: Float[Array, "*lane"]
@@ -113,12 +116,12 @@ class LogitSystem(eqx.Module):
         temperatures = regularizer.temperatures
         masks = regularizer.masks
         payoffs = [
-            jnp.moveaxis(centre(jnp.moveaxis(levelled[player], player, -1), mask), -1, player) / temperatures[player]
+            jnp.moveaxis(centre(jnp.moveaxis(levelled[player], player, -1), mask), -1, 0) / temperatures[player]
             for player, mask in enumerate(masks)
         ]
         centred = [centre(entry, mask) for entry, mask in zip(regularizer.log_reference, masks, strict=True)]
         return cls(
-            payoffs=jnp.stack(payoffs),
+            payoffs=tuple(payoffs),
             anchor=jnp.concatenate(centred),
             mask=jnp.concatenate(masks).astype(game.dtype),
             scale=jnp.max(payoff_range(game) / temperatures),
@@ -132,41 +135,58 @@ class LogitSystem(eqx.Module):
     @property
     def sizes(self) -> tuple[int, ...]:
         """How many actions each player has."""
-        return self.payoffs.shape[1:-1]
+        return tuple(entry.shape[0] for entry in self.payoffs)
 
-    def linearize(self, z: Vector, beta: Float[Array, " lane"]) -> Linearization:
-        """F, dF/dz and dF/dbeta at (z, beta), from one expectation for each pair of players."""
-        players = range(len(self.sizes))
-        # Expensive operations, such as the division by a total, are where a compiler's fusion stops: what follows uses
-        # the quotient often, and it would otherwise be computed anew for each use.
-        weights = [
-            jnp.exp(part - lanes.largest(part)) * mask
-            for part, mask in zip(split(z, self.sizes), split(self.mask, self.sizes), strict=True)
-        ]
-        totals = [lanes.total(weight) for weight in weights]
-        policy = [weight / total for weight, total in zip(weights, totals, strict=True)]
-        pushes, couplings = [], []
-        for i in players:
-            others = [j for j in players if j != i]
-            pairs = [self._pair_values(policy, i, j) for j in others]
-            if not others:
-                values = self.payoffs[i]
-            else:  # q_i follows from any one of the pairs
-                values = lanes.contract(pairs[0], weights[others[0]], 1) / totals[others[0]]
-            couplings.append(
-                tuple((pair - values[:, None]) * (policy[j] * beta) for j, pair in zip(others, pairs, strict=True))
+    def linearize(self, z: Vector, beta: Float[Array, " lane"], always: Bool[Array, ""] | None = None) -> Linearization:
+        """F, dF/dz and dF/dbeta at (z, beta), from one expectation for each pair of players.
+
+        `always` (see `lanes.stage`) makes it faster inside of long calculations.
+        """
+        policy = lanes.stage(self._policy, always, z)
+        if len(self.sizes) == 1:
+            return Linearization(z - self.anchor - beta * self.payoffs[0], -self.payoffs[0], ((),))
+        if len(self.sizes) == 2:
+            pairs = tuple((block,) for block in self.payoffs)
+        else:
+            pairs = lanes.stage(self._pair_values, always, policy)
+        values = lanes.stage(self._action_values, always, pairs, policy)
+        couplings = tuple(
+            tuple(
+                (pair - values[i][:, None]) * (policy[j] * beta)
+                for j, pair in zip(self._others(i), pairs[i], strict=True)
             )
-            pushes.append(values)
-        push = jnp.concatenate(pushes, axis=0)
-        return Linearization(z - self.anchor - beta * push, -push, tuple(couplings))
+            for i in range(len(self.sizes))
+        )
+        push = jnp.concatenate(values, axis=0)
+        return Linearization(z - self.anchor - beta * push, -push, couplings)
 
-    def _pair_values(self, policy: list[Array], i: int, j: int) -> Float[Array, "actions_i actions_j lane"]:
-        """H_ij, the payoffs of player i against player j, averaged over all others."""
-        block = self.payoffs[i]
-        for player in reversed(range(len(policy))):  # from the back, so that the axes in front keep their numbers
-            if player not in (i, j):
-                block = lanes.contract(block, policy[player], player)
-        return block if i < j else jnp.swapaxes(block, 0, 1)
+    def _others(self, player: int) -> list[int]:
+        return [other for other in range(len(self.sizes)) if other != player]
+
+    def _policy(self, z: Vector) -> tuple[Float[Array, "_ lane"], ...]:
+        policies = []
+        for part, mask in zip(split(z, self.sizes), split(self.mask, self.sizes), strict=True):
+            weights = jnp.exp(part - lanes.largest(part)) * mask
+            policies.append(weights / lanes.total(weights))
+        return tuple(policies)
+
+    def _pair_values(self, policy: tuple[Array, ...]) -> tuple[tuple[Float[Array, "..."], ...], ...]:
+        """H_ij for all i and all j != i, each ``[actions_i, actions_j, lane]``: averages over all other players."""
+        rows = []
+        for i in range(len(policy)):
+            row = []
+            for j in self._others(i):
+                block = self.payoffs[i]
+                for axis, player in reversed(list(enumerate(self._others(i), start=1))):  # later axes first
+                    if player != j:
+                        block = lanes.contract(block, policy[player], axis)
+                row.append(block)
+            rows.append(tuple(row))
+        return tuple(rows)
+
+    def _action_values(self, pairs: tuple[tuple[Array, ...], ...], policy: tuple[Array, ...]) -> tuple[Array, ...]:
+        """q_i follows from any one of player i's pairs."""
+        return tuple(lanes.contract(row[0], policy[self._others(i)[0]], 1) for i, row in enumerate(pairs))
 
 
 def to_logits(log_policy: tuple[Array, ...], masks: Sequence[Bool[Array, " _"]]) -> Float[Array, " logits"]:

@@ -5,11 +5,13 @@
     contraction   rho(K) < 1 for K_ij = I_ij(r_i) / (4 tau_i): simultaneous best responses contract
     monotone      kappa < 1: the coupling uses up less than the curvature of the KL terms, for some player weights
 
-with I_ij and kappa as in `evaluate.couplings`. `small_gain_margin` looks at one profile only, and keeps the signs of
-the couplings there. Everything is one game, pure, and may be transformed by ``jit`` and ``vmap``.
+with I_ij as in `evaluate.couplings` and kappa as in `evaluate.monotone`. `small_gain_margin` looks at one profile
+only, and keeps the signs of the couplings there. Everything is one game, pure, and may be transformed by ``jit`` and
+``vmap``.
 """
 
 from collections.abc import Sequence
+from itertools import permutations
 
 import equinox as eqx
 import jax
@@ -25,12 +27,12 @@ from gamekl.core.response import expected_payoffs
 from gamekl.evaluate.couplings import (
     balancing_weights,
     cancelling_weights,
-    free_players,
+    check,
     interactions,
-    monotone_ratio,
     on_support,
     spectral_radius,
 )
+from gamekl.evaluate.monotone import monotone_ratio
 
 
 class Uniqueness(eqx.Module):
@@ -73,9 +75,14 @@ def contraction_matrix(game: NormalFormGame, regularizer: Regularizer) -> Float[
         TypeError: the game is no `NormalFormGame`.
         ValueError: the regularizer does not fit it.
     """
-    levelled, temperatures = on_support(game, regularizer)
-    bounds = interactions(levelled, free_players(regularizer))
-    return bounds / (4 * temperatures[:, None]) * (1 + 4 * jnp.finfo(game.dtype).eps)
+    check(game, regularizer)
+    return _contraction_matrix(game, regularizer)
+
+
+@jax.jit
+def _contraction_matrix(game: NormalFormGame, regularizer: Regularizer) -> Array:
+    restricted = on_support(game, regularizer)
+    return interactions(restricted) / (4 * restricted.temperatures[:, None]) * (1 + 4 * jnp.finfo(game.dtype).eps)
 
 
 def monotone_margin(game: NormalFormGame, regularizer: Regularizer) -> Float[Array, ""]:
@@ -102,11 +109,13 @@ def monotone_margin(game: NormalFormGame, regularizer: Regularizer) -> Float[Arr
         TypeError: the game is no `NormalFormGame`.
         ValueError: the regularizer does not fit it.
     """
+    check(game, regularizer)
+    return _monotone_margin(game, regularizer)
+
+
+@jax.jit
+def _monotone_margin(game: NormalFormGame, regularizer: Regularizer) -> Array:
     _, ratio = monotone_ratio(game, regularizer)
-    return _margin(game, regularizer, ratio)
-
-
-def _margin(game: NormalFormGame, regularizer: Regularizer, ratio: Array) -> Array:
     temperature = jnp.min(regularizer.temperatures).astype(game.dtype)
     return jnp.where(temperature > 0, temperature, jnp.nan) * (1 - ratio)
 
@@ -125,8 +134,14 @@ def uniqueness(game: NormalFormGame, regularizer: Regularizer) -> Uniqueness:
         TypeError: the game is no `NormalFormGame`.
         ValueError: the regularizer does not fit it.
     """
-    radius = spectral_radius(contraction_matrix(game, regularizer))
-    margin = monotone_margin(game, regularizer)
+    check(game, regularizer)
+    return _uniqueness(game, regularizer)
+
+
+@jax.jit
+def _uniqueness(game: NormalFormGame, regularizer: Regularizer) -> Uniqueness:
+    radius = spectral_radius(_contraction_matrix(game, regularizer))
+    margin = _monotone_margin(game, regularizer)
     return Uniqueness((radius < 1) | (margin > 0), radius, margin)
 
 
@@ -137,9 +152,9 @@ def small_gain_margin(
     *,
     weights: Sequence[float | int] | ArrayLike | None = None,
 ) -> Float[Array, ""]:
-    """The rate at which neighbouring paths of the natural gradient flow approach each other AT this profile.
+    """How fast the natural gradient flow contracts AT this profile, in the metric of this profile.
 
-    The flow is dz_i/dt = q_i - tau_i (z_i - z_i^0) on logits. In the Fisher metric of the profile, weighted by w,
+    The flow is dz_i/dt = q_i - tau_i (z_i - z_i^0) on logits. In the Fisher metric, weighted by w, its rate is
 
         alpha = lambda_min( diag(tau_i) - sym(W^1/2 G W^-1/2) ),    G_ij = F_i^1/2 H_ij F_j^1/2,
         F_i = diag(pi_i) - pi_i pi_i^T,   H_ij = expectation of r_i given a_i and a_j.
@@ -162,30 +177,35 @@ def small_gain_margin(
         TypeError: the game is no `NormalFormGame`.
         ValueError: the regularizer, profile or weights do not fit it.
     """
-    levelled, temperatures = on_support(game, regularizer)
+    check(game, regularizer)
     checked = check_profile("log_policy", log_policy, game.num_actions, log=True)
-    policy = [jnp.exp(normalize(entry.astype(game.dtype))) for entry in checked]
-    covered = [jnp.all(support(r) | ~support(p)) for r, p in zip(regularizer.log_reference, checked, strict=True)]
-    players, sizes = game.num_players, game.num_actions
+    given = None if weights is None else _checked_weights(weights, game.num_players).astype(game.dtype)
+    return _small_gain_margin(game, regularizer, checked, given)
+
+
+@jax.jit
+def _small_gain_margin(
+    game: NormalFormGame, regularizer: Regularizer, log_policy: tuple[Array, ...], weights: Array | None
+) -> Array:
+    levelled, temperatures, _ = on_support(game, regularizer)
+    policy = [jnp.exp(normalize(entry.astype(game.dtype))) for entry in log_policy]
+    covered = [jnp.all(support(r) | ~support(p)) for r, p in zip(regularizer.log_reference, log_policy, strict=True)]
+    sizes = np.asarray(game.num_actions)
     blocks = [[jnp.zeros((a, b), game.dtype) for b in sizes] for a in sizes]
-    for i in range(players):
-        for j in range(players):
-            if i != j:
-                table = expected_payoffs(levelled.payoffs[i], policy, (i, j))
-                # S (I - s s^T) with s = sqrt(pi), S = diag(s) is a root of F too: it differs from the symmetric one by
-                # a rotation of the player's own coordinates, which changes neither eigenvalues nor norms.
-                blocks[i][j] = _rooted(policy[i], _rooted(policy[j], (table if i < j else table.T).T).T)
-    if weights is None:
-        candidates = _weights(blocks, temperatures)
-    else:
-        candidates = _checked_weights(weights, players).astype(game.dtype)[None]
+    for i, j in permutations(range(len(sizes)), 2):
+        table = expected_payoffs(levelled.payoffs[i], policy, (i, j))
+        # S (I - s s^T) with s = sqrt(pi), S = diag(s) is a root of F too: it differs from the symmetric one by a
+        # rotation of the player's own coordinates, which changes neither eigenvalues nor norms.
+        blocks[i][j] = _rooted(policy[i], _rooted(policy[j], (table if i < j else table.T).T).T)
+    candidates = _weights(blocks, temperatures) if weights is None else weights[None]
+    coupling = jnp.block(blocks)
     # Players without a choice have rows of zeros, and eigenvalues that are their temperatures.
-    diagonal = jnp.diag(jnp.repeat(temperatures, np.asarray(sizes), total_repeat_length=sum(sizes)))
+    player = np.repeat(np.arange(len(sizes)), sizes)
 
     def least(weights: Array) -> Array:
-        root = jnp.sqrt(weights)
-        coupling = jnp.block([[blocks[i][j] * (root[i] / root[j]) for j in range(players)] for i in range(players)])
-        return jnp.linalg.eigvalsh(diagonal - (coupling + coupling.T) / 2)[0]
+        root = jnp.sqrt(weights)[player]
+        weighted = coupling * (root[:, None] / root)
+        return jnp.linalg.eigvalsh(jnp.diag(temperatures[player]) - (weighted + weighted.T) / 2)[0]
 
     margin = jnp.max(jax.lax.map(least, candidates))
     return jnp.where(jnp.all(jnp.stack(covered)), margin, -jnp.inf)
@@ -200,14 +220,15 @@ def _rooted(policy: Array, rows: Array) -> Array:
 
 def _weights(blocks: list[list[Array]], temperatures: Array) -> Array:
     """The three choices of weights, shape ``[choice, player]``."""
-    players = range(len(blocks))
-    norms = jnp.stack([jnp.stack([jnp.linalg.norm(block, ord=2) for block in row]) for row in blocks])
-    squares = jnp.stack([jnp.stack([jnp.sum(block**2) for block in row]).sum() for row in blocks])
-    products = [
-        jnp.stack([jnp.sum(blocks[i][j] * blocks[j][i].T) if i != j else squares[i] for j in players]) for i in players
-    ]
+    most = max(len(row[0]) for row in blocks)
+    padded = jnp.stack(
+        [jnp.stack([jnp.pad(block, [(0, most - size) for size in block.shape]) for block in row]) for row in blocks]
+    )
+    norms = jnp.linalg.norm(padded, ord=2, axis=(2, 3))
+    gram = jnp.sum(padded * padded.transpose(1, 0, 3, 2), axis=(2, 3))
+    gram = gram + jnp.diag(jnp.sum(padded**2, axis=(1, 2, 3)))
     ones = jnp.ones_like(temperatures)
-    return jnp.stack([ones, balancing_weights(norms, temperatures), cancelling_weights(jnp.stack(products))])
+    return jnp.stack([ones, balancing_weights(norms, temperatures), cancelling_weights(gram)])
 
 
 def _checked_weights(weights: Sequence[float | int] | ArrayLike, players: int) -> Array:

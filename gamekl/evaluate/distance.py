@@ -1,7 +1,7 @@
 """How far a profile is from the equilibrium, known without knowing the equilibrium.
 
-With pi* the equilibrium, delta_i = pi_i - pi_i*, d_i = log pi_i - log BR_i(pi), x_i = |delta_i|_1, weights w and kappa as
-in `evaluate.couplings`, and J_i = KL(pi_i || pi_i*) + KL(pi_i* || pi_i) (derived, consistent with MATH I5):
+With pi* the equilibrium, delta_i = pi_i - pi_i*, x_i = |delta_i|_1, d_i = log pi_i - log BR_i(pi), weights w and kappa
+as in `evaluate.monotone`, and J_i = KL(pi_i || pi_i*) + KL(pi_i* || pi_i) (derived, MATH I5):
 
     sum_i w_i gap_i          >=  sum_i w_i tau_i (KL(pi_i || pi_i*) - kappa x_i^2)
     sum_i w_i tau_i <delta_i, d_i>  >=  sum_i w_i tau_i (J_i - kappa x_i^2)
@@ -17,6 +17,7 @@ and where the contraction matrix K has radius < 1, x <= (I - K)^-1 |BR(pi) - pi|
 """
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
@@ -26,7 +27,8 @@ from gamekl.core.policies import Profile, check_profile, normalize, support
 from gamekl.core.regularizer import Regularizer
 from gamekl.core.response import best_response, payoff_range, regularized_gap
 from gamekl.evaluate.certificates import contraction_matrix
-from gamekl.evaluate.couplings import monotone_ratio, on_support, spectral_radius
+from gamekl.evaluate.couplings import check, on_support, spectral_radius
+from gamekl.evaluate.monotone import monotone_ratio
 
 
 class DistanceBound(eqx.Module):
@@ -46,7 +48,7 @@ class DistanceBound(eqx.Module):
 
 
 def distance_bound(game: NormalFormGame, regularizer: Regularizer, log_policy: Profile) -> DistanceBound:
-    """Bound the distance to the equilibrium from how well the players respond (formulas and proofs: this module's head).
+    """Bound the distance to the equilibrium from how well the players respond (formulas and proofs above).
 
     Zero-sum games have kappa = 0: sum_i KL(pi_i || pi_i*) <= Gap / tau at every temperature. All bounds allow for the
     rounding of their own arithmetic, a few units of (sum of action counts) R_i / tau_i in the response's logits.
@@ -60,9 +62,14 @@ def distance_bound(game: NormalFormGame, regularizer: Regularizer, log_policy: P
         TypeError: the game is no `NormalFormGame`.
         ValueError: the regularizer or profile does not fit it.
     """
-    levelled, temperatures = on_support(game, regularizer)
-    checked = check_profile("log_policy", log_policy, game.num_actions, log=True)
-    log_policy = [normalize(entry.astype(game.dtype)) for entry in checked]
+    check(game, regularizer)
+    return _distance_bound(game, regularizer, check_profile("log_policy", log_policy, game.num_actions, log=True))
+
+
+@jax.jit
+def _distance_bound(game: NormalFormGame, regularizer: Regularizer, log_policy: tuple[Array, ...]) -> DistanceBound:
+    levelled, temperatures, _ = on_support(game, regularizer)
+    log_policy = tuple(normalize(entry.astype(game.dtype)) for entry in log_policy)
     anchor = regularizer.astype(game.dtype)
     response = best_response(levelled, anchor, log_policy)
     rounding = _rounding(levelled, anchor, log_policy)
@@ -88,7 +95,7 @@ def distance_bound(game: NormalFormGame, regularizer: Regularizer, log_policy: P
     )
 
 
-def _rounding(game: NormalFormGame, anchor: Regularizer, log_policy: list[Array]) -> Array:
+def _rounding(game: NormalFormGame, anchor: Regularizer, log_policy: tuple[Array, ...]) -> Array:
     """What rounding may add to a logit of each player's response or policy, shape ``[player]``, nats."""
     largest = [
         jnp.max(jnp.where(jnp.isneginf(entry), 0, jnp.abs(entry))) for entry in (*anchor.log_reference, *log_policy)

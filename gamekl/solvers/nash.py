@@ -61,7 +61,7 @@ def _surely_unique(system: LogitSystem, masks: tuple[Bool[Array, " _"], ...]) ->
     """
     unique = (len(masks) - 1) * system.scale < 2
     if len(masks) == 2:
-        first, second = centre(system.payoffs[0], masks[1]), centre(system.payoffs[1].T, masks[0]).T
+        first, second = centre(system.payoffs[0], masks[1]), centre(system.payoffs[1], masks[0]).T
         norms = jnp.sqrt(jnp.sum(first**2) * jnp.sum(second**2))
         unique |= norms + jnp.sum(first * second) < 8
     return unique
@@ -174,11 +174,14 @@ def _solve(
     refine: bool,
 ) -> Solution:
     problem = make_problem(game, regularizer, initial, tol)
-    solve = sharing_lanes(
-        lambda problems, width: solve_problems(problems, width, max_steps, refine),
-        lambda problems: num_lanes(problems.game),
-    )
-    solution = solve(jax.lax.stop_gradient(problem))
+
+    def solve(problems: Problem, width: int) -> Solution:
+        return solve_problems(problems, width, max_steps, refine)
+
+    def width(problems: Problem) -> int:
+        return num_lanes(problems.game)
+
+    solution = sharing_lanes(solve, width)(jax.lax.stop_gradient(problem))
     log_policy = attach(solution.log_policy, problem.game, problem.regularizer)
     return eqx.tree_at(lambda solution: solution.log_policy, solution, log_policy)
 
@@ -255,6 +258,11 @@ def solve_nash(
     return solution
 
 
+def has_float64() -> bool:
+    """Whether jax's x64 mode is on, here and in this thread."""
+    return jnp.result_type(float) == jnp.float64
+
+
 @contextmanager
 def precision(refine: str | None, *, concrete: bool) -> Iterator[Any]:
     """The dtype that `refine` asks for, or None, in a context where jax has it.
@@ -267,7 +275,7 @@ def precision(refine: str | None, *, concrete: bool) -> Iterator[Any]:
         return
     if refine != "float64":
         raise ValueError(f"refine: got {refine!r}, takes 'float64' or None")
-    if not concrete and not jax.config.read("jax_enable_x64"):
+    if not concrete and not has_float64():
         raise ValueError(
             "refine: got 'float64' under a transformation while jax's x64 mode is off, takes it on concrete inputs, or "
             "after jax.config.update('jax_enable_x64', True)"

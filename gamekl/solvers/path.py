@@ -36,8 +36,9 @@ CONTRACTION = 0.25
 SLOW_CONTRACTION = 0.9
 # A point of the path is settled when the next correction would be about this small.
 SETTLED = 1e-3
-# A point whose last correction was this small, in nats, is so close to the path that the tangent there is right.
+# A point whose last correction was this small, in nats, is good enough to be mended where it stands.
 EXACT = 1e-3
+MENDED = 1e-10
 # In the hyperplane beta = 1 corrections go on until the next would be below this power of eps, or until they stall.
 PRECISION_POWER = 0.75
 STALLED = 1e-2
@@ -90,8 +91,9 @@ class Trace(NamedTuple):
         free: whether the equilibrium is known to be unique, so that no correction can lead astray.
         first: size of the first correction of this step; infinite before it.
         last: size of the last one; infinite before the first.
-        exact: whether `here` is so close to the path that its tangent is right.
+        exact: whether `here` is close to the path.
         doubted: whether a step from `here` has been refused.
+        sure: whether `here` has been mended, so that its tangent is right.
         care: 1, or `CARE` in the second attempt.
         phase: RUNNING, FOUND (`trial` is the crossing), FAILED (the step became too short) or STOPPED (too many steps).
         num_steps: corrections made.
@@ -114,6 +116,7 @@ class Trace(NamedTuple):
     last: Lane
     exact: Flag
     doubted: Flag
+    sure: Flag
     care: Lane
     phase: Count
     num_steps: Count
@@ -169,7 +172,14 @@ def _per_step(system: LogitSystem) -> Lane:
     return 1 / jnp.where(system.scale > 0, system.scale, 1)
 
 
-def start(system: LogitSystem, guess: Vector, guessed: Flag, free: Flag, usable: Flag) -> Trace:
+def start(
+    system: LogitSystem,
+    guess: Vector,
+    guessed: Flag,
+    free: Flag,
+    usable: Flag,
+    always: Bool[Array, ""] | None = None,
+) -> Trace:
     """The tracer before its first correction.
 
     Args:
@@ -178,6 +188,7 @@ def start(system: LogitSystem, guess: Vector, guessed: Flag, free: Flag, usable:
         guessed: whether there is a guess.
         free: whether the equilibrium is known to be unique.
         usable: False where the input cannot be solved; the lane then does nothing.
+        always: see `lanes.stage`.
     """
     kappa = system.scale
     here, first_step = _reference(system), _first_step(system, free)
@@ -191,7 +202,7 @@ def start(system: LogitSystem, guess: Vector, guessed: Flag, free: Flag, usable:
         stride=step,
         step=jnp.where(guessed, first_step / SHRINK, step),
         trial=trial,
-        linear=system.linearize(trial.z, trial.s * _per_step(system)),
+        linear=system.linearize(trial.z, trial.s * _per_step(system), always),
         final=final | guessed,
         mending=no,
         guess=guessed,
@@ -200,6 +211,7 @@ def start(system: LogitSystem, guess: Vector, guessed: Flag, free: Flag, usable:
         last=infinite,
         exact=~no,
         doubted=no,
+        sure=~no,
         care=zero + 1,
         phase=jnp.where(usable, RUNNING, FAILED).astype(jnp.int32),
         num_steps=count,
@@ -237,7 +249,8 @@ class Verdict(NamedTuple):
         mended: `here` moves to the mended point.
         refused: a shorter step is to be tried.
         found: the crossing of beta = 1 is found.
-        back: a shorter step is to be tried from the place before, once that is mended.
+        mend: first the place that it starts from is to be mended.
+        back: and that is to be the place before.
         restart: the path is to be traced once more.
         failed: nothing is left to be tried.
         branching: another branch crosses the path here.
@@ -248,6 +261,7 @@ class Verdict(NamedTuple):
     mended: Flag
     refused: Flag
     found: Flag
+    mend: Flag
     back: Flag
     restart: Flag
     failed: Flag
@@ -287,16 +301,21 @@ def _judge(system: LogitSystem, trace: Trace, measure: Measure) -> Verdict:
     contraction = jnp.where(trace.mending, SLOW_CONTRACTION, CONTRACTION)
     shrinking = size <= jnp.where(jnp.isinf(trace.last), opening, contraction * trace.last)
     remaining = size**2 * jnp.maximum(1, size / trace.last**2)
-    goal = jnp.where(trace.mending, EXACT**2, SETTLED * care**2)
+    goal = jnp.where(trace.mending, MENDED, SETTLED * care**2)
     goal = jnp.where(trace.final, eps**PRECISION_POWER, goal)
-    noise = (size <= NOISE * eps * (1 + kappa)) | (trace.final & ~shrinking & (size <= STALLED))
+    # Close to the end, corrections need not shrink in turn (of logits that hardly matter, they are the largest), until
+    # they are so small that growing means rounding.
+    ending = trace.final & (size <= STALLED)
+    stalled = ending & (size >= trace.last) & (size <= eps**0.5 * (1 + kappa))
+    noise = (size <= NOISE * eps * (1 + kappa)) | stalled
     settled = (shrinking & (remaining <= goal)) | noise
+    shrinking |= ending
 
     # A settled step is accepted unless the path turned too far on it, or met beta = 1 on the way: where it turns down,
     # it may have its highest point between its ends.
     straight = 1 - measure.cosine**2 <= (MAX_SINE * care) ** 2
     backward = straight & (measure.cosine < 0) & (trace.step <= eps**BRANCHING_POWER)
-    branching = underway & (backward | (measure.solved & ~(measure.cosine > 0)))
+    branching = (underway & backward) | (measure.solved & ~(measure.cosine > 0) & ~trace.guess)
     straight &= (measure.cosine > 0) | branching
     straight |= ~underway | trace.mending | trace.guess | trace.free | measure.solved
     up, down = trace.here.tangent.s, jnp.where(branching, -measure.forward, measure.forward)
@@ -309,8 +328,9 @@ def _judge(system: LogitSystem, trace: Trace, measure: Measure) -> Verdict:
     refused = running & ~accepted & (settled | ~shrinking)
     passed = accepted & ~trace.final & ~trace.mending
 
-    # From a place that is not exact a step may be refused for the place's own fault: then go one back and mend that.
-    back = refused & trace.doubted & ~trace.exact
+    # A step may be refused for the fault of the place that it starts from: then mend that, or the one before it.
+    mend = refused & trace.doubted & ~trace.sure
+    back = mend & ~trace.exact
     first = jnp.where(jnp.isinf(trace.first), size, trace.first)
     pace = jnp.cbrt(AIM_CORRECTION * care / jnp.maximum(first, AIM_CORRECTION * care / GROWTH**3))
     step = jnp.where(passed, trace.step * jnp.clip(pace, SHRINK, GROWTH), trace.step)
@@ -322,7 +342,8 @@ def _judge(system: LogitSystem, trace: Trace, measure: Measure) -> Verdict:
         mended=accepted & trace.mending,
         refused=refused,
         found=accepted & trace.final,
-        back=back & ~restart,
+        mend=mend & underway & ~restart,
+        back=back & underway & ~restart,
         restart=restart,
         failed=lost & ~restart,
         branching=accepted & branching,
@@ -359,7 +380,7 @@ def advance(system: LogitSystem, trace: Trace, max_steps: int) -> Trace:
     here = _choose_place(verdict.back, Place(before.point, before.tangent, unbent), here)
     here = _choose_place(verdict.restart, _reference(system), here)
     predicted, step, final = _predict(here, verdict.step, kappa)
-    mending = verdict.back & (before.point.s > 0)
+    mending = verdict.mend & (here.point.s > 0)
     renewed = verdict.passed | verdict.mended | verdict.refused
     trial = _choose(renewed, _choose(mending, here.point, predicted), _choose(running, corrected, trace.trial))
 
@@ -373,23 +394,20 @@ def advance(system: LogitSystem, trace: Trace, max_steps: int) -> Trace:
         stride=jnp.where(verdict.passed, trace.step, jnp.where(verdict.back, verdict.step, trace.stride)),
         step=jnp.where(renewed & ~mending, step, verdict.step),
         trial=trial,
-        linear=system.linearize(trial.z, trial.s * _per_step(system)),
+        linear=system.linearize(trial.z, trial.s * _per_step(system), always),
         final=jnp.where(renewed, final & ~mending, trace.final),
         mending=jnp.where(renewed, mending, trace.mending),
         guess=trace.guess & ~verdict.refused,
         free=trace.free,
         first=jnp.where(renewed, jnp.inf, jnp.where(jnp.isinf(trace.first), measure.size, trace.first)),
         last=jnp.where(renewed, jnp.inf, measure.size),
-        exact=jnp.where(
-            verdict.passed, measure.size <= EXACT, (trace.exact & ~verdict.back) | verdict.mended | verdict.restart
-        ),
-        doubted=jnp.where(verdict.passed | verdict.mended, False, trace.doubted | verdict.refused),
+        exact=jnp.where(verdict.passed, measure.size <= EXACT, trace.exact | verdict.back | verdict.restart),
+        doubted=~verdict.passed & ~verdict.mended & (trace.doubted | verdict.refused),
+        sure=~verdict.passed & ~verdict.back & (trace.sure | verdict.mended | verdict.restart),
         care=jnp.where(verdict.restart, CARE, trace.care),
         phase=phase.astype(jnp.int32),
         num_steps=num_steps,
         folds=jnp.where(verdict.restart, 0, trace.folds + turned.astype(jnp.int32)),
-        orientation=jnp.where(
-            verdict.restart, 1, jnp.where(verdict.branching, -trace.orientation, trace.orientation)
-        ),
+        orientation=jnp.where(verdict.restart, 1, jnp.where(verdict.branching, -trace.orientation, trace.orientation)),
         bifurcations=jnp.where(verdict.restart, 0, trace.bifurcations + verdict.branching.astype(jnp.int32)),
     )

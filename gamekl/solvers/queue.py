@@ -16,7 +16,7 @@ from jax.custom_batching import custom_vmap
 from jaxtyping import Array, Bool, Float, Int
 
 from gamekl.core.games import NormalFormGame
-from gamekl.core.lanes import LARGEST_UNROLLED
+from gamekl.core.lanes import LARGEST_UNROLLED, stage
 from gamekl.core.system import LogitSystem
 from gamekl.solvers import path
 
@@ -72,9 +72,9 @@ class Outcome(NamedTuple):
 
 
 class _Lanes(NamedTuple):
-    """What the lanes work on: which task each has, and its state; `waiting` is the first task not yet taken."""
+    """What the lanes work on: the row of each one's task, the task, its state; the first row that waits; outcomes."""
 
-    index: Int[Array, " lane"]
+    row: Int[Array, " lane"]
     task: Task
     trace: path.Trace
     waiting: Int[Array, ""]
@@ -103,8 +103,8 @@ def _outcome(task: Task, trace: path.Trace) -> Outcome:
     )
 
 
-def _start(task: Task) -> path.Trace:
-    return path.start(task.system, task.guess, task.guessed, task.free, task.usable)
+def _start(task: Task, always: Bool[Array, ""] | None = None) -> path.Trace:
+    return path.start(task.system, task.guess, task.guessed, task.free, task.usable, always)
 
 
 def solve_tasks(tasks: Task, width: int, max_steps: int) -> Outcome:
@@ -114,26 +114,25 @@ def solve_tasks(tasks: Task, width: int, max_steps: int) -> Outcome:
     def blank(struct: jax.ShapeDtypeStruct) -> Array:
         return jnp.zeros(struct.shape, struct.dtype)
 
-    def load(index: Int[Array, " lane"]) -> tuple[Task, path.Trace]:
-        rows = jnp.minimum(index, size - 1)
-        task = jax.tree.map(lambda leaf: jnp.moveaxis(leaf[rows], 0, -1), tasks)
-        task = task._replace(usable=task.usable & (index < size))
-        return task, _start(task)
+    def load(row: Int[Array, " lane"]) -> Task:
+        task = jax.tree.map(lambda leaf: jnp.moveaxis(leaf[jnp.minimum(row, size - 1)], 0, -1), tasks)
+        return task._replace(usable=task.usable & (row < size))
 
     def refill(lanes: _Lanes) -> _Lanes:
         done = lanes.trace.phase != path.RUNNING
-        row = jnp.where(done, lanes.index, size)
+        written = jnp.where(done, lanes.row, size)
         outcome = jax.tree.map(
-            lambda all_games, lane: all_games.at[row].set(jnp.moveaxis(lane, -1, 0), mode="drop"),
+            lambda all_games, lane: all_games.at[written].set(jnp.moveaxis(lane, -1, 0), mode="drop"),
             lanes.outcome,
             _outcome(lanes.task, lanes.trace),
         )
         taken = jnp.cumsum(done, dtype=jnp.int32)
-        index = jnp.where(done, jnp.minimum(lanes.waiting + taken - 1, size), lanes.index)
-        task, trace = jax.tree.map(
-            lambda new, old: jnp.where(done, new, old), load(index), (lanes.task, lanes.trace)
-        )
-        return _Lanes(index, task, trace, lanes.waiting + taken[-1], outcome)
+        row = jnp.where(done, jnp.minimum(lanes.waiting + taken - 1, size), lanes.row)
+        always = lanes.waiting >= 0
+        task = stage(load, always, row)
+        trace = _start(task, always)
+        task, trace = jax.tree.map(lambda new, old: jnp.where(done, new, old), (task, trace), (lanes.task, lanes.trace))
+        return _Lanes(row, task, trace, lanes.waiting + taken[-1], outcome)
 
     def work(lanes: _Lanes) -> _Lanes:
         lanes = refill(lanes)
@@ -142,20 +141,17 @@ def solve_tasks(tasks: Task, width: int, max_steps: int) -> Outcome:
         def busy(trace: path.Trace) -> Bool[Array, ""]:
             return jnp.sum(trace.phase != path.RUNNING, dtype=jnp.int32) < idle_limit
 
-        trace = jax.lax.while_loop(
-            busy, lambda trace: path.advance(lanes.task.system, trace, max_steps), lanes.trace
-        )
+        trace = jax.lax.while_loop(busy, lambda trace: path.advance(lanes.task.system, trace, max_steps), lanes.trace)
         return lanes._replace(trace=trace)
 
     empty = jnp.full((width,), size, dtype=jnp.int32)
-    task, trace = jax.tree.map(blank, jax.eval_shape(load, empty))
+    task = jax.tree.map(blank, jax.eval_shape(load, empty))
+    trace = jax.tree.map(blank, jax.eval_shape(_start, task))
     outcome = jax.tree.map(
         lambda struct: jnp.zeros((size, *struct.shape[:-1]), struct.dtype), jax.eval_shape(_outcome, task, trace)
     )
     lanes = _Lanes(empty, task, trace._replace(phase=trace.phase + path.FAILED), jnp.int32(0), outcome)
-    lanes = jax.lax.while_loop(
-        lambda lanes: (lanes.waiting < size) | jnp.any(lanes.index < size), work, lanes
-    )
+    lanes = jax.lax.while_loop(lambda lanes: (lanes.waiting < size) | jnp.any(lanes.row < size), work, lanes)
     return lanes.outcome
 
 

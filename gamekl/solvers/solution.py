@@ -38,12 +38,12 @@ PATH_FIELDS = ("temperature", "folds", "bifurcations", "crossings")
 class SolveError(RuntimeError):
     """A solve with ``throw=True`` did not converge; `solution` holds what was reached."""
 
-    def __init__(self, solution: "Solution") -> None:
-        """The message names status and residual."""
+    def __init__(self, solution: "Solution", where: str = "") -> None:
+        """The message names status and residual, and which game it was of a batch."""
         status = Status(int(solution.status))
         super().__init__(
-            f"{status.name}: {status.message} (residual {float(solution.residual):.2e}, steps "
-            f"{int(solution.num_steps)}); throw=False returns the solution with its status instead"
+            f"{where}{status.name}: {status.message} (residual {float(solution.residual):.2e}, "
+            f"steps {int(solution.num_steps)}); throw=False returns the solution with its status instead"
         )
         self.solution = solution
 
