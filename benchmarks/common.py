@@ -6,7 +6,7 @@ import os
 import platform
 import statistics
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -51,7 +51,7 @@ def worker(count: int | None = None) -> Iterator[ProcessPoolExecutor]:
     """A process of its own on `count` processors; it keeps what it has compiled until the end."""
     with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as executor:
         with processors(count):
-            executor.submit(jax.config.update, "jax_enable_x64", True).result()
+            executor.submit(num_processors).result()
         yield executor
 
 
@@ -116,22 +116,26 @@ def middle(values: Sequence[float]) -> float:
 
 def digits(value: float) -> str:
     """Three significant digits, without an exponent where that is readable."""
-    return f"{value:.3g}" if 1e-3 <= abs(value) < 1e3 or value == 0 else f"{value:,.0f}" if value >= 1e3 else f"{value:.1e}"
+    if value >= 1e3:
+        return f"{value:,.0f}"
+    return f"{value:.3g}" if value >= 1e-3 else f"{value:.1e}"
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
     """A Markdown table, aligned to be read as it is."""
     cells = [list(map(str, row)) for row in (header, *rows)]
     widths = [max(len(row[column]) for row in cells) for column in range(len(header))]
-    lines = ["| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) + " |" for row in cells]
+    lines = [
+        "| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) + " |" for row in cells
+    ]
     lines.insert(1, "|" + "|".join("-" * (width + 2) for width in widths) + "|")
     return "\n".join(lines)
 
 
-def save(folder: Path, name: str, text: str, figure: Figure) -> None:
+def save(folder: Path, name: str, text: str, draw: Callable[[], Figure]) -> None:
     """Write ``name.md`` and ``name.svg``."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / f"{name}.md").write_text(text.rstrip() + "\n")
     with matplotlib.rc_context(STYLE):
-        figure.savefig(folder / f"{name}.svg", metadata={"Date": None})
+        draw().savefig(folder / f"{name}.svg", metadata={"Date": None})
     print(f"wrote {folder / name}.md and .svg")

@@ -32,3 +32,27 @@ def test_the_principal_branch_is_gambits(shape, temperature):
         ours = gk.solve_nash(game, regularizer).policy
         for mine, other in zip(ours, expected, strict=True):
             np.testing.assert_allclose(mine, other, atol=1e-8)
+
+
+@pytest.mark.slow
+def test_folded_paths_end_where_gambits_do():
+    """From uniform references both follow the same path; half of these games have turning points on it."""
+    pygambit = pytest.importorskip("pygambit")
+    compared, folded = 0, 0
+    for players, actions in [(2, 2), (2, 5), (2, 10), (2, 20), (3, 5), (4, 3), (5, 2), (6, 2)]:
+        for temperature in (0.1, 0.05, 0.03, 0.02):
+            keys = jax.random.split(jax.random.fold_in(jax.random.key(players), actions), 400)
+            games = jax.vmap(lambda key, shape=(actions,) * players: gk.games.uniform(key, shape))(keys)
+            regularizers = jax.vmap(lambda game, tau=temperature: gk.Regularizer.uniform(game, tau))(games)
+            ours = gk.solve_nash_batch(games, regularizers, throw=True)
+            folds = np.asarray(ours.path.folds)
+            for game in [*np.flatnonzero(folds > 0)[:10], *np.flatnonzero(folds == 0)[:8]]:
+                theirs = pygambit.Game.from_arrays(*np.asarray(games.payoffs[game]))
+                (point,) = pygambit.qre.logit_solve_lambda(theirs, lam=1 / temperature)
+                for mine, player in zip(ours.policy, theirs.players, strict=True):
+                    expected = [float(point.profile[strategy]) for strategy in player.strategies]
+                    # Gambit's own residual is up to 1e-7 here.
+                    np.testing.assert_allclose(mine[game], expected, atol=1e-6)
+                compared, folded = compared + 1, folded + int(folds[game] > 0)
+    assert compared >= 500
+    assert folded >= 100

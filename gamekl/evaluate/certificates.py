@@ -27,7 +27,7 @@ from gamekl.core.response import expected_payoffs
 from gamekl.evaluate.couplings import (
     balancing_weights,
     cancelling_weights,
-    check,
+    fitted,
     interactions,
     on_support,
     spectral_radius,
@@ -43,7 +43,7 @@ class Uniqueness(eqx.Module):
     Attributes:
         unique: True where proven; False means unknown, not that there are several.
         contraction: a bound on the spectral radius of `contraction_matrix`; where it is < 1, simultaneous best
-            responses from any start converge to the equilibrium, in time by this factor a round.
+            responses from any start converge to the equilibrium, asymptotically by this factor a round or better.
         monotone: `monotone_margin`, payoff units per nat; positive wherever the contraction proves anything (up to
             rounding), and in all games that are zero-sum for two players.
     """
@@ -75,8 +75,7 @@ def contraction_matrix(game: NormalFormGame, regularizer: Regularizer) -> Float[
         TypeError: the game is no `NormalFormGame`.
         ValueError: the regularizer does not fit it.
     """
-    check(game, regularizer)
-    return _contraction_matrix(game, regularizer)
+    return _contraction_matrix(game, fitted(game, regularizer))
 
 
 @jax.jit
@@ -109,14 +108,13 @@ def monotone_margin(game: NormalFormGame, regularizer: Regularizer) -> Float[Arr
         TypeError: the game is no `NormalFormGame`.
         ValueError: the regularizer does not fit it.
     """
-    check(game, regularizer)
-    return _monotone_margin(game, regularizer)
+    return _monotone_margin(game, fitted(game, regularizer))
 
 
 @jax.jit
 def _monotone_margin(game: NormalFormGame, regularizer: Regularizer) -> Array:
     _, ratio = monotone_ratio(game, regularizer)
-    temperature = jnp.min(regularizer.temperatures).astype(game.dtype)
+    temperature = jnp.min(regularizer.temperature)
     return jnp.where(temperature > 0, temperature, jnp.nan) * (1 - ratio)
 
 
@@ -134,8 +132,7 @@ def uniqueness(game: NormalFormGame, regularizer: Regularizer) -> Uniqueness:
         TypeError: the game is no `NormalFormGame`.
         ValueError: the regularizer does not fit it.
     """
-    check(game, regularizer)
-    return _uniqueness(game, regularizer)
+    return _uniqueness(game, fitted(game, regularizer))
 
 
 @jax.jit
@@ -177,7 +174,7 @@ def small_gain_margin(
         TypeError: the game is no `NormalFormGame`.
         ValueError: the regularizer, profile or weights do not fit it.
     """
-    check(game, regularizer)
+    regularizer = fitted(game, regularizer)
     checked = check_profile("log_policy", log_policy, game.num_actions, log=True)
     given = None if weights is None else _checked_weights(weights, game.num_players).astype(game.dtype)
     return _small_gain_margin(game, regularizer, checked, given)

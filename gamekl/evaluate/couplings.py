@@ -33,10 +33,16 @@ WORKSPACE = 2**16
 SQUARINGS = 40
 
 
-def check(game: NormalFormGame, regularizer: Regularizer) -> None:
-    """Raise ``TypeError`` unless the game is in normal form, and ``ValueError`` unless the regularizer fits it."""
+def fitted(game: NormalFormGame, regularizer: Regularizer) -> Regularizer:
+    """The regularizer in the game's dtype and with a temperature for each player: one compilation serves all forms.
+
+    Raises:
+        TypeError: the game is no `NormalFormGame`.
+        ValueError: the regularizer does not fit it.
+    """
     require_normal_form(game)
     check_regularizer(game, regularizer)
+    return Regularizer(regularizer.log_reference, regularizer.temperatures).astype(game.dtype)
 
 
 class Restricted(NamedTuple):
@@ -55,16 +61,15 @@ class Restricted(NamedTuple):
 
 
 def on_support(game: NormalFormGame, regularizer: Regularizer) -> Restricted:
-    """The game on the references' support, in its dtype."""
+    """The game on the references' support."""
     payoffs, counts = game.payoffs, []
     for player, reference in enumerate(regularizer.log_reference):
         mask = support(reference)
         counts.append(mask.sum())
         payoffs = jnp.take(payoffs, jnp.where(mask, jnp.arange(mask.size), jnp.argmax(mask)), axis=player + 1)
-    temperatures = regularizer.temperatures.astype(payoffs.dtype)
     return Restricted(
         game=level_payoffs(NormalFormGame(payoffs)),
-        temperatures=jnp.where(temperatures > 0, temperatures, jnp.nan),
+        temperatures=jnp.where(regularizer.temperature > 0, regularizer.temperatures, jnp.nan),
         free=(jnp.stack(counts) > 1).astype(payoffs.dtype),
     )
 
@@ -147,7 +152,7 @@ def spectral_radius(matrix: Float[Array, "n n"]) -> Float[Array, ""]:
     """
     vector, _ = dominant(matrix)
     quotients = jnp.matmul(matrix, vector, precision=PRECISION) / vector
-    return jnp.max(quotients) * (1 + (len(matrix) + 2) * jnp.finfo(matrix.dtype).eps)
+    return jnp.max(quotients) * (1 + (len(matrix) + 6) * jnp.finfo(matrix.dtype).eps)
 
 
 def balancing_weights(couplings: Float[Array, "player player"], temperatures: Float[Array, " player"]) -> Array:

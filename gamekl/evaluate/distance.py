@@ -27,7 +27,7 @@ from gamekl.core.policies import Profile, check_profile, normalize, support
 from gamekl.core.regularizer import Regularizer
 from gamekl.core.response import best_response, payoff_range, regularized_gap
 from gamekl.evaluate.certificates import contraction_matrix
-from gamekl.evaluate.couplings import check, on_support, spectral_radius
+from gamekl.evaluate.couplings import fitted, on_support, spectral_radius
 from gamekl.evaluate.monotone import monotone_ratio
 
 
@@ -62,7 +62,7 @@ def distance_bound(game: NormalFormGame, regularizer: Regularizer, log_policy: P
         TypeError: the game is no `NormalFormGame`.
         ValueError: the regularizer or profile does not fit it.
     """
-    check(game, regularizer)
+    regularizer = fitted(game, regularizer)
     return _distance_bound(game, regularizer, check_profile("log_policy", log_policy, game.num_actions, log=True))
 
 
@@ -70,23 +70,22 @@ def distance_bound(game: NormalFormGame, regularizer: Regularizer, log_policy: P
 def _distance_bound(game: NormalFormGame, regularizer: Regularizer, log_policy: tuple[Array, ...]) -> DistanceBound:
     levelled, temperatures, _ = on_support(game, regularizer)
     log_policy = tuple(normalize(entry.astype(game.dtype)) for entry in log_policy)
-    anchor = regularizer.astype(game.dtype)
-    response = best_response(levelled, anchor, log_policy)
-    rounding = _rounding(levelled, anchor, log_policy)
+    response = best_response(levelled, regularizer, log_policy)
+    rounding = _rounding(levelled, regularizer, log_policy)
     played = [support(entry) for entry in log_policy]
-    masks = [support(entry) for entry in anchor.log_reference]
+    masks = [support(entry) for entry in regularizer.log_reference]
     covered = jnp.all(jnp.stack([jnp.all(mask | ~play) for mask, play in zip(masks, played, strict=True)]))
     residual = jnp.stack([jnp.sum(jnp.abs(jnp.exp(b) - jnp.exp(p))) for b, p in zip(response, log_policy, strict=True)])
-    gap = regularized_gap(levelled, anchor, log_policy) + temperatures * rounding
+    gap = regularized_gap(levelled, regularizer, log_policy) + temperatures * rounding
     span = jnp.stack([_span(p, b, mask) for p, b, mask in zip(log_policy, response, masks, strict=True)])
 
-    weights, ratio = monotone_ratio(game, anchor)
+    weights, ratio = monotone_ratio(game, regularizer)
     scale = weights * temperatures
     first = _guarded(jnp.sum(weights * gap), 1 - 2 * ratio)
     second = _guarded(jnp.sum(scale * (span + 2 * rounding) ** 2), jnp.maximum(2 - 2 * ratio, 0) ** 2)
     # From the first: w_i tau_i KL_i is at most the sum, and x_i^2 <= 2 KL_i; from the second, x_i^2 <= J_i.
     monotone = jnp.sqrt(jnp.minimum(2 * first, second) / scale)
-    contraction = _neumann(contraction_matrix(game, anchor), residual + 2 * rounding)
+    contraction = _neumann(contraction_matrix(game, regularizer), residual + 2 * rounding)
     slack = 1 + 32 * len(weights) * jnp.finfo(game.dtype).eps
     return DistanceBound(
         l1=jnp.where(covered, jnp.fmin(monotone, contraction) * slack, jnp.inf),
@@ -95,13 +94,12 @@ def _distance_bound(game: NormalFormGame, regularizer: Regularizer, log_policy: 
     )
 
 
-def _rounding(game: NormalFormGame, anchor: Regularizer, log_policy: tuple[Array, ...]) -> Array:
+def _rounding(game: NormalFormGame, regularizer: Regularizer, log_policy: tuple[Array, ...]) -> Array:
     """What rounding may add to a logit of each player's response or policy, shape ``[player]``, nats."""
-    largest = [
-        jnp.max(jnp.where(jnp.isneginf(entry), 0, jnp.abs(entry))) for entry in (*anchor.log_reference, *log_policy)
-    ]
+    logarithms = (*regularizer.log_reference, *log_policy)
+    largest = [jnp.max(jnp.where(jnp.isneginf(entry), 0, jnp.abs(entry))) for entry in logarithms]
     references, policies = jnp.stack(largest).reshape(2, -1)
-    payoffs = payoff_range(game) / anchor.temperatures * (sum(game.num_actions) + 8)
+    payoffs = payoff_range(game) / regularizer.temperature * (sum(game.num_actions) + 8)
     return jnp.finfo(game.dtype).eps * (payoffs + references + policies + max(game.num_actions) + 8)
 
 

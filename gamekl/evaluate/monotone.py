@@ -114,20 +114,25 @@ def _second_weight(ratio: Callable[[Array], Array], start: Array) -> Array:
     The ratio I(w_1 r_1 + w_2 r_2) / sqrt(w_1 w_2) is convex over concave, hence has one valley, and the triangle
     inequality puts its floor within a factor (1 + sqrt 2)^2 of w_2 / w_1 = I(r_1) / I(r_2) (derived).
     """
-    golden = (5**0.5 - 1) / 2
+    golden = (math.sqrt(5) - 1) / 2
 
     def weights(logarithm: Array) -> Array:
         return start * jnp.exp(jnp.stack([-logarithm, logarithm]) / 2)
 
-    def section(_: Array, ends: tuple[Array, Array]) -> tuple[Array, Array]:
-        low, high = ends
-        inner = jnp.stack([high - golden * (high - low), low + golden * (high - low)])
-        left, right = jax.lax.map(lambda entry: ratio(weights(entry)), inner)
-        return jnp.where(left < right, low, inner[0]), jnp.where(left < right, inner[1], high)
+    def section(_: Array, state: tuple[Array, Array]) -> tuple[Array, Array]:
+        (low, left, right, high), (at_left, at_right) = state
+        down = at_left < at_right
+        new = jnp.where(down, right - golden * (right - low), left + golden * (high - left))
+        at_new = ratio(weights(new))
+        points = jnp.where(down, jnp.stack([low, new, left, right]), jnp.stack([left, right, new, high]))
+        return points, jnp.where(down, jnp.stack([at_new, at_left]), jnp.stack([at_right, at_new]))
 
-    width = jnp.asarray(2 * math.log1p(math.sqrt(2)), start.dtype)
-    low, high = jax.lax.fori_loop(0, SECTIONS, section, (-width, width))
-    return weights((low + high) / 2)
+    end = 2 * math.log1p(math.sqrt(2))
+    inner = (2 * golden - 1) * end
+    points = jnp.asarray([-end, -inner, inner, end], start.dtype)
+    values = jax.lax.map(lambda entry: ratio(weights(entry)), points[1:3])
+    points, _ = jax.lax.fori_loop(0, SECTIONS, section, (points, values))
+    return weights((points[1] + points[2]) / 2)
 
 
 def monotone_ratio(game: NormalFormGame, regularizer: Regularizer) -> tuple[Float[Array, " player"], Float[Array, ""]]:

@@ -19,7 +19,8 @@ from jaxtyping import ArrayLike
 from gamekl.core.games import NormalFormGame, require_normal_form
 from gamekl.core.policies import Profile
 from gamekl.core.regularizer import Regularizer
-from gamekl.solvers.nash import MAX_STEPS, has_float64, make_problem, precision, solve_problems
+from gamekl.solvers.ladder import make_problem, solve_problems
+from gamekl.solvers.nash import MAX_STEPS, has_float64, precision
 from gamekl.solvers.queue import num_lanes
 from gamekl.solvers.solution import Solution, SolveError, Status
 
@@ -76,7 +77,7 @@ def _solve_chunk(
 ) -> Solution:
     axes = (0, 0, None if initial is None else 0, None if tol is None else 0)
     problems = jax.vmap(make_problem, in_axes=axes)(games, regularizers, initial, tol)
-    return solve_problems(problems, num_lanes(games), max_steps, refine)
+    return solve_problems(problems, max_steps, refine)
 
 
 def _rows(batch: Any, start: int, chunk: int) -> Any:

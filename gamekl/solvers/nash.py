@@ -1,168 +1,29 @@
 """The regularised Nash equilibrium of one game; batches by ``jax.vmap``.
 
-The ladder (MATH I2), from the short road to the one that always works:
-
-1. A guess (`initial`): Newton's method from there.
-2. Where the payoffs prove that the equilibrium is unique, because best responses contract or the game is monotone:
-   Newton's method from the reference, as any road leads there.
-3. The logit path from the reference to its first crossing of the temperature (`path`).
-4. The path once more, with tolerances ten times smaller.
-
-Each road ends in Newton's method at the temperature itself, and each is left for the next when it loses its way. The
-estimated game of offline data is a game like any other: solving it is all that GANE does.
+The estimated game of offline data is a game like any other: solving it is all that GANE does. `ladder` finds the
+equilibrium, `implicit` gives it derivatives.
 """
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
+from functools import partial
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, Float
 
 from gamekl.core.games import NormalFormGame, require_normal_form
-from gamekl.core.policies import Profile, centre, check_profile, is_concrete
+from gamekl.core.policies import Profile, check_profile, is_concrete
 from gamekl.core.regularizer import Regularizer
-from gamekl.core.response import best_response, payoff_range, regularized_gap
-from gamekl.core.system import LogitSystem, to_log_policy, to_logits
 from gamekl.core.validation import validate
-from gamekl.solvers import path
 from gamekl.solvers.implicit import attach
-from gamekl.solvers.queue import Outcome, Task, in_blocks, num_lanes, sharing_lanes, solve_tasks
-from gamekl.solvers.solution import PathSummary, Solution, Status, raise_unless_converged
+from gamekl.solvers.ladder import make_problem, solve_problem, solve_problems
+from gamekl.solvers.queue import sharing_lanes
+from gamekl.solvers.solution import Solution, raise_unless_converged
 
 MAX_STEPS = 5_000
-
-
-def default_tolerance(game: NormalFormGame, regularizer: Regularizer) -> Float[Array, ""]:
-    """``max(1e-9, 16 eps (1 + R / temperature))``, the least residual to be asked for in the payoffs' dtype."""
-    eps = jnp.finfo(game.payoffs.dtype).eps
-    kappa = jnp.max(payoff_range(game) / regularizer.temperatures)
-    return jnp.maximum(1e-9, 16 * eps * (1 + kappa))
-
-
-def _input_status(game: NormalFormGame, regularizer: Regularizer) -> Int[Array, ""]:
-    temperatures = regularizer.temperatures
-    finite = jnp.all(jnp.isfinite(game.payoffs)) & jnp.all(jnp.isfinite(temperatures))
-    valid = jnp.all(temperatures > 0)
-    for entry in regularizer.log_reference:
-        finite &= ~jnp.any(jnp.isnan(entry) | jnp.isposinf(entry))
-        valid &= jnp.abs(jnp.sum(jnp.exp(entry)) - 1) < 1e-3
-    return jnp.where(finite, jnp.where(valid, Status.converged, Status.invalid_input), Status.nonfinite_input)
-
-
-def _surely_unique(system: LogitSystem, masks: tuple[Bool[Array, " _"], ...]) -> Bool[Array, ""]:
-    """Whether a quick certificate proves that the equilibrium is unique (`gamekl.evaluate` has sharper ones).
-
-    Best responses contract if (m - 1) kappa < 2 (MATH A9.1). Two players' game is monotone if, with U_i = r_i / tau_i
-    centred over both players' actions, |U_1| |U_2| + <U_1, U_2> < 8 in the Frobenius norm: that is A9.2 with the
-    best weights of the players, and zero-sum games have 0 there (derived, MATH A9).
-    """
-    unique = (len(masks) - 1) * system.scale < 2
-    if len(masks) == 2:
-        first, second = centre(system.payoffs[0], masks[1]), centre(system.payoffs[1], masks[0]).T
-        norms = jnp.sqrt(jnp.sum(first**2) * jnp.sum(second**2))
-        unique |= norms + jnp.sum(first * second) < 8
-    return unique
-
-
-class Problem(NamedTuple):
-    """What is to be solved; in a batch every leaf has a leading axis.
-
-    Attributes:
-        game: the game.
-        regularizer: references and temperatures, in the game's dtype.
-        guess: log-policies to try first, where `guessed`.
-        guessed: whether there is a guess.
-        tol: bound on the residual.
-    """
-
-    game: NormalFormGame
-    regularizer: Regularizer
-    guess: tuple[Float[Array, "*batch _"], ...]
-    guessed: Bool[Array, "*batch"]
-    tol: Float[Array, "*batch"]
-
-    def astype(self, dtype: Any) -> "Problem":
-        """The same problem in another floating dtype."""
-        return jax.tree.map(lambda leaf: leaf.astype(dtype) if jnp.isdtype(leaf.dtype, "real floating") else leaf, self)
-
-
-def _task(problem: Problem) -> Task:
-    system = LogitSystem.of(problem.game, problem.regularizer)
-    return Task(
-        system=system,
-        guess=to_logits(problem.guess, problem.regularizer.masks),
-        guessed=problem.guessed,
-        free=_surely_unique(system, problem.regularizer.masks),
-        usable=_input_status(problem.game, problem.regularizer) == Status.converged,
-    )
-
-
-def _conclude(problem: Problem, outcome: Outcome) -> Solution:
-    game, regularizer = problem.game, problem.regularizer
-    log_policy = to_log_policy(outcome.z, regularizer.masks)
-    response = best_response(game, regularizer, log_policy)
-    differences = [jnp.max(jnp.abs(jnp.exp(a) - jnp.exp(b))) for a, b in zip(log_policy, response, strict=True)]
-    residual = jnp.max(jnp.stack(differences))
-    status = jnp.where(residual <= problem.tol, Status.converged, Status.not_converged)
-    status = jnp.where(outcome.phase == path.STOPPED, Status.max_steps, status)
-    status = jnp.where(outcome.phase == path.FAILED, Status.path_failed, status)
-    input_status = _input_status(game, regularizer)
-    return Solution(
-        log_policy=log_policy,
-        gap=regularized_gap(game, regularizer, log_policy),
-        residual=residual,
-        num_steps=outcome.num_steps,
-        status=jnp.where(input_status == Status.converged, status, input_status).astype(jnp.int32),
-        path=PathSummary(
-            temperature=regularizer.temperatures / outcome.beta,
-            folds=outcome.folds,
-            bifurcations=outcome.bifurcations,
-            crossings=((outcome.phase == path.FOUND) & ~outcome.guessed).astype(jnp.int32),
-        ),
-    )
-
-
-def _trace(problems: Problem, width: int, max_steps: int) -> Outcome:
-    return solve_tasks(in_blocks(_task, width, problems), width, max_steps)
-
-
-def _refine(problems: Problem, width: int, max_steps: int) -> Outcome:
-    """Trace in float32, and once more, in the problems' own precision, from what that found."""
-    rough = _trace(problems.astype(jnp.float32), width, max_steps)
-    guess = jax.vmap(lambda problem, z: to_log_policy(z, problem.regularizer.masks))(problems, rough.z.astype(float))
-    fine = _trace(problems._replace(guess=guess, guessed=rough.phase == path.FOUND), width, max_steps)
-    return fine._replace(
-        guessed=fine.guessed & rough.guessed,
-        num_steps=rough.num_steps + fine.num_steps,
-        folds=jnp.where(fine.guessed, rough.folds, fine.folds),
-        bifurcations=jnp.where(fine.guessed, rough.bifurcations, fine.bifurcations),
-    )
-
-
-def solve_problems(problems: Problem, width: int, max_steps: int, refine: bool) -> Solution:
-    """Solve a batch of problems; every leaf of problems and solution has a leading axis. Not differentiable."""
-    outcome = (_refine if refine else _trace)(problems, width, max_steps)
-    return in_blocks(_conclude, width, problems, outcome)
-
-
-def make_problem(
-    game: NormalFormGame,
-    regularizer: Regularizer,
-    initial: tuple[Array, ...] | None,
-    tol: float | int | Float[Array, ""] | None,
-) -> Problem:
-    """The problem in the game's dtype, with the default tolerance where `tol` is None."""
-    regularizer = regularizer.astype(game.dtype)
-    return Problem(
-        game=game,
-        regularizer=regularizer,
-        guess=regularizer.log_reference if initial is None else tuple(entry.astype(game.dtype) for entry in initial),
-        guessed=jnp.asarray(initial is not None),
-        tol=default_tolerance(game, regularizer) if tol is None else jnp.asarray(tol, dtype=game.dtype),
-    )
 
 
 def _solve(
@@ -174,14 +35,9 @@ def _solve(
     refine: bool,
 ) -> Solution:
     problem = make_problem(game, regularizer, initial, tol)
-
-    def solve(problems: Problem, width: int) -> Solution:
-        return solve_problems(problems, width, max_steps, refine)
-
-    def width(problems: Problem) -> int:
-        return num_lanes(problems.game)
-
-    solution = sharing_lanes(solve, width)(jax.lax.stop_gradient(problem))
+    alone = partial(solve_problem, max_steps=max_steps, refine=refine)
+    together = partial(solve_problems, max_steps=max_steps, refine=refine)
+    solution = sharing_lanes(alone, together)(jax.lax.stop_gradient(problem))
     log_policy = attach(solution.log_policy, problem.game, problem.regularizer)
     return eqx.tree_at(lambda solution: solution.log_policy, solution, log_policy)
 

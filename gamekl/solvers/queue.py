@@ -27,6 +27,7 @@ R = TypeVar("R")
 BUDGET = {"cpu": 2**17, "gpu": 2**28}
 MOST_LANES = {"cpu": 64, "gpu": 2**14}
 FEWEST_LANES = 16
+FEWEST_LANES_OF_LARGE_GAMES = 4
 # Finished lanes wait until this fraction of all has finished.
 REFILL = 0.25
 
@@ -86,7 +87,7 @@ def num_lanes(game: NormalFormGame) -> int:
     platform = "cpu" if jax.default_backend() == "cpu" else "gpu"
     actions = game.payoffs.shape[2:]
     fitting = BUDGET[platform] // (len(actions) * math.prod(actions) * game.payoffs.dtype.itemsize)
-    fewest = FEWEST_LANES if max(actions) <= LARGEST_UNROLLED else 1
+    fewest = FEWEST_LANES if max(actions) <= LARGEST_UNROLLED else FEWEST_LANES_OF_LARGE_GAMES
     return max(fewest, min(MOST_LANES[platform], 2 ** (max(fitting, 1).bit_length() - 1)))
 
 
@@ -105,6 +106,17 @@ def _outcome(task: Task, trace: path.Trace) -> Outcome:
 
 def _start(task: Task, always: Bool[Array, ""] | None = None) -> path.Trace:
     return path.start(task.system, task.guess, task.guessed, task.free, task.usable, always)
+
+
+def solve_alone(task: Task, max_steps: int) -> Outcome:
+    """Solve one task in a lane of its own, at a fraction of the queue's compilation; leaves have no leading axis."""
+    task = jax.tree.map(lambda leaf: leaf[..., None], task)
+    trace = jax.lax.while_loop(
+        lambda trace: trace.phase[0] == path.RUNNING,
+        lambda trace: path.advance(task.system, trace, max_steps),
+        _start(task),
+    )
+    return jax.tree.map(lambda leaf: leaf[..., 0], _outcome(task, trace))
 
 
 def solve_tasks(tasks: Task, width: int, max_steps: int) -> Outcome:
@@ -158,31 +170,23 @@ def solve_tasks(tasks: Task, width: int, max_steps: int) -> Outcome:
 def in_blocks(function: Callable[..., R], width: int, *batch: Any) -> R:
     """`function` of each element of the batch, by ``jax.vmap`` over blocks of `width`, the last one padded."""
     size = jax.tree.leaves(batch)[0].shape[0]
-    blocks = -(-size // width)
+    blocks = max(2, -(-size // width))  # never a loop of one turn, which would be compiled differently
     rows = jnp.minimum(jnp.arange(blocks * width), size - 1).reshape(blocks, width)
     mapped = jax.lax.map(lambda block: jax.vmap(function)(*jax.tree.map(lambda leaf: leaf[block], batch)), rows)
     return jax.tree.map(lambda leaf: leaf.reshape(blocks * width, *leaf.shape[2:])[:size], mapped)
 
 
-def sharing_lanes(solve: Callable[[T, int], R], num_lanes: Callable[[T], int]) -> Callable[[T], R]:
-    """Turn a solver of batches into a solver of one problem, to which ``jax.vmap`` gives the batches back.
+def sharing_lanes(alone: Callable[[T], R], together: Callable[[T], R]) -> Callable[[T], R]:
+    """A solver of one problem, to which ``jax.vmap`` gives whole batches.
 
     Args:
-        solve: takes problems and the number of lanes, and gives results; all leaves have a leading axis.
-        num_lanes: how many lanes a batch of such problems gets, whatever its size.
+        alone: solves one problem.
+        together: solves a batch of them; all leaves of problems and results have a leading axis.
 
     Returns:
-        A function of one problem. Under ``jax.vmap``, nested or not, all problems go to one call of `solve`.
+        A function of one problem: `alone`. Under ``jax.vmap``, nested or not, one call of `together`.
     """
-
-    @custom_vmap
-    def many(problems: T) -> R:
-        return solve(problems, num_lanes(problems))
-
-    @custom_vmap
-    def one(problem: T) -> R:
-        results = solve(jax.tree.map(lambda leaf: leaf[None], problem), 1)
-        return jax.tree.map(lambda leaf: leaf[0], results)
+    one, many = custom_vmap(alone), custom_vmap(together)
 
     @one.def_vmap
     def from_one(size: int, in_batched: list[T], problem: T) -> tuple[R, R]:

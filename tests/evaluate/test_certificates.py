@@ -34,9 +34,9 @@ def random_case(seed, shape, temperature=0.4):
 
 
 def masked_case(seed):
-    """A 3 x 3 x 3 game of which actions 2, and 0 of the last player, are masked, and the game without them."""
-    game = random_case(seed, (3, 3, 3))[0]
-    references = log([0.4, 0.6, 0.0], [0.6, 0.4, 0.0], [0.0, 0.7, 0.3])
+    """A 3 x 4 x 2 game in which two actions are left to each player, and the game without the others."""
+    game = random_case(seed, (3, 4, 2))[0]
+    references = log([0.4, 0.6, 0.0], [0.0, 0.6, 0.4, 0.0], [0.7, 0.3])
     kept = [np.flatnonzero(np.isfinite(entry)) for entry in references]
     reduced = gk.NormalFormGame(game.payoffs[np.ix_(range(3), *kept)])
     smaller = gk.Regularizer([entry[index] for entry, index in zip(references, kept, strict=True)], [0.5, 0.7, 0.9])
@@ -485,8 +485,8 @@ def test_masked_actions_are_as_if_they_were_not_there(seed):
 
 
 def test_players_without_a_choice_do_not_couple():
-    game = random_case(0, (3, 3, 3))[0]
-    regularizer = gk.Regularizer(log([1, 0, 0], [0, 1, 0], [0.2, 0.3, 0.5]), 1e-9)
+    game = random_case(0, (3, 4, 2))[0]
+    regularizer = gk.Regularizer(log([1, 0, 0], [0, 0.2, 0.3, 0.5], [0, 1]), 1e-9)
     found = uniqueness(game, regularizer)
     assert found.unique
     assert found.contraction == 0
@@ -503,11 +503,11 @@ def test_players_without_a_choice_do_not_couple():
     scale=st.floats(1e-3, 1e3),
 )
 def test_names_shifts_and_scales_do_not_matter(seed, order, shift, scale):
-    shape = (3, 3, 3)
+    shape = (2, 2, 2)
     game, regularizer, log_policy = random_case(seed, shape, [0.5, 0.8, 1.1])
     matrix, radius, margin, gain = everything(game, regularizer, log_policy)
     rng = np.random.default_rng(seed)
-    actions = [rng.permutation(3) for _ in shape]
+    actions = [rng.permutation(size) for size in shape]
     payoffs = np.asarray(game.payoffs)[np.ix_(range(3), *actions)] * scale + shift
     payoffs = np.transpose(payoffs[list(order)], (0, *(1 + p for p in order)))
 

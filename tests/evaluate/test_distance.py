@@ -122,10 +122,10 @@ def test_zero_sum_games_have_the_gap_over_the_temperature(temperature):
 
 
 def test_nothing_is_claimed_where_uniqueness_is_not():
-    game = gk.games.coordination()
+    game = gk.games.coordination(3)
     for temperature in (0.3, 0.5, 0.6, 1.2):
         regularizer = gk.Regularizer.uniform(game, temperature)
-        bound = distance_bound(game, regularizer, log([0.6, 0.4], [0.3, 0.7]))
+        bound = distance_bound(game, regularizer, log([0.6, 0.3, 0.1], [0.3, 0.5, 0.2]))
         proven = bool(uniqueness(game, regularizer).unique)
         assert proven is (temperature > 0.5)
         assert np.all(np.isfinite(bound.l1)) == np.isfinite(bound.kl) == proven
@@ -164,6 +164,8 @@ def test_float32_allows_for_its_rounding():
         assert bound.l1.dtype == jnp.float32
         # The rounded game is another one, with an equilibrium about R eps / tau away: it has its own in float64.
         double, anchor64 = jax.tree.map(lambda leaf: leaf.astype(jnp.float64), (single, anchor))
+        # A reference's scale does not matter; in float64 its rounding would be taken for an error.
+        anchor64 = gk.Regularizer([normalize(entry) for entry in anchor64.log_reference], anchor64.temperature)
         truth, _ = solve(double, anchor64)
         moved = [normalize(entry.astype(jnp.float64)) for entry in policy]
         distances = [np.abs(np.exp(m) - np.exp(t)).sum() for m, t in zip(moved, truth, strict=True)]

@@ -1,0 +1,185 @@
+"""The ladder by which a regularised Nash equilibrium is found (MATH I2), for one problem or for a batch.
+
+From the short road to the one that always works:
+
+1. A guess: Newton's method from there.
+2. Where the payoffs prove that the equilibrium is unique, because best responses contract or the game is monotone:
+   Newton's method from the reference, as any road leads there.
+3. The logit path from the reference to its first crossing of the temperature (`path`).
+4. The path once more, with tolerances ten times smaller.
+
+Each road ends in Newton's method at the temperature itself, and each is left for the next when it loses its way.
+"""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int
+
+from gamekl.core.games import NormalFormGame
+from gamekl.core.policies import centre
+from gamekl.core.regularizer import Regularizer
+from gamekl.core.response import best_response, payoff_range, regularized_gap
+from gamekl.core.system import LogitSystem, to_log_policy, to_logits
+from gamekl.solvers import path
+from gamekl.solvers.queue import Outcome, Task, in_blocks, num_lanes, solve_alone, solve_tasks
+from gamekl.solvers.solution import PathSummary, Solution, Status
+
+
+def default_tolerance(game: NormalFormGame, regularizer: Regularizer) -> Float[Array, ""]:
+    """``max(1e-9, 16 eps (1 + R / temperature))``, the least residual to be asked for in the payoffs' dtype."""
+    eps = jnp.finfo(game.payoffs.dtype).eps
+    kappa = jnp.max(payoff_range(game) / regularizer.temperatures)
+    return jnp.maximum(1e-9, 16 * eps * (1 + kappa))
+
+
+def _input_status(game: NormalFormGame, regularizer: Regularizer) -> Int[Array, ""]:
+    temperatures = regularizer.temperatures
+    finite = jnp.all(jnp.isfinite(game.payoffs)) & jnp.all(jnp.isfinite(temperatures))
+    valid = jnp.all(temperatures > 0)
+    for entry in regularizer.log_reference:
+        finite &= ~jnp.any(jnp.isnan(entry) | jnp.isposinf(entry))
+        valid &= jnp.abs(jnp.sum(jnp.exp(entry)) - 1) < 1e-3
+    return jnp.where(finite, jnp.where(valid, Status.converged, Status.invalid_input), Status.nonfinite_input)
+
+
+def _surely_unique(system: LogitSystem, masks: tuple[Bool[Array, " _"], ...]) -> Bool[Array, ""]:
+    """Whether a quick certificate proves that the equilibrium is unique (`gamekl.evaluate` has sharper ones).
+
+    Best responses contract if (m - 1) kappa < 2 (MATH A9.1). Two players' game is monotone if, with U_i = r_i / tau_i
+    centred over both players' actions, |U_1| |U_2| + <U_1, U_2> < 8 in the Frobenius norm: that is A9.2 with the
+    best weights of the players, and zero-sum games have 0 there (derived, MATH A9).
+    """
+    unique = (len(masks) - 1) * system.scale < 2
+    if len(masks) == 2:
+        first, second = centre(system.payoffs[0], masks[1]), centre(system.payoffs[1], masks[0]).T
+        norms = jnp.sqrt(jnp.sum(first**2) * jnp.sum(second**2))
+        unique |= norms + jnp.sum(first * second) < 8
+    return unique
+
+
+class Problem(NamedTuple):
+    """What is to be solved; in a batch every leaf has a leading axis.
+
+    Attributes:
+        game: the game.
+        regularizer: references and temperatures, in the game's dtype.
+        guess: log-policies to try first, where `guessed`.
+        guessed: whether there is a guess.
+        tol: bound on the residual.
+    """
+
+    game: NormalFormGame
+    regularizer: Regularizer
+    guess: tuple[Float[Array, "*batch _"], ...]
+    guessed: Bool[Array, "*batch"]
+    tol: Float[Array, "*batch"]
+
+    def astype(self, dtype: Any) -> "Problem":
+        """The same problem in another floating dtype."""
+        return jax.tree.map(lambda leaf: leaf.astype(dtype) if jnp.isdtype(leaf.dtype, "real floating") else leaf, self)
+
+
+def _task(problem: Problem) -> Task:
+    system = LogitSystem.of(problem.game, problem.regularizer)
+    return Task(
+        system=system,
+        guess=to_logits(problem.guess, problem.regularizer.masks),
+        guessed=problem.guessed,
+        free=_surely_unique(system, problem.regularizer.masks),
+        usable=_input_status(problem.game, problem.regularizer) == Status.converged,
+    )
+
+
+def _conclude(problem: Problem, outcome: Outcome) -> Solution:
+    game, regularizer = problem.game, problem.regularizer
+    log_policy = to_log_policy(outcome.z, regularizer.masks)
+    response = best_response(game, regularizer, log_policy)
+    differences = [jnp.max(jnp.abs(jnp.exp(a) - jnp.exp(b))) for a, b in zip(log_policy, response, strict=True)]
+    residual = jnp.max(jnp.stack(differences))
+    status = jnp.where(residual <= problem.tol, Status.converged, Status.not_converged)
+    status = jnp.where(outcome.phase == path.STOPPED, Status.max_steps, status)
+    status = jnp.where(outcome.phase == path.FAILED, Status.path_failed, status)
+    input_status = _input_status(game, regularizer)
+    return Solution(
+        log_policy=log_policy,
+        gap=regularized_gap(game, regularizer, log_policy),
+        residual=residual,
+        num_steps=outcome.num_steps,
+        status=jnp.where(input_status == Status.converged, status, input_status).astype(jnp.int32),
+        path=PathSummary(
+            temperature=regularizer.temperatures / outcome.beta,
+            folds=outcome.folds,
+            bifurcations=outcome.bifurcations,
+            crossings=((outcome.phase == path.FOUND) & ~outcome.guessed).astype(jnp.int32),
+        ),
+    )
+
+
+class Solver(NamedTuple):
+    """How the steps of a solve are mapped over problems: over none, or over the leading axis of a batch.
+
+    Attributes:
+        each: maps a function of one problem.
+        trace: solves tasks.
+    """
+
+    each: Callable[..., Any]
+    trace: Callable[[Task], Outcome]
+
+    def _find(self, problem: Problem) -> Outcome:
+        return self.trace(self.each(_task, problem))
+
+    def _refine(self, problem: Problem) -> Outcome:
+        """Trace in float32, and once more, in the problem's own precision, from what that found."""
+        rough = self._find(problem.astype(jnp.float32))
+        z = rough.z.astype(problem.tol.dtype)
+        guess = self.each(lambda problem, z: to_log_policy(z, problem.regularizer.masks), problem, z)
+        fine = self._find(problem._replace(guess=guess, guessed=rough.phase == path.FOUND))
+        return fine._replace(
+            guessed=fine.guessed & rough.guessed,
+            num_steps=rough.num_steps + fine.num_steps,
+            folds=jnp.where(fine.guessed, rough.folds, fine.folds),
+            bifurcations=jnp.where(fine.guessed, rough.bifurcations, fine.bifurcations),
+        )
+
+    def solve(self, problem: Problem, refine: bool) -> Solution:
+        """Not differentiable."""
+        outcome = self._refine(problem) if refine else self._find(problem)
+        return self.each(_conclude, problem, outcome)
+
+
+def solve_problem(problem: Problem, max_steps: int, refine: bool) -> Solution:
+    """Solve one problem."""
+    return Solver(lambda function, *arguments: function(*arguments), partial(solve_alone, max_steps=max_steps)).solve(
+        problem, refine
+    )
+
+
+def solve_problems(problems: Problem, max_steps: int, refine: bool) -> Solution:
+    """Solve a batch of problems; every leaf of problems and solution has a leading axis."""
+    width = num_lanes(problems.game)
+    return Solver(
+        lambda function, *batch: in_blocks(function, width, *batch),
+        lambda tasks: solve_tasks(tasks, width, max_steps),
+    ).solve(problems, refine)
+
+
+def make_problem(
+    game: NormalFormGame,
+    regularizer: Regularizer,
+    initial: tuple[Array, ...] | None,
+    tol: float | int | Float[Array, ""] | None,
+) -> Problem:
+    """The problem in the game's dtype, with the default tolerance where `tol` is None."""
+    regularizer = regularizer.astype(game.dtype)
+    return Problem(
+        game=game,
+        regularizer=regularizer,
+        guess=regularizer.log_reference if initial is None else tuple(entry.astype(game.dtype) for entry in initial),
+        guessed=jnp.asarray(initial is not None),
+        tol=default_tolerance(game, regularizer) if tol is None else jnp.asarray(tol, dtype=game.dtype),
+    )

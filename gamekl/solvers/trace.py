@@ -1,0 +1,91 @@
+"""The state of the path tracer in each lane: where it is on the path, and what it is trying."""
+
+from typing import NamedTuple
+
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int
+
+from gamekl.core.system import Linearization, Vector
+
+Lane = Float[Array, " lane"]
+Flag = Bool[Array, " lane"]
+Count = Int[Array, " lane"]
+
+RUNNING, FOUND, FAILED, STOPPED = 0, 1, 2, 3
+
+
+class Point(NamedTuple):
+    """A point of, or a direction in, the space of w = (z, s)."""
+
+    z: Vector
+    s: Lane
+
+
+class Place(NamedTuple):
+    """A point of the path, with the unit tangent and the second derivative by arclength there."""
+
+    point: Point
+    tangent: Point
+    bend: Point
+
+
+class Trace(NamedTuple):
+    """State of the tracer in each lane.
+
+    Attributes:
+        here: the last accepted place of the path.
+        before: the one before.
+        stride: length of the step that led from `before` to `here`.
+        step: length of the step that is being tried.
+        trial: the point that is being corrected.
+        linear: F and its derivatives at `trial`.
+        final: whether `trial` lies in the hyperplane beta = 1.
+        mending: whether `trial` is `here` itself.
+        guess: whether `trial` came from a guess and not from the path.
+        free: whether the equilibrium is known to be unique, so that no correction can lead astray.
+        first: size of the first correction of this step; infinite before it.
+        last: size of the last one; infinite before the first.
+        exact: whether `here` is close to the path.
+        doubted: whether a step from `here` has been refused.
+        sure: whether `here` has been mended, so that its tangent is right.
+        care: 1, or `CARE` in the second attempt.
+        phase: RUNNING, FOUND (`trial` is the crossing), FAILED (the step became too short) or STOPPED (too many steps).
+        num_steps: corrections made.
+        folds: turning points in beta that were passed.
+        orientation: sign of det [dF/dw; tangent]; folds keep it, and it flips where another branch crosses the path.
+        bifurcations: such crossings that were passed.
+    """
+
+    here: Place
+    before: Place
+    stride: Lane
+    step: Lane
+    trial: Point
+    linear: Linearization
+    final: Flag
+    mending: Flag
+    guess: Flag
+    free: Flag
+    first: Lane
+    last: Lane
+    exact: Flag
+    doubted: Flag
+    sure: Flag
+    care: Lane
+    phase: Count
+    num_steps: Count
+    folds: Count
+    orientation: Lane
+    bifurcations: Count
+
+
+def plus(point: Point, direction: Point, length: Lane) -> Point:
+    return Point(point.z + length * direction.z, point.s + length * direction.s)
+
+
+def choose(condition: Flag, this: Point, other: Point) -> Point:
+    return Point(jnp.where(condition, this.z, other.z), jnp.where(condition, this.s, other.s))
+
+
+def choose_place(condition: Flag, this: Place, other: Place) -> Place:
+    return Place(*(choose(condition, a, b) for a, b in zip(this, other, strict=True)))
