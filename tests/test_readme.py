@@ -5,13 +5,17 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
 
 
-def test_the_example_prints_what_it_says(tmp_path):
-    (code,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
-    (printed,) = re.findall(r"```text\n(.*?)```", README, re.DOTALL)
-    assert len(code.strip().splitlines()) <= 12
+CODE, PRINTED = (re.findall(rf"```{kind}\n(.*?)```", README, re.DOTALL) for kind in ("python", "text"))
+
+
+@pytest.mark.parametrize(("code", "printed"), zip(CODE, PRINTED, strict=True))
+def test_the_examples_print_what_they_say(code, printed, tmp_path):
+    assert len(code.strip().splitlines()) <= 13
     ran = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
     assert ran.stdout == printed
 
