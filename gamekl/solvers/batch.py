@@ -20,7 +20,7 @@ from gamekl.core.games import NormalFormGame, require_normal_form
 from gamekl.core.policies import Profile
 from gamekl.core.regularizer import Regularizer
 from gamekl.solvers.ladder import make_problem, solve_problems
-from gamekl.solvers.nash import MAX_STEPS, has_float64, precision
+from gamekl.solvers.nash import MAX_STEPS, check_options, has_float64, precision
 from gamekl.solvers.queue import num_lanes
 from gamekl.solvers.solution import Solution, SolveError, Status
 
@@ -133,6 +133,7 @@ def solve_nash_batch(
         if shapes != expected:
             raise ValueError(f"initial: got shapes {shapes}, takes [batch, actions] for each player: {expected}")
         initial = tuple(np.asarray(entry, dtype=float) for entry in initial)
+    check_options(tol, max_steps, (size,))
     if tol is not None:
         tol = np.broadcast_to(np.asarray(tol, dtype=float), (size,))
     games = jax.tree.map(lambda leaf: np.asarray(leaf).astype(dtype or leaf.dtype, copy=False), games)

@@ -12,6 +12,7 @@ from typing import Any, Literal, Protocol, runtime_checkable
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
 from gamekl.core.games import NormalFormGame, require_normal_form
@@ -103,15 +104,31 @@ def solve_nash(
         validate(game, regularizer)
     if initial is not None:
         initial = check_profile("initial", initial, game.num_actions, log=True)
+    check_options(tol, max_steps)
     concrete = is_concrete(game, regularizer, initial, tol)
     with precision(refine, concrete=concrete) as dtype:
         if dtype is not None:
             game = NormalFormGame(game.payoffs.astype(dtype))
         solve = _solve_alone if concrete and jax.default_backend() == "cpu" else _solve_inside
-        solution = solve(game, regularizer, initial, tol, max_steps=max_steps, refine=refine is not None)
+        tol = None if tol is None else jnp.asarray(tol, dtype=float)
+        solution = solve(game, regularizer, initial, tol, max_steps=int(max_steps), refine=refine is not None)
     if throw:
         raise_unless_converged(solution)
     return solution
+
+
+def check_options(tol: Any, max_steps: Any, tol_shape: tuple[int, ...] = ()) -> None:
+    """Raise ``ValueError`` unless `tol` is None or of real numbers >= 0, and `max_steps` a whole number >= 1."""
+    if not isinstance(max_steps, int | np.integer) or isinstance(max_steps, bool) or not 1 <= max_steps < 2**31:
+        raise ValueError(f"max_steps: got {max_steps!r}, takes a whole number from 1 to 2^31 - 1")
+    if tol is None:
+        return
+    if not hasattr(tol, "dtype") and not isinstance(tol, int | float):
+        raise ValueError(f"tol: got {tol!r}, takes a number >= 0 or None")
+    if np.shape(tol) not in ((), tol_shape):
+        raise ValueError(f"tol: got shape {np.shape(tol)}, takes {tol_shape}")
+    if is_concrete(tol) and not np.all(np.asarray(tol, dtype=float) >= 0):
+        raise ValueError(f"tol: got {tol!r}, takes a number >= 0 or None")
 
 
 def has_float64() -> bool:
