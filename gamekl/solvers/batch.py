@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from queue import SimpleQueue
-from typing import Any, Literal
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -100,7 +100,7 @@ def solve_nash_batch(
     tol: ArrayLike | None = None,
     max_steps: int = MAX_STEPS,
     initial: Profile | None = None,
-    refine: Literal["float64"] | None = None,
+    refine: str | None = None,
     devices: Sequence[Device] | None = None,
     throw: bool = False,
 ) -> Solution:

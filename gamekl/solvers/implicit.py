@@ -8,9 +8,8 @@ import logging
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax.custom_batching import custom_vmap
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, ArrayLike, Bool, Float
 
 from gamekl.core.games import NormalFormGame
 from gamekl.core.regularizer import Regularizer
@@ -76,7 +75,7 @@ def _report_batch(size: int, in_batched: list[bool], singular: Bool[Array, "*bat
     return _report(singular), False
 
 
-def _warn(count: np.ndarray) -> None:
+def _warn(count: ArrayLike) -> None:
     if count:
         logger.warning(
             "derivative of an equilibrium: dF/dz is nearly singular in %d game(s), as at a fold of the logit path; "

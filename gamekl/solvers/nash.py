@@ -7,7 +7,7 @@ equilibrium, `implicit` gives it derivatives.
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
-from typing import Any, Literal, Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import equinox as eqx
 import jax
@@ -58,7 +58,7 @@ def solve_nash(
     tol: float | int | Float[Array, ""] | None = None,
     max_steps: int = MAX_STEPS,
     initial: Profile | None = None,
-    refine: Literal["float64"] | None = None,
+    refine: str | None = None,
     throw: bool = True,
 ) -> Solution:
     """Solve for the regularised Nash equilibrium: pi_i = softmax(log_reference_i + q_i(pi) / temperature_i).

@@ -1,0 +1,124 @@
+"""Derivatives of equilibria by the implicit function theorem, against differences and closed forms."""
+
+import logging
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import gamekl as gk
+
+STEP = 1e-5
+
+
+def directional(function, point, direction):
+    """The central difference along a direction."""
+    ahead = jax.tree.map(lambda x, d: x + STEP * d, point, direction)
+    behind = jax.tree.map(lambda x, d: x - STEP * d, point, direction)
+    return (function(ahead) - function(behind)) / (2 * STEP)
+
+
+def random_like(key, tree):
+    leaves, structure = jax.tree.flatten(tree)
+    keys = jax.random.split(key, len(leaves))
+    return structure.unflatten([jax.random.normal(k, leaf.shape) for k, leaf in zip(keys, leaves, strict=True)])
+
+
+def score(parameters):
+    """A smooth number of the equilibrium: payoffs, logits of the references, logarithms of the temperatures."""
+    payoffs, logits, log_temperature = parameters
+    regularizer = gk.Regularizer([jax.nn.log_softmax(entry) for entry in logits], jnp.exp(log_temperature))
+    policy = gk.solve_nash(gk.NormalFormGame(payoffs), regularizer, throw=False).policy
+    return sum(jnp.sum(jnp.sin(3 * jnp.arange(entry.size) + 1) * entry) for entry in policy)
+
+
+def random_parameters(key, shape):
+    keys = jax.random.split(key, 3)
+    logits = tuple(jax.random.normal(jax.random.fold_in(keys[1], size), (size,)) for size in shape)
+    return jax.random.uniform(keys[0], (len(shape), *shape)), logits, -2 + jax.random.uniform(keys[2], (len(shape),))
+
+
+@pytest.mark.parametrize("shape", [(4, 3), (3, 2, 4), (2, 2, 3, 2)], ids=str)
+def test_gradients_are_central_differences(shape):
+    gradient, value = jax.jit(jax.grad(score)), jax.jit(score)
+    points = [random_parameters(jax.random.key(seed), shape) for seed in range(6)]
+    for seed, point in enumerate(points):
+        direction = random_like(jax.random.key(100 + seed), point)
+        slopes = jax.tree.map(lambda g, d: jnp.sum(g * d), gradient(point), direction)
+        # Payoffs, references and temperatures one by one.
+        for part in range(3):
+            along = tuple(jax.tree.map(lambda d, on=float(part == k): d * on, direction[k]) for k in range(3))
+            expected = directional(value, point, along)
+            found = sum(jax.tree.leaves(slopes[part]))
+            scale = sum(float(jnp.abs(leaf).max()) for leaf in jax.tree.leaves(gradient(point)))
+            np.testing.assert_allclose(found, expected, rtol=1e-6, atol=1e-6 * scale)
+    batched = jax.vmap(jax.grad(score))(gk.stack(points))
+    for index, point in enumerate(points):
+        for together, alone in zip(jax.tree.leaves(batched), jax.tree.leaves(gradient(point)), strict=True):
+            np.testing.assert_allclose(together[index], alone, rtol=1e-7, atol=1e-9)
+
+
+def test_forward_reverse_and_second_derivatives_agree():
+    point = random_parameters(jax.random.key(0), (3, 2))
+    value = jax.jit(lambda log_temperature: score((*point[:2], log_temperature)))
+    forward, reverse = jax.jacfwd(value)(point[2]), jax.jacrev(value)(point[2])
+    np.testing.assert_allclose(forward, reverse, rtol=1e-10)
+    hessian = jax.hessian(value)(point[2])
+    differences = directional(jax.grad(value), point[2], jnp.array([1.0, 0.0]))
+    np.testing.assert_allclose(hessian[0], differences, rtol=1e-5)
+
+
+def test_donation_game_in_closed_form():
+    """P(C) = sigmoid(logit(reference) - cost / temperature) (MATH J1)."""
+    game = gk.games.donation(3)
+
+    def cooperation(temperature):
+        return gk.solve_nash(game, gk.Regularizer.uniform(game, temperature), throw=False).policy[0][0]
+
+    temperature = 0.5
+    cost = float(game.payoffs[0, 1, 1, 1] - game.payoffs[0, 0, 1, 1])
+    p = jax.nn.sigmoid(-cost / temperature)
+    np.testing.assert_allclose(cooperation(temperature), p, rtol=1e-12)
+    np.testing.assert_allclose(jax.grad(cooperation)(temperature), p * (1 - p) * cost / temperature**2, rtol=1e-10)
+
+
+def test_masked_actions_have_no_derivative():
+    game = gk.games.uniform(jax.random.key(1), (3, 3))
+    references = [jnp.log(jnp.array([0.5, 0.5, 0.0])), jnp.log(jnp.array([0.2, 0.3, 0.5]))]
+
+    def first(payoffs):
+        regularizer = gk.Regularizer(references, 0.2)
+        return gk.solve_nash(gk.NormalFormGame(payoffs), regularizer, throw=False).policy[0]
+
+    jacobian = jax.jacrev(first)(game.payoffs)
+    assert np.all(np.isfinite(jacobian))
+    assert np.all(np.asarray(jacobian)[2] == 0)
+    assert np.all(np.asarray(jacobian)[:, :, 2] == 0)
+
+
+def test_gaps_at_the_equilibrium_have_derivative_zero():
+    game = gk.games.uniform(jax.random.key(1), (3, 3))
+    slope = jax.grad(lambda tau: gk.solve_nash(game, gk.Regularizer.uniform(game, tau), throw=False).gap.sum())(0.2)
+    assert float(slope) == 0
+
+
+def coordination_slope(temperature):
+    game = gk.games.coordination()
+
+    def first(payoffs):
+        regularizer = gk.Regularizer.uniform(game, temperature)
+        return gk.solve_nash(gk.NormalFormGame(payoffs), regularizer, throw=False).policy[0][0]
+
+    return jax.grad(first)(game.payoffs)
+
+
+def test_a_singular_equilibrium_is_reported(caplog):
+    with caplog.at_level(logging.WARNING, logger="gamekl"):
+        assert np.all(np.isfinite(coordination_slope(0.6)))
+        jax.effects_barrier()
+        assert not caplog.records
+        jax.vmap(coordination_slope)(jnp.array([0.6, 0.5, 0.7]))  # the pitchfork is at 0.5
+        jax.effects_barrier()
+    (record,) = caplog.records
+    assert "nearly singular in 1 game(s)" in record.getMessage()
