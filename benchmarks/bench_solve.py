@@ -212,11 +212,20 @@ def draw(figures: dict[str, dict[str, float]], caption: str) -> Figure:
                 axes.plot(micros[f"{name}, refined"], place, "|", color="black", ms=7, mew=0.8)
     axes.plot([], [], "|", color="black", label='the same with refine="float64"')
     axes.set(xscale="log", yticks=[4 * index + 1 for index in range(len(figures))], yticklabels=list(figures))
-    axes.set(xlabel="microseconds a game", title=caption)
+    axes.set(xlabel="microseconds a game")
+    figure.suptitle(caption, fontsize=6)
     low = min(min(micros.values()) for micros in figures.values())
     axes.set_xlim(low / 3, max(micros[GAMBIT] for micros in figures.values()) * 8)
     axes.invert_yaxis()
-    axes.legend(frameon=False, loc="lower center", bbox_to_anchor=(0.5, -0.32), ncols=2)
+    handles, labels = axes.get_legend_handles_labels()  # lines come first
+    axes.legend(
+        [*handles[1:], handles[0]],
+        [*labels[1:], labels[0]],
+        frameon=False,
+        loc="upper center",
+        bbox_to_anchor=(0.5, -0.15),
+        ncols=2,
+    )
     axes.spines[["top", "right"]].set_visible(False)
     return figure
 
@@ -269,7 +278,7 @@ def main() -> None:
         ]
     )
     print(text)
-    save(options.out, "bench_solve", text, lambda: draw(figures, f"float64, residual below {TOLERANCE:g}"))
+    save(options.out, "bench_solve", text, lambda: draw(figures, f"{machine}, residual below {TOLERANCE:g}"))
 
 
 if __name__ == "__main__":

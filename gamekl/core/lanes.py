@@ -5,7 +5,7 @@ each operation is one pass of vector instructions over neighbouring lanes, and w
 lane. Large or single problems go to the batched products and the LU factorisation of LAPACK instead.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 import jax
@@ -23,6 +23,11 @@ FEWEST_LANES = 4
 
 def _unrolls(size: int, lanes: int) -> bool:
     return size <= LARGEST_UNROLLED and lanes >= FEWEST_LANES
+
+
+def writes_out(sizes: Sequence[int]) -> bool:
+    """Whether all that `core.system` does for players with so many actions is written out, without library calls."""
+    return max(max(sizes), sum(sizes) - max(sizes)) <= LARGEST_UNROLLED
 
 
 def _accumulate(term: Callable[[int], Array], size: int) -> Array:

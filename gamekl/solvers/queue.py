@@ -16,7 +16,7 @@ from jax.custom_batching import custom_vmap
 from jaxtyping import Array, Bool, Float, Int
 
 from gamekl.core.games import NormalFormGame
-from gamekl.core.lanes import LARGEST_UNROLLED, stage
+from gamekl.core.lanes import stage, writes_out
 from gamekl.core.system import LogitSystem
 from gamekl.solvers import path
 
@@ -87,7 +87,7 @@ def num_lanes(game: NormalFormGame) -> int:
     platform = "cpu" if jax.default_backend() == "cpu" else "gpu"
     actions = game.payoffs.shape[2:]
     fitting = BUDGET[platform] // (len(actions) * math.prod(actions) * game.payoffs.dtype.itemsize)
-    fewest = FEWEST_LANES if max(actions) <= LARGEST_UNROLLED else FEWEST_LANES_OF_LARGE_GAMES
+    fewest = FEWEST_LANES if writes_out(actions) else FEWEST_LANES_OF_LARGE_GAMES
     return max(fewest, min(MOST_LANES[platform], 2 ** (max(fitting, 1).bit_length() - 1)))
 
 

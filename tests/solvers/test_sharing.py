@@ -150,3 +150,11 @@ def test_bad_input_names_the_field(solved):
         gk.solve_nash_batch(games, regularizers, tol=np.ones(3))
     with pytest.raises(ValueError, match="devices: got none"):
         gk.solve_nash_batch(games, regularizers, devices=[])
+
+
+def test_batches_of_large_games_do_not_wait_for_each_other():
+    """Beyond what is written out, loops call libraries, which share threads with them."""
+    games = jax.vmap(lambda key: gk.games.uniform(key, (50, 50)))(jax.random.split(jax.random.key(0), 32))
+    regularizers = jax.vmap(lambda game: gk.Regularizer.uniform(game, 0.1))(games)
+    for _ in range(3):
+        assert np.all(np.asarray(gk.solve_nash_batch(games, regularizers).status) == gk.Status.converged)
