@@ -39,3 +39,86 @@ def log(*rows):
     """Log-policies of probabilities."""
     with np.errstate(divide="ignore"):
         return tuple(jnp.asarray(np.log(np.asarray(row, dtype=float))) for row in rows)
+
+
+def expectation(payoffs, policy, keep):
+    """One player's payoffs, averaged over the actions of all players but those in `keep`, whose axes they keep."""
+    operands = [payoffs, list(range(payoffs.ndim))]
+    for player, probs in enumerate(policy):
+        if player not in keep:
+            operands += [probs, [player]]
+    return np.einsum(*operands, list(keep))
+
+
+class LogitPath:
+    """An independent tracer of the logit path: slow, with small steps, in numpy, and with other unknowns.
+
+    The unknowns are y_i(a) = log pi_i(a) / pi_i(0) for a >= 1, and t = beta kappa; the equations, of which the rank is
+    full, are y_i(a) = y_i(a) at the reference + beta (q_i(a) - q_i(0)) / tau_i.
+    """
+
+    def __init__(self, game, regularizer):
+        temperatures = np.asarray(regularizer.temperatures)
+        self.payoffs = [np.asarray(r) / tau for r, tau in zip(game.payoffs, temperatures, strict=True)]
+        self.sizes = game.num_actions
+        self.cuts = np.cumsum([size - 1 for size in self.sizes])
+        self.kappa = max(np.ptp(r) for r in self.payoffs)
+        self.anchor = np.concatenate([np.asarray(entry[1:] - entry[0]) for entry in regularizer.log_reference])
+
+    def policy(self, y):
+        logits = [np.concatenate([[0.0], part]) for part in np.split(y, self.cuts[:-1])]
+        weights = [np.exp(part - part.max()) for part in logits]
+        return [part / part.sum() for part in weights]
+
+    def equations(self, y, t):
+        """What is to vanish, and its derivatives by y and t."""
+        policy, players = self.policy(y), range(len(self.sizes))
+        above = [expectation(self.payoffs[i], policy, [i]) for i in players]
+        above = np.concatenate([values[1:] - values[0] for values in above])
+        blocks = [[np.zeros((n - 1, k - 1)) for k in self.sizes] for n in self.sizes]
+        for i in players:
+            for j in players:
+                if i != j:
+                    pairs = expectation(self.payoffs[i], policy, [i, j])
+                    pairs = (pairs[1:] - pairs[0]) * policy[j]
+                    blocks[i][j] = (pairs - pairs.sum(axis=1, keepdims=True) * policy[j])[:, 1:]
+        jacobian = np.eye(y.size) - t / self.kappa * np.block(blocks)
+        return y - self.anchor - t / self.kappa * above, np.column_stack([jacobian, -above / self.kappa])
+
+    def correct(self, w, normal, largest):
+        """Newton's method in the hyperplane through w; None unless the first correction is small and they converge."""
+        start = w
+        for _ in range(8):
+            values, jacobian = self.equations(w[:-1], w[-1])
+            change = np.linalg.solve(np.vstack([jacobian, normal]), np.append(-values, normal @ (start - w)))
+            if np.abs(change).max() > largest:
+                return None
+            w = w + change
+            if np.abs(change).max() < 1e-11:
+                return w
+        return None
+
+    def tangent(self, w, before):
+        """The unit vector along the path that does not turn back."""
+        vector = np.linalg.svd(self.equations(w[:-1], w[-1])[1])[2][-1]
+        return vector * np.sign(vector @ before)
+
+    def first_crossing(self, longest=0.1):
+        """The policies where beta = 1 is met for the first time, and how many turning points were passed."""
+        up = np.append(np.zeros_like(self.anchor), 1.0)
+        w, step, folds = np.append(self.anchor, 0.0), 1e-3, 0
+        along = self.tangent(w, up)
+        while step > 1e-10:
+            ahead = self.correct(w + step * along, along, 2e-3)
+            turned = None if ahead is None else self.tangent(ahead, along)
+            if turned is None or turned @ along < 0.995:
+                step /= 2
+            elif ahead[-1] >= self.kappa and step > 1e-3:  # draw near before the last step
+                step /= 2
+            elif ahead[-1] >= self.kappa:
+                share = (self.kappa - w[-1]) / (ahead[-1] - w[-1])
+                return self.policy(self.correct(w + share * (ahead - w), up, 1e-3)[:-1]), folds
+            else:
+                folds += int(turned[-1] * along[-1] < 0)
+                w, along, step = ahead, turned, min(1.5 * step, longest)
+        raise AssertionError("the path has a singular point")

@@ -29,8 +29,8 @@ Device = Any  # a jax.Device
 
 # Most games in a chunk, and chunks for each worker: enough to fill the lanes many times over, few enough to share the
 # work out evenly.
-LARGEST_CHUNK = {"cpu": 2**11, "gpu": 2**17}
-CHUNKS_PER_WORKER = 4
+LARGEST_CHUNK = {"cpu": 2**12, "gpu": 2**17}
+CHUNKS_PER_WORKER = 2
 
 
 def _check_batch(games: NormalFormGame, regularizers: Regularizer) -> int:
@@ -162,7 +162,7 @@ def solve_nash_batch(
 
     with ThreadPoolExecutor(len(workers)) as pool:
         # Nothing but padding, for each device once, so that the workers do not compile the same chunk side by side.
-        empty = [solve(size) for _ in workers]
+        empty = [solve(size) for _ in (workers if len(set(workers)) > 1 else workers[:1])]
         parts = list(pool.map(solve, range(0, size, chunk)))
     with jax.enable_x64(x64):
         solution = jax.tree.map(lambda *leaves: jnp.asarray(np.concatenate(leaves)), empty[0], *parts)
