@@ -122,3 +122,44 @@ class LogitPath:
                 folds += int(turned[-1] * along[-1] < 0)
                 w, along, step = ahead, turned, min(1.5 * step, longest)
         raise AssertionError("the path has a singular point")
+
+
+def mixed_batch(shape, size, coldest=0.02):
+    """Random games and references, temperatures of `coldest` to 1 for each player; every fifth game masks an action."""
+
+    def one(key, index):
+        keys = jax.random.split(key, len(shape) + 2)
+        first, *others = (jax.random.dirichlet(k, jnp.ones(n)) for k, n in zip(keys[2:], shape, strict=True))
+        masked = first.at[0].set(0) / (1 - first[0])
+        references = [jnp.log(jnp.where(index % 5 == 4, masked, first)), *map(jnp.log, others)]
+        temperatures = coldest ** jax.random.uniform(keys[1], (len(shape),))
+        return gk.games.uniform(keys[0], shape), gk.Regularizer(references, temperatures)
+
+    return jax.vmap(one)(jax.random.split(jax.random.key(0), size), jnp.arange(size))
+
+
+def rows(batch, index):
+    return jax.tree.map(lambda leaf: leaf[index], batch)
+
+
+def assert_same_bits(ours, theirs):
+    for a, b in zip(jax.tree.leaves(ours), jax.tree.leaves(theirs), strict=True):
+        assert a.dtype == b.dtype
+        np.testing.assert_array_equal(a, b)
+
+
+def assert_solved(game, regularizer, solution, atol=1e-9):
+    """A fixed point by the definition of the response, in numpy; nothing that the solver says of itself is used."""
+    assert solution.status == gk.Status.converged
+    policy = [np.asarray(entry) for entry in solution.policy]
+    values = action_values_by_definition(game.payoffs, policy)
+    for mine, value, reference, tau in zip(
+        policy, values, regularizer.log_reference, regularizer.temperatures, strict=True
+    ):
+        logits = np.asarray(reference) + (value - value.max()) / float(tau)
+        np.testing.assert_allclose(mine, np.exp(logits - logsumexp(logits)), atol=atol)
+
+
+def assert_policies(ours, theirs, atol=1e-9):
+    for mine, other in zip(ours, theirs, strict=True):
+        np.testing.assert_allclose(mine, other, atol=atol)

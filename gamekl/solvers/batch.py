@@ -5,15 +5,16 @@ compiled, and a game's numbers do not depend on the chunk that it is in.
 """
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
+from functools import cache, partial
 from queue import SimpleQueue
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import SingleDeviceSharding
 from jaxtyping import ArrayLike
 
 from gamekl.core.games import NormalFormGame, require_normal_form
@@ -87,6 +88,17 @@ def _solve_chunk(
     return solve_problems(problems, max_steps, refine)
 
 
+@cache
+def _compiled(device: Device, x64: bool, structure: Any, types: tuple[Any, ...], **options: Any) -> Callable[..., Any]:
+    """`_solve_chunk` for one kind of chunk, compiled once for all workers and calls."""
+    with jax.enable_x64(x64):
+        leaves = [
+            jax.ShapeDtypeStruct(shape, jax.dtypes.canonicalize_dtype(dtype), sharding=SingleDeviceSharding(device))
+            for shape, dtype in types
+        ]
+        return _solve_chunk.lower(*jax.tree.unflatten(structure, leaves), **options).compile()
+
+
 def _rows(batch: Any, start: int, chunk: int) -> Any:
     """Rows of a batch; what lies beyond its end is NaN, which no solver spends time on."""
 
@@ -146,6 +158,10 @@ def solve_nash_batch(
     games = jax.tree.map(lambda leaf: np.asarray(leaf).astype(dtype or leaf.dtype, copy=False), games)
     batch = (games, *jax.tree.map(np.asarray, (regularizers, initial, tol)))
     chunk = _chunk_size(size, len(workers), num_lanes(games), workers[0].platform)
+    leaves, structure = jax.tree.flatten(batch)
+    types = tuple(((chunk, *leaf.shape[1:]), leaf.dtype) for leaf in leaves)
+    options = {"max_steps": int(max_steps), "refine": refine is not None}
+    compiled = {device: _compiled(device, x64, structure, types, **options) for device in dict.fromkeys(workers)}
     free: SimpleQueue[Device] = SimpleQueue()
     for device in workers:
         free.put(device)
@@ -154,18 +170,15 @@ def solve_nash_batch(
         device = free.get()
         try:
             with jax.enable_x64(x64):
-                rows = jax.device_put(_rows(batch, start, chunk), device)
-                solution = _solve_chunk(*rows, max_steps=max_steps, refine=refine is not None)
+                solution = compiled[device](*jax.device_put(_rows(batch, start, chunk), device))
                 return jax.tree.map(lambda leaf: np.asarray(leaf)[: size - start], solution)
         finally:
             free.put(device)
 
     with ThreadPoolExecutor(len(workers)) as pool:
-        # Nothing but padding, for each device once, so that the workers do not compile the same chunk side by side.
-        empty = [solve(size) for _ in (workers if len(set(workers)) > 1 else workers[:1])]
-        parts = list(pool.map(solve, range(0, size, chunk)))
+        parts = list(pool.map(solve, range(0, max(size, 1), chunk)))
     with jax.enable_x64(x64):
-        solution = jax.tree.map(lambda *leaves: jnp.asarray(np.concatenate(leaves)), empty[0], *parts)
+        solution = jax.tree.map(lambda *leaves: jnp.asarray(np.concatenate(leaves)), *parts)
     if throw:
         _raise_unless_all_converged(solution)
     return solution

@@ -1,0 +1,140 @@
+"""The roads of the ladder: guesses good and bad, limits, folded paths, float32, large games."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from helpers import LogitPath, assert_policies, dirichlet_regularizer, log
+from scipy.special import logsumexp
+
+import gamekl as gk
+
+# Guesses and limits
+
+
+def test_the_solution_of_a_nearby_game_is_a_good_guess():
+    for seed in range(10):
+        game = gk.games.uniform(jax.random.key(seed), (3, 3))
+        noise = 1e-3 * jax.random.normal(jax.random.key(1), game.payoffs.shape)
+        nearby = gk.NormalFormGame(game.payoffs + noise)
+        regularizer = gk.Regularizer.uniform(game, 0.05)
+        cold = gk.solve_nash(game, regularizer)
+        warm = gk.solve_nash(game, regularizer, initial=gk.solve_nash(nearby, regularizer).log_policy)
+        assert warm.path.crossings == 0
+        assert warm.num_steps <= 6 < cold.num_steps
+        assert_policies(warm.policy, cold.policy)
+
+
+@pytest.mark.parametrize("start, expected", [(0.96, 0.9536661583), (0.53, 0.5), (0.05, 0.0463338417)])
+def test_a_guess_near_another_equilibrium_stays_there(start, expected):
+    """The equilibria of coordination at temperature 0.3, of which only p = 0.5 is on the path."""
+    game = gk.games.coordination()
+    solution = gk.solve_nash(game, gk.Regularizer.uniform(game, 0.3), initial=log(*[[start, 1 - start]] * 2))
+    np.testing.assert_allclose(solution.policy[0][0], expected, atol=1e-9)
+    assert solution.path.crossings == solution.path.bifurcations == 0
+
+
+@pytest.mark.parametrize("guess", [[-40.0, 0.0, -40.0], [-np.inf, -np.inf, 0.0], [np.nan, np.nan, np.nan]], ids=str)
+def test_a_guess_that_leads_nowhere_is_left_for_the_path(guess):
+    for seed in range(5):
+        game = gk.games.uniform(jax.random.key(seed), (3, 3))
+        regularizer = gk.Regularizer.uniform(game, 0.05)
+        solution = gk.solve_nash(game, regularizer, initial=[np.array(guess)] * 2)
+        assert solution.path.crossings == 1
+        assert_policies(solution.policy, gk.solve_nash(game, regularizer).policy, atol=1e-12)
+
+
+@pytest.mark.parametrize("max_steps", [2, 4, 8])
+def test_a_solve_that_was_stopped_tells_the_temperature_that_it_reached(max_steps):
+    game = gk.games.uniform(jax.random.key(0), (3, 3))
+    regularizer = gk.Regularizer.uniform(game, [0.01, 0.02])
+    stopped = gk.solve_nash(game, regularizer, max_steps=max_steps, throw=False)
+    assert stopped.status == gk.Status.max_steps
+    assert stopped.num_steps == max_steps
+    assert stopped.path.crossings == 0
+    reached = stopped.path.temperature
+    assert np.all(reached > regularizer.temperatures)
+    np.testing.assert_allclose(reached[1] / reached[0], 2, rtol=1e-12)
+    there = gk.solve_nash(game, gk.Regularizer(regularizer.log_reference, reached))
+    assert_policies(stopped.policy, there.policy, atol=1e-3)
+
+
+# Folds
+
+
+def folded_games(shape, temperature, size):
+    """Random games with references, of which the path turns back in temperature, and their solutions."""
+
+    def one(key):
+        game = gk.games.uniform(key, shape)
+        return game, dirichlet_regularizer(jax.random.fold_in(key, 1), game, temperature)
+
+    batch = jax.vmap(one)(jax.random.split(jax.random.key(0), size))
+    solution = gk.solve_nash_batch(*batch, throw=True)
+    for index in np.flatnonzero(solution.path.folds):
+        yield jax.tree.map(lambda leaf, index=index: leaf[index], (*batch, solution))
+
+
+@pytest.fixture(scope="module")
+def folded():
+    two, three = list(folded_games((3, 3), 0.03, 600)), list(folded_games((2, 3, 2), 0.03, 200))
+    assert len(two) >= 10
+    assert len(three) >= 10
+    return two[:10] + three[:10]
+
+
+def test_folded_paths_are_followed_to_their_first_crossing(folded):
+    for game, regularizer, solution in folded:
+        policy, folds = LogitPath(game, regularizer).first_crossing()
+        assert_policies(solution.policy, policy, atol=1e-8)
+        assert solution.path.folds == folds
+        assert solution.path.crossings == 1
+
+
+def test_gambit_follows_the_folded_paths_to_the_same_point(folded):
+    """With payoffs r_i + tau log reference_i, as in test_oracles."""
+    pygambit = pytest.importorskip("pygambit")
+    for game, regularizer, solution in folded[:2] + folded[-2:]:
+        shifted = np.array(game.payoffs)
+        for player, reference in enumerate(regularizer.log_reference):
+            axes = [-1 if axis == player else 1 for axis in range(game.num_players)]
+            shifted[player] += float(regularizer.temperature) * np.asarray(reference).reshape(axes)
+        theirs = pygambit.Game.from_arrays(*shifted)
+        (point,) = pygambit.qre.logit_solve_lambda(theirs, lam=1 / float(regularizer.temperature))
+        for player, ours in zip(theirs.players, solution.policy, strict=True):
+            expected = [float(point.profile[strategy]) for strategy in player.strategies]
+            np.testing.assert_allclose(ours, expected, atol=1e-8)
+
+
+# Precision and size
+
+
+@pytest.mark.parametrize("kappa", [1e2, 1e3, 1e4, 1e5])
+def test_float32_is_right_or_says_that_it_failed(kappa):
+    """Its default tolerance is 16 eps (1 + kappa), kappa = R / tau: 2e-4 here at first, and of little worth at last."""
+    games = jax.vmap(lambda key: gk.games.uniform(key, (3, 3), dtype=jnp.float32))(
+        jax.random.split(jax.random.key(0), 600)
+    )
+    anchors = jax.vmap(lambda game: gk.Regularizer.uniform(game, 1 / kappa))(games)
+    rough = gk.solve_nash_batch(games, anchors)
+    fine = gk.solve_nash_batch(*jax.tree.map(lambda leaf: leaf.astype(jnp.float64), (games, anchors)))
+    good = np.asarray(rough.status) == gk.Status.converged
+    assert kappa > 1e3 or good.mean() > 0.99
+    p, q = (np.asarray(entry, dtype=float) for entry in rough.policy)
+    values = np.einsum("gij,gj->gi", games.payoffs[:, 0], q), np.einsum("gij,gi->gj", games.payoffs[:, 1], p)
+    for ours, value, exact in zip((p, q), values, fine.policy, strict=True):
+        response = np.exp(value * kappa - logsumexp(value * kappa, axis=1, keepdims=True))
+        assert np.abs(ours - response)[good].max() <= 32 * np.finfo(np.float32).eps * (1 + kappa)
+        assert kappa > 1e4 or np.abs(ours - exact)[good].max() <= 0.05
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("shape", [(2,) * 7, (30, 30), (12, 12, 12), (2, 40), (26, 1, 3), (40,)], ids=str)
+def test_large_games(shape):
+    for seed in range(3):
+        game = gk.games.uniform(jax.random.key(seed), shape)
+        regularizer = dirichlet_regularizer(jax.random.key(100 + seed), game, 0.05)
+        solution = gk.solve_nash(game, regularizer)
+        policy, folds = LogitPath(game, regularizer).first_crossing()
+        assert_policies(solution.policy, policy, atol=1e-8)
+        assert solution.path.folds == folds
