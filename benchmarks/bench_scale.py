@@ -27,6 +27,7 @@ import numpy as np
 from common import RESULTS, digits, facts, middle, num_processors, save, table, uniform_batch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 import gamekl as gk
 from gamekl.experiment.plot import COLOURS
@@ -204,16 +205,14 @@ def draw_panel(axes: Axes, groups: dict[str, tuple[list[float], list[Measured]]]
         axes.plot(places, [case.micros for case in cases], "o-", ms=3, color=colour, label=name)
         axes.plot(places, [case.arithmetic for case in cases], "--", lw=0.8, color=colour)
         axes.plot(places, [case.memory for case in cases], ":", lw=0.8, color=colour)
-    axes.plot([], [], "--", lw=0.8, color="0.4", label="arithmetic limit")
-    axes.plot([], [], ":", lw=0.8, color="0.4", label="payoffs from memory at each correction")
     axes.set(xscale="log", yscale="log", xlabel=label)
-    axes.legend(frameon=False, loc="upper left" if len(groups) > 1 or "batch" not in label else "upper right")
+    axes.legend(frameon=False, loc="upper right" if "batch" in label else "upper left")
     axes.spines[["top", "right"]].set_visible(False)
 
 
 def draw(actions: list[Measured], players: list[Measured], batches: list[Measured], title: str) -> Figure:
     """Three panels: actions, players, batch."""
-    figure = Figure(figsize=(8.2, 2.9), layout="constrained")
+    figure = Figure(figsize=(8.2, 3.1), layout="constrained")
     panels = figure.subplots(1, 3)
     draw_panel(panels[0], {"two players": ([case.shape[0] for case in actions], actions)}, "actions of each player")
     groups = {}
@@ -228,6 +227,9 @@ def draw(actions: list[Measured], players: list[Measured], batches: list[Measure
         axes.set_xticks([], minor=True)
         axes.set_xticklabels([str(tick) for tick in ticks if tick not in (8, 15)])
     panels[0].set_ylabel("microseconds a game")
+    limits = {"--": "arithmetic limit", ":": "limit of reading the payoffs from memory at each correction"}
+    lines = [Line2D([], [], ls=style, lw=0.8, color="0.4", label=name) for style, name in limits.items()]
+    figure.legend(handles=lines, frameon=False, loc="outside lower center", ncols=2)
     figure.suptitle(title, fontsize=7)
     return figure
 

@@ -36,14 +36,14 @@ SEED = 0
 COLD = """
 import time
 start = time.perf_counter()
-import jax
+import jax, numpy
 jax.config.update("jax_enable_x64", True)
 import gamekl as gk
-game = gk.games.uniform(jax.random.key(0), (10, 10))
+game = gk.NormalFormGame(numpy.random.default_rng(0).uniform(size=(2, 10, 10)))
 regularizer = gk.Regularizer.uniform(game, 0.1)
 ready = time.perf_counter()
 jax.block_until_ready(gk.solve_nash(game, regularizer))
-print(ready - start, time.perf_counter() - ready)
+print(ready - start, time.perf_counter() - ready, flush=True)
 """
 
 
@@ -191,8 +191,9 @@ def cold_start(runs: int) -> tuple[float, float, float]:
     times = []
     for _ in range(runs):
         start = time.perf_counter()
-        found = subprocess.run([sys.executable, "-c", COLD], check=True, capture_output=True, text=True)  # noqa: S603
-        times.append((time.perf_counter() - start, *map(float, found.stdout.split())))
+        with subprocess.Popen([sys.executable, "-c", COLD], stdout=subprocess.PIPE, text=True) as process:  # noqa: S603
+            answer = process.stdout.readline()
+            times.append((time.perf_counter() - start, *map(float, answer.split())))
     return tuple(middle(column) for column in zip(*times, strict=True))
 
 
@@ -207,7 +208,7 @@ def draw(figures: dict[str, dict[str, float]], caption: str) -> Figure:
             axes.barh(place, micros[name], color=colour, height=0.85, label=name if index == 0 else None)
             ratio = "" if name == GAMBIT else f"   (x {digits(micros[GAMBIT] / micros[name])})"
             most = max(micros[name], micros.get(f"{name}, refined", 0))
-            axes.annotate(f" {digits(micros[name])}{ratio}", (most, place), va="center", fontsize=6)
+            axes.annotate(f"  {digits(micros[name])}{ratio}", (most, place), va="center", fontsize=6)
             if name != GAMBIT:
                 axes.plot(micros[f"{name}, refined"], place, "|", color="black", ms=7, mew=0.8)
     axes.plot([], [], "|", color="black", label='the same with refine="float64"')
@@ -247,7 +248,7 @@ def main() -> None:
         loops, plain = compare_loops(single, games, rounds, options.quick)
         call = whole.submit(one_game, 50 if options.quick else 300).result()
         machine = whole.submit(facts).result()
-    cold = cold_start(1 if options.quick else 3)
+    cold = cold_start(1 if options.quick else 5)
     held = 2_000 if options.quick else 100_000
     with worker() as fresh:
         size, before, peak = fresh.submit(memory, held).result()
