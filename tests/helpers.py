@@ -5,6 +5,7 @@ import itertools
 import jax
 import jax.numpy as jnp
 import numpy as np
+from scipy.special import logsumexp
 
 import gamekl as gk
 

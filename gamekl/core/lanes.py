@@ -75,6 +75,14 @@ def matmul(a: Float[Array, "i k lane"], b: Float[Array, "k j lane"]) -> Float[Ar
     return _accumulate(lambda index: a[:, index][:, None] * b[index][None], size)
 
 
+def _solve_by_lu(system: tuple[Float[Array, "n n"], Float[Array, "n r"]]) -> tuple[Array, Array]:
+    matrix, right = system
+    factors, pivots = jax.scipy.linalg.lu_factor(matrix)
+    swaps = jnp.sum(pivots != jnp.arange(len(pivots), dtype=pivots.dtype))
+    sign = jnp.prod(jnp.sign(jnp.diagonal(factors))) * jnp.where(swaps % 2 == 0, 1, -1).astype(factors.dtype)
+    return jax.scipy.linalg.lu_solve((factors, pivots), right), sign
+
+
 def solve(
     matrix: Float[Array, "n n lane"], right: Float[Array, "n r lane"]
 ) -> tuple[Float[Array, "n r lane"], Float[Array, " lane"]]:
@@ -85,11 +93,11 @@ def solve(
     """
     size, _, lanes = matrix.shape
     if not _unrolls(size, lanes):
-        factors, pivots = jax.scipy.linalg.lu_factor(jnp.moveaxis(matrix, -1, 0))
-        solution = jax.vmap(jax.scipy.linalg.lu_solve)((factors, pivots), jnp.moveaxis(right, -1, 0))
-        swaps = jnp.sum(pivots != jnp.arange(size, dtype=pivots.dtype), axis=-1)
-        sign = jnp.prod(jnp.sign(jnp.diagonal(factors, axis1=-2, axis2=-1)), axis=-1)
-        return jnp.moveaxis(solution, 0, -1), sign * jnp.where(swaps % 2 == 0, 1, -1).astype(sign.dtype)
+        # On CPUs one after another: a batch would wait, inside of a thread of XLA's, for others of the same pool, and
+        # for ever if all of them do so for programs that run side by side.
+        each = jax.lax.map if jax.default_backend() == "cpu" else lambda function, batch: jax.vmap(function)(batch)
+        solution, sign = each(_solve_by_lu, (jnp.moveaxis(matrix, -1, 0), jnp.moveaxis(right, -1, 0)))
+        return jnp.moveaxis(solution, 0, -1), sign
     # Gauss-Jordan: eliminate the first unknown from all other rows, and move its row to the end.
     table = jnp.concatenate([matrix, right], axis=1)
     sign = jnp.ones((lanes,), dtype=matrix.dtype)

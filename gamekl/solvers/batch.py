@@ -18,7 +18,6 @@ from jax.sharding import SingleDeviceSharding
 from jaxtyping import ArrayLike
 
 from gamekl.core.games import NormalFormGame, require_normal_form
-from gamekl.core.lanes import writes_out
 from gamekl.core.policies import Profile
 from gamekl.core.regularizer import Regularizer
 from gamekl.solvers.ladder import make_problem, solve_problems
@@ -63,20 +62,15 @@ def _chunk_size(size: int, workers: int, lanes: int, platform: str) -> int:
     return max(lanes, min(largest, 2 ** max(wanted - 1, 0).bit_length()))
 
 
-def _workers(devices: Sequence[Device] | None, num_actions: Sequence[int]) -> list[Device]:
-    """A device for each worker: one for every processor of a CPU, two for every other device, so that one can copy.
-
-    Library calls share XLA's own threads, one for each processor, and wait for them inside of loops: were all of them
-    taken by workers' loops, they would wait for ever. So where there are such calls, one thread is left to them.
-    """
+def _workers(devices: Sequence[Device] | None) -> list[Device]:
+    """A device for each worker: one for every processor of a CPU, two for every other device, so that one can copy."""
     devices = jax.local_devices() if devices is None else list(devices)
     if not devices:
         raise ValueError("devices: got none, takes at least one jax device")
     if devices[0].platform != "cpu":
         return [device for device in devices for _ in range(2)]
     processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    total = processors if writes_out(num_actions) else processors - 1
-    return [device for device in devices for _ in range(max(1, total // len(devices)))]
+    return [device for device in devices for _ in range(max(1, processors // len(devices)))]
 
 
 @partial(jax.jit, static_argnames=("max_steps", "refine"))
@@ -143,7 +137,7 @@ def solve_nash_batch(
         SolveError: (``throw``) a game did not converge.
     """
     size = _check_batch(games, regularizers)
-    workers = _workers(devices, games.payoffs.shape[2:])
+    workers = _workers(devices)
     with precision(refine, concrete=True) as dtype:
         x64 = has_float64()
     if initial is not None:
