@@ -15,6 +15,7 @@ from pathlib import Path
 import jax
 import jax.numpy as jnp
 import numpy as np
+from common import facts
 
 import gamekl as gk
 
@@ -41,10 +42,9 @@ def main() -> int:
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results")
     options = parser.parse_args()
     lines = [
-        f"gamekl {gk.__version__}, jax {jax.__version__}, {jax.devices()[0].device_kind}, float64, "
-        f"{options.games} games a row, seed {options.seed}",
+        f"{facts()}; {options.games} games a row, seed {options.seed}",
         "",
-        "| players x actions | payoffs | temperature | solved | largest residual | corrections: mean, most "
+        "| players x actions of each | payoffs | temperature | solved | largest residual | corrections: mean, most "
         "| folded paths |",
         "|---|---|---|---|---|---|---|",
     ]

@@ -46,7 +46,7 @@ def _blocks(tasks: Task, width: int) -> Outcome:
 def _solve(games: gk.NormalFormGame, regularizers: gk.Regularizer, loop: Any) -> gk.Solution:
     problems = jax.vmap(lambda game, regularizer: make_problem(game, regularizer, None, None))(games, regularizers)
     width = num_lanes(games)
-    solver = Solver(lambda function, *batch: in_blocks(function, width, *batch), partial(loop, width=width))
+    solver = Solver(lambda function, *batch: in_blocks(jax.vmap(function), width, *batch), partial(loop, width=width))
     return solver.solve(problems, refine=False)
 
 

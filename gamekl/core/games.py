@@ -29,6 +29,7 @@ def as_float_array(field: str, value: Any) -> Array:
     Raises:
         ValueError: it is no array of real numbers; the message names the field.
     """
+    declared = hasattr(value, "dtype")
     if not isinstance(value, jax.Array):
         try:
             value = np.asarray(value)
@@ -39,7 +40,7 @@ def as_float_array(field: str, value: Any) -> Array:
             raise ValueError(f"{field}: got dtype {value.dtype}, takes real numbers")
         return jnp.asarray(value).astype(float)
     array = jnp.asarray(value)
-    if array.dtype != value.dtype:
+    if declared and array.dtype != value.dtype:
         logger.warning(
             "%s: a %s array became %s, as jax's x64 mode is off; jax.config.update('jax_enable_x64', True) enables it",
             field,
@@ -121,6 +122,52 @@ class NormalFormGame(_Game):
         return self.payoffs
 
 
+class PolymatrixGame(_Game):
+    """A game of pairs: r_i(a) = sum over the other players j of r_ij(a_i, a_j).
+
+    It takes memory for pairs of players and not for joint actions, so that hundreds may play.
+
+    Attributes:
+        payoffs: r_ij(a_i, a_j), shape ``[player, player, actions, actions]``, payoff units; 0 where i = j. All players
+            have the same number of actions; a reference of -inf takes some away.
+
+    Raises:
+        ValueError: the shape is another.
+    """
+
+    payoffs: Float[Array, "player player actions actions"] = _floats("payoffs")
+
+    def __check_init__(self) -> None:
+        shape = self.payoffs.shape
+        _require(
+            len(shape) == 4 and shape[0] == shape[1] and shape[2] == shape[3] and min(shape) >= 1,
+            "payoffs",
+            shape,
+            "[player, player, actions, actions], all players with the same actions",
+        )
+
+    @property
+    def table(self) -> Array:
+        """The payoffs of pairs."""
+        return self.payoffs
+
+    @property
+    def num_actions(self) -> tuple[int, ...]:
+        """How many actions each player has."""
+        return (self.payoffs.shape[-1],) * self.num_players
+
+    def normal_form(self) -> NormalFormGame:
+        """The same game as a table over joint actions, ``actions ** player`` for each player."""
+        players = range(self.num_players)
+        payoffs = [jnp.zeros(self.num_actions, dtype=self.dtype) for _ in players]
+        for i in players:
+            for j in players:
+                if i != j:
+                    pair = self.payoffs[i, j] if i < j else self.payoffs[i, j].T
+                    payoffs[i] += jnp.expand_dims(pair, [player for player in players if player not in (i, j)])
+        return NormalFormGame(jnp.stack(payoffs))
+
+
 class ContextualGame(_Game):
     """One normal-form game for each context; all players see the context before they act.
 
@@ -186,13 +233,20 @@ class MarkovGame(_Game):
         return self.rewards
 
 
-Game = NormalFormGame | ContextualGame | MarkovGame
+Game = NormalFormGame | PolymatrixGame | ContextualGame | MarkovGame
+OneShotGame = NormalFormGame | PolymatrixGame
 
 
-def require_normal_form(game: Any) -> None:
+def require_one_shot(game: Any) -> None:
+    """Raise ``TypeError`` unless `game` is a `NormalFormGame` or a `PolymatrixGame`."""
+    if not isinstance(game, NormalFormGame | PolymatrixGame):
+        raise TypeError(f"game: got {type(game).__name__}, takes a NormalFormGame or a PolymatrixGame")
+
+
+def require_normal_form(game: Any, field: str = "game", takes: str = "a NormalFormGame") -> None:
     """Raise ``TypeError`` unless `game` is a `NormalFormGame`."""
     if not isinstance(game, NormalFormGame):
-        raise TypeError(f"game: got {type(game).__name__}, takes a NormalFormGame")
+        raise TypeError(f"{field}: got {type(game).__name__}, takes {takes}")
 
 
 def stack(objects: Sequence[T]) -> T:

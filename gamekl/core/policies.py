@@ -32,7 +32,10 @@ def check_profile(
 
     Raises:
         ValueError: not one array for each player, or not (logarithms of) probabilities that sum to one.
+        TypeError: no sequence of arrays.
     """
+    if not isinstance(profile, Sequence) and not hasattr(profile, "shape"):
+        raise TypeError(f"{field}: got {type(profile).__name__}, takes one [actions] array for each player")
     shapes = [np.shape(entry) for entry in profile]
     expected = [(size,) for size in num_actions]
     if shapes != expected:

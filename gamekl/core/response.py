@@ -11,15 +11,18 @@ Everything here is one game, pure and differentiable, and may be transformed by 
 """
 
 from collections.abc import Sequence
+from typing import TypeVar
 
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from gamekl.core.games import NormalFormGame, require_normal_form
+from gamekl.core.games import NormalFormGame, OneShotGame, PolymatrixGame, require_one_shot
 from gamekl.core.lanes import PRECISION
-from gamekl.core.policies import Profile, check_profile, kl, normalize, support
+from gamekl.core.policies import Profile, centre, check_profile, kl, normalize, support
 from gamekl.core.regularizer import Regularizer
 from gamekl.core.validation import check_regularizer
+
+G = TypeVar("G", bound=OneShotGame)
 
 # Below this the terms of exp(-d) - 1 + d cancel and a series takes over: both are good to 1e-14 relative here.
 SERIES_BELOW = 1e-2
@@ -36,52 +39,66 @@ def expected_payoffs(
     return payoffs
 
 
-def action_values(game: NormalFormGame, policy: Profile) -> tuple[Float[Array, " _"], ...]:
+def action_values(game: OneShotGame, policy: Profile) -> tuple[Float[Array, " _"], ...]:
     """The expected payoff of each action of each player, against the others' policies.
 
     Args:
-        game: the game, any number of players.
+        game: a `NormalFormGame` or a `PolymatrixGame`, any number of players.
         policy: probabilities, one array ``[actions_i]`` for each player.
 
     Returns:
         For each player q_i, shape ``[actions_i]``, payoff units.
     """
-    require_normal_form(game)
+    require_one_shot(game)
     return _action_values(game, check_profile("policy", policy, game.num_actions, log=False))
 
 
-def _action_values(game: NormalFormGame, policy: Sequence[Array]) -> tuple[Array, ...]:
+def _action_values(game: OneShotGame, policy: Sequence[Array]) -> tuple[Array, ...]:
+    if isinstance(game, PolymatrixGame):
+        return tuple(jnp.einsum("ijab,jb->ia", game.payoffs, jnp.stack(policy), precision=PRECISION))
     return tuple(expected_payoffs(game.payoffs[player], policy, (player,)) for player in range(game.num_players))
 
 
-def _at_profile(game: NormalFormGame, log_policy: Profile) -> tuple[tuple[Array, ...], tuple[Array, ...]]:
+def _at_profile(game: OneShotGame, log_policy: Profile) -> tuple[tuple[Array, ...], tuple[Array, ...]]:
     """The checked profile, and action values up to a shift of each player's, at the best precision."""
-    require_normal_form(game)
+    require_one_shot(game)
     log_policy = check_profile("log_policy", log_policy, game.num_actions, log=True)
     return log_policy, _action_values(level_payoffs(game), [jnp.exp(entry) for entry in log_policy])
 
 
-def level_payoffs(game: NormalFormGame) -> NormalFormGame:
-    """The same game with each player's payoffs shifted so that their range is centred at 0.
+def level_payoffs(game: G) -> G:
+    """The same game with each player's payoffs (each pair's) shifted so that their range is centred at 0.
 
     A shift changes no response and no gap, but rounding errors then scale with the payoffs' range and not with their
     distance from 0.
     """
-    axes = tuple(range(1, game.payoffs.ndim))
+    axes = (2, 3) if isinstance(game, PolymatrixGame) else tuple(range(1, game.payoffs.ndim))
     low = game.payoffs.min(axis=axes, keepdims=True)
     high = game.payoffs.max(axis=axes, keepdims=True)
-    return NormalFormGame(game.payoffs - (low + (high - low) / 2))
+    return type(game)(game.payoffs - (low + (high - low) / 2))
 
 
-def payoff_range(game: NormalFormGame) -> Float[Array, " player"]:
+def payoff_range(game: OneShotGame) -> Float[Array, " player"]:
     """R_i = max r_i - min r_i of each player, payoff units."""
+    if isinstance(game, PolymatrixGame):
+        highest = game.payoffs.max(axis=3).sum(axis=1)  # of each action
+        lowest = game.payoffs.min(axis=3).sum(axis=1)
+        return highest.max(axis=1) - lowest.min(axis=1)
     axes = tuple(range(1, game.payoffs.ndim))
     return game.payoffs.max(axis=axes) - game.payoffs.min(axis=axes)
 
 
-def best_response(
-    game: NormalFormGame, regularizer: Regularizer, log_policy: Profile
-) -> tuple[Float[Array, " _"], ...]:
+def scaled_payoffs(game: NormalFormGame, regularizer: Regularizer) -> tuple[Float[Array, "..."], ...]:
+    """C r_i / temperature_i for each player, in nats, its own axis first; C as in `core.policies.centre`."""
+    return tuple(
+        jnp.moveaxis(centre(jnp.moveaxis(payoffs, player, -1), mask), -1, 0) / temperature
+        for player, (payoffs, mask, temperature) in enumerate(
+            zip(game.payoffs, regularizer.masks, regularizer.temperatures, strict=True)
+        )
+    )
+
+
+def best_response(game: OneShotGame, regularizer: Regularizer, log_policy: Profile) -> tuple[Float[Array, " _"], ...]:
     """Each player's best response to the others' policies, ``log softmax(log_reference + q / temperature)``.
 
     Args:
@@ -130,7 +147,7 @@ def _player_gap(log_policy: Array, log_reference: Array, values: Array, temperat
     return jnp.where(near, close, jnp.maximum(far, 0))
 
 
-def regularized_gap(game: NormalFormGame, regularizer: Regularizer, log_policy: Profile) -> Float[Array, " player"]:
+def regularized_gap(game: OneShotGame, regularizer: Regularizer, log_policy: Profile) -> Float[Array, " player"]:
     """What each player could still gain in the regularised game: gap_i = temperature_i KL(pi_i || BR_i).
 
     The value is >= 0, finite for every policy on the references' support (pure ones too), and infinite off it. Near
@@ -155,7 +172,7 @@ def regularized_gap(game: NormalFormGame, regularizer: Regularizer, log_policy: 
 
 
 def nash_gap(
-    game: NormalFormGame,
+    game: OneShotGame,
     log_policy: Profile,
     *,
     regularizer: Regularizer | None = None,

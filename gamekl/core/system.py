@@ -23,7 +23,7 @@ from gamekl.core import lanes
 from gamekl.core.games import NormalFormGame
 from gamekl.core.policies import centre, normalize
 from gamekl.core.regularizer import Regularizer
-from gamekl.core.response import level_payoffs, payoff_range
+from gamekl.core.response import level_payoffs, payoff_range, scaled_payoffs
 
 Vector = Float[Array, "logits lane"]
 
@@ -112,16 +112,11 @@ class LogitSystem(eqx.Module):
     @classmethod
     def of(cls, game: NormalFormGame, regularizer: Regularizer) -> "LogitSystem":
         """The equations of one game, without a lane axis; game and regularizer in one floating dtype."""
-        levelled = level_payoffs(game).payoffs
         temperatures = regularizer.temperatures
         masks = regularizer.masks
-        payoffs = [
-            jnp.moveaxis(centre(jnp.moveaxis(levelled[player], player, -1), mask), -1, 0) / temperatures[player]
-            for player, mask in enumerate(masks)
-        ]
         centred = [centre(entry, mask) for entry, mask in zip(regularizer.log_reference, masks, strict=True)]
         return cls(
-            payoffs=tuple(payoffs),
+            payoffs=scaled_payoffs(level_payoffs(game), regularizer),
             anchor=jnp.concatenate(centred),
             mask=jnp.concatenate(masks).astype(game.dtype),
             scale=jnp.max(payoff_range(game) / temperatures),

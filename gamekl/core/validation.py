@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, ArrayLike, Float
 
-from gamekl.core.games import ContextualGame, Game, MarkovGame, NormalFormGame, require_normal_form
+from gamekl.core.games import ContextualGame, Game, MarkovGame, NormalFormGame, PolymatrixGame, require_normal_form
 from gamekl.core.policies import check_profile, is_concrete, outer
 from gamekl.core.regularizer import Regularizer
 
@@ -118,6 +118,13 @@ def validate(game: Game, regularizer: Regularizer | None = None) -> None:
     match game:
         case NormalFormGame():
             check_finite("payoffs", np.asarray(game.payoffs))
+        case PolymatrixGame():
+            payoffs = np.asarray(game.payoffs)
+            check_finite("payoffs", payoffs)
+            own = np.einsum("iiab->iab", payoffs)
+            if np.any(own):
+                player = int(np.argwhere(own)[0][0])
+                raise ValueError(f"payoffs[{player}, {player}]: got entries that are not 0, takes pairs of two players")
         case ContextualGame():
             check_finite("payoffs", np.asarray(game.payoffs))
             check_distribution("context_probs", np.asarray(game.context_probs), (0,))
@@ -126,6 +133,7 @@ def validate(game: Game, regularizer: Regularizer | None = None) -> None:
             check_distribution("transitions", np.asarray(game.transitions), (-1,))
             check_distribution("initial_probs", np.asarray(game.initial_probs), (0,))
         case _:
-            raise TypeError(f"game: got {type(game).__name__}, takes a NormalFormGame, ContextualGame or MarkovGame")
+            takes = "a NormalFormGame, PolymatrixGame, ContextualGame or MarkovGame"
+            raise TypeError(f"game: got {type(game).__name__}, takes {takes}")
     if regularizer is not None:
         check_regularizer(game, regularizer)

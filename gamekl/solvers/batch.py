@@ -18,7 +18,7 @@ from jax.sharding import SingleDeviceSharding
 from jaxtyping import ArrayLike
 
 from gamekl.core.games import NormalFormGame, require_normal_form
-from gamekl.core.policies import Profile
+from gamekl.core.policies import Profile, is_concrete
 from gamekl.core.regularizer import Regularizer
 from gamekl.solvers.ladder import make_problem, solve_problems
 from gamekl.solvers.nash import MAX_STEPS, check_options, has_float64, precision
@@ -35,7 +35,11 @@ CHUNKS_PER_WORKER = 2
 
 def _check_batch(games: NormalFormGame, regularizers: Regularizer) -> int:
     """The batch's size, after checking that every leaf has it and that one game fits its regularizer."""
-    require_normal_form(games)
+    require_normal_form(games, "games", "a NormalFormGame with a leading axis, as gamekl.stack([...]) makes it")
+    if not is_concrete(games, regularizers):
+        raise TypeError(
+            "games: got traced arrays, takes concrete ones; under jit, vmap or grad use jax.vmap(solve_nash)"
+        )
     shape = games.payoffs.shape
     if len(shape) < 3 or shape[1] != len(shape) - 2:
         raise ValueError(
@@ -118,6 +122,8 @@ def solve_nash_batch(
     throw: bool = False,
 ) -> Solution:
     """`solve_nash` for a batch of games of one shape, on every processor of the machine or on several devices.
+
+    It works on concrete arrays, from the host; inside of ``jit`` and for derivatives, ``jax.vmap(solve_nash)`` does.
 
     Args:
         games: as `stack` or ``jax.vmap`` make them, payoffs ``[batch, player, *actions]``.

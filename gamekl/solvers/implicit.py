@@ -23,7 +23,7 @@ WORST_ERROR = 1e-4
 
 @jax.custom_jvp
 def attach(
-    log_policy: tuple[Float[Array, " _"], ...], game: NormalFormGame, regularizer: Regularizer
+    log_policy: tuple[Float[Array, " _"], ...], game: NormalFormGame, regularizer: Regularizer, solved: Bool[Array, ""]
 ) -> tuple[Float[Array, " _"], ...]:
     """The equilibrium of the game, with its derivatives with respect to payoffs, references and temperature.
 
@@ -31,29 +31,31 @@ def attach(
         log_policy: the equilibrium, as a constant.
         game: the game.
         regularizer: references and temperatures.
+        solved: whether it is the equilibrium.
 
     Returns:
-        `log_policy`. Where dF/dz is nearly singular there, taking a derivative logs a warning.
+        `log_policy`. Where dF/dz is nearly singular there, or it is not solved, taking a derivative logs a warning.
     """
-    del game, regularizer
+    del game, regularizer, solved
     return log_policy
 
 
 @attach.defjvp
 def _attach_jvp(primals: tuple, tangents: tuple) -> tuple[tuple[Array, ...], tuple[Array, ...]]:
-    log_policy, game, regularizer = primals
-    log_policy = attach(log_policy, game, regularizer)  # so that derivatives of the derivative are right
+    log_policy, game, regularizer, solved = primals
+    log_policy = attach(log_policy, game, regularizer, solved)  # so that derivatives of the derivative are right
     masks = regularizer.masks
     z = to_logits(log_policy, masks)
 
     def linearize(game: NormalFormGame, regularizer: Regularizer) -> Linearization:
         return LogitSystem.single(game, regularizer).linearize(z[:, None], jnp.ones((1,), dtype=z.dtype))
 
-    _, push = jax.jvp(lambda *arguments: linearize(*arguments).residual[:, 0], (game, regularizer), tangents[1:])
+    _, push = jax.jvp(lambda *arguments: linearize(*arguments).residual[:, 0], (game, regularizer), tangents[1:3])
     jacobian = linearize(game, regularizer).jacobian()[..., 0]
     inverse = jnp.linalg.inv(jacobian)
     condition = jnp.linalg.norm(jacobian, ord=jnp.inf) * jnp.linalg.norm(inverse, ord=jnp.inf)
-    _report(jax.lax.stop_gradient(~(condition * jnp.finfo(z.dtype).eps < WORST_ERROR)))
+    regular = condition * jnp.finfo(z.dtype).eps < WORST_ERROR
+    _report(jax.lax.stop_gradient(~(regular & solved)))
     change = split(-inverse @ push, [mask.size for mask in masks])
     return log_policy, tuple(
         jnp.where(mask, part - jnp.sum(jnp.exp(entry) * part), 0)
@@ -62,23 +64,23 @@ def _attach_jvp(primals: tuple, tangents: tuple) -> tuple[tuple[Array, ...], tup
 
 
 @custom_vmap
-def _report(singular: Bool[Array, "*batch"]) -> Array:
-    """Count a batch's singular derivatives, and log a warning if there are any."""
-    count = jnp.sum(singular, dtype=jnp.int32)
+def _report(doubtful: Bool[Array, "*batch"]) -> Array:
+    """Count a batch's unreliable derivatives, and log a warning if there are any."""
+    count = jnp.sum(doubtful, dtype=jnp.int32)
     jax.debug.callback(_warn, count)
     return count
 
 
 @_report.def_vmap
-def _report_batch(size: int, in_batched: list[bool], singular: Bool[Array, "*batch"]) -> tuple[Array, bool]:
+def _report_batch(size: int, in_batched: list[bool], doubtful: Bool[Array, "*batch"]) -> tuple[Array, bool]:
     del size, in_batched
-    return _report(singular), False
+    return _report(doubtful), False
 
 
 def _warn(count: ArrayLike) -> None:
     if count:
         logger.warning(
-            "derivative of an equilibrium: dF/dz is nearly singular in %d game(s), as at a fold of the logit path; "
-            "the derivative there is infinite or of no precision",
+            "derivative of an equilibrium: in %d game(s) it was not found, or dF/dz is nearly singular, as at a fold "
+            "of the logit path; the derivative there is of no worth",
             count,
         )

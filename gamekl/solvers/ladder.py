@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, Bool, Float
 
 from gamekl.core.games import NormalFormGame
 from gamekl.core.policies import centre
@@ -26,7 +26,7 @@ from gamekl.core.response import best_response, payoff_range, regularized_gap
 from gamekl.core.system import LogitSystem, to_log_policy, to_logits
 from gamekl.solvers import path
 from gamekl.solvers.queue import Outcome, Task, in_blocks, num_lanes, solve_alone, solve_tasks
-from gamekl.solvers.solution import PathSummary, Solution, Status
+from gamekl.solvers.solution import PathSummary, Solution, Status, input_status
 
 
 def default_tolerance(game: NormalFormGame, regularizer: Regularizer) -> Float[Array, ""]:
@@ -34,16 +34,6 @@ def default_tolerance(game: NormalFormGame, regularizer: Regularizer) -> Float[A
     eps = jnp.finfo(game.payoffs.dtype).eps
     kappa = jnp.max(payoff_range(game) / regularizer.temperatures)
     return jnp.maximum(1e-9, 16 * eps * (1 + kappa))
-
-
-def _input_status(game: NormalFormGame, regularizer: Regularizer) -> Int[Array, ""]:
-    temperatures = regularizer.temperatures
-    finite = jnp.all(jnp.isfinite(game.payoffs)) & jnp.all(jnp.isfinite(temperatures))
-    valid = jnp.all(temperatures > 0)
-    for entry in regularizer.log_reference:
-        finite &= ~jnp.any(jnp.isnan(entry) | jnp.isposinf(entry))
-        valid &= jnp.abs(jnp.sum(jnp.exp(entry)) - 1) < 1e-3
-    return jnp.where(finite, jnp.where(valid, Status.converged, Status.invalid_input), Status.nonfinite_input)
 
 
 def _surely_unique(system: LogitSystem, masks: tuple[Bool[Array, " _"], ...]) -> Bool[Array, ""]:
@@ -90,7 +80,7 @@ def _task(problem: Problem) -> Task:
         guess=to_logits(problem.guess, problem.regularizer.masks),
         guessed=problem.guessed,
         free=_surely_unique(system, problem.regularizer.masks),
-        usable=_input_status(problem.game, problem.regularizer) == Status.converged,
+        usable=input_status(problem.game, problem.regularizer) == Status.converged,
     )
 
 
@@ -103,13 +93,13 @@ def _conclude(problem: Problem, outcome: Outcome) -> Solution:
     status = jnp.where(residual <= problem.tol, Status.converged, Status.not_converged)
     status = jnp.where(outcome.phase == path.STOPPED, Status.max_steps, status)
     status = jnp.where(outcome.phase == path.FAILED, Status.path_failed, status)
-    input_status = _input_status(game, regularizer)
+    wrong = input_status(game, regularizer)
     return Solution(
         log_policy=log_policy,
         gap=regularized_gap(game, regularizer, log_policy),
         residual=residual,
         num_steps=outcome.num_steps,
-        status=jnp.where(input_status == Status.converged, status, input_status).astype(jnp.int32),
+        status=jnp.where(wrong == Status.converged, status, wrong).astype(jnp.int32),
         path=PathSummary(
             temperature=regularizer.temperatures / outcome.beta,
             folds=outcome.folds,
@@ -163,7 +153,7 @@ def solve_problems(problems: Problem, max_steps: int, refine: bool) -> Solution:
     """Solve a batch of problems; every leaf of problems and solution has a leading axis."""
     width = num_lanes(problems.game)
     return Solver(
-        lambda function, *batch: in_blocks(function, width, *batch),
+        lambda function, *batch: in_blocks(jax.vmap(function), width, *batch),
         lambda tasks: solve_tasks(tasks, width, max_steps),
     ).solve(problems, refine)
 

@@ -22,7 +22,7 @@ from gamekl.core.validation import validate
 from gamekl.solvers.implicit import attach
 from gamekl.solvers.ladder import make_problem, solve_problem, solve_problems
 from gamekl.solvers.queue import sharing_lanes
-from gamekl.solvers.solution import Solution, raise_unless_converged
+from gamekl.solvers.solution import Solution, Status, raise_unless_converged
 
 MAX_STEPS = 5_000
 
@@ -39,7 +39,8 @@ def _solve(
     alone = partial(solve_problem, max_steps=max_steps, refine=refine)
     together = partial(solve_problems, max_steps=max_steps, refine=refine)
     solution = sharing_lanes(alone, together)(jax.lax.stop_gradient(problem))
-    log_policy = attach(solution.log_policy, problem.game, problem.regularizer)
+    solved = solution.status == Status.converged
+    log_policy = attach(solution.log_policy, problem.game, problem.regularizer, solved)
     return eqx.tree_at(lambda solution: solution.log_policy, solution, log_policy)
 
 
@@ -69,7 +70,7 @@ def solve_nash(
     It may be transformed by ``jax.jit``, ``jax.vmap`` (a batch shares a fixed number of lanes, and a game's numbers
     depend neither on its neighbours nor on the batch's size) and ``jax.grad``, which differentiates policies and gaps
     with respect to payoffs, references and temperature by the implicit function theorem. Where the equilibrium is
-    nearly singular, taking a derivative logs a warning.
+    nearly singular, or was not found, taking a derivative logs a warning.
 
     Args:
         game: any number of players and actions. The work is done in the payoffs' dtype.
@@ -77,9 +78,10 @@ def solve_nash(
         tol: bound on the residual sup |policy - best response|; the default is
             ``max(1e-9, 16 eps (1 + R / temperature))``.
         max_steps: most Newton corrections. Static under ``jit``.
-        initial: log-policies to try first. If Newton's method converges from near there, that equilibrium is returned,
-            which need not be the principal one: then ``path.crossings`` is 0. It is 1 where the solver left `initial`
-            and traced the path from the reference instead.
+        initial: log-policies to try first, finite on the references' support. If Newton's method converges from
+            there, its first step being less than 4 nats in any logit, that equilibrium is returned, which need not be
+            the principal one: then ``path.crossings`` is 0. It is 1 where the solver left `initial` and traced the
+            path from the reference instead.
         refine: "float64" traces the path in float32 and then solves and certifies in float64, whatever the payoffs'
             dtype; on concrete inputs also where jax's x64 mode is off.
         throw: raise on bad values and on failure. Acts on concrete inputs only: under ``jit`` or ``vmap`` nothing is
@@ -109,9 +111,13 @@ def solve_nash(
     with precision(refine, concrete=concrete) as dtype:
         if dtype is not None:
             game = NormalFormGame(game.payoffs.astype(dtype))
-        solve = _solve_alone if concrete and jax.default_backend() == "cpu" else _solve_inside
         tol = None if tol is None else jnp.asarray(tol, dtype=float)
-        solution = solve(game, regularizer, initial, tol, max_steps=int(max_steps), refine=refine is not None)
+        options = {"max_steps": int(max_steps), "refine": refine is not None}
+        if concrete and jax.default_backend() == "cpu":
+            with jax.ensure_compile_time_eval():  # inside of somebody's jit, too
+                solution = _solve_alone(game, regularizer, initial, tol, **options)
+        else:
+            solution = _solve_inside(game, regularizer, initial, tol, **options)
     if throw:
         raise_unless_converged(solution)
     return solution
@@ -120,7 +126,8 @@ def solve_nash(
 def check_options(tol: Any, max_steps: Any, tol_shape: tuple[int, ...] = ()) -> None:
     """Raise ``ValueError`` unless `tol` is None or of real numbers >= 0, and `max_steps` a whole number >= 1."""
     if not isinstance(max_steps, int | np.integer) or isinstance(max_steps, bool) or not 1 <= max_steps < 2**31:
-        raise ValueError(f"max_steps: got {max_steps!r}, takes a whole number from 1 to 2^31 - 1")
+        static = " (under jit: one of its static_argnames)" if not is_concrete(max_steps) else ""
+        raise ValueError(f"max_steps: got {max_steps!r}, takes a whole number from 1 to 2^31 - 1{static}")
     if tol is None:
         return
     if not hasattr(tol, "dtype") and not isinstance(tol, int | float):

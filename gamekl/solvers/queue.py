@@ -15,7 +15,7 @@ import jax.numpy as jnp
 from jax.custom_batching import custom_vmap
 from jaxtyping import Array, Bool, Float, Int
 
-from gamekl.core.games import NormalFormGame
+from gamekl.core.games import NormalFormGame, OneShotGame
 from gamekl.core.lanes import stage, writes_out
 from gamekl.core.system import LogitSystem
 from gamekl.solvers import path
@@ -82,13 +82,17 @@ class _Lanes(NamedTuple):
     outcome: Outcome
 
 
-def num_lanes(game: NormalFormGame) -> int:
-    """How many games like this (of a batch, with a leading axis) are worked on at once."""
+def fitting_lanes(games: OneShotGame) -> int:
+    """How many games like these (a batch, with a leading axis) stay in cache together, or on a device."""
     platform = "cpu" if jax.default_backend() == "cpu" else "gpu"
-    actions = game.payoffs.shape[2:]
-    fitting = BUDGET[platform] // (len(actions) * math.prod(actions) * game.payoffs.dtype.itemsize)
-    fewest = FEWEST_LANES if writes_out(actions) else FEWEST_LANES_OF_LARGE_GAMES
-    return max(fewest, min(MOST_LANES[platform], 2 ** (max(fitting, 1).bit_length() - 1)))
+    fitting = BUDGET[platform] // (math.prod(games.payoffs.shape[1:]) * games.payoffs.dtype.itemsize)
+    return min(MOST_LANES[platform], 2 ** (max(fitting, 1).bit_length() - 1))
+
+
+def num_lanes(games: NormalFormGame) -> int:
+    """How many games like these (a batch, with a leading axis) are traced at once."""
+    fewest = FEWEST_LANES if writes_out(games.payoffs.shape[2:]) else FEWEST_LANES_OF_LARGE_GAMES
+    return max(fewest, fitting_lanes(games))
 
 
 def _outcome(task: Task, trace: path.Trace) -> Outcome:
@@ -168,11 +172,11 @@ def solve_tasks(tasks: Task, width: int, max_steps: int) -> Outcome:
 
 
 def in_blocks(function: Callable[..., R], width: int, *batch: Any) -> R:
-    """`function` of each element of the batch, by ``jax.vmap`` over blocks of `width`, the last one padded."""
+    """`function` of blocks of `width` elements of the batch, the last one padded; all leaves have a leading axis."""
     size = jax.tree.leaves(batch)[0].shape[0]
     blocks = max(2, -(-size // width))  # never a loop of one turn, which would be compiled differently
     rows = jnp.minimum(jnp.arange(blocks * width), size - 1).reshape(blocks, width)
-    mapped = jax.lax.map(lambda block: jax.vmap(function)(*jax.tree.map(lambda leaf: leaf[block], batch)), rows)
+    mapped = jax.lax.map(lambda block: function(*jax.tree.map(lambda leaf: leaf[block], batch)), rows)
     return jax.tree.map(lambda leaf: leaf.reshape(blocks * width, *leaf.shape[2:])[:size], mapped)
 
 

@@ -9,7 +9,9 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from gamekl.core.arrays import read_arrays
+from gamekl.core.games import OneShotGame
 from gamekl.core.policies import is_concrete
+from gamekl.core.regularizer import Regularizer
 
 
 class Status(enum.IntEnum):
@@ -30,6 +32,17 @@ class Status(enum.IntEnum):
         status._value_ = value
         status.message = message
         return status
+
+
+def input_status(game: OneShotGame, regularizer: Regularizer) -> Int[Array, ""]:
+    """`Status.converged` where game and regularizer can be solved, else what is wrong with them."""
+    temperatures = regularizer.temperatures
+    finite = jnp.all(jnp.isfinite(game.payoffs)) & jnp.all(jnp.isfinite(temperatures))
+    valid = jnp.all(temperatures > 0)
+    for entry in regularizer.log_reference:
+        finite &= ~jnp.any(jnp.isnan(entry) | jnp.isposinf(entry))
+        valid &= jnp.abs(jnp.sum(jnp.exp(entry)) - 1) < 1e-3
+    return jnp.where(finite, jnp.where(valid, Status.converged, Status.invalid_input), Status.nonfinite_input)
 
 
 PATH_FIELDS = ("temperature", "folds", "bifurcations", "crossings")
@@ -77,7 +90,7 @@ class Solution(eqx.Module):
             payoffs' range.
         num_steps: path and Newton steps (or supports tried).
         status: a `Status` value.
-        path: how far the logit path went.
+        path: how far the logit path went: `temperature` reached, `folds`, `bifurcations` and `crossings` passed.
     """
 
     log_policy: tuple[Float[Array, "*batch _"], ...]
@@ -117,7 +130,7 @@ def load_solution(path: str | PathLike[str]) -> Solution:
             **{name: arrays[name] for name in ("gap", "residual", "num_steps", "status")},
         )
     except (KeyError, IndexError) as error:
-        raise ValueError(f"path: got {path}, which is no readable .npz solution file: {error}") from error
+        raise ValueError(f"path: got {path}, which is no .npz solution file: an array is missing ({error})") from error
 
 
 def raise_unless_converged(solution: Solution) -> None:

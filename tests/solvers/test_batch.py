@@ -135,6 +135,8 @@ def test_errors_name_the_field(batch):
             gk.solve_nash_batch(*arguments, **options)
     with pytest.raises(TypeError):
         gk.solve_nash_batch(games, regularizers.log_reference)
+    with pytest.raises(TypeError, match=r"games: got traced arrays, takes concrete ones; .*jax.vmap\(solve_nash\)"):
+        jax.jit(gk.solve_nash_batch)(games, regularizers)
 
 
 def solve_uniform(shape):

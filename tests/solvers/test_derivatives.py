@@ -121,4 +121,17 @@ def test_a_singular_equilibrium_is_reported(caplog):
         jax.vmap(coordination_slope)(jnp.array([0.6, 0.5, 0.7]))  # the pitchfork is at 0.5
         jax.effects_barrier()
     (record,) = caplog.records
-    assert "nearly singular in 1 game(s)" in record.getMessage()
+    assert "in 1 game(s) it was not found, or dF/dz is nearly singular" in record.getMessage()
+
+
+def test_the_derivative_of_a_failed_solve_is_reported(caplog):
+    game = gk.games.uniform(jax.random.key(0), (3, 3))
+
+    def stopped(tau):
+        return gk.solve_nash(game, gk.Regularizer.uniform(game, tau), max_steps=2, throw=False).policy[0][0]
+
+    with caplog.at_level(logging.WARNING, logger="gamekl"):
+        jax.grad(stopped)(0.001)
+        jax.effects_barrier()
+    (record,) = caplog.records
+    assert "in 1 game(s) it was not found" in record.getMessage()

@@ -254,3 +254,13 @@ def test_gane_solves_the_estimated_game():
     assert 0 < float(gk.regularized_gap(game, regularizer, ours.log_policy).sum()) < 0.01
     exact = gk.gane(gk.offline.Estimate(game, jnp.ones((3, 4, 2))), regularizer)
     np.testing.assert_array_equal(exact.policy[0], gk.solve_nash(game, regularizer).policy[0])
+
+
+def test_a_solve_inside_of_a_jit_of_something_else():
+    """Concrete games may be solved while other things are traced: they are solved at once."""
+    game = gk.games.uniform(jax.random.key(0), (3, 3))
+    regularizer = gk.Regularizer.uniform(game, 0.1)
+    expected = gk.solve_nash(game, regularizer).policy[0]
+    np.testing.assert_array_equal(jax.jit(lambda x: x * gk.solve_nash(game, regularizer).policy[0])(1.0), expected)
+    _, swept = jax.lax.scan(lambda x, _: (x, x * gk.solve_nash(game, regularizer).policy[0]), 1.0, length=2)
+    np.testing.assert_array_equal(swept[1], expected)
