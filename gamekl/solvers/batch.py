@@ -1,36 +1,28 @@
-"""The host's driver for big batches: chunks of one size, and worker threads that keep every processor or device busy.
+"""`solve_nash` and `gamd` for big batches, from the host.
 
 Within a chunk, games share lanes (`solvers.queue`). The chunks' sizes are powers of two, so few shapes are ever
 compiled, and a game's numbers do not depend on the chunk that it is in.
 """
 
-import os
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from functools import cache, partial
-from queue import SimpleQueue
+from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.sharding import SingleDeviceSharding
 from jaxtyping import ArrayLike
 
 from gamekl.core.games import NormalFormGame, require_normal_form
 from gamekl.core.policies import Profile, is_concrete
 from gamekl.core.regularizer import Regularizer
+from gamekl.solvers.correlated_solution import CorrelatedSolution
+from gamekl.solvers.driver import Device, in_chunks
+from gamekl.solvers.gamd import check_gamd_options, gamd
 from gamekl.solvers.ladder import make_problem, solve_problems
 from gamekl.solvers.nash import MAX_STEPS, check_options, has_float64, precision
-from gamekl.solvers.queue import num_lanes
+from gamekl.solvers.queue import fitting_lanes, num_lanes
 from gamekl.solvers.solution import Solution, SolveError, Status
-
-Device = Any  # a jax.Device
-
-# Most games in a chunk, and chunks for each worker: enough to fill the lanes many times over, few enough to share the
-# work out evenly.
-LARGEST_CHUNK = {"cpu": 2**12, "gpu": 2**17}
-CHUNKS_PER_WORKER = 2
 
 
 def _check_batch(games: NormalFormGame, regularizers: Regularizer) -> int:
@@ -60,23 +52,6 @@ def _check_batch(games: NormalFormGame, regularizers: Regularizer) -> int:
     return shape[0]
 
 
-def _chunk_size(size: int, workers: int, lanes: int, platform: str) -> int:
-    wanted = -(-size // (workers * CHUNKS_PER_WORKER))
-    largest = LARGEST_CHUNK["cpu" if platform == "cpu" else "gpu"]
-    return max(lanes, min(largest, 2 ** max(wanted - 1, 0).bit_length()))
-
-
-def _workers(devices: Sequence[Device] | None) -> list[Device]:
-    """A device for each worker: one for every processor of a CPU, two for every other device, so that one can copy."""
-    devices = jax.local_devices() if devices is None else list(devices)
-    if not devices:
-        raise ValueError("devices: got none, takes at least one jax device")
-    if devices[0].platform != "cpu":
-        return [device for device in devices for _ in range(2)]
-    processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return [device for device in devices for _ in range(max(1, processors // len(devices)))]
-
-
 @partial(jax.jit, static_argnames=("max_steps", "refine"))
 def _solve_chunk(
     games: NormalFormGame, regularizers: Regularizer, initial: Any, tol: Any, max_steps: int, refine: bool
@@ -84,30 +59,6 @@ def _solve_chunk(
     axes = (0, 0, None if initial is None else 0, None if tol is None else 0)
     problems = jax.vmap(make_problem, in_axes=axes)(games, regularizers, initial, tol)
     return solve_problems(problems, max_steps, refine)
-
-
-@cache
-def _compiled(device: Device, x64: bool, structure: Any, types: tuple[Any, ...], **options: Any) -> Callable[..., Any]:
-    """`_solve_chunk` for one kind of chunk, compiled once for all workers and calls."""
-    with jax.enable_x64(x64):
-        leaves = [
-            jax.ShapeDtypeStruct(shape, jax.dtypes.canonicalize_dtype(dtype), sharding=SingleDeviceSharding(device))
-            for shape, dtype in types
-        ]
-        return _solve_chunk.lower(*jax.tree.unflatten(structure, leaves), **options).compile()
-
-
-def _rows(batch: Any, start: int, chunk: int) -> Any:
-    """Rows of a batch; what lies beyond its end is NaN, which no solver spends time on."""
-
-    def cut(leaf: np.ndarray) -> np.ndarray:
-        rows = leaf[start : start + chunk]
-        if len(rows) == chunk:
-            return rows
-        padding = np.full((chunk - len(rows), *leaf.shape[1:]), np.nan, dtype=leaf.dtype)
-        return np.concatenate([rows, padding])
-
-    return jax.tree.map(cut, batch)
 
 
 def solve_nash_batch(
@@ -143,7 +94,6 @@ def solve_nash_batch(
         SolveError: (``throw``) a game did not converge.
     """
     size = _check_batch(games, regularizers)
-    workers = _workers(devices)
     with precision(refine, concrete=True) as dtype:
         x64 = has_float64()
     if initial is not None:
@@ -157,28 +107,9 @@ def solve_nash_batch(
         tol = np.broadcast_to(np.asarray(tol, dtype=float), (size,))
     games = jax.tree.map(lambda leaf: np.asarray(leaf).astype(dtype or leaf.dtype, copy=False), games)
     batch = (games, *jax.tree.map(np.asarray, (regularizers, initial, tol)))
-    chunk = _chunk_size(size, len(workers), num_lanes(games), workers[0].platform)
-    leaves, structure = jax.tree.flatten(batch)
-    types = tuple(((chunk, *leaf.shape[1:]), leaf.dtype) for leaf in leaves)
-    options = {"max_steps": int(max_steps), "refine": refine is not None}
-    compiled = {device: _compiled(device, x64, structure, types, **options) for device in dict.fromkeys(workers)}
-    free: SimpleQueue[Device] = SimpleQueue()
-    for device in workers:
-        free.put(device)
-
-    def solve(start: int) -> Solution:
-        device = free.get()
-        try:
-            with jax.enable_x64(x64):
-                solution = compiled[device](*jax.device_put(_rows(batch, start, chunk), device))
-                return jax.tree.map(lambda leaf: np.asarray(leaf)[: size - start], solution)
-        finally:
-            free.put(device)
-
-    with ThreadPoolExecutor(len(workers)) as pool:
-        parts = list(pool.map(solve, range(0, max(size, 1), chunk)))
-    with jax.enable_x64(x64):
-        solution = jax.tree.map(lambda *leaves: jnp.asarray(np.concatenate(leaves)), *parts)
+    solution = in_chunks(
+        _solve_chunk, batch, num_lanes(games), devices, x64, max_steps=int(max_steps), refine=refine is not None
+    )
     if throw:
         _raise_unless_all_converged(solution)
     return solution
@@ -189,3 +120,76 @@ def _raise_unless_all_converged(solution: Solution) -> None:
     if len(failed):
         where = f"game {failed[0]} ({len(failed)} of {len(solution.status)} games failed): "
         raise SolveError(jax.tree.map(lambda leaf: leaf[failed[0]], solution), where)
+
+
+@partial(jax.jit, static_argnames="weighting")
+def _play_chunk(
+    games: NormalFormGame,
+    regularizers: Regularizer,
+    num_steps: Any,
+    step_size: Any,
+    tol: Any,
+    evaluate_on: Any,
+    weighting: str,
+) -> CorrelatedSolution:
+    def play(game: Any, regularizer: Any, num_steps: Any, step_size: Any, tol: Any, target: Any) -> CorrelatedSolution:
+        return gamd(
+            game,
+            regularizer,
+            num_steps=num_steps,
+            step_size=step_size,
+            tol=tol,
+            evaluate_on=target,
+            weighting=weighting,
+        )
+
+    return jax.vmap(play)(games, regularizers, num_steps, step_size, tol, evaluate_on)
+
+
+def gamd_batch(
+    games: NormalFormGame,
+    regularizers: Regularizer,
+    *,
+    num_steps: ArrayLike,
+    weighting: str = "uniform",
+    step_size: ArrayLike | None = None,
+    tol: ArrayLike | None = None,
+    evaluate_on: NormalFormGame | None = None,
+    devices: Sequence[Device] | None = None,
+) -> CorrelatedSolution:
+    """`gamd` for a batch of games of one shape, on every processor of the machine or on several devices.
+
+    It works on concrete arrays, from the host; inside of ``jit``, ``jax.vmap(gamd)`` does.
+
+    Args:
+        games: as `stack` or ``jax.vmap`` make them, payoffs ``[batch, player, *actions]``.
+        regularizers: one for each game; every leaf has the leading axis, temperature too.
+        num_steps: rounds, one number or ``[batch]``.
+        weighting: as for `gamd`.
+        step_size: as for `gamd`, a number or ``[batch]``; no schedules.
+        tol: as for `gamd`, a number or ``[batch]``.
+        evaluate_on: games in which to measure too, like `games`.
+        devices: where to work; all local devices of jax's default backend if None.
+
+    Returns:
+        The solutions; every leaf has the leading axis, and `status` tells of each what is wrong.
+
+    Raises:
+        ValueError: shapes do not fit each other, or an option is not known.
+    """
+    size = _check_batch(games, regularizers)
+    if evaluate_on is not None:
+        require_normal_form(evaluate_on, "evaluate_on")
+        if evaluate_on.payoffs.shape != games.payoffs.shape:
+            raise ValueError(
+                f"evaluate_on.payoffs: got shape {evaluate_on.payoffs.shape}, takes that of games, "
+                f"{games.payoffs.shape}"
+            )
+    numbers = {"num_steps": num_steps, "step_size": step_size, "tol": tol}
+    for name, value in numbers.items():
+        if value is not None and np.shape(value) not in ((), (size,)):
+            raise ValueError(f"{name}: got shape {np.shape(value)}, takes a number or [batch] = ({size},)")
+    check_gamd_options(num_steps, weighting, step_size, tol)
+    numbers = {name: None if value is None else np.broadcast_to(value, (size,)) for name, value in numbers.items()}
+    batch = jax.tree.map(np.asarray, (games, regularizers, *numbers.values(), evaluate_on))
+    return in_chunks(_play_chunk, batch, fitting_lanes(games), devices, has_float64(), weighting=weighting)

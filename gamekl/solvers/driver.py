@@ -1,0 +1,112 @@
+"""The host's driver for big batches: chunks of one size, and worker threads that keep every processor or device busy.
+
+Within a chunk, games share lanes (`solvers.queue`). The chunks' sizes are powers of two, so few shapes are ever
+compiled, and a game's numbers do not depend on the chunk that it is in.
+"""
+
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+from queue import SimpleQueue
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import SingleDeviceSharding
+
+Device = Any  # a jax.Device
+
+# Most games in a chunk, and chunks for each worker: enough to fill the lanes many times over, few enough to share the
+# work out evenly.
+LARGEST_CHUNK = {"cpu": 2**12, "gpu": 2**17}
+CHUNKS_PER_WORKER = 2
+
+
+def _chunk_size(size: int, workers: int, lanes: int, platform: str) -> int:
+    wanted = -(-size // (workers * CHUNKS_PER_WORKER))
+    largest = LARGEST_CHUNK["cpu" if platform == "cpu" else "gpu"]
+    return max(lanes, min(largest, 2 ** max(wanted - 1, 0).bit_length()))
+
+
+def _workers(devices: Sequence[Device] | None) -> list[Device]:
+    """A device for each worker: one for every processor of a CPU, two for every other device, so that one can copy."""
+    devices = jax.local_devices() if devices is None else list(devices)
+    if not devices:
+        raise ValueError("devices: got none, takes at least one jax device")
+    if devices[0].platform != "cpu":
+        return [device for device in devices for _ in range(2)]
+    processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return [device for device in devices for _ in range(max(1, processors // len(devices)))]
+
+
+@cache
+def _compiled(
+    function: Any, device: Device, x64: bool, structure: Any, types: tuple[Any, ...], **options: Any
+) -> Callable[..., Any]:
+    """The function for one kind of chunk, compiled once for all workers and calls."""
+    with jax.enable_x64(x64):
+        leaves = [
+            jax.ShapeDtypeStruct(shape, jax.dtypes.canonicalize_dtype(dtype), sharding=SingleDeviceSharding(device))
+            for shape, dtype in types
+        ]
+        return function.lower(*jax.tree.unflatten(structure, leaves), **options).compile()
+
+
+def _rows(batch: Any, start: int, chunk: int) -> Any:
+    """Rows of a batch; what lies beyond its end is NaN, or 0 of whole numbers: no solver spends time on that."""
+
+    def cut(leaf: np.ndarray) -> np.ndarray:
+        rows = leaf[start : start + chunk]
+        if len(rows) == chunk:
+            return rows
+        padding = np.zeros((chunk - len(rows), *leaf.shape[1:]), dtype=leaf.dtype)
+        if padding.dtype.kind == "f":
+            padding[:] = np.nan
+        return np.concatenate([rows, padding])
+
+    return jax.tree.map(cut, batch)
+
+
+def in_chunks(
+    function: Any, batch: tuple[Any, ...], num_lanes: int, devices: Sequence[Device] | None, x64: bool, **options: Any
+) -> Any:
+    """A jitted function of a batch, chunk by chunk.
+
+    Args:
+        function: takes the parts of the batch and `options`, which are static; jitted.
+        batch: trees of numpy arrays with one leading axis; rows of NaN must be no trouble.
+        num_lanes: the least games for which a chunk is worth while.
+        devices: where to work; all local devices of jax's default backend if None.
+        x64: whether jax's x64 mode is to be on in the workers.
+        options: static arguments.
+
+    Raises:
+        ValueError: there is no device.
+    """
+    workers = _workers(devices)
+    leaves, structure = jax.tree.flatten(batch)
+    size = len(leaves[0])
+    chunk = _chunk_size(size, len(workers), num_lanes, workers[0].platform)
+    types = tuple(((chunk, *leaf.shape[1:]), leaf.dtype) for leaf in leaves)
+    compiled = {
+        device: _compiled(function, device, x64, structure, types, **options) for device in dict.fromkeys(workers)
+    }
+    free: SimpleQueue[Device] = SimpleQueue()
+    for device in workers:
+        free.put(device)
+
+    def solve(start: int) -> Any:
+        device = free.get()
+        try:
+            with jax.enable_x64(x64):
+                solution = compiled[device](*jax.device_put(_rows(batch, start, chunk), device))
+                return jax.tree.map(lambda leaf: np.asarray(leaf)[: size - start], solution)
+        finally:
+            free.put(device)
+
+    with ThreadPoolExecutor(len(workers)) as pool:
+        parts = list(pool.map(solve, range(0, max(size, 1), chunk)))
+    with jax.enable_x64(x64):
+        return jax.tree.map(lambda *leaves: jnp.asarray(np.concatenate(leaves)), *parts)
