@@ -8,13 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from gamekl import evaluate, games, offline
-    from gamekl.core.games import ContextualGame, MarkovGame, NormalFormGame, stack
+    from gamekl.core.games import ContextualGame, MarkovGame, NormalFormGame, PolymatrixGame, stack
     from gamekl.core.regularizer import Regularizer
     from gamekl.core.response import action_values, best_response, nash_gap, regularized_gap
     from gamekl.core.validation import validate
     from gamekl.evaluate.gaps import exploitability, nash_conv
-    from gamekl.solvers.batch import solve_nash_batch
+    from gamekl.solvers.batch import gamd_batch, solve_nash_batch
+    from gamekl.solvers.correlated_solution import CorrelatedSolution
     from gamekl.solvers.exact import solve_nash_exact
+    from gamekl.solvers.gamd import gamd
+    from gamekl.solvers.history import gamd_history
     from gamekl.solvers.nash import gane, solve_nash
     from gamekl.solvers.solution import Solution, SolveError, Status, load_solution
 
@@ -23,6 +26,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "games": None,
     "NormalFormGame": "core.games",
+    "PolymatrixGame": "core.games",
     "ContextualGame": "core.games",
     "MarkovGame": "core.games",
     "stack": "core.games",
@@ -33,6 +37,10 @@ _HOMES = {
     "solve_nash_batch": "solvers.batch",
     "gane": "solvers.nash",
     "solve_nash_exact": "solvers.exact",
+    "gamd": "solvers.gamd",
+    "gamd_batch": "solvers.batch",
+    "gamd_history": "solvers.history",
+    "CorrelatedSolution": "solvers.correlated_solution",
     "Solution": "solvers.solution",
     "Status": "solvers.solution",
     "SolveError": "solvers.solution",
@@ -48,8 +56,10 @@ _HOMES = {
 
 __all__ = [
     "ContextualGame",
+    "CorrelatedSolution",
     "MarkovGame",
     "NormalFormGame",
+    "PolymatrixGame",
     "Regularizer",
     "Solution",
     "SolveError",
@@ -58,6 +68,9 @@ __all__ = [
     "best_response",
     "evaluate",
     "exploitability",
+    "gamd",
+    "gamd_batch",
+    "gamd_history",
     "games",
     "gane",
     "load_solution",

@@ -1,0 +1,158 @@
+"""Games side by side in lanes, by products alone: what first-order methods are made of.
+
+A profile is one array ``[player, actions, lane]``, in which players with fewer actions than others are padded. Payoffs
+are in nats, C r_i / tau_i, where C subtracts the mean over the player's own actions on its reference's support: that
+changes neither responses nor gaps. Actions that are masked or padding have policy 0 and value 0.
+"""
+
+import math
+from abc import abstractmethod
+from typing import NamedTuple
+
+import equinox as eqx
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float
+
+from gamekl.core import lanes
+from gamekl.core.games import OneShotGame, PolymatrixGame
+from gamekl.core.policies import centre
+from gamekl.core.regularizer import Regularizer
+from gamekl.core.response import level_payoffs, payoff_range, scaled_payoffs
+
+Profiles = Float[Array, "player actions lane"]
+Totals = Float[Array, "player lane"]
+
+
+class Play(NamedTuple):
+    """One round: the players' policies, the values of their actions against them, and what the policies cost in nats.
+
+    Attributes:
+        policy: probabilities, shape ``[player, actions, lane]``.
+        values: shape ``[player, actions, lane]``, nats.
+        cost: KL(policy || reference), shape ``[player, lane]``, nats.
+    """
+
+    policy: Profiles
+    values: Profiles
+    cost: Totals
+
+
+class AnchoredGame(eqx.Module):
+    """A game with references and temperatures.
+
+    Attributes:
+        log_reference: shape ``[player, actions]`` (and ``lane``); 0 where masked or padding.
+        mask: the reference's support, shape ``[player, actions]`` (and ``lane``).
+        temperature: payoff units per nat, shape ``[player]`` (and ``lane``).
+        payoff_range: R_i = max r_i - min r_i, payoff units, shape ``[player]`` (and ``lane``).
+    """
+
+    log_reference: Float[Array, "player actions *lane"]
+    mask: Bool[Array, "player actions *lane"]
+    temperature: Float[Array, "player *lane"]
+    payoff_range: Float[Array, "player *lane"]
+
+    @abstractmethod
+    def values(self, policy: Profiles) -> Profiles:
+        """Of each action against the others' policies, up to a number for each player, in nats."""
+
+    def play(self, drift: Profiles) -> Play:
+        """The round in which each player's logits lie `drift` above its log-reference."""
+        logits = jnp.where(self.mask, self.log_reference + drift, -jnp.inf)
+        top = logits.max(axis=1, keepdims=True)
+        weights = jnp.exp(logits - top)
+        mass = weights.sum(axis=1, keepdims=True)
+        policy = weights / mass
+        cost = jnp.sum(policy * drift, axis=1) - (top + jnp.log(mass))[:, 0]
+        return Play(policy, self.values(policy), cost)
+
+    def log_policy(self, drift: Profiles) -> Profiles:
+        """The logarithms of that round's policies; -inf where masked or padding."""
+        logits = jnp.where(self.mask, self.log_reference + drift, -jnp.inf)
+        top = logits.max(axis=1, keepdims=True)
+        return logits - top - jnp.log(jnp.exp(logits - top).sum(axis=1, keepdims=True))
+
+    def most(self, values: Profiles) -> Totals:
+        """The greatest value of an action, shape ``[player, lane]``."""
+        return jnp.where(self.mask, values, -jnp.inf).max(axis=1)
+
+    def soft_most(self, values: Profiles) -> Totals:
+        """max_p <p, values> - KL(p || reference) = log sum reference exp(values), shape ``[player, lane]``, nats."""
+        logits = jnp.where(self.mask, self.log_reference + values, -jnp.inf)
+        top = logits.max(axis=1)
+        return top + jnp.log(jnp.exp(logits - top[:, None]).sum(axis=1))
+
+
+class AnchoredNormalForm(AnchoredGame):
+    """Of a `NormalFormGame`.
+
+    Attributes:
+        tables: C r_i / tau_i for each player, shape ``[*actions]`` (and ``lane``), the player's own axis first.
+    """
+
+    tables: tuple[Float[Array, "..."], ...]
+
+    def values(self, policy: Profiles) -> Profiles:
+        sizes = [table.shape[0] for table in self.tables]
+        rows = []
+        for player, table in enumerate(self.tables):
+            others = [policy[other, :size] for other, size in enumerate(sizes) if other != player]
+            half = len(others) // 2
+            block = table.reshape(
+                table.shape[0],
+                math.prod(table.shape[1 : 1 + half]),
+                math.prod(table.shape[1 + half : -1]),
+                table.shape[-1],
+            )
+            # In two products, each with a large table: the second half of the others first.
+            block = lanes.contract(block, joint(others[half:], policy), 2)
+            row = lanes.contract(block, joint(others[:half], policy), 1)
+            rows.append(jnp.pad(row, ((0, policy.shape[1] - row.shape[0]), (0, 0))))
+        return jnp.stack(rows)
+
+
+class AnchoredPolymatrix(AnchoredGame):
+    """Of a `PolymatrixGame`.
+
+    Attributes:
+        table: C r_ij / tau_i as one matrix, shape ``[player * actions, player * actions]`` (and ``lane``).
+    """
+
+    table: Float[Array, "own others *lane"]
+
+    def values(self, policy: Profiles) -> Profiles:
+        return lanes.contract(self.table, policy.reshape(-1, policy.shape[-1]), 1).reshape(policy.shape)
+
+
+def joint(policies: list[Float[Array, "_ lane"]], like: Profiles) -> Float[Array, "joint lane"]:
+    """The product of several players' policies, joint actions in player order; 1 of no players."""
+    product = jnp.ones((1, like.shape[-1]), dtype=like.dtype)
+    for policy in policies:
+        product = (product[:, None] * policy[None]).reshape(-1, product.shape[-1])
+    return product
+
+
+def anchor(game: OneShotGame, regularizer: Regularizer) -> AnchoredGame:
+    """One game, without a lane axis; game and regularizer in one floating dtype."""
+    masks, temperatures = regularizer.masks, regularizer.temperatures
+    largest = max(game.num_actions)
+
+    def pad(rows: list[Array]) -> Array:
+        return jnp.stack([jnp.pad(row, (0, largest - row.size)) for row in rows])
+
+    levelled = level_payoffs(game)
+    shared = {
+        "log_reference": pad(
+            [jnp.where(mask, entry, 0) for entry, mask in zip(regularizer.log_reference, masks, strict=True)]
+        ),
+        "mask": pad(list(masks)),
+        "temperature": temperatures,
+        "payoff_range": payoff_range(game),
+    }
+    if isinstance(levelled, PolymatrixGame):
+        own = jnp.moveaxis(levelled.payoffs, 2, -1)  # [player, other, other's action, action]
+        own = jnp.stack([centre(own[player], mask) for player, mask in enumerate(masks)])
+        table = jnp.moveaxis(own / temperatures[:, None, None, None], -1, 1)
+        size = table.shape[0] * largest
+        return AnchoredPolymatrix(table=table.reshape(size, size), **shared)
+    return AnchoredNormalForm(tables=scaled_payoffs(levelled, regularizer), **shared)
