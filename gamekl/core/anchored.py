@@ -10,12 +10,13 @@ from abc import abstractmethod
 from typing import NamedTuple
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
 from gamekl.core import lanes
 from gamekl.core.games import OneShotGame, PolymatrixGame
-from gamekl.core.policies import centre
+from gamekl.core.policies import centre, padded, support
 from gamekl.core.regularizer import Regularizer
 from gamekl.core.response import level_payoffs, payoff_range, scaled_payoffs
 
@@ -68,9 +69,15 @@ class AnchoredGame(eqx.Module):
 
     def log_policy(self, drift: Profiles) -> Profiles:
         """The logarithms of that round's policies; -inf where masked or padding."""
-        logits = jnp.where(self.mask, self.log_reference + drift, -jnp.inf)
-        top = logits.max(axis=1, keepdims=True)
-        return logits - top - jnp.log(jnp.exp(logits - top).sum(axis=1, keepdims=True))
+        return jnp.where(self.mask, self.log_reference + drift - self.soft_most(drift)[:, None], -jnp.inf)
+
+    def gaps(self, drift: Profiles) -> tuple[Totals, Totals]:
+        """Of that round as a Nash equilibrium, regularised and not, shape ``[player, lane]``, payoff units."""
+        play = self.play(drift)
+        excess = (drift - self.soft_most(drift)[:, None]) - (play.values - self.soft_most(play.values)[:, None])
+        regularized = jnp.sum(jnp.where(self.mask, play.policy * excess, 0), axis=1)  # KL(policy || best response)
+        best = self.most(play.values) - jnp.sum(play.policy * play.values, axis=1)
+        return jnp.maximum(regularized, 0) * self.temperature, best * self.temperature
 
     def most(self, values: Profiles) -> Totals:
         """The greatest value of an action, shape ``[player, lane]``."""
@@ -134,25 +141,18 @@ def joint(policies: list[Float[Array, "_ lane"]], like: Profiles) -> Float[Array
 
 def anchor(game: OneShotGame, regularizer: Regularizer) -> AnchoredGame:
     """One game, without a lane axis; game and regularizer in one floating dtype."""
-    masks, temperatures = regularizer.masks, regularizer.temperatures
-    largest = max(game.num_actions)
-
-    def pad(rows: list[Array]) -> Array:
-        return jnp.stack([jnp.pad(row, (0, largest - row.size)) for row in rows])
-
+    references = padded(regularizer.log_reference, -jnp.inf)
+    mask, temperatures = support(references), regularizer.temperatures
     levelled = level_payoffs(game)
     shared = {
-        "log_reference": pad(
-            [jnp.where(mask, entry, 0) for entry, mask in zip(regularizer.log_reference, masks, strict=True)]
-        ),
-        "mask": pad(list(masks)),
+        "log_reference": jnp.where(mask, references, 0),
+        "mask": mask,
         "temperature": temperatures,
         "payoff_range": payoff_range(game),
     }
     if isinstance(levelled, PolymatrixGame):
-        own = jnp.moveaxis(levelled.payoffs, 2, -1)  # [player, other, other's action, action]
-        own = jnp.stack([centre(own[player], mask) for player, mask in enumerate(masks)])
+        own = jax.vmap(centre)(jnp.moveaxis(levelled.payoffs, 2, -1), mask)  # [player, other, other's action, action]
         table = jnp.moveaxis(own / temperatures[:, None, None, None], -1, 1)
-        size = table.shape[0] * largest
+        size = mask.size
         return AnchoredPolymatrix(table=table.reshape(size, size), **shared)
     return AnchoredNormalForm(tables=scaled_payoffs(levelled, regularizer), **shared)

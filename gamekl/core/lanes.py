@@ -19,6 +19,8 @@ PRECISION = jax.lax.Precision.HIGHEST
 # Written out term by term up to this size, and from this number of lanes.
 LARGEST_UNROLLED = 24
 FEWEST_LANES = 4
+# In a single lane, tables of this many entries go to the products of matrices, which take longer to compile.
+LARGE = 2**12
 
 
 def _unrolls(size: int, lanes: int) -> bool:
@@ -62,6 +64,8 @@ def dot(a: Float[Array, "n lane"], b: Float[Array, "n lane"]) -> Float[Array, " 
 def contract(tensor: Float[Array, "*axes lane"], weights: Float[Array, "n lane"], axis: int) -> Float[Array, "..."]:
     """Sum of the tensor over one axis, weighted."""
     size, lanes = weights.shape
+    if lanes == 1 and tensor.size >= LARGE:
+        return jnp.tensordot(tensor[..., 0], weights[:, 0], axes=(axis, 0), precision=PRECISION)[..., None]
     if not _unrolls(size, lanes):
         return jnp.einsum("...al,al->...l", jnp.moveaxis(tensor, axis, -2), weights, precision=PRECISION)
     return _accumulate(lambda index: jax.lax.index_in_dim(tensor, index, axis, keepdims=False) * weights[index], size)
@@ -70,6 +74,8 @@ def contract(tensor: Float[Array, "*axes lane"], weights: Float[Array, "n lane"]
 def matmul(a: Float[Array, "i k lane"], b: Float[Array, "k j lane"]) -> Float[Array, "i j lane"]:
     """Matrix product."""
     size, lanes = b.shape[0], b.shape[-1]
+    if lanes == 1 and a.size >= LARGE:
+        return jnp.matmul(a[..., 0], b[..., 0], precision=PRECISION)[..., None]
     if not _unrolls(size, lanes):
         return jnp.einsum("ikl,kjl->ijl", a, b, precision=PRECISION)
     return _accumulate(lambda index: a[:, index][:, None] * b[index][None], size)

@@ -69,6 +69,16 @@ def support(log_policy: Float[Array, "*batch actions"]) -> Bool[Array, "*batch a
     return ~jnp.isneginf(log_policy)
 
 
+def padded(parts: Sequence[Array], fill: float | bool) -> Array:
+    """One row for each part, shape ``[part, longest]``; shorter ones end in `fill`."""
+    longest = max(part.shape[0] for part in parts)
+    rows = [
+        part if part.shape[0] == longest else jnp.pad(part, (0, longest - part.shape[0]), constant_values=fill)
+        for part in parts
+    ]
+    return jnp.stack(rows)
+
+
 def kl(
     log_policy: Float[Array, "*batch actions"], log_reference: Float[Array, "*batch actions"]
 ) -> Float[Array, "*batch"]:

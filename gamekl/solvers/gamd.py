@@ -22,9 +22,9 @@ from jaxtyping import Array, Bool, Float, Int
 
 from gamekl.core.anchored import anchor
 from gamekl.core.games import OneShotGame, require_one_shot
-from gamekl.core.policies import is_concrete, normalize
+from gamekl.core.policies import is_concrete
 from gamekl.core.regularizer import Regularizer
-from gamekl.core.response import nash_gap, payoff_range, regularized_gap
+from gamekl.core.response import payoff_range
 from gamekl.core.validation import validate
 from gamekl.solvers.correlated_solution import CorrelatedSolution
 from gamekl.solvers.loop import Block, Run, iterate, start
@@ -61,11 +61,15 @@ class Outcome(NamedTuple):
         run: where the rule has come to.
         summary: of all rounds.
         reached: the gaps at each checkpoint, in the game to measure in and in the one played, ``[checkpoint, player]``.
+        last: log-policies of the last round, ``[player, actions]``.
+        last_gaps: the last round's gaps as a Nash equilibrium, regularised and not, in the game to measure in.
     """
 
     run: Run
     summary: Summary
     reached: tuple[Gaps, Gaps]
+    last: Float[Array, "*batch player actions"]
+    last_gaps: tuple[Float[Array, "*batch player"], Float[Array, "*batch player"]]
 
 
 def _to_lanes(tree: Any) -> Any:
@@ -98,7 +102,9 @@ def _play_block(problems: Problem, weighting: str, num_actions: tuple[int, ...])
 
     first = start(problems.rule, game), empty(game, target, num_actions)
     (run, summary), reached = jax.lax.scan(advance, first, problems.limits.T)
-    return jax.tree.map(lambda leaf: jnp.moveaxis(leaf, -1, 0), Outcome(run, summary, reached))
+    last = (game if target is None else target).gaps(run.last)
+    outcome = Outcome(run, summary, reached, game.log_policy(run.last), last)
+    return jax.tree.map(lambda leaf: jnp.moveaxis(leaf, -1, 0), outcome)
 
 
 def _play(problem: Problem, weighting: str) -> Outcome:
@@ -124,22 +130,15 @@ def _bound(problem: Problem, num_steps: Array, weighting: str) -> Float[Array, "
 
 
 def _conclude(problem: Problem, outcome: Outcome, weighting: str) -> CorrelatedSolution:
-    run, summary, _ = outcome
+    run, summary = outcome.run, outcome.summary
     game, regularizer = problem.game, problem.regularizer
     measured, solved = jax.tree.map(lambda leaf: leaf[-1], outcome.reached)
     sizes = game.num_actions
-    logits = [
-        jnp.where(mask, reference + run.last[player, :size], -jnp.inf)
-        for player, (size, reference, mask) in enumerate(
-            zip(sizes, regularizer.log_reference, regularizer.masks, strict=True)
-        )
-    ]
-    last = tuple(normalize(entry) for entry in logits)
     status = jnp.asarray(Status.converged, dtype=jnp.int32)
     if problem.tol is not None:
         status = jnp.where(solved.regularized_cce.max() <= problem.tol, status, Status.max_steps)
     wrong = input_status(game, regularizer)
-    target = game if problem.target is None else problem.target
+    regularized, unregularized = outcome.last_gaps
     return CorrelatedSolution(
         regularized_cce_gap=measured.regularized_cce,
         cce_gap=measured.cce,
@@ -149,9 +148,9 @@ def _conclude(problem: Problem, outcome: Outcome, weighting: str) -> CorrelatedS
         ce_gap_estimated=solved.ce,
         bound=_bound(problem, run.round, weighting),
         marginals=tuple(summary.marginals[player, :size] for player, size in enumerate(sizes)),
-        last_log_policy=last,
-        last_regularized_gap=regularized_gap(target, regularizer, last),
-        last_nash_gap=nash_gap(target, last, regularizer=regularizer),
+        last_log_policy=tuple(outcome.last[player, :size] for player, size in enumerate(sizes)),
+        last_regularized_gap=regularized,
+        last_nash_gap=unregularized,
         num_steps=run.round,
         status=jnp.where(wrong == Status.converged, status, wrong).astype(jnp.int32),
         mixture=summary.mixture,

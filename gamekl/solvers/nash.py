@@ -112,12 +112,9 @@ def solve_nash(
         if dtype is not None:
             game = NormalFormGame(game.payoffs.astype(dtype))
         tol = None if tol is None else jnp.asarray(tol, dtype=float)
-        options = {"max_steps": int(max_steps), "refine": refine is not None}
-        if concrete and jax.default_backend() == "cpu":
-            with jax.ensure_compile_time_eval():  # inside of somebody's jit, too
-                solution = _solve_alone(game, regularizer, initial, tol, **options)
-        else:
-            solution = _solve_inside(game, regularizer, initial, tol, **options)
+        at_once = concrete and is_concrete(jnp.zeros(()))  # not so inside of somebody's jit
+        solve = _solve_alone if at_once and jax.default_backend() == "cpu" else _solve_inside
+        solution = solve(game, regularizer, initial, tol, max_steps=int(max_steps), refine=refine is not None)
     if throw:
         raise_unless_converged(solution)
     return solution

@@ -10,7 +10,7 @@ from jaxtyping import Array, Float, Int
 
 from gamekl.core.arrays import read_arrays
 from gamekl.core.games import OneShotGame
-from gamekl.core.policies import is_concrete
+from gamekl.core.policies import is_concrete, padded
 from gamekl.core.regularizer import Regularizer
 
 
@@ -39,9 +39,9 @@ def input_status(game: OneShotGame, regularizer: Regularizer) -> Int[Array, ""]:
     temperatures = regularizer.temperatures
     finite = jnp.all(jnp.isfinite(game.payoffs)) & jnp.all(jnp.isfinite(temperatures))
     valid = jnp.all(temperatures > 0)
-    for entry in regularizer.log_reference:
-        finite &= ~jnp.any(jnp.isnan(entry) | jnp.isposinf(entry))
-        valid &= jnp.abs(jnp.sum(jnp.exp(entry)) - 1) < 1e-3
+    references = padded(regularizer.log_reference, -jnp.inf)
+    finite &= ~jnp.any(jnp.isnan(references) | jnp.isposinf(references))
+    valid &= jnp.all(jnp.abs(jnp.sum(jnp.exp(references), axis=1) - 1) < 1e-3)
     return jnp.where(finite, jnp.where(valid, Status.converged, Status.invalid_input), Status.nonfinite_input)
 
 
