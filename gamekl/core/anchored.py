@@ -25,17 +25,15 @@ Totals = Float[Array, "player lane"]
 
 
 class Play(NamedTuple):
-    """One round: the players' policies, the values of their actions against them, and what the policies cost in nats.
+    """One round: the players' policies, and the values of their actions against them.
 
     Attributes:
         policy: probabilities, shape ``[player, actions, lane]``.
         values: shape ``[player, actions, lane]``, nats.
-        cost: KL(policy || reference), shape ``[player, lane]``, nats.
     """
 
     policy: Profiles
     values: Profiles
-    cost: Totals
 
 
 class AnchoredGame(eqx.Module):
@@ -60,12 +58,15 @@ class AnchoredGame(eqx.Module):
     def play(self, drift: Profiles) -> Play:
         """The round in which each player's logits lie `drift` above its log-reference."""
         logits = jnp.where(self.mask, self.log_reference + drift, -jnp.inf)
-        top = logits.max(axis=1, keepdims=True)
-        weights = jnp.exp(logits - top)
-        mass = weights.sum(axis=1, keepdims=True)
-        policy = weights / mass
-        cost = jnp.sum(policy * drift, axis=1) - (top + jnp.log(mass))[:, 0]
-        return Play(policy, self.values(policy), cost)
+        weights = jnp.exp(logits - logits.max(axis=1, keepdims=True))
+        policy = weights / weights.sum(axis=1, keepdims=True)
+        return Play(policy, self.values(policy))
+
+    def cost(self, policy: Profiles) -> Totals:
+        """KL(policy || reference) of policies on its support, shape ``[player, lane]``, nats."""
+        played = policy > 0
+        logarithm = jnp.log(jnp.where(played, policy, 1))
+        return jnp.sum(jnp.where(played, policy * (logarithm - self.log_reference), 0), axis=1)
 
     def log_policy(self, drift: Profiles) -> Profiles:
         """The logarithms of that round's policies; -inf where masked or padding."""

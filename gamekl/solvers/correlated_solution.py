@@ -27,8 +27,8 @@ class CorrelatedSolution(eqx.Module):
         ce_gap_estimated: shape ``[player]``.
         bound: on `regularized_cce_gap_estimated`, shape ``[player]``; None for step sizes of one's own.
         marginals: each player's policy, averaged, ``[actions_i]``.
-        last_log_policy: of the last round, one log-policy ``[actions_i]`` for each player.
-        last_regularized_gap: of the last round as a Nash equilibrium, shape ``[player]``.
+        last_log_policy: what would be played next, one log-policy ``[actions_i]`` for each player.
+        last_regularized_gap: of that profile as a Nash equilibrium, shape ``[player]``.
         last_nash_gap: the same without the regularisation, on the references' support, shape ``[player]``.
         num_steps: rounds played.
         status: a `Status` value; `Status.max_steps` where a `tol` was asked for and not met.

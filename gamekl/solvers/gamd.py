@@ -61,8 +61,8 @@ class Outcome(NamedTuple):
         run: where the rule has come to.
         summary: of all rounds.
         reached: the gaps at each checkpoint, in the game to measure in and in the one played, ``[checkpoint, player]``.
-        last: log-policies of the last round, ``[player, actions]``.
-        last_gaps: the last round's gaps as a Nash equilibrium, regularised and not, in the game to measure in.
+        last: log-policies after the last round, ``[player, actions]``.
+        last_gaps: their gaps as a Nash equilibrium, regularised and not, in the game to measure in.
     """
 
     run: Run
@@ -90,7 +90,7 @@ def _play_block(problems: Problem, weighting: str, num_actions: tuple[int, ...])
         return (summary.weight > 0) & (worst <= problems.tol)
 
     def add(summary: Summary, block: Block) -> Summary:
-        return observe(summary, block, target, weighting, last, num_actions)
+        return observe(summary, block, game, target, weighting, last, num_actions)
 
     def advance(carry: tuple[Run, Summary], limit: Array) -> tuple[tuple[Run, Summary], tuple[Gaps, Gaps]]:
         run, summary = iterate(problems.rule, game, *carry, limit, add, finished)
@@ -102,8 +102,8 @@ def _play_block(problems: Problem, weighting: str, num_actions: tuple[int, ...])
 
     first = start(problems.rule, game), empty(game, target, num_actions)
     (run, summary), reached = jax.lax.scan(advance, first, problems.limits.T)
-    last = (game if target is None else target).gaps(run.last)
-    outcome = Outcome(run, summary, reached, game.log_policy(run.last), last)
+    last = (game if target is None else target).gaps(run.drift)
+    outcome = Outcome(run, summary, reached, game.log_policy(run.drift), last)
     return jax.tree.map(lambda leaf: jnp.moveaxis(leaf, -1, 0), outcome)
 
 
@@ -247,7 +247,7 @@ def gamd(
         throw: raise on bad values. Acts on concrete inputs only; otherwise `CorrelatedSolution.status` tells.
 
     Returns:
-        The averaged joint policy, its gaps, and the last round.
+        The averaged joint policy, its gaps, and what would be played next.
 
     Raises:
         ValueError: game, regularizer and `evaluate_on` do not fit, an option is not known, or values are bad.

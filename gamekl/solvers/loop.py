@@ -26,12 +26,10 @@ class Run(NamedTuple):
     Attributes:
         round: rounds made, shape ``[lane]``.
         drift: of the next round.
-        last: drift of the last round.
     """
 
     round: Int[Array, " lane"]
     drift: Profiles
-    last: Profiles
 
 
 class Block(NamedTuple):
@@ -51,7 +49,7 @@ class Block(NamedTuple):
 def start(rule: Rule, game: AnchoredGame) -> Run:
     """Before the first round."""
     drift = rule.init(game)
-    return Run(jnp.zeros(drift.shape[-1:], dtype=jnp.int32), drift, drift)
+    return Run(jnp.zeros(drift.shape[-1:], dtype=jnp.int32), drift)
 
 
 def iterate(
@@ -83,20 +81,15 @@ def iterate(
 
     def play_block(carry: tuple[Run, S]) -> tuple[Run, S]:
         run, summary = carry
-        going = running(run, summary)
+        last = jnp.where(running(run, summary), limit, run.round)
 
-        def play_round(run: Run, _: None) -> tuple[Run, Block]:
-            made = going & (run.round < limit)
-            number = run.round + 1
-            drift, play = rule.step(game, run.drift, number)
-            after = Run(
-                round=jnp.where(made, number, run.round),
-                drift=jnp.where(made, drift, run.drift),
-                last=jnp.where(made, run.drift, run.last),
-            )
-            return after, Block(play, number, made)
+        def play_round(run: Run, _: None) -> tuple[Run, Play]:
+            drift, play = rule.step(game, run.drift, run.round + 1)
+            return Run(run.round + 1, jnp.where(run.round < last, drift, run.drift)), play
 
-        run, block = jax.lax.scan(play_round, run, length=BLOCK)
-        return run, observe(summary, block)
+        after, plays = jax.lax.scan(play_round, run, length=BLOCK)
+        rounds = run.round + 1 + jnp.arange(BLOCK, dtype=jnp.int32)[:, None]
+        summary = observe(summary, Block(plays, rounds, rounds <= last))
+        return Run(jnp.minimum(after.round, jnp.maximum(last, run.round)), after.drift), summary
 
     return jax.lax.while_loop(lambda carry: jnp.any(running(*carry)), play_block, (run, summary))

@@ -100,6 +100,7 @@ def empty(game: AnchoredGame, target: AnchoredGame | None, num_actions: tuple[in
 def observe(
     summary: Summary,
     block: Block,
+    game: AnchoredGame,
     target: AnchoredGame | None,
     weighting: str,
     limit: Array,
@@ -110,13 +111,14 @@ def observe(
     Args:
         summary: of the rounds before.
         block: the rounds.
+        game: in which they were played.
         target: another game in which to average too, or None.
         weighting: w_t = 1 or w_t = t.
         limit: how many rounds there will be, shape ``[lane]``.
         num_actions: of each player, without padding.
     """
     play = block.play
-    raw = block.round.astype(summary.weight.dtype) if weighting == "linear" else jnp.ones_like(play.cost[:, 0])
+    raw = block.round.astype(summary.weight.dtype) if weighting == "linear" else jnp.ones_like(play.policy[:, 0, 0])
     raw = jnp.where(block.made, raw, 0)
     weight = summary.weight + lanes.total(raw)
     safe = jnp.where(weight > 0, weight, 1)
@@ -136,7 +138,7 @@ def observe(
 
     return Summary(
         weight=weight,
-        cost=mean(summary.cost, play.cost),
+        cost=mean(summary.cost, jax.vmap(game.cost)(play.policy)),
         marginals=mean(summary.marginals, play.policy),
         solved=add(summary.solved, play.values),
         target=add(summary.target, jax.vmap(target.values)(play.policy)) if target and summary.target else None,

@@ -21,15 +21,20 @@ def by_definition(game, regularizer, num_steps, weighting, evaluate_on=None):
     references = [np.asarray(entry) for entry in regularizer.log_reference]
     earned = [np.zeros(size) for size in sizes]
     weights = np.arange(1, num_steps + 1) if weighting == "linear" else np.ones(num_steps)
-    joint, cost, last = np.zeros(sizes), np.zeros(len(sizes)), None
-    for time, weight in enumerate(weights, start=1):
+    joint, cost = np.zeros(sizes), np.zeros(len(sizes))
+
+    def play(time):
         mass = time * (time + 1) / 2 if weighting == "linear" else time
-        last = []
+        policies = []
         for reference, total, tau in zip(references, earned, taus, strict=True):
             logits = reference + total / (tau * mass)
-            last.append(np.exp(logits - logsumexp(logits)))
+            policies.append(np.exp(logits - logsumexp(logits)))
+        return policies
+
+    for time, weight in enumerate(weights, start=1):
+        last = play(time)
         values = action_values_by_definition(game.payoffs, last)
-        earned = [total + weight * value for total, value in zip(earned, values, strict=True)]
+        earned[:] = [total + weight * value for total, value in zip(earned, values, strict=True)]
         product = np.ones(())
         for policy in last:
             product = np.multiply.outer(product, policy)
@@ -52,7 +57,7 @@ def by_definition(game, regularizer, num_steps, weighting, evaluate_on=None):
         gaps["cce_gap"].append(values[allowed].max() - value)
         pairs = probs @ table.T
         gaps["ce_gap"].append(np.sum(pairs[:, allowed].max(axis=1) - np.diag(pairs)))
-    return joint, last, {name: np.array(entries) for name, entries in gaps.items()}
+    return joint, play(num_steps + 1), {name: np.array(entries) for name, entries in gaps.items()}
 
 
 @pytest.mark.parametrize("weighting", ["uniform", "linear"])
@@ -121,7 +126,7 @@ def test_in_a_contractive_game_the_last_round_converges_to_the_nash_equilibrium(
     nash = gk.solve_nash(game, regularizer)
     rate = 1 / (1 + 0.5 * 2.0)
     for steps in (5, 10, 40):
-        solution = gk.gamd(game, regularizer, num_steps=steps + 1, step_size=0.5)
+        solution = gk.gamd(game, regularizer, num_steps=steps, step_size=0.5)
         error = max(np.abs(a - b).max() for a, b in zip(solution.last_log_policy, nash.log_policy, strict=True))
         assert error <= 4 * (rate * 1.2) ** steps + 1e-12
     assert solution.bound is None
