@@ -25,22 +25,24 @@ Totals = Float[Array, "player lane"]
 
 
 class Play(NamedTuple):
-    """One round: the players' policies, and the values of their actions against them.
+    """One round: the players' policies, the values of their actions against them, and what the policies cost in nats.
 
     Attributes:
         policy: probabilities, shape ``[player, actions, lane]``.
         values: shape ``[player, actions, lane]``, nats.
+        cost: KL(policy || reference), shape ``[player, lane]``, nats.
     """
 
     policy: Profiles
     values: Profiles
+    cost: Totals
 
 
 class AnchoredGame(eqx.Module):
     """A game with references and temperatures.
 
     Attributes:
-        log_reference: shape ``[player, actions]`` (and ``lane``); 0 where masked or padding.
+        log_reference: shape ``[player, actions]`` (and ``lane``); -inf where masked or padding.
         mask: the reference's support, shape ``[player, actions]`` (and ``lane``).
         temperature: payoff units per nat, shape ``[player]`` (and ``lane``).
         payoff_range: R_i = max r_i - min r_i, payoff units, shape ``[player]`` (and ``lane``).
@@ -57,20 +59,17 @@ class AnchoredGame(eqx.Module):
 
     def play(self, drift: Profiles) -> Play:
         """The round in which each player's logits lie `drift` above its log-reference."""
-        logits = jnp.where(self.mask, self.log_reference + drift, -jnp.inf)
-        weights = jnp.exp(logits - logits.max(axis=1, keepdims=True))
-        policy = weights / weights.sum(axis=1, keepdims=True)
-        return Play(policy, self.values(policy))
-
-    def cost(self, policy: Profiles) -> Totals:
-        """KL(policy || reference) of policies on its support, shape ``[player, lane]``, nats."""
-        played = policy > 0
-        logarithm = jnp.log(jnp.where(played, policy, 1))
-        return jnp.sum(jnp.where(played, policy * (logarithm - self.log_reference), 0), axis=1)
+        logits = self.log_reference + drift
+        top = logits.max(axis=1)
+        weights = jnp.exp(logits - top[:, None])
+        mass = weights.sum(axis=1)
+        policy = weights / mass[:, None]
+        cost = jnp.sum(policy * drift, axis=1) - top - jnp.log(mass)
+        return Play(policy, self.values(policy), cost)
 
     def log_policy(self, drift: Profiles) -> Profiles:
         """The logarithms of that round's policies; -inf where masked or padding."""
-        return jnp.where(self.mask, self.log_reference + drift - self.soft_most(drift)[:, None], -jnp.inf)
+        return self.log_reference + drift - self.soft_most(drift)[:, None]
 
     def gaps(self, drift: Profiles) -> tuple[Totals, Totals]:
         """Of that round as a Nash equilibrium, regularised and not, shape ``[player, lane]``, payoff units."""
@@ -86,7 +85,7 @@ class AnchoredGame(eqx.Module):
 
     def soft_most(self, values: Profiles) -> Totals:
         """max_p <p, values> - KL(p || reference) = log sum reference exp(values), shape ``[player, lane]``, nats."""
-        logits = jnp.where(self.mask, self.log_reference + values, -jnp.inf)
+        logits = self.log_reference + values
         top = logits.max(axis=1)
         return top + jnp.log(jnp.exp(logits - top[:, None]).sum(axis=1))
 
@@ -118,6 +117,18 @@ class AnchoredNormalForm(AnchoredGame):
             rows.append(jnp.pad(row, ((0, policy.shape[1] - row.shape[0]), (0, 0))))
         return jnp.stack(rows)
 
+    def pairs(self, table: Float[Array, "joint lane"]) -> Float[Array, "player actions actions lane"]:
+        """What action a' would earn each time that a joint policy lets a player play a, ``[player, a, a', lane]``."""
+        sizes = [own.shape[0] for own in self.tables]
+        joint = table.reshape(*sizes, -1)
+        blocks = []
+        for player, own in enumerate(self.tables):
+            played = jnp.moveaxis(joint, player, 0).reshape(sizes[player], -1, joint.shape[-1])
+            payoffs = own.reshape(sizes[player], -1, joint.shape[-1]).swapaxes(0, 1)
+            spare = max(sizes) - sizes[player]
+            blocks.append(jnp.pad(lanes.matmul(played, payoffs), ((0, spare), (0, spare), (0, 0))))
+        return jnp.stack(blocks)
+
 
 class AnchoredPolymatrix(AnchoredGame):
     """Of a `PolymatrixGame`.
@@ -146,7 +157,7 @@ def anchor(game: OneShotGame, regularizer: Regularizer) -> AnchoredGame:
     mask, temperatures = support(references), regularizer.temperatures
     levelled = level_payoffs(game)
     shared = {
-        "log_reference": jnp.where(mask, references, 0),
+        "log_reference": references,
         "mask": mask,
         "temperature": temperatures,
         "payoff_range": payoff_range(game),

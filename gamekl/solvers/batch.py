@@ -150,10 +150,10 @@ def gamd_batch(
     games: NormalFormGame,
     regularizers: Regularizer,
     *,
-    num_steps: ArrayLike,
+    num_steps: Any,
     weighting: str = "uniform",
-    step_size: ArrayLike | None = None,
-    tol: ArrayLike | None = None,
+    step_size: Any = None,
+    tol: Any = None,
     evaluate_on: NormalFormGame | None = None,
     devices: Sequence[Device] | None = None,
 ) -> CorrelatedSolution:

@@ -61,6 +61,7 @@ class Outcome(NamedTuple):
         run: where the rule has come to.
         summary: of all rounds.
         reached: the gaps at each checkpoint, in the game to measure in and in the one played, ``[checkpoint, player]``.
+        marginals: each player's policy, averaged.
         last: log-policies after the last round, ``[player, actions]``.
         last_gaps: their gaps as a Nash equilibrium, regularised and not, in the game to measure in.
     """
@@ -68,6 +69,7 @@ class Outcome(NamedTuple):
     run: Run
     summary: Summary
     reached: tuple[Gaps, Gaps]
+    marginals: list[Float[Array, "*batch _"]]
     last: Float[Array, "*batch player actions"]
     last_gaps: tuple[Float[Array, "*batch player"], Float[Array, "*batch player"]]
 
@@ -83,27 +85,28 @@ def _play_block(problems: Problem, weighting: str, num_actions: tuple[int, ...])
     target = None if problems.target is None else _to_lanes(anchored(problems.target, problems.regularizer))
     last = problems.limits[:, -1]
 
+    def measure(summary: Summary) -> tuple[Gaps, Gaps]:
+        measured, solved = summary.pairs(game, target)
+        there = game if target is None else target
+        return gaps(there, measured, summary.cost), gaps(game, solved, summary.cost)
+
     def finished(summary: Summary) -> Bool[Array, " lane"]:
         if problems.tol is None:
             return jnp.zeros(last.shape, dtype=bool)
-        worst = gaps(game, summary.solved, summary.cost).regularized_cce.max(axis=0)
+        worst = measure(summary)[1].regularized_cce.max(axis=0)
         return (summary.weight > 0) & (worst <= problems.tol)
 
     def add(summary: Summary, block: Block) -> Summary:
-        return observe(summary, block, game, target, weighting, last, num_actions)
+        return observe(summary, block, target, weighting, last, num_actions)
 
     def advance(carry: tuple[Run, Summary], limit: Array) -> tuple[tuple[Run, Summary], tuple[Gaps, Gaps]]:
         run, summary = iterate(problems.rule, game, *carry, limit, add, finished)
-        solved = gaps(game, summary.solved, summary.cost)
-        measured = solved
-        if target is not None and summary.target is not None:
-            measured = gaps(target, summary.target, summary.cost)
-        return (run, summary), (measured, solved)
+        return (run, summary), measure(summary)
 
     first = start(problems.rule, game), empty(game, target, num_actions)
     (run, summary), reached = jax.lax.scan(advance, first, problems.limits.T)
     last = (game if target is None else target).gaps(run.drift)
-    outcome = Outcome(run, summary, reached, game.log_policy(run.drift), last)
+    outcome = Outcome(run, summary, reached, summary.marginals(num_actions), game.log_policy(run.drift), last)
     return jax.tree.map(lambda leaf: jnp.moveaxis(leaf, -1, 0), outcome)
 
 
@@ -147,7 +150,7 @@ def _conclude(problem: Problem, outcome: Outcome, weighting: str) -> CorrelatedS
         cce_gap_estimated=solved.cce,
         ce_gap_estimated=solved.ce,
         bound=_bound(problem, run.round, weighting),
-        marginals=tuple(summary.marginals[player, :size] for player, size in enumerate(sizes)),
+        marginals=tuple(outcome.marginals),
         last_log_policy=tuple(outcome.last[player, :size] for player, size in enumerate(sizes)),
         last_regularized_gap=regularized,
         last_nash_gap=unregularized,

@@ -83,9 +83,9 @@ def test_the_definition(shape, weighting, num_steps):
     for name, expected in estimated.items():
         np.testing.assert_allclose(getattr(solution, f"{name}_estimated"), expected, atol=1e-13)
     where = {"regularized": gk.regularized_gap(truth, regularizer, solution.last_log_policy)}
-    np.testing.assert_allclose(solution.last_regularized_gap, where["regularized"], rtol=1e-12)
+    np.testing.assert_allclose(solution.last_regularized_gap, where["regularized"], rtol=1e-9)
     unregularized = gk.nash_gap(truth, solution.last_log_policy, regularizer=regularizer)
-    np.testing.assert_allclose(solution.last_nash_gap, unregularized, rtol=1e-12)
+    np.testing.assert_allclose(solution.last_nash_gap, unregularized, rtol=1e-9)
 
 
 @pytest.mark.parametrize("weighting", ["uniform", "linear"])
@@ -102,7 +102,7 @@ def test_the_bound_holds_after_every_round(shape, weighting):
     assert np.all(history.regularized_cce_gap <= bound)
     assert np.max(history.regularized_cce_gap / bound) > 0.1  # of use, too
     solution = gk.gamd(*rows(batch, 0), num_steps=200, weighting=weighting)
-    np.testing.assert_allclose(solution.bound, bound[0, -1], rtol=1e-12)
+    np.testing.assert_allclose(solution.bound, bound[0, -1], rtol=1e-9)
     np.testing.assert_allclose(solution.regularized_cce_gap, history.regularized_cce_gap[0, -1], atol=1e-14)
 
 
