@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from gamekl.core.validation import validate
     from gamekl.evaluate.gaps import exploitability, nash_conv
     from gamekl.solvers.batch import gamd_batch, solve_nash_batch
+    from gamekl.solvers.correlated import CorrelatedEquilibrium, solve_correlated, solve_welfare
     from gamekl.solvers.correlated_solution import CorrelatedSolution
     from gamekl.solvers.exact import solve_nash_exact
     from gamekl.solvers.gamd import gamd
@@ -41,6 +42,9 @@ _HOMES = {
     "gamd_batch": "solvers.batch",
     "gamd_history": "solvers.history",
     "CorrelatedSolution": "solvers.correlated_solution",
+    "solve_correlated": "solvers.correlated",
+    "solve_welfare": "solvers.correlated",
+    "CorrelatedEquilibrium": "solvers.correlated",
     "Solution": "solvers.solution",
     "Status": "solvers.solution",
     "SolveError": "solvers.solution",
@@ -56,6 +60,7 @@ _HOMES = {
 
 __all__ = [
     "ContextualGame",
+    "CorrelatedEquilibrium",
     "CorrelatedSolution",
     "MarkovGame",
     "NormalFormGame",
@@ -78,9 +83,11 @@ __all__ = [
     "nash_gap",
     "offline",
     "regularized_gap",
+    "solve_correlated",
     "solve_nash",
     "solve_nash_batch",
     "solve_nash_exact",
+    "solve_welfare",
     "stack",
     "validate",
 ]

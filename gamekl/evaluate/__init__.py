@@ -9,13 +9,15 @@ from gamekl.evaluate.certificates import (
 )
 from gamekl.evaluate.distance import DistanceBound, distance_bound
 from gamekl.evaluate.fit import Rate, fit_rate
-from gamekl.evaluate.gaps import exploitability, nash_conv
+from gamekl.evaluate.gaps import cce_gap, ce_gap, exploitability, nash_conv
 from gamekl.evaluate.rates import first_sample_size, predicted_constant
 
 __all__ = [
     "DistanceBound",
     "Rate",
     "Uniqueness",
+    "cce_gap",
+    "ce_gap",
     "contraction_matrix",
     "distance_bound",
     "exploitability",

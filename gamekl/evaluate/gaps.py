@@ -1,11 +1,18 @@
-"""The field's summaries of the players' gaps (`regularized_gap` and `nash_gap` themselves are in `core.response`)."""
+"""Gaps of joint policies, and the field's summaries of the players' gaps.
+
+`regularized_gap` and `nash_gap` themselves are in `core.response`.
+"""
+
+from typing import Any
 
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from gamekl.core import deviations
 from gamekl.core.games import NormalFormGame
 from gamekl.core.policies import Profile
 from gamekl.core.response import nash_gap
+from gamekl.core.validation import joint_behavior
 
 
 def nash_conv(game: NormalFormGame, log_policy: Profile) -> Float[Array, ""]:
@@ -16,3 +23,35 @@ def nash_conv(game: NormalFormGame, log_policy: Profile) -> Float[Array, ""]:
 def exploitability(game: NormalFormGame, log_policy: Profile) -> Float[Array, ""]:
     """Mean of the players' Nash gaps, payoff units (OpenSpiel's definition)."""
     return jnp.mean(nash_gap(game, log_policy))
+
+
+def cce_gap(game: NormalFormGame, joint: Any) -> Float[Array, " player"]:
+    """What each player could gain by one action in place of all that a joint policy recommends.
+
+    Args:
+        game: the game.
+        joint: probabilities ``[*actions]``, or one policy (probabilities) for each player.
+
+    Returns:
+        Shape ``[player]``, payoff units; below 0 where no one action gains anything.
+
+    Raises:
+        ValueError: `joint` has another shape or is no distribution.
+    """
+    return deviations.coarse_gap(game, joint_behavior(game, joint).astype(game.dtype))
+
+
+def ce_gap(game: NormalFormGame, joint: Any) -> Float[Array, " player"]:
+    """What each player could gain by an action of its own for each that a joint policy recommends.
+
+    Args:
+        game: the game.
+        joint: probabilities ``[*actions]``, or one policy (probabilities) for each player.
+
+    Returns:
+        Shape ``[player]``, payoff units, summed over recommendations; >= 0 but for rounding.
+
+    Raises:
+        ValueError: `joint` has another shape or is no distribution.
+    """
+    return deviations.gap(game, joint_behavior(game, joint).astype(game.dtype))

@@ -1,0 +1,67 @@
+"""What a player gains by leaving a joint policy sigma over joint actions.
+
+    coarse correlated equilibrium   sum_x sigma(x) (r_i(a', x_-i) - r_i(x)) <= epsilon_i            for all i, a'
+    correlated equilibrium          sum_{x: x_i = a} sigma(x) (r_i(a', x_-i) - r_i(x)) <= epsilon_i  for all i, a, a'
+
+`coarse_gains` and `gains` are the left sides as matrices over joint actions; `coarse_gap` and `gap` are what they come
+to for one sigma, without such a matrix: the most that a player could gain, for correlated equilibria summed over the
+actions that may be recommended.
+"""
+
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from gamekl.core.games import NormalFormGame
+from gamekl.core.lanes import PRECISION
+
+
+def _against(payoffs: Float[Array, "*actions"], player: int) -> Float[Array, "deviation *actions"]:
+    """r_i(a', x_-i) - r_i(x) for each a' and x."""
+    others = jnp.expand_dims(jnp.moveaxis(payoffs, player, 0), player + 1)
+    return others - payoffs[None]
+
+
+def coarse_gains(game: NormalFormGame) -> Float[Array, "row joint"]:
+    """One row for each player's action a', players in order, shape ``[sum of actions, joint actions]``."""
+    rows = [_against(game.payoffs[i], i).reshape(size, -1) for i, size in enumerate(game.num_actions)]
+    return jnp.concatenate(rows)
+
+
+def gains(game: NormalFormGame) -> Float[Array, "row joint"]:
+    """One row for each player's recommended action a and other a', shape ``[sum of A (A - 1), joint actions]``."""
+    rows = []
+    for i, size in enumerate(game.num_actions):
+        against = _against(game.payoffs[i], i)
+        for a in range(size):
+            shape = [1] * (game.num_players + 1)
+            shape[i + 1] = size
+            here = (jnp.arange(size) == a).astype(game.dtype).reshape(shape)
+            kept = jnp.asarray([other for other in range(size) if other != a], dtype=jnp.int32)
+            rows.append((against[kept] * here).reshape(size - 1, -1))
+    return jnp.concatenate(rows)
+
+
+def _pairs(payoffs: Float[Array, "*actions"], sigma: Float[Array, "*actions"], player: int) -> Float[Array, "a b"]:
+    """What action b would earn each time that a is recommended."""
+    size = payoffs.shape[player]
+    table = jnp.moveaxis(payoffs, player, 0).reshape(size, -1)
+    played = jnp.moveaxis(sigma, player, 0).reshape(size, -1)
+    return jnp.matmul(played, table.T, precision=PRECISION)
+
+
+def coarse_gap(game: NormalFormGame, sigma: Float[Array, "*actions"]) -> Float[Array, " player"]:
+    """max_a' of the coarse gains of each player; may be below 0."""
+    found = []
+    for player in range(game.num_players):
+        pairs = _pairs(game.payoffs[player], sigma, player)
+        found.append(pairs.sum(axis=0).max() - jnp.trace(pairs))
+    return jnp.stack(found)
+
+
+def gap(game: NormalFormGame, sigma: Float[Array, "*actions"]) -> Float[Array, " player"]:
+    """What each player gains by its best action for each recommendation; >= 0 but for rounding."""
+    found = []
+    for player in range(game.num_players):
+        pairs = _pairs(game.payoffs[player], sigma, player)
+        found.append(jnp.sum(pairs.max(axis=1) - jnp.diagonal(pairs)))
+    return jnp.stack(found)

@@ -1,0 +1,239 @@
+"""Correlated and coarse correlated equilibria that are best by some measure, certified.
+
+Of all joint policies x from which no player gains more than epsilon by leaving (`core.deviations`):
+
+    entropy   the least KL(x || prior), the prior being uniform or a product of references: maximum-entropy equilibria
+    gini      the least sum x^2: maximum-Gini equilibria (Marris et al. 2021, "Multi-Agent Training beyond Zero-Sum with
+              Correlated Equilibrium Meta-Solvers")
+
+either less welfare_weight times the sum of the players' payoffs; and `solve_welfare`, the greatest such sum alone.
+Exact correlated equilibria always exist, so there is always an answer.
+"""
+
+import math
+from functools import partial
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, ArrayLike, Float, Int
+
+from gamekl.core import deviations
+from gamekl.core.games import NormalFormGame, require_normal_form
+from gamekl.core.policies import Profile, check_profile, is_concrete, outer, support
+from gamekl.core.response import level_payoffs
+from gamekl.core.validation import validate
+from gamekl.solvers.interior import Objective, minimize
+from gamekl.solvers.solution import Status
+
+CONCEPTS = ("cce", "ce")
+OBJECTIVES = ("entropy", "gini")
+# Entries of the matrix of gains.
+LARGEST_MATRIX = 2 * 10**8
+MAX_STEPS = 200
+
+
+class CorrelatedEquilibrium(eqx.Module):
+    """A joint policy, and what is certain about it.
+
+    Attributes:
+        policy: probabilities of joint actions, shape ``[*actions]``.
+        cce_gap: what each player could gain by one action in place of all recommendations, shape ``[player]``, payoff
+            units; may be below 0.
+        ce_gap: by an action for each recommendation, shape ``[player]``.
+        objective: what was minimised, nats or probability (for `solve_welfare` less the welfare, payoff units).
+        duality_gap: how far the objective may be from the least among all joint policies whose gains are no greater
+            than epsilon and `violation`, proved by multipliers.
+        violation: how far a gain exceeds epsilon, payoff units.
+        num_steps: steps made.
+        status: a `Status` value.
+    """
+
+    policy: Float[Array, "*actions"]
+    cce_gap: Float[Array, "*batch player"]
+    ce_gap: Float[Array, "*batch player"]
+    objective: Float[Array, "*batch"]
+    duality_gap: Float[Array, "*batch"]
+    violation: Float[Array, "*batch"]
+    num_steps: Int[Array, "*batch"]
+    status: Int[Array, "*batch"]
+
+    @property
+    def marginals(self) -> tuple[Float[Array, " _"], ...]:
+        """Each player's part of one equilibrium, ``[actions_i]``."""
+        axes = range(self.policy.ndim)
+        return tuple(self.policy.sum(axis=tuple(other for other in axes if other != axis)) for axis in axes)
+
+    def sample(self, key: ArrayLike, num_samples: int) -> Int[Array, "sample player"]:
+        """Joint actions drawn from one equilibrium, shape ``[num_samples, player]``."""
+        cell = jax.random.categorical(key, jnp.log(self.policy.ravel()), shape=(num_samples,))
+        return jnp.stack(jnp.unravel_index(cell, self.policy.shape), axis=-1)
+
+
+def _rows(game: NormalFormGame, concept: str) -> tuple[Float[Array, "row joint"], np.ndarray, np.ndarray]:
+    """The matrix of gains; the player of each row, and as numbers in all actions: the recommended one and the other."""
+    owner, here, there, first = [], [], [], 0
+    for player, size in enumerate(game.num_actions):
+        for a in range(size) if concept == "ce" else (None,):
+            others = [b for b in range(size) if b != a]
+            owner += [player] * len(others)
+            there += [first + b for b in others]
+            here += [first + b if a is None else first + a for b in others]
+        first += size
+    matrix = (deviations.gains if concept == "ce" else deviations.coarse_gains)(game)
+    return matrix, np.asarray(owner), np.stack([np.asarray(here), np.asarray(there)])
+
+
+def _conclude(game: NormalFormGame, x: Array, **fields: Any) -> CorrelatedEquilibrium:
+    policy = x.reshape(game.num_actions)
+    return CorrelatedEquilibrium(
+        policy=policy, cce_gap=deviations.coarse_gap(game, policy), ce_gap=deviations.gap(game, policy), **fields
+    )
+
+
+@partial(jax.jit, static_argnames=("concept", "objective", "max_steps"))
+def _solve(
+    game: NormalFormGame,
+    log_reference: tuple[Array, ...],
+    epsilon: Array,
+    welfare_weight: Array,
+    tol: Array,
+    concept: str,
+    objective: str,
+    max_steps: int,
+) -> CorrelatedEquilibrium:
+    levelled = level_payoffs(game)
+    scale = jnp.max(jnp.abs(levelled.payoffs)) * 2
+    scale = jnp.where(scale > 0, scale, 1)
+    matrix, owner, actions = _rows(levelled, concept)
+    mask = jnp.concatenate([support(entry) for entry in log_reference])
+    allowed = mask[actions[0]] & mask[actions[1]]
+    prior = outer([jnp.exp(entry) for entry in log_reference]).ravel()
+    if objective == "gini":
+        prior = (prior > 0).astype(game.dtype)
+    welfare = game.payoffs.sum(axis=0).ravel()
+    goal = Objective(objective == "entropy", prior, -welfare_weight * welfare)
+    limits = jnp.broadcast_to(epsilon, (game.num_players,))[owner] / scale
+    end = minimize(goal, matrix / scale, limits, allowed, tol, max_steps)
+    solved = (end.gap <= tol) & (end.violation <= tol)
+    status = jnp.where(solved, Status.converged, Status.not_converged)
+    status = jnp.where(~solved & (end.num_steps >= max_steps), Status.max_steps, status)
+    finite = jnp.all(jnp.isfinite(game.payoffs))
+    return _conclude(
+        game,
+        end.x,
+        objective=goal.value(end.x),
+        duality_gap=end.gap,
+        violation=end.violation * scale,
+        num_steps=end.num_steps,
+        status=jnp.where(finite, status, Status.nonfinite_input).astype(jnp.int32),
+    )
+
+
+def _check(game: NormalFormGame, concept: str, epsilon: Any) -> None:
+    require_normal_form(game)
+    if concept not in CONCEPTS:
+        raise ValueError(f"concept: got {concept!r}, takes one of {', '.join(map(repr, CONCEPTS))}")
+    if np.shape(epsilon) not in ((), (game.num_players,)):
+        raise ValueError(f"epsilon: got shape {np.shape(epsilon)}, takes a number or [player] = ({game.num_players},)")
+    if is_concrete(epsilon) and not np.all(np.asarray(epsilon, dtype=float) >= 0):
+        raise ValueError(f"epsilon: got {epsilon!r}, takes numbers >= 0")
+    cells = math.prod(game.num_actions)
+    rows = sum(size * (size - 1 if concept == "ce" else 1) for size in game.num_actions)
+    if rows * cells > LARGEST_MATRIX:
+        raise ValueError(
+            f"game: got {cells:,} joint actions and {rows:,} deviations, takes at most {LARGEST_MATRIX:,} as their "
+            "product; gamekl.gamd finds coarse correlated equilibria of larger games"
+        )
+
+
+def solve_correlated(
+    game: NormalFormGame,
+    *,
+    concept: str = "cce",
+    objective: str = "entropy",
+    log_reference: Profile | None = None,
+    epsilon: Any = 0.0,
+    welfare_weight: Any = 0.0,
+    tol: Any = None,
+    max_steps: int = MAX_STEPS,
+    throw: bool = True,
+) -> CorrelatedEquilibrium:
+    """The correlated ("ce") or coarse correlated ("cce") equilibrium of most entropy or Gini impurity.
+
+    It may be transformed by ``jax.jit`` and ``jax.vmap``.
+
+    Args:
+        game: the game, of up to about 10^4 joint actions.
+        concept: "cce", no player gains by one action in place of all recommendations; or "ce", by an action for each.
+        objective: "entropy", the least KL to the product of the references; or "gini", the least sum of squares.
+        log_reference: log-policies, one ``[actions_i]`` for each player; -inf masks an action, which is then neither
+            recommended nor deviated to. Uniform if None.
+        epsilon: what each gain may come to, payoff units, a number or ``[player]``; for "ce" each by itself.
+        welfare_weight: what a payoff unit of all players' sum is worth, in units of the objective.
+        tol: bound on the duality gap, and on the violation relative to the range of payoffs; the default is
+            ``max(1e-8, 1000 eps)``.
+        max_steps: most steps. Static under ``jit``.
+        throw: raise on values that are not finite. Acts on concrete inputs only.
+
+    Returns:
+        The equilibrium, with its certificate.
+
+    Raises:
+        ValueError: an option is not known, a value is bad, or the game is too large.
+    """
+    _check(game, concept, epsilon)
+    if objective not in OBJECTIVES:
+        raise ValueError(f"objective: got {objective!r}, takes one of {', '.join(map(repr, OBJECTIVES))}")
+    if log_reference is None:
+        log_reference = [np.full(size, -math.log(size)) for size in game.num_actions]
+    reference = check_profile("log_reference", log_reference, game.num_actions, log=True)
+    if throw and is_concrete(game):
+        validate(game)
+    tol = max(1e-8, 1e3 * float(jnp.finfo(game.dtype).eps)) if tol is None else tol
+    numbers = [jnp.asarray(value, dtype=game.dtype) for value in (epsilon, welfare_weight, tol)]
+    reference = tuple(entry.astype(game.dtype) for entry in reference)
+    return _solve(game, reference, *numbers, concept=concept, objective=objective, max_steps=int(max_steps))
+
+
+def solve_welfare(game: NormalFormGame, *, concept: str = "cce", epsilon: Any = 0.0) -> CorrelatedEquilibrium:
+    """The equilibrium with the greatest sum of payoffs, by a linear program (HiGHS, through scipy; on the host).
+
+    Args:
+        game: the game.
+        concept: "cce" or "ce".
+        epsilon: what each gain may come to, payoff units, a number or ``[player]``.
+
+    Returns:
+        One such equilibrium; `objective` is less its welfare.
+
+    Raises:
+        ValueError: an option is not known, a value is bad, or the game is too large.
+    """
+    from scipy.optimize import linprog
+    from scipy.sparse import csr_array
+
+    _check(game, concept, epsilon)
+    validate(game)
+    with jax.enable_x64(True):
+        double = NormalFormGame(jnp.asarray(game.payoffs, dtype=jnp.float64))
+        matrix, owner, _ = _rows(double, concept)
+        welfare = np.asarray(double.payoffs).sum(axis=0).ravel()
+        matrix, limits = np.asarray(matrix), np.broadcast_to(epsilon, (game.num_players,))[owner]
+        found = linprog(-welfare, csr_array(matrix), limits, np.ones((1, welfare.size)), [1.0], method="highs")
+        x = np.zeros_like(welfare) if found.x is None else np.maximum(found.x, 0)
+        x = x / max(x.sum(), 1e-300)
+        alpha = np.zeros(len(limits)) if found.x is None else np.maximum(-found.ineqlin.marginals, 0)
+        reached = matrix @ x
+        bound = np.min(-welfare + alpha @ matrix) - alpha @ np.maximum(limits, reached)
+        return _conclude(
+            double,
+            jnp.asarray(x),
+            objective=jnp.asarray(-welfare @ x),
+            duality_gap=jnp.asarray(-welfare @ x - bound),
+            violation=jnp.asarray(np.max(np.maximum(reached - limits, 0), initial=0)),
+            num_steps=jnp.asarray(found.nit, jnp.int32),
+            status=jnp.asarray(Status.converged if found.status == 0 else Status.not_converged, jnp.int32),
+        )

@@ -1,0 +1,232 @@
+"""solve_correlated and solve_welfare against closed forms, cvxpy, OpenSpiel, and what must not matter."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from helpers import log
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import gamekl as gk
+
+KINDS = [(concept, objective) for concept in ("cce", "ce") for objective in ("entropy", "gini")]
+
+
+def gains_by_definition(game, concept):
+    """The gains of every deviation, as rows over joint actions, by loops."""
+    payoffs, rows = np.asarray(game.payoffs), []
+    cells = list(np.ndindex(*game.num_actions))
+    for player, size in enumerate(game.num_actions):
+        for here in range(size) if concept == "ce" else [None]:
+            for there in range(size):
+                row = []
+                for cell in cells:
+                    moved = (*cell[:player], there, *cell[player + 1 :])
+                    follows = here is None or cell[player] == here
+                    row.append((payoffs[(player, *moved)] - payoffs[(player, *cell)]) * follows)
+                rows.append(row)
+    return np.array(rows)
+
+
+def random_games(shape, size, seed=0):
+    return jax.vmap(lambda key: gk.games.uniform(key, shape))(jax.random.split(jax.random.key(seed), size))
+
+
+def rows(batch, index):
+    return jax.tree.map(lambda leaf: leaf[index], batch)
+
+
+def test_chicken():
+    """MATH J9 and J12: the maximum-Gini correlated equilibrium is [[5, 10], [10, 9]] / 34."""
+    solution = gk.solve_correlated(gk.games.chicken(), concept="ce", objective="gini", tol=1e-12)
+    np.testing.assert_allclose(solution.policy, np.array([[5, 10], [10, 9]]) / 34, atol=1e-10)
+    np.testing.assert_allclose(solution.marginals[0], np.array([15, 19]) / 34, atol=1e-10)
+
+
+@pytest.mark.parametrize("concept, objective", KINDS)
+@pytest.mark.parametrize("shape", [(3, 3), (2, 4), (2, 3, 2)], ids=str)
+def test_random_games_are_solved_and_certified(shape, concept, objective):
+    games = random_games(shape, 100)
+    solve = jax.jit(jax.vmap(lambda game: gk.solve_correlated(game, concept=concept, objective=objective)))
+    solution = solve(games)
+    assert np.all(solution.status == gk.Status.converged)
+    assert np.all(solution.duality_gap <= 1e-8)
+    assert np.all(solution.duality_gap >= -1e-12)
+    assert np.all(solution.violation <= 1e-10)
+    for index in (0, 50, 99):
+        x = np.asarray(solution.policy[index]).ravel()
+        assert x.min() >= 0
+        np.testing.assert_allclose(x.sum(), 1, atol=1e-12)
+        gains = gains_by_definition(rows(games, index), concept) @ x
+        assert gains.max() <= 1e-10
+        value = np.sum(x[x > 0] * np.log(x[x > 0] * x.size)) if objective == "entropy" else np.sum(x**2) / 2
+        np.testing.assert_allclose(solution.objective[index], value, atol=1e-10)
+
+
+@pytest.mark.parametrize("concept, objective", KINDS)
+@pytest.mark.parametrize("shape", [(3, 3), (2, 3, 2)], ids=str)
+def test_cvxpy_finds_the_same(shape, concept, objective):
+    cvxpy = pytest.importorskip("cvxpy")
+    games = random_games(shape, 13, seed=1)
+    for index in range(13):
+        game = rows(games, index)
+        gains = gains_by_definition(game, concept)
+        gains = gains[np.any(gains != 0, axis=1)]
+        x = cvxpy.Variable(gains.shape[1], nonneg=True)
+        goal = cvxpy.sum_squares(x) if objective == "gini" else -cvxpy.sum(cvxpy.entr(x))
+        problem = cvxpy.Problem(cvxpy.Minimize(goal), [gains @ x <= 0, cvxpy.sum(x) == 1])
+        problem.solve(solver="CLARABEL", tol_gap_abs=1e-12, tol_gap_rel=1e-12, tol_feas=1e-12, max_iter=500)
+        ours = gk.solve_correlated(game, concept=concept, objective=objective, tol=1e-11, throw=False)
+        theirs = x.value / x.value.sum()
+        if np.max(gains @ theirs) <= 1e-10:
+            np.testing.assert_allclose(ours.policy.ravel(), theirs, atol=2e-6)
+
+
+@pytest.mark.parametrize("concept", ["cce", "ce"])
+def test_openspiel_measures_the_same_gaps(concept):
+    """OpenSpiel 2.0: deviation incentives of a correlation device of pure profiles."""
+    pyspiel = pytest.importorskip("pyspiel")
+    for index in range(10):
+        game = gk.games.uniform(jax.random.key(index), (3, 4))
+        joint = jax.random.dirichlet(jax.random.key(100 + index), jnp.ones(12)).reshape(3, 4)
+        theirs = pyspiel.convert_to_turn_based(pyspiel.create_matrix_game(*np.asarray(game.payoffs).tolist()))
+        state = theirs.new_initial_state()
+        states = [state.information_state_string(0)]
+        state.apply_action(0)
+        states.append(state.information_state_string(1))
+        device = []
+        for cell in np.ndindex(3, 4):
+            pure = [[(a, float(a == action)) for a in range(size)] for action, size in zip(cell, (3, 4), strict=True)]
+            device.append((float(joint[cell]), pyspiel.TabularPolicy(dict(zip(states, pure, strict=True)))))
+        if concept == "cce":
+            found, ours = pyspiel.cce_dist(theirs, device), gk.evaluate.cce_gap(game, joint)
+            np.testing.assert_allclose(np.maximum(ours, 0), found.deviation_incentives, atol=1e-12)
+        else:
+            found, ours = pyspiel.ce_dist(theirs, device), gk.evaluate.ce_gap(game, joint)
+            np.testing.assert_allclose(jnp.sum(ours), found.dist_value, atol=1e-12)
+
+
+@pytest.mark.parametrize("concept", ["cce", "ce"])
+def test_the_greatest_welfare(concept):
+    """Certified by its multipliers, and above that of all other equilibria."""
+    for index in range(20):
+        game = gk.games.uniform(jax.random.key(index), (3, 4))
+        best = gk.solve_welfare(game, concept=concept)
+        assert best.status == gk.Status.converged
+        assert -1e-12 <= best.duality_gap <= 1e-8
+        assert gains_by_definition(game, concept).dot(np.asarray(best.policy).ravel()).max() <= 1e-8
+        other = gk.solve_correlated(game, concept=concept)
+        assert -best.objective >= np.sum(np.asarray(game.payoffs).sum(axis=0) * np.asarray(other.policy)) - 1e-8
+
+
+def test_a_product_of_nash_policies_is_an_equilibrium():
+    game = gk.games.rock_paper_scissors()
+    policies = [[1 / 3] * 3] * 2
+    np.testing.assert_allclose(gk.evaluate.cce_gap(game, policies), 0, atol=1e-15)
+    np.testing.assert_allclose(gk.evaluate.ce_gap(game, policies), 0, atol=1e-15)
+
+
+@pytest.mark.parametrize("concept", ["cce", "ce"])
+def test_gaps_are_those_of_the_definition(concept):
+    game = gk.games.uniform(jax.random.key(0), (3, 2, 4))
+    joint = jax.random.dirichlet(jax.random.key(1), jnp.ones(24)).reshape(3, 2, 4)
+    measure = gk.evaluate.ce_gap if concept == "ce" else gk.evaluate.cce_gap
+    gains, first = gains_by_definition(game, concept) @ np.asarray(joint).ravel(), 0
+    for player, size in enumerate(game.num_actions):
+        count = size * size if concept == "ce" else size
+        expected = gains[first : first + count].reshape(-1, size).max(axis=1).sum()
+        np.testing.assert_allclose(measure(game, joint)[player], expected, atol=1e-14)
+        first += count
+
+
+def test_without_temptation_the_prior_is_played():
+    game = gk.NormalFormGame(np.ones((2, 3, 2)))
+    reference = log([0.2, 0.3, 0.5], [0.9, 0.1])
+    solution = gk.solve_correlated(game, log_reference=reference)
+    np.testing.assert_allclose(solution.policy, np.outer([0.2, 0.3, 0.5], [0.9, 0.1]), atol=1e-7)
+    np.testing.assert_allclose(solution.objective, 0, atol=1e-8)
+    large = gk.games.uniform(jax.random.key(0), (3, 2))
+    free = gk.solve_correlated(large, concept="ce", epsilon=10.0, objective="gini")
+    np.testing.assert_allclose(free.policy, 1 / 6, atol=1e-6)
+
+
+@pytest.mark.parametrize("concept, objective", KINDS)
+def test_masked_actions_are_as_if_they_were_not_there(concept, objective):
+    game = gk.games.uniform(jax.random.key(3), (3, 4))
+    masked = log([0.4, 0.0, 0.6], [0.1, 0.2, 0.0, 0.7])
+    small = gk.NormalFormGame(game.payoffs[:, ::2][:, :, np.array([0, 1, 3])])
+    reference = log([0.4, 0.6], [0.1, 0.2, 0.7])
+    one = gk.solve_correlated(game, concept=concept, objective=objective, log_reference=masked)
+    two = gk.solve_correlated(small, concept=concept, objective=objective, log_reference=reference)
+    np.testing.assert_allclose(one.policy[::2][:, np.array([0, 1, 3])], two.policy, atol=1e-6)
+    assert np.all(one.policy[1] == 0)
+
+
+def test_welfare_has_its_price():
+    """From most entropy to most welfare."""
+    game = gk.games.chicken()
+    values = []
+    for weight in (0.0, 0.1, 1.0, 100.0):
+        solution = gk.solve_correlated(game, concept="ce", welfare_weight=weight)
+        assert solution.status == gk.Status.converged
+        values.append(float(jnp.sum(game.payoffs * solution.policy)))
+    assert values == sorted(values)
+    np.testing.assert_allclose(values[-1], -gk.solve_welfare(game, concept="ce").objective, rtol=1e-2)
+
+
+@settings(max_examples=25, deadline=None, derandomize=True)
+@given(
+    st.integers(0, 1000),
+    st.sampled_from(KINDS),
+    st.permutations(range(3)),
+    st.booleans(),
+    st.floats(0.01, 100),
+    st.floats(-100, 100),
+)
+def test_names_and_units_do_not_matter(seed, kind, order, swap, scale, shift):
+    concept, objective = kind
+    game = gk.games.uniform(jax.random.key(seed), (3, 3))
+    plain = gk.solve_correlated(game, concept=concept, objective=objective, tol=1e-10).policy
+    payoffs = game.payoffs[:, np.array(order)] * scale + shift
+    expected = plain[np.array(order)]
+    if swap:
+        payoffs, expected = jnp.swapaxes(payoffs[::-1], 1, 2), expected.T
+    found = gk.solve_correlated(gk.NormalFormGame(payoffs), concept=concept, objective=objective, tol=1e-10)
+    np.testing.assert_allclose(found.policy, expected, atol=2e-4)
+
+
+def test_samples_have_the_equilibriums_law():
+    solution = gk.solve_correlated(gk.games.chicken(), concept="ce")
+    drawn = np.asarray(solution.sample(jax.random.key(0), 100_000))
+    counted = np.zeros((2, 2))
+    np.add.at(counted, tuple(drawn.T), 1e-5)
+    np.testing.assert_allclose(counted, solution.policy, atol=0.006)
+
+
+def test_float32():
+    game = gk.games.uniform(jax.random.key(0), (4, 4), dtype=jnp.float32)
+    solution = gk.solve_correlated(game, concept="ce")
+    assert solution.policy.dtype == jnp.float32
+    assert solution.status == gk.Status.converged
+    exact = gk.solve_correlated(gk.NormalFormGame(game.payoffs.astype(jnp.float64)), concept="ce")
+    np.testing.assert_allclose(solution.policy, exact.policy, atol=0.02)
+
+
+def test_bad_input_names_the_field():
+    game = gk.games.uniform(jax.random.key(0), (3, 3))
+    for options, message in [
+        ({"concept": "nash"}, "concept: got 'nash', takes one of 'cce', 'ce'"),
+        ({"objective": "norm"}, "objective: got 'norm', takes one of 'entropy', 'gini'"),
+        ({"epsilon": -0.1}, "epsilon: got -0.1, takes numbers >= 0"),
+        ({"epsilon": [0.1, 0.2, 0.3]}, r"epsilon: got shape \(3,\), takes a number or \[player\] = \(2,\)"),
+        ({"log_reference": log([0.5, 0.5])}, "log_reference: got shapes"),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            gk.solve_correlated(game, **options)
+    with pytest.raises(ValueError, match=r"game: got 90,000 joint actions .*; gamekl.gamd finds"):
+        gk.solve_correlated(gk.NormalFormGame(np.zeros((2, 300, 300))), concept="ce")
+    with pytest.raises(ValueError, match=r"payoffs\[0, 0, 0\]: got nan"):
+        gk.solve_welfare(gk.NormalFormGame(game.payoffs.at[0, 0, 0].set(jnp.nan)))
+    broken = gk.NormalFormGame(game.payoffs.at[0, 0, 0].set(jnp.nan))
+    assert gk.solve_correlated(broken, throw=False).status == gk.Status.nonfinite_input
