@@ -13,7 +13,7 @@ Equilibria from logged play.
 commands:
   sweep CONFIG   run the sweep of a TOML config, or what is left of it
   plot RUN       draw a run's figure and print its table
-  solve GAME     solve a payoff file (.nfg or .npz) at a temperature
+  solve GAME     solve a payoff file (.nfg or .npz): Nash, correlated, coarse correlated
 
 gamekl COMMAND --help tells a command's arguments; gamekl --version the version.
 """
@@ -96,14 +96,19 @@ def _solve(arguments: Sequence[str]) -> None:
 
     @dataclass
     class Solve:
-        """Solve a payoff file for its regularised Nash equilibrium with uniform references."""
+        """Solve a payoff file, with uniform references where there are any."""
 
         game: Annotated[Path, tyro.conf.Positional]
         """The payoff file: .nfg, or .npz with an array payoffs [player, *actions]."""
-        temperature: float
-        """Payoff units per nat."""
+        temperature: float | None = None
+        """Payoff units per nat; for nash and cce."""
+        concept: Literal["nash", "cce", "ce", "mece", "mecce", "mgce", "mgcce", "mwce", "mwcce"] = "nash"
+        """Nash, or a coarse correlated equilibrium by GAMD, both regularised; or a (coarse) correlated equilibrium of
+        maximum entropy (me, and ce alone), Gini impurity (mg) or welfare (mw)."""
         tol: float | None = None
-        """Bound on the residual; max(1e-9, 16 eps (1 + R / temperature)) if not given."""
+        """Of the solver; its default if not given."""
+        num_steps: int = 10_000
+        """Rounds of GAMD."""
         dtype: Literal["float64", "float32"] = "float64"
         """Of the payoffs and the solver."""
         save: Path | None = None
@@ -111,26 +116,11 @@ def _solve(arguments: Sequence[str]) -> None:
 
     flags = tyro.cli(Solve, prog="gamekl solve", args=arguments)
     _enable_x64()
-    import numpy as np
+    from gamekl.experiment.answer import answer
+    from gamekl.games import load_game
 
-    import gamekl as gk
-
-    game = gk.games.load_game(flags.game, dtype=flags.dtype)
-    regularizer = gk.Regularizer.uniform(game, flags.temperature)
-    gk.validate(game, regularizer)
-    solution = gk.solve_nash(game, regularizer, tol=flags.tol, throw=False)
-    status = gk.Status(int(solution.status))
-    nash_gap = gk.nash_gap(game, solution.log_policy)
-    with np.printoptions(precision=8, suppress=True, floatmode="fixed", linewidth=120):
-        for player, policy in enumerate(solution.policy):
-            print(f"player {player + 1}: {np.asarray(policy)}")
-    print("regularised gap: " + " ".join(f"{float(gap):.3e}" for gap in solution.gap))
-    print("Nash gap:        " + " ".join(f"{float(gap):.3e}" for gap in nash_gap))
-    print(f"residual:        {float(solution.residual):.3e}")
-    print(f"status:          {status.name}: {status.message} ({int(solution.num_steps)} steps)")
-    if flags.save is not None:
-        solution.save(flags.save)
-    if status != gk.Status.converged:
+    game = load_game(flags.game, dtype=flags.dtype)
+    if not answer(game, flags.concept, flags.temperature, flags.tol, flags.num_steps, flags.save):
         raise SystemExit(1)
 
 

@@ -122,6 +122,34 @@ def test_solve_that_does_not_converge(capsys, tmp_path):
     assert "status:          not_converged" in out and len(policies(out)) == 3
 
 
+CHICKEN = 'NFG 1 R "chicken" { "a" "b" } { 2 2 }\n\n0 0 2 7 7 2 6 6\n'
+
+
+def test_solve_finds_correlated_equilibria(capsys, tmp_path):
+    """The maximum-Gini correlated equilibrium of chicken is [[5, 10], [10, 9]] / 34 (MATH J12)."""
+    (tmp_path / "game.nfg").write_text(CHICKEN)
+    status, out, _ = run(capsys, "solve", "game.nfg", "--concept", "mgce", "--tol", "1e-12", "--save", "found.npz")
+    assert status == 0
+    joint = np.load(tmp_path / "found.npz")["joint"]
+    np.testing.assert_allclose(joint, np.array([[5, 10], [10, 9]]) / 34, atol=1e-8)
+    assert "0.29411765" in out and "duality gap:" in out
+    for concept in ("ce", "mecce", "mgcce", "mwce", "mwcce"):
+        status, out, _ = run(capsys, "solve", "game.nfg", "--concept", concept)
+        assert status == 0 and "status:      converged" in out
+    assert "welfare:     1.050e+01" in out
+
+
+def test_solve_plays_gamd(capsys, tmp_path):
+    (tmp_path / "game.nfg").write_text(CHICKEN)
+    arguments = ("solve", "game.nfg", "--concept", "cce", "--temperature", "0.5")
+    status, out, _ = run(capsys, *arguments, "--num-steps", "500")
+    assert status == 0
+    gap, bound = (float(line.split()[-1]) for line in out.splitlines() if line.startswith(("regularised", "bound")))
+    assert gap <= bound
+    assert "(500 steps)" in out
+    assert "temperature: got none, takes a number > 0" in refused(capsys, *arguments[:4])
+
+
 @pytest.mark.parametrize("temperature", ["0", "-1", "nan", "inf"])
 def test_bad_temperature(capsys, tmp_path, temperature):
     gk.games.write_nfg(gk.games.chicken(), tmp_path / "game.nfg")

@@ -1,0 +1,124 @@
+"""What `gamekl solve` prints of a game: an equilibrium of the asked kind, its gaps and its status."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from gamekl.core.games import NormalFormGame
+from gamekl.core.regularizer import Regularizer
+from gamekl.core.response import nash_gap
+from gamekl.core.validation import validate
+from gamekl.solvers.correlated import solve_correlated, solve_welfare
+from gamekl.solvers.gamd import gamd
+from gamekl.solvers.nash import solve_nash
+from gamekl.solvers.solution import Status
+
+# What the short names of correlated equilibria stand for: the concept, and what is to be best.
+CORRELATED = {
+    "ce": ("ce", "entropy"),
+    "mece": ("ce", "entropy"),
+    "mecce": ("cce", "entropy"),
+    "mgce": ("ce", "gini"),
+    "mgcce": ("cce", "gini"),
+    "mwce": ("ce", "welfare"),
+    "mwcce": ("cce", "welfare"),
+}
+CONCEPTS = ("nash", "cce", *CORRELATED)
+# Tables of more joint actions are not printed.
+LARGEST_PRINTED = 10_000
+
+
+def _numbers(values: Any) -> str:
+    return " ".join(f"{float(value):.3e}" for value in np.atleast_1d(values))
+
+
+def _table(values: Any) -> str:
+    with np.printoptions(precision=8, suppress=True, floatmode="fixed", linewidth=120):
+        return str(np.asarray(values))
+
+
+def _report(lines: dict[str, Any], status: Status, num_steps: Any) -> bool:
+    width = max(map(len, lines)) + 1
+    for name, values in lines.items():
+        print(f"{name + ':':<{width}} {_numbers(values)}")
+    print(f"{'status:':<{width}} {status.name}: {status.message} ({int(num_steps)} steps)")
+    return status == Status.converged
+
+
+def answer(
+    game: NormalFormGame, concept: str, temperature: float | None, tol: float | None, num_steps: int, save: Path | None
+) -> bool:
+    """Solve a game with uniform references, print what was found, and tell whether it converged.
+
+    Args:
+        game: the game.
+        concept: one of `CONCEPTS`: "nash" and "cce" (by GAMD) are regularised and take a temperature.
+        temperature: payoff units per nat, or None.
+        tol: of the solver; its default if None.
+        num_steps: rounds of GAMD.
+        save: where to write the solution as ``.npz``, or None.
+
+    Raises:
+        ValueError: an argument is bad, or missing.
+    """
+    validate(game)
+    if concept in CORRELATED:
+        return _correlated(game, *CORRELATED[concept], tol, save)
+    if temperature is None:
+        raise ValueError(f"temperature: got none, takes a number > 0 for --concept {concept}")
+    regularizer = Regularizer.uniform(game, temperature)
+    validate(game, regularizer)
+    return (_nash if concept == "nash" else _gamd)(game, regularizer, tol, num_steps, save)
+
+
+def _nash(game: NormalFormGame, regularizer: Regularizer, tol: float | None, num_steps: int, save: Path | None) -> bool:
+    del num_steps
+    solution = solve_nash(game, regularizer, tol=tol, throw=False)
+    for player, policy in enumerate(solution.policy):
+        print(f"player {player + 1}: {_table(policy)}")
+    if save is not None:
+        solution.save(save)
+    gaps = {"regularised gap": solution.gap, "Nash gap": nash_gap(game, solution.log_policy)}
+    return _report({**gaps, "residual": solution.residual}, Status(int(solution.status)), solution.num_steps)
+
+
+def _gamd(game: NormalFormGame, regularizer: Regularizer, tol: float | None, num_steps: int, save: Path | None) -> bool:
+    solution = gamd(game, regularizer, num_steps=num_steps, tol=tol)
+    for player, policy in enumerate(solution.marginals):
+        print(f"player {player + 1}, on average: {_table(policy)}")
+    few = np.prod(game.num_actions, dtype=float) <= LARGEST_PRINTED
+    if few:
+        print(f"joint policy:\n{_table(solution.joint())}")
+    if save is not None:
+        _save(save, solution.joint(), solution.cce_gap, solution.ce_gap)
+    lines = {
+        "regularised CCE gap": solution.regularized_cce_gap,
+        "bound": solution.bound,
+        "CCE gap": solution.cce_gap,
+        "CE gap": solution.ce_gap,
+    }
+    return _report(lines, Status(int(solution.status)), solution.num_steps)
+
+
+def _correlated(game: NormalFormGame, concept: str, objective: str, tol: float | None, save: Path | None) -> bool:
+    if objective == "welfare":
+        solution = solve_welfare(game, concept=concept)
+    else:
+        solution = solve_correlated(game, concept=concept, objective=objective, tol=tol)
+    print(f"joint policy:\n{_table(solution.policy)}")
+    if save is not None:
+        _save(save, solution.policy, solution.cce_gap, solution.ce_gap)
+    lines = {
+        "CCE gap": solution.cce_gap,
+        "CE gap": solution.ce_gap,
+        "welfare": np.sum(np.asarray(game.payoffs) * np.asarray(solution.policy)),
+        "duality gap": solution.duality_gap,
+        "violation": solution.violation,
+    }
+    return _report(lines, Status(int(solution.status)), solution.num_steps)
+
+
+def _save(path: Path, joint: Any, cce_gap: Any, ce_gap: Any) -> None:
+    with open(path, "wb") as file:
+        np.savez(file, joint=np.asarray(joint), cce_gap=np.asarray(cce_gap), ce_gap=np.asarray(ce_gap))
