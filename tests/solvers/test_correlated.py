@@ -80,7 +80,7 @@ def test_cvxpy_finds_the_same(shape, concept, objective):
         ours = gk.solve_correlated(game, concept=concept, objective=objective, tol=1e-11, throw=False)
         theirs = x.value / x.value.sum()
         if np.max(gains @ theirs) <= 1e-10:
-            np.testing.assert_allclose(ours.policy.ravel(), theirs, atol=2e-6)
+            np.testing.assert_allclose(ours.policy.ravel(), theirs, atol=1e-6)
 
 
 @pytest.mark.parametrize("concept", ["cce", "ce"])
