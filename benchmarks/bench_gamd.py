@@ -9,16 +9,14 @@ policy: ours in a batch, `pyspiel.cce_dist` one by one. Medians of several round
 compilation apart.
 """
 
-import argparse
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from common import RESULTS, digits, facts, middle, table, uniform_batch
+from common import digits, facts, middle, options, table, uniform_batch
 
 import gamekl as gk
 
@@ -148,20 +146,16 @@ def gap_rows(quick: bool, rounds: int) -> list[list[Any]]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="a smoke test")
-    parser.add_argument("--rounds", type=int, default=None, help="default: 5, or 2 with --quick")
-    parser.add_argument("--out", type=Path, default=RESULTS)
-    options = parser.parse_args()
-    rounds = options.rounds or (2 if options.quick else 5)
+    given = options(__doc__)
+    rounds = given.rounds
     rows = []
     for part in (gamd_rows, correlated_rows, gap_rows):
-        rows += part(options.quick, rounds)
+        rows += part(given.quick, rounds)
         print(*rows, sep="\n", flush=True)
     header = ["what", "by", "median", "least to most", "peer / this"]
     text = f"# GAMD and correlated equilibria\n\n{facts()}; medians of {rounds} rounds.\n\n{table(header, rows)}\n"
-    options.out.mkdir(parents=True, exist_ok=True)
-    (options.out / "bench_gamd.md").write_text(text)
+    given.out.mkdir(parents=True, exist_ok=True)
+    (given.out / "bench_gamd.md").write_text(text)
     print(text)
 
 

@@ -12,17 +12,15 @@ loops over the same equations and steps that run until the slowest game is done.
 and the memory of a big batch.
 """
 
-import argparse
 import functools
 import subprocess
 import sys
 import time
-from pathlib import Path
 from typing import NamedTuple
 
 import jax
 import numpy as np
-from common import RESULTS, digits, facts, middle, peak_memory, residuals, save, table, uniform_batch, worker
+from common import digits, facts, middle, options, peak_memory, residuals, save, table, uniform_batch, worker
 from loops import HARD, compare_loops
 from matplotlib.figure import Figure
 
@@ -232,24 +230,20 @@ def draw(figures: dict[str, dict[str, float]], caption: str) -> Figure:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="a smoke test: few games, two rounds")
-    parser.add_argument("--rounds", type=int, default=None, help="default: 5, or 2 with --quick")
-    parser.add_argument("--out", type=Path, default=RESULTS)
-    options = parser.parse_args()
-    rounds = options.rounds or (2 if options.quick else 5)
-    games = 256 if options.quick else 4096
+    given = options(__doc__)
+    rounds = given.rounds
+    games = 256 if given.quick else 4096
     rows, figures = [], {}
     with worker(1) as oracle, worker(1) as single, worker() as whole:
         workers = {GAMBIT: oracle, 1: single, None: whole}
-        for case in all_cases(options.quick):
+        for case in all_cases(given.quick):
             found, figures[case.name] = compare(case, workers, rounds)
             rows += found
-        loops, plain = compare_loops(single, games, rounds, options.quick)
-        call = whole.submit(one_game, 50 if options.quick else 300).result()
+        loops, plain = compare_loops(single, games, rounds, given.quick)
+        call = whole.submit(one_game, 50 if given.quick else 300).result()
         machine = whole.submit(facts).result()
-    cold = cold_start(1 if options.quick else 5)
-    held = 2_000 if options.quick else 100_000
+    cold = cold_start(1 if given.quick else 5)
+    held = 2_000 if given.quick else 100_000
     with worker() as fresh:
         size, before, peak = fresh.submit(memory, held).result()
     header = ["case", "solver", "games", "us a game", "least to most", "Gambit / this", "failed", "largest residual"]
@@ -279,7 +273,7 @@ def main() -> None:
         ]
     )
     print(text)
-    save(options.out, "bench_solve", text, lambda: draw(figures, f"{machine}, residual below {TOLERANCE:g}"))
+    save(given.out, "bench_solve", text, lambda: draw(figures, f"{machine}, residual below {TOLERANCE:g}"))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """What the benchmarks share: processes with a fixed number of processors, games, a residual that owes nothing to the
 solvers, and how results are written down."""
 
+import argparse
 import multiprocessing
 import os
 import platform
@@ -107,6 +108,17 @@ def facts(dtype: str = "float64") -> str:
         f"gamekl {gk.__version__}, jax {jax.__version__}, {kind}, {dtype}, {num_processors()} processors, "
         f"Python {platform.python_version()}"
     )
+
+
+def options(description: str | None) -> argparse.Namespace:
+    """The command line: quick, rounds (5, or 2 where quick) and out."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="a smoke test: few games, two rounds")
+    parser.add_argument("--rounds", type=int, default=None, help="default: 5, or 2 with --quick")
+    parser.add_argument("--out", type=Path, default=RESULTS)
+    found = parser.parse_args()
+    found.rounds = found.rounds or (2 if found.quick else 5)
+    return found
 
 
 def middle(values: Sequence[float]) -> float:

@@ -18,7 +18,7 @@ from gamekl.core import lanes
 from gamekl.core.games import OneShotGame, PolymatrixGame
 from gamekl.core.policies import centre, padded, support
 from gamekl.core.regularizer import Regularizer
-from gamekl.core.response import level_payoffs, payoff_range, scaled_payoffs
+from gamekl.core.response import level_payoffs, scaled_payoffs
 
 Profiles = Float[Array, "player actions lane"]
 Totals = Float[Array, "player lane"]
@@ -45,13 +45,11 @@ class AnchoredGame(eqx.Module):
         log_reference: shape ``[player, actions]`` (and ``lane``); -inf where masked or padding.
         mask: the reference's support, shape ``[player, actions]`` (and ``lane``).
         temperature: payoff units per nat, shape ``[player]`` (and ``lane``).
-        payoff_range: R_i = max r_i - min r_i, payoff units, shape ``[player]`` (and ``lane``).
     """
 
     log_reference: Float[Array, "player actions *lane"]
     mask: Bool[Array, "player actions *lane"]
     temperature: Float[Array, "player *lane"]
-    payoff_range: Float[Array, "player *lane"]
 
     @abstractmethod
     def values(self, policy: Profiles) -> Profiles:
@@ -156,12 +154,7 @@ def anchor(game: OneShotGame, regularizer: Regularizer) -> AnchoredGame:
     references = padded(regularizer.log_reference, -jnp.inf)
     mask, temperatures = support(references), regularizer.temperatures
     levelled = level_payoffs(game)
-    shared = {
-        "log_reference": references,
-        "mask": mask,
-        "temperature": temperatures,
-        "payoff_range": payoff_range(game),
-    }
+    shared = {"log_reference": references, "mask": mask, "temperature": temperatures}
     if isinstance(levelled, PolymatrixGame):
         own = jax.vmap(centre)(jnp.moveaxis(levelled.payoffs, 2, -1), mask)  # [player, other, other's action, action]
         table = jnp.moveaxis(own / temperatures[:, None, None, None], -1, 1)

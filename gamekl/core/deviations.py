@@ -41,27 +41,21 @@ def gains(game: NormalFormGame) -> Float[Array, "row joint"]:
     return jnp.concatenate(rows)
 
 
-def _pairs(payoffs: Float[Array, "*actions"], sigma: Float[Array, "*actions"], player: int) -> Float[Array, "a b"]:
-    """What action b would earn each time that a is recommended."""
-    size = payoffs.shape[player]
-    table = jnp.moveaxis(payoffs, player, 0).reshape(size, -1)
-    played = jnp.moveaxis(sigma, player, 0).reshape(size, -1)
-    return jnp.matmul(played, table.T, precision=PRECISION)
+def _pairs(game: NormalFormGame, sigma: Float[Array, "*actions"]) -> list[Float[Array, "a b"]]:
+    """For each player what action b would earn each time that a is recommended."""
+    found = []
+    for player, size in enumerate(game.num_actions):
+        table = jnp.moveaxis(game.payoffs[player], player, 0).reshape(size, -1)
+        played = jnp.moveaxis(sigma, player, 0).reshape(size, -1)
+        found.append(jnp.matmul(played, table.T, precision=PRECISION))
+    return found
 
 
 def coarse_gap(game: NormalFormGame, sigma: Float[Array, "*actions"]) -> Float[Array, " player"]:
     """max_a' of the coarse gains of each player; may be below 0."""
-    found = []
-    for player in range(game.num_players):
-        pairs = _pairs(game.payoffs[player], sigma, player)
-        found.append(pairs.sum(axis=0).max() - jnp.trace(pairs))
-    return jnp.stack(found)
+    return jnp.stack([pairs.sum(axis=0).max() - jnp.trace(pairs) for pairs in _pairs(game, sigma)])
 
 
 def gap(game: NormalFormGame, sigma: Float[Array, "*actions"]) -> Float[Array, " player"]:
     """What each player gains by its best action for each recommendation; >= 0 but for rounding."""
-    found = []
-    for player in range(game.num_players):
-        pairs = _pairs(game.payoffs[player], sigma, player)
-        found.append(jnp.sum(pairs.max(axis=1) - jnp.diagonal(pairs)))
-    return jnp.stack(found)
+    return jnp.stack([jnp.sum(pairs.max(axis=1) - jnp.diagonal(pairs)) for pairs in _pairs(game, sigma)])

@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
-from jaxtyping import Array, ArrayLike, Bool, Float
+from jaxtyping import Array, ArrayLike, Bool, Float, Int
 
 
 def is_concrete(*trees: object) -> bool:
@@ -102,6 +102,20 @@ def centre(values: Float[Array, "*batch actions"], mask: Bool[Array, " actions"]
     kept = jnp.where(mask, values, 0)
     mean = kept.sum(axis=-1, keepdims=True) / mask.sum().astype(values.dtype)
     return jnp.where(mask, kept - mean, 0)
+
+
+def marginals(joint: Float[Array, "..."], num_players: int) -> tuple[Float[Array, "..."], ...]:
+    """Each player's part of a table whose first axes are the players' actions; axes behind those stay."""
+    players = range(num_players)
+    return tuple(joint.sum(axis=tuple(other for other in players if other != player)) for player in players)
+
+
+def sample_joint(
+    key: ArrayLike, probs: Float[Array, " joint"], num_actions: Sequence[int], num_samples: int
+) -> Int[Array, "sample player"]:
+    """Joint actions drawn from a distribution over them, in player order, shape ``[num_samples, player]``."""
+    cell = jax.random.categorical(key, jnp.log(probs), shape=(num_samples,))
+    return jnp.stack(jnp.unravel_index(cell, tuple(num_actions)), axis=-1)
 
 
 def outer(parts: Sequence[Float[Array, " _"]]) -> Float[Array, "*actions"]:

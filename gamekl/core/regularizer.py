@@ -73,6 +73,12 @@ class Regularizer(eqx.Module):
         """The same regularizer in another floating dtype (solvers use the payoffs')."""
         return Regularizer([entry.astype(dtype) for entry in self.log_reference], self.temperature.astype(dtype))
 
+    @staticmethod
+    def require(value: Any, field: str = "regularizer") -> None:
+        """Raise ``TypeError`` unless `value` is a `Regularizer`."""
+        if not isinstance(value, Regularizer):
+            raise TypeError(f"{field}: got {type(value).__name__}, takes a Regularizer")
+
     def check_fits(self, game: Game) -> None:
         """Raise ``ValueError`` unless the references have the game's players, actions and stages."""
         if len(self.log_reference) != game.num_players:

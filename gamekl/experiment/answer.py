@@ -24,7 +24,6 @@ CORRELATED = {
     "mwce": ("ce", "welfare"),
     "mwcce": ("cce", "welfare"),
 }
-CONCEPTS = ("nash", "cce", *CORRELATED)
 # Tables of more joint actions are not printed.
 LARGEST_PRINTED = 10_000
 
@@ -53,7 +52,7 @@ def answer(
 
     Args:
         game: the game.
-        concept: one of `CONCEPTS`: "nash" and "cce" (by GAMD) are regularised and take a temperature.
+        concept: "nash" and "cce" (by GAMD), which are regularised and take a temperature, or one of `CORRELATED`.
         temperature: payoff units per nat, or None.
         tol: of the solver; its default if None.
         num_steps: rounds of GAMD.
@@ -62,18 +61,17 @@ def answer(
     Raises:
         ValueError: an argument is bad, or missing.
     """
-    validate(game)
     if concept in CORRELATED:
         return _correlated(game, *CORRELATED[concept], tol, save)
     if temperature is None:
         raise ValueError(f"temperature: got none, takes a number > 0 for --concept {concept}")
     regularizer = Regularizer.uniform(game, temperature)
-    validate(game, regularizer)
     return (_nash if concept == "nash" else _gamd)(game, regularizer, tol, num_steps, save)
 
 
 def _nash(game: NormalFormGame, regularizer: Regularizer, tol: float | None, num_steps: int, save: Path | None) -> bool:
     del num_steps
+    validate(game, regularizer)
     solution = solve_nash(game, regularizer, tol=tol, throw=False)
     for player, policy in enumerate(solution.policy):
         print(f"player {player + 1}: {_table(policy)}")
@@ -87,8 +85,7 @@ def _gamd(game: NormalFormGame, regularizer: Regularizer, tol: float | None, num
     solution = gamd(game, regularizer, num_steps=num_steps, tol=tol)
     for player, policy in enumerate(solution.marginals):
         print(f"player {player + 1}, on average: {_table(policy)}")
-    few = np.prod(game.num_actions, dtype=float) <= LARGEST_PRINTED
-    if few:
+    if np.prod(game.num_actions, dtype=float) <= LARGEST_PRINTED:
         print(f"joint policy:\n{_table(solution.joint())}")
     if save is not None:
         _save(save, solution.joint(), solution.cce_gap, solution.ce_gap)

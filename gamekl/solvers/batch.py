@@ -37,8 +37,7 @@ def _check_batch(games: NormalFormGame, regularizers: Regularizer) -> int:
         raise ValueError(
             f"games.payoffs: got shape {shape}, takes [batch, player, *actions], as gamekl.stack([...]) makes it"
         )
-    if not isinstance(regularizers, Regularizer):
-        raise TypeError(f"regularizers: got {type(regularizers).__name__}, takes a Regularizer")
+    Regularizer.require(regularizers, "regularizers")
     leaves = {"temperature": regularizers.temperature}
     leaves |= {f"log_reference[{index}]": entry for index, entry in enumerate(regularizers.log_reference)}
     for name, leaf in leaves.items():

@@ -22,7 +22,7 @@ from jaxtyping import Array, ArrayLike, Float, Int
 
 from gamekl.core import deviations
 from gamekl.core.games import NormalFormGame, require_normal_form
-from gamekl.core.policies import Profile, check_profile, is_concrete, outer, support
+from gamekl.core.policies import Profile, check_profile, is_concrete, marginals, outer, sample_joint, support
 from gamekl.core.response import level_payoffs
 from gamekl.core.validation import validate
 from gamekl.solvers.interior import Objective, minimize
@@ -63,13 +63,11 @@ class CorrelatedEquilibrium(eqx.Module):
     @property
     def marginals(self) -> tuple[Float[Array, " _"], ...]:
         """Each player's part of one equilibrium, ``[actions_i]``."""
-        axes = range(self.policy.ndim)
-        return tuple(self.policy.sum(axis=tuple(other for other in axes if other != axis)) for axis in axes)
+        return marginals(self.policy, self.policy.ndim)
 
     def sample(self, key: ArrayLike, num_samples: int) -> Int[Array, "sample player"]:
         """Joint actions drawn from one equilibrium, shape ``[num_samples, player]``."""
-        cell = jax.random.categorical(key, jnp.log(self.policy.ravel()), shape=(num_samples,))
-        return jnp.stack(jnp.unravel_index(cell, self.policy.shape), axis=-1)
+        return sample_joint(key, self.policy.ravel(), self.policy.shape, num_samples)
 
 
 def _rows(game: NormalFormGame, concept: str) -> tuple[Float[Array, "row joint"], np.ndarray, np.ndarray]:

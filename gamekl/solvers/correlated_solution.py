@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Float, Int
 
+from gamekl.core.policies import sample_joint
 from gamekl.solvers.mixture import LARGEST_TABLE, Kept
 
 
@@ -72,8 +73,7 @@ class CorrelatedSolution(eqx.Module):
         all rounds, exact in law for runs of up to 1,000 rounds.
         """
         if not isinstance(self.mixture, Kept):
-            cell = jax.random.categorical(key, jnp.log(self.mixture), shape=(num_samples,))
-            return jnp.stack(jnp.unravel_index(cell, self.num_actions), axis=-1)
+            return sample_joint(key, self.mixture, self.num_actions, num_samples)
         first, second = jax.random.split(key)
         row = jax.random.categorical(first, jnp.log(self.mixture.weight), shape=(num_samples,))
         policy = self.mixture.policy[row]  # [sample, player, actions]

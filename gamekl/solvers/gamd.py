@@ -83,11 +83,11 @@ def _play_block(problems: Problem, weighting: str, num_actions: tuple[int, ...])
     anchored = jax.vmap(anchor)
     game = _to_lanes(anchored(problems.game, problems.regularizer))
     target = None if problems.target is None else _to_lanes(anchored(problems.target, problems.regularizer))
+    there = game if target is None else target
     last = problems.limits[:, -1]
 
     def measure(summary: Summary) -> tuple[Gaps, Gaps]:
         measured, solved = summary.pairs(game, target)
-        there = game if target is None else target
         return gaps(there, measured, summary.cost), gaps(game, solved, summary.cost)
 
     def finished(summary: Summary) -> Bool[Array, " lane"]:
@@ -105,8 +105,8 @@ def _play_block(problems: Problem, weighting: str, num_actions: tuple[int, ...])
 
     first = start(problems.rule, game), empty(game, target, num_actions)
     (run, summary), reached = jax.lax.scan(advance, first, problems.limits.T)
-    last = (game if target is None else target).gaps(run.drift)
-    outcome = Outcome(run, summary, reached, summary.marginals(num_actions), game.log_policy(run.drift), last)
+    last_gaps = there.gaps(run.drift)
+    outcome = Outcome(run, summary, reached, summary.marginals(num_actions), game.log_policy(run.drift), last_gaps)
     return jax.tree.map(lambda leaf: jnp.moveaxis(leaf, -1, 0), outcome)
 
 
@@ -129,7 +129,7 @@ def _bound(problem: Problem, num_steps: Array, weighting: str) -> Float[Array, "
         return None
     time = num_steps.astype(problem.game.dtype)
     curvature = payoff_range(problem.game) ** 2 / problem.regularizer.temperatures
-    return curvature * jnp.where(weighting == "linear", 1 / (2 * (time + 1)), (1 + jnp.log(time)) / (8 * time))
+    return curvature * (1 / (2 * (time + 1)) if weighting == "linear" else (1 + jnp.log(time)) / (8 * time))
 
 
 def _conclude(problem: Problem, outcome: Outcome, weighting: str) -> CorrelatedSolution:
@@ -195,8 +195,7 @@ def make_problem(
 ) -> Problem:
     """Check the arguments of `gamd`, values too where they are concrete and `throw` is set."""
     require_one_shot(game)
-    if not isinstance(regularizer, Regularizer):
-        raise TypeError(f"regularizer: got {type(regularizer).__name__}, takes a Regularizer")
+    Regularizer.require(regularizer)
     regularizer.check_fits(game)
     check_gamd_options(limits, weighting, step_size, tol)
     if is_concrete(limits) and np.any(np.diff(np.asarray(limits, dtype=int).ravel()) < 1):

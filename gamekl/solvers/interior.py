@@ -29,10 +29,10 @@ RIDGE = 1e-14
 
 
 class Objective(NamedTuple):
-    """f(x) = sum_c [entropic (x_c log(x_c / prior_c)) + (1 - entropic) x_c^2 / 2 + linear_c x_c].
+    """f(x) = sum_c [x_c log(x_c / prior_c) + linear_c x_c], or with x_c^2 / 2 in place of the entropy.
 
     Attributes:
-        entropic: 1 for the entropy, 0 for the squares, shape ``[]``.
+        entropic: the entropy, or the squares; static.
         prior: where it is 0, x is 0 too, shape ``[cell]``.
         linear: shape ``[cell]``.
     """
@@ -197,8 +197,7 @@ def minimize(
     share = jnp.where(inside, 1 / jnp.sum(inside).astype(rows.dtype), 0)
     x = objective.prior / jnp.sum(objective.prior) if objective.entropic else share
     ones = jnp.ones_like(limits)
-    z = share
     infinite = jnp.full((), jnp.inf, rows.dtype)
-    start = State(x, ones, ones, z, jnp.zeros((), rows.dtype), jnp.zeros((), jnp.int32), infinite, infinite)
+    start = State(x, ones, ones, share, jnp.zeros((), rows.dtype), jnp.zeros((), jnp.int32), infinite, infinite)
     end = jax.lax.while_loop(unfinished, step, start)
     return end._replace(x=end.x / jnp.sum(end.x))

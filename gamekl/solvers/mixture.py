@@ -18,6 +18,7 @@ from jaxtyping import Array, Float
 
 from gamekl.core import lanes
 from gamekl.core.anchored import AnchoredGame, AnchoredNormalForm, Play, Profiles, Totals, joint
+from gamekl.core.policies import marginals
 from gamekl.solvers.loop import Block
 
 # The joint policy is kept as a table up to so many joint actions, and beyond that as so many of its rounds.
@@ -82,8 +83,7 @@ class Summary(NamedTuple):
         if self.streams is not None:
             return [self.streams.marginals[player, :size] for player, size in enumerate(num_actions)]
         table = cast(Array, self.mixture).reshape(*num_actions, -1)
-        players = range(len(num_actions))
-        return [table.sum(axis=tuple(other for other in players if other != player)) for player in players]
+        return list(marginals(table, len(num_actions)))
 
 
 class Gaps(NamedTuple):

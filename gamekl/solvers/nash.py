@@ -99,8 +99,7 @@ def solve_nash(
     "A dynamic homotopy interpretation of the logistic quantal response equilibrium correspondence" (2005).
     """
     require_normal_form(game)
-    if not isinstance(regularizer, Regularizer):
-        raise TypeError(f"regularizer: got {type(regularizer).__name__}, takes a Regularizer")
+    Regularizer.require(regularizer)
     regularizer.check_fits(game)
     if throw and is_concrete(game, regularizer):
         validate(game, regularizer)

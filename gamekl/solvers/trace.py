@@ -80,12 +80,15 @@ class Trace(NamedTuple):
 
 
 def plus(point: Point, direction: Point, length: Lane) -> Point:
+    """The point `length` along a direction."""
     return Point(point.z + length * direction.z, point.s + length * direction.s)
 
 
 def choose(condition: Flag, this: Point, other: Point) -> Point:
+    """`this` in the lanes where the condition holds, `other` elsewhere."""
     return Point(jnp.where(condition, this.z, other.z), jnp.where(condition, this.s, other.s))
 
 
 def choose_place(condition: Flag, this: Place, other: Place) -> Place:
+    """The same for places."""
     return Place(*(choose(condition, a, b) for a, b in zip(this, other, strict=True)))

@@ -46,6 +46,7 @@ CARE = 0.1
 
 
 def first_step(system: LogitSystem, free: Flag) -> Lane:
+    """Length of the first step: all the way where the equilibrium is unique."""
     return jnp.where(free, system.scale, FIRST_STEP / max(len(system.sizes) - 1, 1))
 
 
@@ -98,6 +99,7 @@ class Verdict(NamedTuple):
 
 
 def measure_step(trace: Trace, newton: Vector, drift: Vector, sign: Lane, noise: Lane) -> Measure:
+    """What the solved linear system, newton and drift = dz/ds, says of the correction that is to be made."""
     here, trial = trace.here, trace.trial
     # The solution itself may be a singular point; then a correction would be a quotient of rounding errors.
     solved = trace.final & (lanes.largest(jnp.abs(trace.linear.residual)) <= noise)
@@ -118,6 +120,7 @@ def measure_step(trace: Trace, newton: Vector, drift: Vector, sign: Lane, noise:
 
 
 def judge(system: LogitSystem, trace: Trace, measure: Measure) -> Verdict:
+    """What becomes of the step whose correction was measured."""
     kappa, care, size = system.scale, trace.care, measure.size
     eps = jnp.finfo(kappa.dtype).eps
     running = trace.phase == RUNNING

@@ -167,7 +167,6 @@ def test_a_batch_plays_as_each_game_would_alone():
             for ours, theirs in zip(jax.tree.leaves(rows(several, game)), jax.tree.leaves(alone), strict=True):
                 np.testing.assert_allclose(ours, theirs, atol=1e-13)
     games, regularizers = batch
-    broken = gk.NormalFormGame.__new__(gk.NormalFormGame)
     broken = jax.tree.map(lambda leaf: leaf.at[5].set(jnp.nan), games)
     found = gk.gamd_batch(broken, regularizers, num_steps=steps)
     assert found.status[5] == gk.Status.nonfinite_input
