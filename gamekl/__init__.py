@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from gamekl.solvers.correlated import CorrelatedEquilibrium, solve_correlated, solve_welfare
     from gamekl.solvers.correlated_solution import CorrelatedSolution
     from gamekl.solvers.exact import solve_nash_exact
-    from gamekl.solvers.gamd import gamd
-    from gamekl.solvers.history import gamd_history
+    from gamekl.solvers.gamd import gamd, multiplicative_weights
+    from gamekl.solvers.history import gamd_history, multiplicative_weights_history
     from gamekl.solvers.nash import gane, solve_nash
     from gamekl.solvers.solution import Solution, SolveError, Status, load_solution
 
@@ -41,6 +41,8 @@ _HOMES = {
     "gamd": "solvers.gamd",
     "gamd_batch": "solvers.batch",
     "gamd_history": "solvers.history",
+    "multiplicative_weights": "solvers.gamd",
+    "multiplicative_weights_history": "solvers.history",
     "CorrelatedSolution": "solvers.correlated_solution",
     "solve_correlated": "solvers.correlated",
     "solve_welfare": "solvers.correlated",
@@ -79,6 +81,8 @@ __all__ = [
     "games",
     "gane",
     "load_solution",
+    "multiplicative_weights",
+    "multiplicative_weights_history",
     "nash_conv",
     "nash_gap",
     "offline",

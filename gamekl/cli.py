@@ -109,6 +109,8 @@ def _solve(arguments: Sequence[str]) -> None:
         """Of the solver; its default if not given."""
         num_steps: int = 10_000
         """Rounds of GAMD."""
+        epsilon: float = 0.0
+        """What a deviation from a (coarse) correlated equilibrium may gain, payoff units."""
         dtype: Literal["float64", "float32"] = "float64"
         """Of the payoffs and the solver."""
         save: Path | None = None
@@ -120,7 +122,8 @@ def _solve(arguments: Sequence[str]) -> None:
     from gamekl.games import load_game
 
     game = load_game(flags.game, dtype=flags.dtype)
-    if not answer(game, flags.concept, flags.temperature, flags.tol, flags.num_steps, flags.save):
+    given = (flags.temperature, flags.tol, flags.num_steps, flags.epsilon, flags.save)
+    if not answer(game, flags.concept, *given):
         raise SystemExit(1)
 
 

@@ -28,16 +28,15 @@ def coarse_gains(game: NormalFormGame) -> Float[Array, "row joint"]:
 
 
 def gains(game: NormalFormGame) -> Float[Array, "row joint"]:
-    """One row for each player's recommended action a and other a', shape ``[sum of A (A - 1), joint actions]``."""
+    """One row for each player's recommended action a and other a' (0 where they are the same).
+
+    Shape ``[sum of squares of actions, joint actions]``.
+    """
     rows = []
     for i, size in enumerate(game.num_actions):
         against = _against(game.payoffs[i], i)
-        for a in range(size):
-            shape = [1] * (game.num_players + 1)
-            shape[i + 1] = size
-            here = (jnp.arange(size) == a).astype(game.dtype).reshape(shape)
-            kept = jnp.asarray([other for other in range(size) if other != a], dtype=jnp.int32)
-            rows.append((against[kept] * here).reshape(size - 1, -1))
+        here = jnp.eye(size, dtype=game.dtype).reshape(size, 1, *([1] * i), size, *([1] * (game.num_players - i - 1)))
+        rows.append((against[None] * here).reshape(size * size, -1))
     return jnp.concatenate(rows)
 
 

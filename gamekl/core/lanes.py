@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 import jax
 import jax.numpy as jnp
+from jax.custom_batching import custom_vmap
 from jaxtyping import Array, Bool, Float
 
 T = TypeVar("T")
@@ -81,8 +82,29 @@ def matmul(a: Float[Array, "i k lane"], b: Float[Array, "k j lane"]) -> Float[Ar
     return _accumulate(lambda index: a[:, index][:, None] * b[index][None], size)
 
 
-def _solve_by_lu(system: tuple[Float[Array, "n n"], Float[Array, "n r"]]) -> tuple[Array, Array]:
-    matrix, right = system
+def in_turn(function: Callable[..., T]) -> Callable[..., T]:
+    """A function of small matrices that calls LAPACK; under ``jax.vmap``, on CPUs, it does so for one after another.
+
+    A batch would wait, inside of a thread of XLA's, for others of the same pool, and for ever if all of them do so for
+    programs that run side by side.
+    """
+    if jax.default_backend() != "cpu":
+        return function
+    alone = custom_vmap(function)
+
+    @alone.def_vmap
+    def together(size: int, in_batched: list[bool], *arguments: Array) -> tuple[T, Any]:
+        stretched = [
+            entry if batched else jnp.broadcast_to(entry, (size, *entry.shape))
+            for entry, batched in zip(arguments, in_batched, strict=True)
+        ]
+        results = jax.lax.map(lambda row: alone(*row), stretched)
+        return results, jax.tree.map(lambda _: True, results)
+
+    return alone
+
+
+def _solve_by_lu(matrix: Float[Array, "n n"], right: Float[Array, "n r"]) -> tuple[Array, Array]:
     factors, pivots = jax.scipy.linalg.lu_factor(matrix)
     swaps = jnp.sum(pivots != jnp.arange(len(pivots), dtype=pivots.dtype))
     sign = jnp.prod(jnp.sign(jnp.diagonal(factors))) * jnp.where(swaps % 2 == 0, 1, -1).astype(factors.dtype)
@@ -99,10 +121,7 @@ def solve(
     """
     size, _, lanes = matrix.shape
     if not _unrolls(size, lanes):
-        # On CPUs one after another: a batch would wait, inside of a thread of XLA's, for others of the same pool, and
-        # for ever if all of them do so for programs that run side by side.
-        each = jax.lax.map if jax.default_backend() == "cpu" else lambda function, batch: jax.vmap(function)(batch)
-        solution, sign = each(_solve_by_lu, (jnp.moveaxis(matrix, -1, 0), jnp.moveaxis(right, -1, 0)))
+        solution, sign = jax.vmap(in_turn(_solve_by_lu))(jnp.moveaxis(matrix, -1, 0), jnp.moveaxis(right, -1, 0))
         return jnp.moveaxis(solution, 0, -1), sign
     # Gauss-Jordan: eliminate the first unknown from all other rows, and move its row to the end.
     table = jnp.concatenate([matrix, right], axis=1)

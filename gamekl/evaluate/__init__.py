@@ -8,7 +8,7 @@ from gamekl.evaluate.certificates import (
     uniqueness,
 )
 from gamekl.evaluate.distance import DistanceBound, distance_bound
-from gamekl.evaluate.fit import Rate, fit_rate
+from gamekl.evaluate.fit import Rate, fit_paired_rate, fit_rate
 from gamekl.evaluate.gaps import cce_gap, ce_gap, exploitability, nash_conv
 from gamekl.evaluate.rates import first_sample_size, predicted_constant
 
@@ -22,6 +22,7 @@ __all__ = [
     "distance_bound",
     "exploitability",
     "first_sample_size",
+    "fit_paired_rate",
     "fit_rate",
     "monotone_margin",
     "nash_conv",

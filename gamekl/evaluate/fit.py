@@ -33,6 +33,32 @@ def bootstrap_means(rng: np.random.Generator, errors: np.ndarray, resamples: int
     return np.array([errors[rng.integers(0, size, size)].mean() for _ in range(resamples)])
 
 
+def _check(sizes: np.ndarray, values: Sequence[np.ndarray], resamples: int, level: float) -> None:
+    if sizes.ndim != 1 or len(np.unique(sizes)) < 2 or not np.all(sizes > 0):
+        raise ValueError(f"num_samples: got {sizes.tolist()}, takes at least two different numbers > 0")
+    if len(values) != len(sizes) or any(entry.ndim != 1 or len(entry) < 2 for entry in values):
+        raise ValueError(
+            f"errors: got shapes {[entry.shape for entry in values]}, takes two or more seeds for each of "
+            f"{len(sizes)} n"
+        )
+    if any(not np.all((entry >= 0) & np.isfinite(entry)) for entry in values):
+        raise ValueError("errors: got a negative or infinite number or NaN, takes finite numbers >= 0")
+    if not (resamples >= 1 and 0 < level < 1):
+        raise ValueError(f"resamples, level: got {resamples} and {level}, takes at least 1, and a level in (0, 1)")
+    means = [entry.mean() for entry in values]
+    if not np.all(np.asarray(means) > 0):
+        raise ValueError(f"errors: got means {means}, takes means > 0 for a log-log slope")
+
+
+def _fit(sizes: np.ndarray, means: np.ndarray, resampled: np.ndarray, level: float) -> Rate:
+    log_sizes = np.log(sizes)
+    slope = float(_slopes(log_sizes, np.log(means)))
+    # A resample of mostly zero errors may have mean 0; the least positive number stands for it.
+    slopes = _slopes(log_sizes, np.log(np.maximum(resampled, np.finfo(np.float64).tiny)))
+    low, high = np.quantile(slopes, [(1 - level) / 2, (1 + level) / 2])
+    return Rate(slope, float(low), float(high), float(np.log(means).mean() - slope * log_sizes.mean()))
+
+
 def fit_rate(
     num_samples: Sequence[float | int] | np.ndarray,
     errors: Sequence[np.ndarray] | np.ndarray,
@@ -57,24 +83,35 @@ def fit_rate(
     """
     n = np.asarray(num_samples, dtype=np.float64)
     values = [np.asarray(entry, dtype=np.float64) for entry in errors]
-    if n.ndim != 1 or len(np.unique(n)) < 2 or not np.all(n > 0):
-        raise ValueError(f"num_samples: got {n.tolist()}, takes at least two different numbers > 0")
-    if len(values) != len(n) or any(entry.ndim != 1 or len(entry) < 2 for entry in values):
-        raise ValueError(
-            f"errors: got shapes {[entry.shape for entry in values]}, takes two or more seeds for each of {len(n)} n"
-        )
-    if any(not np.all((entry >= 0) & np.isfinite(entry)) for entry in values):
-        raise ValueError("errors: got a negative or infinite number or NaN, takes finite numbers >= 0")
-    if not (resamples >= 1 and 0 < level < 1):
-        raise ValueError(f"resamples, level: got {resamples} and {level}, takes at least 1, and a level in (0, 1)")
-    means = np.array([entry.mean() for entry in values])
-    if not np.all(means > 0):
-        raise ValueError(f"errors: got means {means.tolist()}, takes means > 0 for a log-log slope")
-    log_n = np.log(n)
-    slope = float(_slopes(log_n, np.log(means)))
+    _check(n, values, resamples, level)
     rng = np.random.default_rng(seed)
     resampled = np.stack([bootstrap_means(rng, entry, resamples) for entry in values], axis=1)
-    # A resample of mostly zero errors may have mean 0; the least positive number stands for it.
-    slopes = _slopes(log_n, np.log(np.maximum(resampled, np.finfo(np.float64).tiny)))
-    low, high = np.quantile(slopes, [(1 - level) / 2, (1 + level) / 2])
-    return Rate(slope, float(low), float(high), float(np.log(means).mean() - slope * log_n.mean()))
+    return _fit(n, np.array([entry.mean() for entry in values]), resampled, level)
+
+
+def fit_paired_rate(
+    num_steps: Sequence[float | int] | np.ndarray,
+    errors: np.ndarray,
+    *,
+    seed: int,
+    resamples: int = 1_000,
+    level: float = 0.95,
+) -> Rate:
+    """As `fit_rate`, where the same seeds are seen at each size, as in runs that are measured after several rounds.
+
+    Args:
+        num_steps: the sizes, at least two different ones.
+        errors: shape ``[size, seed]``, >= 0; a bootstrap sample takes whole seeds.
+        seed: of the bootstrap.
+        resamples: how many bootstrap samples.
+        level: of the percentile interval.
+
+    Raises:
+        ValueError: as for `fit_rate`.
+    """
+    steps, values = np.asarray(num_steps, dtype=np.float64), np.asarray(errors, dtype=np.float64)
+    _check(steps, list(values), resamples, level)
+    rng = np.random.default_rng(seed)
+    count = values.shape[1]
+    resampled = np.array([values[:, rng.integers(0, count, count)].mean(axis=1) for _ in range(resamples)])
+    return _fit(steps, values.mean(axis=1), resampled, level)

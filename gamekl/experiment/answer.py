@@ -46,7 +46,13 @@ def _report(lines: dict[str, Any], status: Status, num_steps: Any) -> bool:
 
 
 def answer(
-    game: NormalFormGame, concept: str, temperature: float | None, tol: float | None, num_steps: int, save: Path | None
+    game: NormalFormGame,
+    concept: str,
+    temperature: float | None,
+    tol: float | None,
+    num_steps: int,
+    epsilon: float | int,
+    save: Path | None,
 ) -> bool:
     """Solve a game with uniform references, print what was found, and tell whether it converged.
 
@@ -56,13 +62,14 @@ def answer(
         temperature: payoff units per nat, or None.
         tol: of the solver; its default if None.
         num_steps: rounds of GAMD.
+        epsilon: what a deviation from one of `CORRELATED` may gain, payoff units.
         save: where to write the solution as ``.npz``, or None.
 
     Raises:
         ValueError: an argument is bad, or missing.
     """
     if concept in CORRELATED:
-        return _correlated(game, *CORRELATED[concept], tol, save)
+        return _correlated(game, *CORRELATED[concept], tol, epsilon, save)
     if temperature is None:
         raise ValueError(f"temperature: got none, takes a number > 0 for --concept {concept}")
     regularizer = Regularizer.uniform(game, temperature)
@@ -98,11 +105,13 @@ def _gamd(game: NormalFormGame, regularizer: Regularizer, tol: float | None, num
     return _report(lines, Status(int(solution.status)), solution.num_steps)
 
 
-def _correlated(game: NormalFormGame, concept: str, objective: str, tol: float | None, save: Path | None) -> bool:
+def _correlated(
+    game: NormalFormGame, concept: str, objective: str, tol: float | None, epsilon: float | int, save: Path | None
+) -> bool:
     if objective == "welfare":
-        solution = solve_welfare(game, concept=concept)
+        solution = solve_welfare(game, concept=concept, epsilon=epsilon)
     else:
-        solution = solve_correlated(game, concept=concept, objective=objective, tol=tol)
+        solution = solve_correlated(game, concept=concept, objective=objective, epsilon=epsilon, tol=tol)
     print(f"joint policy:\n{_table(solution.policy)}")
     if save is not None:
         _save(save, solution.policy, solution.cce_gap, solution.ce_gap)

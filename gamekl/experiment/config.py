@@ -22,6 +22,8 @@ CLASSIC = (
     "donation",
     "prisoners_dilemma",
 )
+REGULARIZED = ("gane", "gamd")
+PLAYED = ("gamd", "multiplicative_weights")
 RANDOM = ("uniform", "normal", "zero_sum", "covariant", "potential", "polymatrix")
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -76,6 +78,31 @@ class SamplesConfig(Strict):
     points: Annotated[int, Field(ge=2, le=1000)] = 10
 
 
+class RoundsConfig(Strict):
+    """After how many rounds a family that plays is measured: `points` numbers, evenly spaced in log T over `decades`.
+
+    Attributes:
+        first: the least T.
+        decades: how far they reach.
+        points: how many there are.
+    """
+
+    first: Annotated[int, Field(ge=1, lt=2**31)] = 10
+    decades: Annotated[float, Field(gt=0, le=9)] = 4.0
+    points: Annotated[int, Field(ge=2, le=100)] = 9
+
+    def numbers(self) -> list[int]:
+        """They themselves."""
+        return [round(self.first * 10 ** (self.decades * index / (self.points - 1))) for index in range(self.points)]
+
+    @model_validator(mode="after")
+    def _differ(self) -> "RoundsConfig":
+        numbers = self.numbers()
+        if len(set(numbers)) < len(numbers) or numbers[-1] >= 2**31:
+            raise ValueError(f"got rounds {numbers}, takes numbers that differ, below 2^31")
+        return self
+
+
 class ExpectedConfig(Strict):
     """A rate known beforehand: mean error = constant * n^slope.
 
@@ -95,8 +122,11 @@ class FamilyConfig(Strict):
         label: a unique name; it seeds the family's random numbers and names its shards.
         panel: families of one panel share axes in the figure; the label if None.
         game: the games.
-        solver: "gane" (regularised) or "exact" (the unregularised plug-in equilibrium of two-player games).
-        temperatures: for "gane", payoff units per nat.
+        solver: regularised, "gane" or "gamd"; or one of their unregularised baselines, "exact" (the plug-in equilibrium
+            of two-player games) and "multiplicative_weights".
+        temperatures: for the regularised ones, payoff units per nat.
+        weighting: for "gamd", which play and average.
+        num_steps: for "gamd" and "multiplicative_weights", the rounds after which to measure.
         reference: "uniform", or the probabilities of each player's actions.
         behavior: "uniform", or "reference": the product of the references.
         concentrability: if given, the behavior that covers the reference with exactly this C, instead of `behavior`.
@@ -108,8 +138,10 @@ class FamilyConfig(Strict):
     label: Annotated[str, Field(min_length=1, max_length=80)]
     panel: str | None = None
     game: GameConfig
-    solver: Literal["gane", "exact"] = "gane"
+    solver: Literal["gane", "gamd", "exact", "multiplicative_weights"] = "gane"
     temperatures: tuple[Positive, ...] = ()
+    weighting: Literal["uniform", "linear"] = "uniform"
+    num_steps: RoundsConfig | None = None
     reference: Literal["uniform"] | tuple[tuple[Probability, ...], ...] = "uniform"
     behavior: Literal["uniform", "reference"] = "uniform"
     concentrability: Annotated[float, Field(ge=1)] | None = None
@@ -119,15 +151,23 @@ class FamilyConfig(Strict):
 
     @model_validator(mode="after")
     def _fits_solver(self) -> "FamilyConfig":
-        if self.solver == "gane" and not self.temperatures:
-            raise ValueError("temperatures: got none, takes at least one number > 0 for solver 'gane'")
+        regularized = self.solver in REGULARIZED
+        if regularized and not self.temperatures:
+            raise ValueError(f"temperatures: got none, takes at least one number > 0 for solver {self.solver!r}")
         if len(set(self.temperatures)) < len(self.temperatures):
             raise ValueError(f"temperatures: got {list(self.temperatures)}, takes each temperature once")
-        if self.solver == "exact" and (self.temperatures or self.num_samples.first == "auto"):
+        if not regularized and (self.temperatures or self.num_samples.first == "auto"):
             raise ValueError(
                 "temperatures, num_samples.first: got temperatures or 'auto', takes no temperatures and a number for "
-                "solver 'exact'"
+                f"solver {self.solver!r}"
             )
+        if (self.solver in PLAYED) != (self.num_steps is not None):
+            raise ValueError(
+                f"num_steps: got {'none' if self.num_steps is None else 'some'} for solver {self.solver!r}, takes "
+                f"rounds for {PLAYED} only"
+            )
+        if self.solver != "gamd" and self.weighting != "uniform":
+            raise ValueError(f"weighting: got {self.weighting!r} for solver {self.solver!r}, takes it for 'gamd' only")
         if self.reference != "uniform":
             for index, total in enumerate(map(math.fsum, self.reference)):
                 if abs(total - 1) > 1e-9:

@@ -16,8 +16,9 @@ from gamekl.core.games import NormalFormGame
 from gamekl.core.policies import outer
 from gamekl.core.regularizer import Regularizer
 from gamekl.core.validation import validate
+from gamekl.evaluate.certificates import uniqueness
 from gamekl.evaluate.rates import first_sample_size, predicted_constant
-from gamekl.experiment.config import RANDOM, FamilyConfig, GameConfig, SweepConfig
+from gamekl.experiment.config import RANDOM, REGULARIZED, FamilyConfig, GameConfig, SweepConfig
 from gamekl.offline.behavior import behavior_with_concentrability
 from gamekl.offline.statistics import MAX_EXACT, check_noise
 from gamekl.solvers.exact import check_enumerable
@@ -30,7 +31,7 @@ class Setting(NamedTuple):
 
     Attributes:
         game: the true game.
-        regularizer: at one temperature; at temperature 1 for the unregularised solver, which does not use it.
+        regularizer: at one temperature; at temperature 1 for unregularised solvers, which do not use it.
         behavior: joint distribution of the logged actions, ``[*actions]``.
     """
 
@@ -109,31 +110,52 @@ def _round_up(number: float | int) -> int:
     return math.ceil(number / unit) * unit
 
 
+class Prediction(NamedTuple):
+    """What is known beforehand of a family's errors.
+
+    Attributes:
+        slope: of the mean error in n, on log-log axes.
+        constant: mean error times n^-slope, or None.
+        first: the n from which that may be expected.
+        remark: why there is no prediction, or None.
+    """
+
+    slope: float
+    constant: float | None
+    first: int
+    remark: str | None
+
+
+def _predict(family: FamilyConfig, settings: list[Setting]) -> Prediction:
+    """The rate of the equilibrium to which the family's solver comes, if it comes to one."""
+    slope = -1.0 if family.solver == "gane" else -0.5
+    if family.solver not in REGULARIZED:
+        return Prediction(slope, None, 1, None)
+    if family.solver == "gamd" and not all(
+        uniqueness(entry.game, entry.regularizer).contraction < 1 for entry in settings
+    ):
+        return Prediction(slope, None, 1, "play may cycle: best responses are not known to contract")
+    try:
+        constants = [
+            predicted_constant(game, regularizer, solve_nash(game, regularizer), behavior, family.noise)
+            for game, regularizer, behavior in settings
+        ]
+    except (ValueError, SolveError) as error:
+        return Prediction(slope, None, 1, str(error))
+    first = max(
+        first_sample_size(game, entry, regularizer, behavior)
+        for entry, (game, regularizer, behavior) in zip(constants, settings, strict=True)
+    )
+    return Prediction(-1.0, float(np.mean([entry.sum() for entry in constants])), _round_up(first), None)
+
+
 def _case(config: SweepConfig, family: FamilyConfig, temperature: float | int | None) -> dict[str, Any]:
     settings = make_settings(config, family, temperature)
-    slope, constant, remark = -1.0, None, None
+    slope, constant, first, remark = _predict(family, settings)
+    if remark is not None and family.num_samples.first == "auto":
+        raise ValueError(f"num_samples.first: got 'auto', takes a number for this family: {remark}")
     if family.expected is not None:
         slope, constant = family.expected.slope, family.expected.constant
-    first: int = 1
-    if family.solver == "gane":
-        try:
-            constants = [
-                predicted_constant(game, regularizer, solve_nash(game, regularizer), behavior, family.noise)
-                for game, regularizer, behavior in settings
-            ]
-        except (ValueError, SolveError) as error:
-            if family.num_samples.first == "auto":
-                raise ValueError(f"num_samples.first: got 'auto', takes a number for this family: {error}") from error
-            remark = str(error)
-        else:
-            if family.expected is None:
-                constant = float(np.mean([entry.sum() for entry in constants]))
-            first = _round_up(
-                max(
-                    first_sample_size(game, entry, regularizer, behavior)
-                    for entry, (game, regularizer, behavior) in zip(constants, settings, strict=True)
-                )
-            )
     if family.num_samples.first != "auto":
         first = family.num_samples.first
     samples = family.num_samples
@@ -147,6 +169,7 @@ def _case(config: SweepConfig, family: FamilyConfig, temperature: float | int | 
         "temperature": temperature,
         "num_games": len(settings),
         "num_samples": sizes,
+        "num_steps": family.num_steps.numbers() if family.num_steps else None,
         "slope": slope,
         "constant": constant,
         "remark": remark,

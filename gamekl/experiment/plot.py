@@ -1,4 +1,4 @@
-"""The rate plot: mean error against sample size, log-log, one panel for each group of families."""
+"""The rate plot: mean error against sample size or rounds, log-log, one panel for each group of families."""
 
 import textwrap
 from pathlib import Path
@@ -10,7 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from gamekl.experiment.report import Summary, case_name
+from gamekl.experiment.config import REGULARIZED
+from gamekl.experiment.report import SYMBOLS, Summary, case_name, curve_name
 
 PANEL_WIDTH, PANEL_HEIGHT = 3.25, 2.6  # inches: one column of a paper
 COLUMNS = 2
@@ -22,7 +23,13 @@ CAPTION = (
     "gaps are summed over players"
 )
 CAPTION_WIDTH = 70  # letters a panel
-METRIC_NAMES = {"regularized_gap": "regularised gap", "nash_gap": "Nash gap"}
+METRIC_NAMES = {
+    "regularized_gap": "regularised gap",
+    "nash_gap": "Nash gap",
+    "regularized_cce_gap": "regularised CCE gap",
+    "cce_gap": "CCE gap",
+}
+AXIS_NAMES = {"num_samples": "rows of data $n$", "num_steps": "rounds $T$"}
 STYLE: Any = {
     "font.size": 7,
     "axes.titlesize": 8,
@@ -45,24 +52,19 @@ def _guide(axes: Axes, n: np.ndarray, start: float, exponent: float, label: str)
     axes.annotate(label, (n[-1], start * (n[-1] / n[0]) ** exponent), fontsize=5, color="0.5", ha="right", va="bottom")
 
 
-def _draw_case(axes: Axes, summary: Summary, colour: str, name: str) -> None:
-    n = summary.num_samples.astype(float)
-    constant, slope, rate = summary.case["constant"], summary.case["slope"], summary.rate
+def _draw_curve(axes: Axes, summary: Summary, colour: str, name: str) -> None:
+    sizes, rate = summary.sizes.astype(float), summary.rate
     fitted = "" if rate is None else f"\nslope {rate.slope:.3f} [{rate.low:.3f}, {rate.high:.3f}]"
-    # Exact seeds have error 0, which a logarithmic axis cannot show.
-    axes.fill_between(n, *np.maximum(summary.spread, summary.means / 1e3), color=colour, alpha=0.12, lw=0)
-    axes.fill_between(n, *summary.band, color=colour, alpha=0.45, lw=0)
-    axes.plot(n, summary.means, "o", ms=2.5, color=colour, label=f"{name}{fitted}")
-    if constant is not None:
-        source = "$D/2\\tau$" if summary.case["solver"] == "gane" else "known"
-        axes.plot(
-            n,
-            constant * n**slope,
-            "-",
-            lw=0.8,
-            color=colour,
-            label=f"predicted {constant:.4g} $n^{{{slope:g}}}$ ({source})",
-        )
+    if summary.held is None or summary.predicted is not None:  # several bands would hide each other
+        # Exact seeds have error 0, which a logarithmic axis cannot show.
+        axes.fill_between(sizes, *np.maximum(summary.spread, summary.means / 1e3), color=colour, alpha=0.12, lw=0)
+    axes.fill_between(sizes, *summary.band, color=colour, alpha=0.45, lw=0)
+    axes.plot(sizes, summary.means, "o", ms=2.5, color=colour, label=f"{name}{fitted}")
+    if summary.predicted is not None:
+        source = "$D/2\\tau$" if summary.case["solver"] in REGULARIZED else "known"
+        law = f"predicted {summary.case['constant'] or 0:.4g} $n^{{{summary.slope:g}}}$ ({source})"
+        label = "its bound" if summary.is_bound else law
+        axes.plot(sizes, summary.predicted, "-", lw=0.8, color=colour, label=label)
     if summary.failures:
         axes.plot([], [], " ", label=f"{summary.failures} of {summary.solves} solves failed")
 
@@ -80,23 +82,27 @@ def _draw_floor(axes: Axes, summaries: list[Summary]) -> None:
 
 
 def _draw_panel(axes: Axes, title: str, summaries: list[Summary]) -> None:
+    played = summaries[0].held is not None
     for index, summary in enumerate(summaries):
-        short = _plain(case_name(summary.case)).removeprefix(title).strip(", ")
-        name = METRIC_NAMES[summary.metric] + (f", {short}" if len(summaries) > 1 else "")
-        _draw_case(axes, summary, COLOURS[index % len(COLOURS)], name)
-    n = np.unique(np.concatenate([entry.num_samples for entry in summaries])).astype(float)
+        short = _plain(case_name(summary.case)).removeprefix(title).strip(", ") if len(summaries) > 1 else ""
+        parts = [short, curve_name(summary)] if played else [METRIC_NAMES[summary.metric], short]
+        _draw_curve(axes, summary, COLOURS[index % len(COLOURS)], ", ".join(filter(None, parts)))
+    sizes = np.unique(np.concatenate([entry.sizes for entry in summaries])).astype(float)
     start = max((float(entry.spread[1, 0]) for entry in summaries if len(entry.means)), default=0.0) * 2
+    axis = summaries[0].axis
     if start > 0:
-        _guide(axes, n, start, -0.5, "$n^{-1/2}$")
-        _guide(axes, n, start, -1.0, "$n^{-1}$")
+        _guide(axes, sizes, start, -0.5, f"${SYMBOLS[axis]}^{{-1/2}}$")
+        _guide(axes, sizes, start, -1.0, f"${SYMBOLS[axis]}^{{-1}}$")
         axes.set(xscale="log", yscale="log")
-    axes.set(xlabel="rows of data $n$", ylabel="gap in the true game")
+    what = METRIC_NAMES[summaries[0].metric] if played else "gap"
+    axes.set(xlabel=AXIS_NAMES[axis], ylabel=f"{what} in the true game")
     axes.set_title(title if len(summaries) > 1 else _plain(case_name(summaries[0].case)))
-    _draw_floor(axes, summaries)
+    if not played:  # else the curves themselves end in the solver's floor
+        _draw_floor(axes, summaries)
     if len(summaries) == 1:
         axes.legend(frameon=False, loc="lower left")
     else:  # below the axes, where it covers no curve
-        axes.legend(frameon=False, loc="upper center", bbox_to_anchor=(0.5, -0.2))
+        axes.legend(frameon=False, loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=2 if played else 1)
     axes.spines[["top", "right"]].set_visible(False)
 
 
@@ -106,17 +112,21 @@ def draw(summaries: list[Summary]) -> Figure:
     Points are means over seeds, the dark band is their bootstrap 95 % band, the light band holds the seeds from 5 % to
     95 %; gaps are summed over players.
     """
-    panels: dict[str, list[Summary]] = {}
+    panels: dict[tuple[str, str], list[Summary]] = {}
     for summary in summaries:
-        panels.setdefault(_plain(summary.case["panel"]), []).append(summary)
+        shared = summary.case["panel"]
+        if summary.held is not None and shared == summary.case["label"]:  # many curves: temperatures do not share axes
+            shared = case_name(summary.case)
+        panels.setdefault((_plain(shared), summary.axis), []).append(summary)
     columns = min(COLUMNS, len(panels))
     rows = -(-len(panels) // columns)
-    most = max((len(group) for group in panels.values()), default=1)
+    # Curves of one case stand in two columns of the legend.
+    most = max((-(-len(group) // (1 if group[0].held is None else 2)) for group in panels.values()), default=1)
     height = PANEL_HEIGHT + (LEGEND_ENTRY_HEIGHT * most if most > 1 else 0)
     figure = Figure(figsize=(PANEL_WIDTH * columns, height * rows), layout="constrained")
     FigureCanvasAgg(figure)
     grid = figure.subplots(rows, columns, squeeze=False).ravel()
-    for axes, (title, group) in zip(grid, panels.items(), strict=False):
+    for axes, ((title, _), group) in zip(grid, panels.items(), strict=False):
         _draw_panel(axes, title, group)
     for axes in grid[len(panels) :]:
         axes.set_axis_off()

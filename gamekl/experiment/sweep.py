@@ -1,17 +1,11 @@
-"""The sweep: sample, estimate, solve, evaluate, for all games and seeds of a chunk at once; a shard for each chunk.
-
-Sample sizes, temperatures and seeds are traced, so one compilation serves the whole axis of each.
-"""
+"""The sweep: every chunk of a plan becomes a shard, in whatever runs that takes."""
 
 import logging
 import platform
-from collections.abc import Callable
-from functools import partial
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -20,78 +14,27 @@ from jaxtyping import Array
 
 import gamekl
 from gamekl.core.games import stack
-from gamekl.core.response import nash_gap, regularized_gap
 from gamekl.experiment.config import FamilyConfig, SweepConfig
+from gamekl.experiment.pipeline import compute
 from gamekl.experiment.plan import Chunk, Setting, family_key, hash_files, make_chunks, make_plan, make_settings
 from gamekl.experiment.progress import Progress
 from gamekl.experiment.store import Store, StoreError
-from gamekl.offline.regression import Estimate, estimate
-from gamekl.offline.statistics import Noise, sample_statistics
-from gamekl.solvers.exact import solve_two_player_batch
-from gamekl.solvers.nash import gane
 
 logger = logging.getLogger("gamekl")
 
 
-def _for_games_and_seeds(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Map over the games of a family (keys and settings), then over seeds (keys alone)."""
-    return jax.vmap(jax.vmap(function, in_axes=(0, None)), in_axes=(0, 0))
-
-
-def _estimate_one(key: Array, setting: Setting, num_samples: Array, noise: Noise) -> Estimate:
-    return estimate(sample_statistics(key, setting.game, setting.behavior, num_samples, noise))
-
-
-@eqx.filter_jit
-def estimate_batch(keys: Array, settings: Setting, num_samples: Array, noise: Noise) -> Estimate:
-    """Estimates from data of their own, ``[game, seed]``."""
-    return _for_games_and_seeds(partial(_estimate_one, num_samples=num_samples, noise=noise))(keys, settings)
-
-
-@eqx.filter_jit
-def gane_batch(keys: Array, settings: Setting, num_samples: Array, noise: Noise) -> dict[str, Array]:
-    """Estimate, solve and evaluate in the true game; every result is ``[game, seed]``."""
-
-    def one(key: Array, setting: Setting) -> dict[str, Array]:
-        found = _estimate_one(key, setting, num_samples, noise)
-        solution = gane(found, setting.regularizer, throw=False)
-        true_gap = regularized_gap(setting.game, setting.regularizer, solution.log_policy)
-        return {
-            "regularized_gap": true_gap.sum(),
-            "regularized_gap_max": true_gap.max(),
-            "nash_gap": nash_gap(setting.game, solution.log_policy, regularizer=setting.regularizer).sum(),
-            "solver_gap": solution.gap.sum(),
-            "residual": solution.residual,
-            "num_steps": solution.num_steps,
-            "status": solution.status,
-            "unvisited": jnp.sum(found.counts == 0).astype(jnp.int32),
-        }
-
-    return _for_games_and_seeds(one)(keys, settings)
-
-
-@eqx.filter_jit
-def _nash_gaps(settings: Setting, log_policy: tuple[Array, ...]) -> Array:
-    return _for_games_and_seeds(lambda policy, setting: nash_gap(setting.game, policy).sum())(log_policy, settings)
-
-
-def exact_batch(keys: Array, settings: Setting, num_samples: Array, noise: Noise) -> dict[str, Array]:
-    """As `gane_batch`, with the unregularised plug-in equilibrium, found on the host."""
-    found = estimate_batch(keys, settings, num_samples, noise)
-    solution = solve_two_player_batch(np.asarray(found.game.payoffs))
-    return {
-        "nash_gap": _nash_gaps(settings, solution.log_policy),
-        "solver_gap": solution.gap.sum(axis=-1),
-        "residual": solution.residual,
-        "num_steps": solution.num_steps,
-        "status": solution.status,
-        "unvisited": jnp.sum(found.counts == 0, axis=(2, 3)).astype(jnp.int32),
-    }
-
-
-BATCHES = {"gane": gane_batch, "exact": exact_batch}
-FLOATS = ("regularized_gap", "regularized_gap_max", "nash_gap", "solver_gap", "residual")
-INTEGERS = ("num_steps", "status", "unvisited")
+FLOATS = (
+    "regularized_gap",
+    "regularized_gap_max",
+    "nash_gap",
+    "regularized_cce_gap",
+    "cce_gap",
+    "ce_gap",
+    "solver_gap",
+    "bound",
+    "residual",
+)
+INTEGERS = ("num_steps", "status", "unvisited", "exceeded")
 
 
 def data_keys(config: SweepConfig, family: FamilyConfig, case: dict[str, Any], chunk: Chunk) -> Array:
@@ -105,30 +48,29 @@ def data_keys(config: SweepConfig, family: FamilyConfig, case: dict[str, Any], c
 
 
 def run_chunk(config: SweepConfig, case: dict[str, Any], chunk: Chunk, settings: Setting) -> pa.Table:
-    """Compute one chunk: a row for each game and seed."""
+    """Compute one chunk: a row for each game and seed, and for each number of rounds of families that play."""
     family = config.family[case["family"]]
     num_samples = case["num_samples"][chunk.point]
-    noise = "bernoulli" if family.noise == "bernoulli" else jnp.asarray(family.noise)
-    results = BATCHES[family.solver](
-        data_keys(config, family, case, chunk), settings, jnp.asarray(float(num_samples)), noise
-    )
-    columns = {name: np.asarray(value).ravel() for name, value in results.items()}
-    games, seeds = case["num_games"], config.seeds_per_chunk
-    rows = games * seeds
-    first = chunk.block * seeds
+    results = compute(family, case, data_keys(config, family, case, chunk), settings, num_samples)
+    shape = results["solver_gap"].shape
+    game, seed = (grid.ravel().astype(np.int32) for grid in np.indices(shape)[:2])
+    rows = len(game)
+
+    def column(name: str, dtype: Any) -> pa.Array:
+        if name not in results:
+            return pa.nulls(rows, pa.from_numpy_dtype(dtype))
+        return pa.array(np.asarray(results[name]).ravel().astype(dtype))
+
     return pa.table(
         {
             "case": pa.array(np.full(rows, chunk.case, dtype=np.int32)),
             "label": pa.array([case["label"]] * rows).dictionary_encode(),
             "temperature": pa.array([case["temperature"]] * rows, type=pa.float64()),
             "num_samples": pa.array(np.full(rows, num_samples, dtype=np.int64)),
-            "game": pa.array(np.repeat(np.arange(games, dtype=np.int32), seeds)),
-            "seed": pa.array(np.tile(np.arange(first, first + seeds, dtype=np.int32), games)),
-            **{
-                name: pa.array(columns[name].astype(np.float64)) if name in columns else pa.nulls(rows, pa.float64())
-                for name in FLOATS
-            },
-            **{name: pa.array(columns[name].astype(np.int32)) for name in INTEGERS},
+            "game": pa.array(game),
+            "seed": pa.array(seed + np.int32(chunk.block * config.seeds_per_chunk)),
+            **{name: column(name, np.float64) for name in FLOATS},
+            **{name: column(name, np.int32) for name in INTEGERS},
         }
     )
 

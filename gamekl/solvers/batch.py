@@ -18,10 +18,12 @@ from gamekl.core.policies import Profile, is_concrete
 from gamekl.core.regularizer import Regularizer
 from gamekl.solvers.correlated_solution import CorrelatedSolution
 from gamekl.solvers.driver import Device, in_chunks
-from gamekl.solvers.gamd import check_gamd_options, gamd
+from gamekl.solvers.gamd import gamd
 from gamekl.solvers.ladder import make_problem, solve_problems
 from gamekl.solvers.nash import MAX_STEPS, check_options, has_float64, precision
 from gamekl.solvers.queue import fitting_lanes, num_lanes
+from gamekl.solvers.rules import anchored
+from gamekl.solvers.selfplay import check_rounds
 from gamekl.solvers.solution import Solution, SolveError, Status
 
 
@@ -188,7 +190,8 @@ def gamd_batch(
     for name, value in numbers.items():
         if value is not None and np.shape(value) not in ((), (size,)):
             raise ValueError(f"{name}: got shape {np.shape(value)}, takes a number or [batch] = ({size},)")
-    check_gamd_options(num_steps, weighting, step_size, tol)
+    check_rounds(num_steps, tol)
+    anchored(weighting, step_size)
     numbers = {name: None if value is None else np.broadcast_to(value, (size,)) for name, value in numbers.items()}
     batch = jax.tree.map(np.asarray, (games, regularizers, *numbers.values(), evaluate_on))
     return in_chunks(_play_chunk, batch, fitting_lanes(games), devices, has_float64(), weighting=weighting)

@@ -18,13 +18,14 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, ArrayLike, Float, Int
+from jaxtyping import Array, ArrayLike, Bool, Float, Int
 
 from gamekl.core import deviations
 from gamekl.core.games import NormalFormGame, require_normal_form
 from gamekl.core.policies import Profile, check_profile, is_concrete, marginals, outer, sample_joint, support
 from gamekl.core.response import level_payoffs
 from gamekl.core.validation import validate
+from gamekl.solvers.constraints import ByCells, ByRows, Constraints
 from gamekl.solvers.interior import Objective, minimize
 from gamekl.solvers.solution import Status
 
@@ -70,18 +71,34 @@ class CorrelatedEquilibrium(eqx.Module):
         return sample_joint(key, self.policy.ravel(), self.policy.shape, num_samples)
 
 
-def _rows(game: NormalFormGame, concept: str) -> tuple[Float[Array, "row joint"], np.ndarray, np.ndarray]:
-    """The matrix of gains; the player of each row, and as numbers in all actions: the recommended one and the other."""
-    owner, here, there, first = [], [], [], 0
-    for player, size in enumerate(game.num_actions):
-        for a in range(size) if concept == "ce" else (None,):
-            others = [b for b in range(size) if b != a]
-            owner += [player] * len(others)
-            there += [first + b for b in others]
-            here += [first + b if a is None else first + a for b in others]
-        first += size
-    matrix = (deviations.gains if concept == "ce" else deviations.coarse_gains)(game)
-    return matrix, np.asarray(owner), np.stack([np.asarray(here), np.asarray(there)])
+def _sizes(game: NormalFormGame, concept: str) -> tuple[int, int]:
+    """How many rows the matrix of gains has, and how many columns."""
+    return sum(size**2 if concept == "ce" else size for size in game.num_actions), math.prod(game.num_actions)
+
+
+def _matrix(game: NormalFormGame, concept: str) -> Float[Array, "row joint"]:
+    return deviations.gains(game) if concept == "ce" else deviations.coarse_gains(game)
+
+
+def _constraints(game: NormalFormGame, concept: str) -> Constraints:
+    """In the form in which a step takes less work."""
+    rows, cells = _sizes(game, concept)
+    if concept == "ce" and rows**2 * cells + rows**3 / 3 > cells**3 / 3:
+        return ByCells(game)
+    return ByRows(_matrix(game, concept))
+
+
+def _owners(game: NormalFormGame, concept: str) -> np.ndarray:
+    """The player of each row."""
+    counts = [size**2 if concept == "ce" else size for size in game.num_actions]
+    return np.repeat(np.arange(game.num_players), counts)
+
+
+def _allowed(masks: list[Bool[Array, " _"]], concept: str) -> Bool[Array, " row"]:
+    """The rows from and to actions of the supports."""
+    if concept == "cce":
+        return jnp.concatenate(masks)
+    return jnp.concatenate([(mask[:, None] & mask & ~jnp.eye(len(mask), dtype=bool)).ravel() for mask in masks])
 
 
 def _conclude(game: NormalFormGame, x: Array, **fields: Any) -> CorrelatedEquilibrium:
@@ -105,16 +122,15 @@ def _solve(
     levelled = level_payoffs(game)
     scale = jnp.max(jnp.abs(levelled.payoffs)) * 2
     scale = jnp.where(scale > 0, scale, 1)
-    matrix, owner, actions = _rows(levelled, concept)
-    mask = jnp.concatenate([support(entry) for entry in log_reference])
-    allowed = mask[actions[0]] & mask[actions[1]]
+    scaled = NormalFormGame(levelled.payoffs / scale)
+    allowed = _allowed([support(entry) for entry in log_reference], concept)
     prior = outer([jnp.exp(entry) for entry in log_reference]).ravel()
     if objective == "gini":
         prior = (prior > 0).astype(game.dtype)
     welfare = game.payoffs.sum(axis=0).ravel()
     goal = Objective(objective == "entropy", prior, -welfare_weight * welfare)
-    limits = jnp.broadcast_to(epsilon, (game.num_players,))[owner] / scale
-    end = minimize(goal, matrix / scale, limits, allowed, tol, max_steps)
+    limits = jnp.broadcast_to(epsilon, (game.num_players,))[_owners(game, concept)] / scale
+    end = minimize(goal, _constraints(scaled, concept), limits, allowed, tol, max_steps)
     solved = (end.gap <= tol) & (end.violation <= tol)
     status = jnp.where(solved, Status.converged, Status.not_converged)
     status = jnp.where(~solved & (end.num_steps >= max_steps), Status.max_steps, status)
@@ -138,8 +154,7 @@ def _check(game: NormalFormGame, concept: str, epsilon: Any) -> None:
         raise ValueError(f"epsilon: got shape {np.shape(epsilon)}, takes a number or [player] = ({game.num_players},)")
     if is_concrete(epsilon) and not np.all(np.asarray(epsilon, dtype=float) >= 0):
         raise ValueError(f"epsilon: got {epsilon!r}, takes numbers >= 0")
-    cells = math.prod(game.num_actions)
-    rows = sum(size * (size - 1 if concept == "ce" else 1) for size in game.num_actions)
+    rows, cells = _sizes(game, concept)
     if rows * cells > LARGEST_MATRIX:
         raise ValueError(
             f"game: got {cells:,} joint actions and {rows:,} deviations, takes at most {LARGEST_MATRIX:,} as their "
@@ -217,9 +232,9 @@ def solve_welfare(game: NormalFormGame, *, concept: str = "cce", epsilon: Any = 
     validate(game)
     with jax.enable_x64(True):
         double = NormalFormGame(jnp.asarray(game.payoffs, dtype=jnp.float64))
-        matrix, owner, _ = _rows(double, concept)
         welfare = np.asarray(double.payoffs).sum(axis=0).ravel()
-        matrix, limits = np.asarray(matrix), np.broadcast_to(epsilon, (game.num_players,))[owner]
+        matrix = np.asarray(_matrix(double, concept))
+        limits = np.broadcast_to(epsilon, (game.num_players,))[_owners(game, concept)]
         found = linprog(-welfare, csr_array(matrix), limits, np.ones((1, welfare.size)), [1.0], method="highs")
         x = np.zeros_like(welfare) if found.x is None else np.maximum(found.x, 0)
         x = x / max(x.sum(), 1e-300)

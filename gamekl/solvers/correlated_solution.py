@@ -26,7 +26,8 @@ class CorrelatedSolution(eqx.Module):
         regularized_cce_gap_estimated: shape ``[player]``.
         cce_gap_estimated: shape ``[player]``.
         ce_gap_estimated: shape ``[player]``.
-        bound: on `regularized_cce_gap_estimated`, shape ``[player]``; None for step sizes of one's own.
+        bound: on `regularized_cce_gap_estimated` (of `multiplicative_weights`, on `cce_gap_estimated`), shape
+            ``[player]``; None for step sizes of one's own.
         marginals: each player's policy, averaged, ``[actions_i]``.
         last_log_policy: what would be played next, one log-policy ``[actions_i]`` for each player.
         last_regularized_gap: of that profile as a Nash equilibrium, shape ``[player]``.

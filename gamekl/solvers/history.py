@@ -1,4 +1,4 @@
-"""How the gaps of GAMD fall with the rounds."""
+"""How gaps fall with the rounds of a run."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -7,7 +7,9 @@ from jaxtyping import Array, Float, Int
 
 from gamekl.core.games import OneShotGame
 from gamekl.core.regularizer import Regularizer
-from gamekl.solvers.gamd import make_problem, play_problem
+from gamekl.core.response import payoff_range
+from gamekl.solvers.rules import anchored, hedge
+from gamekl.solvers.selfplay import Problem, make_problem, play_problem
 
 
 class History(NamedTuple):
@@ -21,6 +23,8 @@ class History(NamedTuple):
         regularized_cce_gap_estimated: in the game that is played.
         cce_gap_estimated: likewise.
         ce_gap_estimated: likewise.
+        bound: as in `CorrelatedSolution`.
+        status: a `Status` value, of the whole run.
     """
 
     num_steps: Int[Array, "*batch checkpoint"]
@@ -30,6 +34,25 @@ class History(NamedTuple):
     regularized_cce_gap_estimated: Float[Array, "*batch checkpoint player"]
     cce_gap_estimated: Float[Array, "*batch checkpoint player"]
     ce_gap_estimated: Float[Array, "*batch checkpoint player"]
+    bound: Float[Array, "*batch checkpoint player"] | None
+    status: Int[Array, "*batch"]
+
+
+def _history(problem: Problem) -> History:
+    solution, (measured, solved) = play_problem(problem)
+    span = payoff_range(problem.game)
+    bound = problem.rule.bound(span, problem.regularizer, problem.limits[:, None])
+    return History(
+        num_steps=problem.limits,
+        regularized_cce_gap=measured.regularized_cce,
+        cce_gap=measured.cce,
+        ce_gap=measured.ce,
+        regularized_cce_gap_estimated=solved.regularized_cce,
+        cce_gap_estimated=solved.cce,
+        ce_gap_estimated=solved.ce,
+        bound=bound,
+        status=solution.status,
+    )
 
 
 def gamd_history(
@@ -40,6 +63,7 @@ def gamd_history(
     weighting: str = "uniform",
     step_size: float | Float[Array, ""] | Callable[..., Any] | None = None,
     evaluate_on: OneShotGame | None = None,
+    throw: bool = True,
 ) -> History:
     """The gaps of `gamd` after several numbers of rounds, from one run.
 
@@ -50,7 +74,19 @@ def gamd_history(
         weighting: as for `gamd`.
         step_size: as for `gamd`.
         evaluate_on: as for `gamd`.
+        throw: as for `gamd`.
     """
-    problem = make_problem(game, regularizer, num_steps, weighting, step_size, None, evaluate_on)
-    _, (measured, solved) = play_problem(problem, weighting)
-    return History(problem.limits, *measured, *solved)
+    rule = anchored(weighting, step_size)
+    return _history(make_problem(game, regularizer, num_steps, lambda *_: rule, None, evaluate_on, throw))
+
+
+def multiplicative_weights_history(
+    game: OneShotGame,
+    regularizer: Regularizer,
+    *,
+    num_steps: Any,
+    evaluate_on: OneShotGame | None = None,
+    throw: bool = True,
+) -> History:
+    """The gaps of `multiplicative_weights` after several numbers of rounds, from one run; arguments as there."""
+    return _history(make_problem(game, regularizer, num_steps, hedge, None, evaluate_on, throw))

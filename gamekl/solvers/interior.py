@@ -4,8 +4,8 @@
 
 where f is convex and a sum over cells. With multipliers alpha of the rows and z of x >= 0, slacks s = e - G x, and mu
 the mean of alpha s and x z, each step of Newton's method solves the conditions of optimality for a smaller mu: first
-for 0, to see how far that would lead, then for the mu that this suggests (Mehrotra 1992). The linear system is of the
-size of G's rows.
+for 0, to see how far that would lead, then for the mu that this suggests (Mehrotra 1992). The linear system is that of
+`solvers.constraints`.
 
 Whatever alpha >= 0 the method ends with, the minimum of f(y) + alpha^T (G y - e') over all probabilities y is a lower
 bound of f where G y <= e', in closed form for both f. With e' the larger of e and G x the answer x itself is among
@@ -18,14 +18,12 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from gamekl.core.lanes import PRECISION
+from gamekl.solvers.constraints import Constraints
 
 # Steps go this part of the way to the boundary.
 TO_BOUNDARY = 0.995
 # Rows are to hold to this part of the tolerance: multipliers may be large.
 EXACTNESS = 1e-3
-# Added to the matrix, relative to its diagonal, so that dependent rows do no harm.
-RIDGE = 1e-14
 
 
 class Objective(NamedTuple):
@@ -96,7 +94,7 @@ class State(NamedTuple):
 
 def minimize(
     objective: Objective,
-    rows: Float[Array, "row cell"],
+    rows: Constraints,
     limits: Float[Array, " row"],
     allowed: Bool[Array, " row"],
     tol: Float[Array, ""],
@@ -116,13 +114,15 @@ def minimize(
         The last point; its x sums to one.
     """
     inside = objective.prior > 0
-    rows = jnp.where(allowed[:, None] & inside, rows, 0)
-    count = jnp.sum(allowed).astype(rows.dtype) + jnp.sum(inside).astype(rows.dtype)
+    dtype = limits.dtype
+    count = jnp.sum(allowed).astype(dtype) + jnp.sum(inside).astype(dtype)
+
+    def combine(alpha: Array) -> Array:
+        return jnp.where(inside, rows.combine(jnp.where(allowed, alpha, 0)), 0)
 
     def measured(state: State) -> State:
         x = state.x / jnp.sum(state.x)
-        reached = jnp.matmul(rows, x, precision=PRECISION)
-        price = jnp.matmul(state.alpha, rows, precision=PRECISION)
+        reached, price = rows.apply(x), combine(state.alpha)
         kept = jnp.sum(jnp.where(allowed, state.alpha * jnp.maximum(limits, reached), 0))
         return state._replace(
             gap=objective.value(x) - (objective.least(price) - kept),
@@ -131,27 +131,18 @@ def minimize(
 
     def step(state: State) -> State:
         x, slack, alpha, z, level = state[:5]
-        dual = objective.slope(x) + jnp.matmul(alpha, rows, precision=PRECISION) + level - z
-        dual = jnp.where(inside, dual, 0)
-        primal = jnp.where(allowed, jnp.matmul(rows, x, precision=PRECISION) + slack - limits, 0)
+        dual = jnp.where(inside, objective.slope(x) + combine(alpha) + level - z, 0)
+        primal = jnp.where(allowed, rows.apply(x) + slack - limits, 0)
         mass = jnp.sum(x) - 1
         spread = jnp.where(inside, 1 / (objective.curvature(x) + z / jnp.where(inside, x, 1)), 0)
-        matrix = jnp.matmul(rows * spread, rows.T, precision=PRECISION)
-        diagonal = jnp.where(allowed, slack / alpha, 1)
-        ridge = RIDGE * (jnp.diagonal(matrix) + diagonal)
-        factor = jax.scipy.linalg.cho_factor(matrix + jnp.diag(diagonal + ridge))
-        across = jnp.matmul(rows, spread, precision=PRECISION)
-        solved = jax.scipy.linalg.cho_solve(factor, across)
-        pivot = jnp.sum(spread) - jnp.sum(across * solved)
+        solve = rows.reduced(spread, jnp.where(allowed, slack / alpha, jnp.inf))
+        level_x, level_alpha = solve(inside.astype(dtype), jnp.zeros_like(alpha))
 
         def direction(complement: Array, complement_x: Array) -> tuple[Array, Array, Array, Array, Array]:
             push = jnp.where(inside, -dual - complement_x / jnp.where(inside, x, 1), 0)
-            right = jnp.matmul(rows, spread * push, precision=PRECISION) + primal
-            right = jnp.where(allowed, right - complement / alpha, 0)
-            along = jax.scipy.linalg.cho_solve(factor, right)
-            up = (jnp.sum(spread * push) + mass - jnp.sum(across * along)) / pivot
-            dalpha = along - solved * up
-            dx = spread * (push - jnp.matmul(dalpha, rows, precision=PRECISION) - up)
+            dx, dalpha = solve(push, jnp.where(allowed, primal - complement / alpha, 0))
+            up = (jnp.sum(dx) + mass) / jnp.sum(level_x)
+            dx, dalpha = dx - up * level_x, dalpha - up * level_alpha
             dslack = jnp.where(allowed, (-complement - slack * dalpha) / alpha, 0)
             dz = jnp.where(inside, (-complement_x - z * dx) / jnp.where(inside, x, 1), 0)
             return dx, dslack, dalpha, dz, up
@@ -190,14 +181,14 @@ def minimize(
         return measured(moved)
 
     def unfinished(state: State) -> Bool[Array, ""]:
-        exact = jnp.maximum(EXACTNESS * tol, 16 * jnp.finfo(rows.dtype).eps)
+        exact = jnp.maximum(EXACTNESS * tol, 16 * jnp.finfo(dtype).eps)
         done = (state.gap <= tol) & (state.violation <= exact)
         return ~done & (state.num_steps < max_steps) & jnp.isfinite(state.level)
 
-    share = jnp.where(inside, 1 / jnp.sum(inside).astype(rows.dtype), 0)
+    share = jnp.where(inside, 1 / jnp.sum(inside).astype(dtype), 0)
     x = objective.prior / jnp.sum(objective.prior) if objective.entropic else share
     ones = jnp.ones_like(limits)
-    infinite = jnp.full((), jnp.inf, rows.dtype)
-    start = State(x, ones, ones, share, jnp.zeros((), rows.dtype), jnp.zeros((), jnp.int32), infinite, infinite)
+    infinite = jnp.full((), jnp.inf, dtype)
+    start = State(x, ones, ones, share, jnp.zeros((), dtype), jnp.zeros((), jnp.int32), infinite, infinite)
     end = jax.lax.while_loop(unfinished, step, start)
     return end._replace(x=end.x / jnp.sum(end.x))

@@ -1,8 +1,8 @@
 """First-order rules: how a player's next policy follows from the values that its actions have had.
 
 Logits are kept as the drift from the log-reference, u in log pi = log pi0 + u + const, and values q in nats (payoffs
-over temperature), so that temperatures appear in step sizes only. A rule has `init` and `step`; `solvers.loop` is the
-only loop over them.
+over temperature), so that temperatures appear in step sizes only. A rule has `init` and `step`, and tells how its
+rounds are to be averaged and what is known of the average; `solvers.loop` is the only loop over rules.
 """
 
 from abc import abstractmethod
@@ -12,15 +12,24 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, Int
 
 from gamekl.core.anchored import AnchoredGame, Play, Profiles
+from gamekl.core.policies import is_concrete, support
+from gamekl.core.regularizer import Regularizer
 
 WEIGHTINGS = ("uniform", "linear")
 
 
 class Rule(eqx.Module):
-    """A first-order method."""
+    """A first-order method.
+
+    Attributes:
+        weighting: of its rounds, one of `WEIGHTINGS`.
+    """
+
+    weighting: str = eqx.field(static=True)
 
     def init(self, game: AnchoredGame) -> Profiles:
         """The drift before the first round: none, the references are played."""
@@ -30,6 +39,19 @@ class Rule(eqx.Module):
     def step(self, game: AnchoredGame, drift: Profiles, round: Int[Array, " lane"]) -> tuple[Profiles, Play]:
         """The drift after a round, which is counted from 1, and what was played in it."""
 
+    def bound(
+        self, span: Float[Array, " player"], regularizer: Regularizer, rounds: Int[Array, "*rounds 1"]
+    ) -> Float[Array, "*rounds player"] | None:
+        """On the gap of the averaged joint policy that this rule makes small, payoff units, or None.
+
+        Args:
+            span: each player's payoff range R_i.
+            regularizer: of the game that is played, unbatched.
+            rounds: how many there were.
+        """
+        del span, regularizer, rounds
+        return None
+
 
 class DualAveraging(Rule):
     """Anchored mirror descent whose steps sum up to weights w_t: with W_t = w_1 + ... + w_t and a unit more,
@@ -37,10 +59,8 @@ class DualAveraging(Rule):
         uniform   w_t = 1, steps 1 / (tau t):    log pi^t = log pi0 + sum_{s<t} q^s / t + const
         linear    w_t = t:                       log pi^t = log pi0 + sum_{s<t} s q^s / (t (t + 1) / 2) + const
 
-    which is smoothed fictitious play (derived, MATH B1 and B2).
+    which is smoothed fictitious play (derived, MATH B1 and B2). The bound is on the regularised coarse gap.
     """
-
-    weighting: str = eqx.field(static=True)
 
     def step(self, game: AnchoredGame, drift: Profiles, round: Int[Array, " lane"]) -> tuple[Profiles, Play]:
         play = game.play(drift)
@@ -48,6 +68,36 @@ class DualAveraging(Rule):
         if self.weighting == "uniform":
             return (time * drift + play.values) / (time + 1), play
         return (time * drift + 2 * time / (time + 1) * play.values) / (time + 2), play
+
+    def bound(self, span: Array, regularizer: Regularizer, rounds: Array) -> Array:
+        time, curvature = rounds.astype(span.dtype), span**2 / regularizer.temperatures
+        return curvature * ((1 + jnp.log(time)) / (8 * time) if self.weighting == "uniform" else 1 / (2 * (time + 1)))
+
+
+class MultiplicativeWeights(Rule):
+    """No anchor: log pi^t = log pi0 + eta_t sum_{s<t} q^s + const, eta_t = 2 sqrt(L_i / t) / R_i, L_i = -log min pi0_i.
+
+    Whoever plays so has an unregularised coarse gap of at most R_i sqrt(L_i / T) after T rounds: L_i / eta_T for the
+    best action, and eta_t R_i^2 / 8 for each round (derived; the classic argument for Hedge with falling step sizes).
+
+    Attributes:
+        pace: tau_i sqrt(t) eta_t, shape ``[player]``.
+    """
+
+    pace: Float[Array, "*lane player"]
+
+    def step(self, game: AnchoredGame, drift: Profiles, round: Int[Array, " lane"]) -> tuple[Profiles, Play]:
+        play = game.play(drift)
+        time = round.astype(drift.dtype)
+        return (jnp.sqrt(time) * drift + self.pace.T[:, None] * play.values) / jnp.sqrt(time + 1), play
+
+    def bound(self, span: Array, regularizer: Regularizer, rounds: Array) -> Array:
+        return span * jnp.sqrt(_surprise(regularizer) / rounds.astype(span.dtype))
+
+
+def _surprise(regularizer: Regularizer) -> Float[Array, " player"]:
+    """-log of the least positive probability of each reference."""
+    return jnp.stack([jnp.max(jnp.where(support(entry), -entry, 0)) for entry in regularizer.log_reference])
 
 
 class MirrorDescent(Rule):
@@ -65,13 +115,30 @@ class MirrorDescent(Rule):
         return (drift + pace * play.values) / (1 + pace), play
 
 
-def mirror_descent(step_size: float | Float[Array, ""] | Callable[..., Any]) -> MirrorDescent:
-    """The rule for a number, which may be traced, or for a schedule."""
+def anchored(weighting: str, step_size: float | Float[Array, ""] | Callable[..., Any] | None) -> Rule:
+    """Anchored mirror descent: the play that belongs to the weighting, or with step sizes of one's own.
+
+    Raises:
+        ValueError: there is no such weighting, or the step size is not positive.
+    """
+    if weighting not in WEIGHTINGS:
+        raise ValueError(f"weighting: got {weighting!r}, takes one of {', '.join(map(repr, WEIGHTINGS))}")
+    if step_size is None:
+        return DualAveraging(weighting)
     if callable(step_size):
-        return MirrorDescent(jax.tree_util.Partial(step_size))
-    return MirrorDescent(jax.tree_util.Partial(_constant, jnp.asarray(step_size, float)))
+        return MirrorDescent(weighting, jax.tree_util.Partial(step_size))
+    if is_concrete(step_size) and not np.all(np.asarray(step_size, dtype=float) > 0):
+        raise ValueError(f"step_size: got {step_size!r}, takes a number > 0 or a schedule")
+    return MirrorDescent(weighting, jax.tree_util.Partial(_constant, jnp.asarray(step_size, float)))
 
 
 def _constant(step_size: Array, round: Array) -> Array:
     del round
     return step_size
+
+
+def hedge(span: Float[Array, " player"], regularizer: Regularizer) -> MultiplicativeWeights:
+    """Multiplicative weights for players whose payoffs have ranges `span`."""
+    flat = span <= 0
+    pace = 2 * jnp.sqrt(_surprise(regularizer)) * regularizer.temperatures / jnp.where(flat, 1, span)
+    return MultiplicativeWeights("uniform", jnp.where(flat, 0, pace))

@@ -7,7 +7,7 @@ import pytest
 from helpers import log
 
 import gamekl as gk
-from gamekl.evaluate import first_sample_size, fit_rate, predicted_constant
+from gamekl.evaluate import first_sample_size, fit_paired_rate, fit_rate, predicted_constant
 
 
 def uniform_behavior(game):
@@ -165,6 +165,21 @@ def test_the_bootstrap_interval_covers():
     assert 178 <= held <= 199  # binomial(200, .95) lies there but for 2 in 10^5, and for the bootstrap's own error
 
 
+def test_paired_seeds_are_resampled_together():
+    """A factor of each seed's own, the same at all sizes, changes no slope, but would spread it if resampled apart."""
+    rng = np.random.default_rng(0)
+    sizes = np.array([10.0, 100.0, 1000.0])
+    errors = sizes[:, None] ** -0.5 * rng.exponential(1.0, 50)
+    paired = fit_paired_rate(sizes, errors, seed=0)
+    np.testing.assert_allclose([paired.slope, paired.low, paired.high], -0.5, atol=1e-12)
+    apart = fit_rate(sizes, errors, seed=0)
+    assert apart.slope == paired.slope and apart.high - apart.low > 0.05
+    noisy = errors * rng.uniform(0.5, 1.5, errors.shape)
+    found = fit_paired_rate(sizes, noisy, seed=0)
+    assert 0 < found.high - found.low < apart.high - apart.low
+
+
+@pytest.mark.parametrize("fit", [fit_rate, fit_paired_rate])
 @pytest.mark.parametrize(
     ("sizes", "errors", "message"),
     [
@@ -177,6 +192,6 @@ def test_the_bootstrap_interval_covers():
         ([10.0, 100.0], np.zeros((2, 5)), r"errors: got means .*, takes means > 0"),
     ],
 )
-def test_bad_errors(sizes, errors, message):
+def test_bad_errors(sizes, errors, message, fit):
     with pytest.raises(ValueError, match=message):
-        fit_rate(sizes, errors, seed=0)
+        fit(sizes, errors, seed=0)

@@ -26,6 +26,7 @@ def case(label="a", **changes):
         "temperature": 0.5,
         "num_games": 1,
         "num_samples": list(N),
+        "num_steps": None,
         "slope": -1.0,
         "constant": 2.0,
         "remark": None,
@@ -36,7 +37,8 @@ def case(label="a", **changes):
 def rows(number, n, errors, *, status=0, floor=1e-20, metric="regularized_gap", unvisited=0):
     """One shard. Columns that the summary must not use are full of a number that would show."""
     size = len(errors)
-    values = {name: np.full(size, 77.0) for name in ("regularized_gap", "regularized_gap_max", "nash_gap")}
+    names = ("regularized_gap", "regularized_gap_max", "nash_gap", "regularized_cce_gap", "cce_gap", "bound")
+    values = {name: np.full(size, 77.0) for name in names}
     values[metric] = np.asarray(errors, dtype=float)
     return pa.table(
         {
@@ -46,6 +48,8 @@ def rows(number, n, errors, *, status=0, floor=1e-20, metric="regularized_gap", 
             **{name: pa.array(column) for name, column in values.items()},
             "solver_gap": pa.array(np.broadcast_to(np.asarray(floor, dtype=float), size)),
             "status": pa.array(np.broadcast_to(np.asarray(status, dtype=np.int32), size)),
+            "num_steps": pa.array(np.full(size, 7, dtype=np.int32)),
+            "exceeded": pa.nulls(size, pa.int32()),
             "unvisited": pa.array(np.broadcast_to(np.asarray(unvisited, dtype=np.int32), size)),
         }
     )
@@ -67,7 +71,7 @@ def law(constant, slope, number=0, **arguments):
 def test_a_pure_law(tmp_path):
     [found] = summarize(make(tmp_path, [case()], law(2.0, -1.0)))
     assert found.metric == "regularized_gap"
-    assert found.num_samples.tolist() == list(N)
+    assert found.sizes.tolist() == list(N)
     np.testing.assert_allclose(found.means, 2.0 / np.array(N), rtol=1e-14)
     np.testing.assert_allclose(found.scaled, 2.0, rtol=1e-14)
     np.testing.assert_allclose(found.ratios, 1.0, rtol=1e-14)
@@ -122,7 +126,7 @@ def test_failures_are_counted_and_left_out(tmp_path):
 def test_a_point_where_all_failed(tmp_path):
     tables = [*law(2.0, -1.0)[:3], rows(0, N[3], SPREAD, status=2)]
     [found] = summarize(make(tmp_path, [case()], tables))
-    assert found.num_samples.tolist() == list(N[:3])
+    assert found.sizes.tolist() == list(N[:3])
     assert (found.solves, found.failures) == (32, 8)
     assert found.rate is not None and abs(found.rate.slope + 1) < 1e-12
     save_figure([found], tmp_path)

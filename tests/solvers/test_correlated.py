@@ -1,5 +1,7 @@
 """solve_correlated and solve_welfare against closed forms, cvxpy, OpenSpiel, and what must not matter."""
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -9,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import gamekl as gk
+from gamekl.solvers.constraints import ByCells
 
 KINDS = [(concept, objective) for concept in ("cce", "ce") for objective in ("entropy", "gini")]
 
@@ -68,8 +71,8 @@ def test_random_games_are_solved_and_certified(shape, concept, objective):
 @pytest.mark.parametrize("shape", [(3, 3), (2, 3, 2)], ids=str)
 def test_cvxpy_finds_the_same(shape, concept, objective):
     cvxpy = pytest.importorskip("cvxpy")
-    games = random_games(shape, 13, seed=1)
-    for index in range(13):
+    games = random_games(shape, 25, seed=1)
+    for index in range(25):
         game = rows(games, index)
         gains = gains_by_definition(game, concept)
         gains = gains[np.any(gains != 0, axis=1)]
@@ -118,6 +121,49 @@ def test_the_greatest_welfare(concept):
         assert gains_by_definition(game, concept).dot(np.asarray(best.policy).ravel()).max() <= 1e-8
         other = gk.solve_correlated(game, concept=concept)
         assert -best.objective >= np.sum(np.asarray(game.payoffs).sum(axis=0) * np.asarray(other.policy)) - 1e-8
+
+
+@pytest.mark.parametrize("concept", ["cce", "ce"])
+def test_highs_and_openspiel_find_the_same_welfare(concept):
+    """On 100 games of each shape: a linear program written out here, and OpenSpiel 2.0's (by Clarabel)."""
+    from scipy.optimize import linprog
+
+    jpsro = pytest.importorskip("open_spiel.python.algorithms.jpsro")
+    precise = {"solver": "CLARABEL", "tol_gap_abs": 1e-11, "tol_gap_rel": 1e-11, "tol_feas": 1e-11}
+    constraints = jpsro._ace_constraints if concept == "ce" else jpsro._cce_constraints
+    for shape in [(3, 4), (2, 3, 2)]:
+        for game in map(partial(rows, random_games(shape, 100, seed=2)), range(100)):
+            payoffs = np.asarray(game.payoffs)
+            ours = gk.solve_welfare(game, concept=concept)
+            welfare, gains = payoffs.sum(axis=0).ravel(), gains_by_definition(game, concept)
+            found = linprog(-welfare, gains, np.zeros(len(gains)), np.ones((1, welfare.size)), [1.0], method="highs")
+            np.testing.assert_allclose(ours.objective, found.fun, atol=1e-7)
+            matrix = constraints(payoffs, [0.0] * len(shape), remove_null=True, zero_tolerance=1e-8)[0]
+            theirs, _ = jpsro._linear(payoffs, matrix, np.zeros(matrix.shape[0]), solver_kwargs=precise)
+            np.testing.assert_allclose(ours.objective, -welfare @ theirs.ravel(), atol=1e-7)
+
+
+@pytest.mark.parametrize("objective", ["entropy", "gini"])
+def test_both_linear_systems_lead_to_the_same(objective, monkeypatch):
+    """Of the size of the rows, and of the cells."""
+    game = gk.games.uniform(jax.random.key(5), (4, 3, 2))
+    by_rows = gk.solve_correlated(game, concept="ce", objective=objective, tol=1e-11)
+    monkeypatch.setattr("gamekl.solvers.correlated._constraints", lambda game, concept: ByCells(game))
+    jax.clear_caches()
+    by_cells = gk.solve_correlated(game, concept="ce", objective=objective, tol=1e-11)
+    assert by_cells.status == by_rows.status == gk.Status.converged
+    np.testing.assert_allclose(by_cells.policy, by_rows.policy, atol=1e-7)
+    jax.clear_caches()
+
+
+@pytest.mark.slow
+def test_ten_thousand_joint_actions():
+    """One game of each concept, certified."""
+    for concept, shape in [("cce", (100, 100)), ("ce", (10, 10, 10, 10)), ("ce", (100, 100))]:
+        game = gk.games.uniform(jax.random.key(0), shape)
+        solution = gk.solve_correlated(game, concept=concept)
+        assert solution.status == gk.Status.converged
+        assert solution.duality_gap <= 1e-8 and solution.violation <= 1e-8
 
 
 def test_a_product_of_nash_policies_is_an_equilibrium():

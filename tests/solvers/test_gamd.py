@@ -184,6 +184,74 @@ def test_float32():
     np.testing.assert_allclose(rough.mixture.sum(axis=-1), 1, atol=1e-5)
 
 
+# The baseline without an anchor
+
+
+def weights_by_definition(game, references, num_steps):
+    """Hedge with step sizes 2 sqrt(L_i / t) / R_i, round by round; the average joint policy and its coarse gaps."""
+    payoffs, sizes = np.asarray(game.payoffs), game.num_actions
+    earned, joint = [np.zeros(size) for size in sizes], np.zeros(sizes)
+    for time in range(1, num_steps + 1):
+        policies = []
+        for player, (reference, total) in enumerate(zip(references, earned, strict=True)):
+            size = 2 * np.sqrt(-np.log(np.min(reference)) / time) / np.ptp(payoffs[player])
+            logits = np.log(reference) + size * total
+            policies.append(np.exp(logits - logsumexp(logits)))
+        joint += np.einsum("a,b,c->abc", *policies) / num_steps
+        earned = [total + q for total, q in zip(earned, action_values_by_definition(payoffs, policies), strict=True)]
+    values = [np.moveaxis(payoffs[i], i, 0).reshape(size, -1) for i, size in enumerate(sizes)]
+    others = [np.moveaxis(joint, i, 0).reshape(size, -1) for i, size in enumerate(sizes)]
+    return joint, [
+        (table @ part.sum(axis=0)).max() - np.sum(table * part) for table, part in zip(values, others, strict=True)
+    ]
+
+
+def test_multiplicative_weights():
+    """By definition, with players of different ranges; temperatures are for measuring only."""
+    game = gk.games.uniform(jax.random.key(0), (2, 3, 4))
+    game = gk.NormalFormGame(game.payoffs * np.array([1.0, 5.0, 0.1])[:, None, None, None])
+    references = [[0.3, 0.7], [0.2, 0.3, 0.5], [0.25] * 4]
+    joint, gaps = weights_by_definition(game, [np.array(row) for row in references], 40)
+    for temperature in (1.0, 0.01):
+        solution = gk.multiplicative_weights(game, gk.Regularizer(log(*references), temperature), num_steps=40)
+        np.testing.assert_allclose(solution.joint(), joint, atol=1e-13)
+        np.testing.assert_allclose(solution.cce_gap, gaps, atol=1e-13)
+    spans = np.ptp(np.asarray(game.payoffs).reshape(3, -1), axis=1)
+    np.testing.assert_allclose(solution.bound, spans * np.sqrt(np.log([1 / 0.3, 5, 4]) / 40), rtol=1e-12)
+
+
+def test_the_bound_of_multiplicative_weights_holds_after_every_round():
+    games, regularizers = mixed_batch((3, 3), 50)
+    times = jnp.arange(1, 201)
+    play = lambda game, anchor: gk.multiplicative_weights_history(game, anchor, num_steps=times)  # noqa: E731
+    history = jax.vmap(play)(games, regularizers)
+    assert np.all(history.cce_gap <= history.bound)
+    assert np.max(history.cce_gap / history.bound) > 0.1
+
+
+def test_a_player_without_a_choice_stays_where_it_is():
+    game = gk.NormalFormGame(np.stack([np.ones((2, 2)), np.eye(2)]))
+    solution = gk.multiplicative_weights(game, gk.Regularizer(log([0.2, 0.8], [0.5, 0.5]), 1.0), num_steps=20)
+    np.testing.assert_allclose(solution.marginals[0], [0.2, 0.8], atol=1e-15)
+    assert solution.marginals[1][1] > 0.6
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("weighting", ["uniform", "linear"])
+def test_the_bound_holds_after_each_of_many_rounds(weighting):
+    """Every T up to 10^5, for random games and for Shapley's, which cycles."""
+    games, regularizers = mixed_batch((3, 3), 15)
+    cycling = shapley()
+    batch = jax.tree.map(
+        lambda leaf, other: jnp.concatenate([leaf, jnp.broadcast_to(other, leaf.shape[1:])[None]]),
+        (games, gk.Regularizer(regularizers.log_reference, regularizers.temperature)),
+        (cycling[0], gk.Regularizer(cycling[1].log_reference, jnp.full(2, 0.05))),
+    )
+    times = jnp.arange(1, 100_001)
+    history = jax.vmap(lambda game, anchor: gk.gamd_history(game, anchor, num_steps=times, weighting=weighting))(*batch)
+    assert np.all(history.regularized_cce_gap <= history.bound * (1 + 1e-9) + 1e-12)
+
+
 # Polymatrix games, and many joint actions
 
 

@@ -1,0 +1,165 @@
+"""The rows G of a program over joint policies, and the linear system of each step of `solvers.interior`:
+
+    dx / spread + G^T dalpha = push,        G dx - softness * dalpha = -right.
+
+Either dx is eliminated, which leaves a system of the size of G's rows (`ByRows`), or dalpha, which leaves one of the
+size of its cells (`ByCells`). For correlated equilibria of two players that one is smaller, and made without writing
+down G: each of its rows lives on the cells of one recommended action only.
+"""
+
+import math
+from abc import abstractmethod
+from collections.abc import Callable
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from gamekl.core.games import NormalFormGame
+from gamekl.core.lanes import PRECISION, in_turn
+
+Cells = Float[Array, " cell"]
+Rows = Float[Array, " row"]
+Solve = Callable[[Cells, Rows], tuple[Cells, Rows]]
+
+# Added to the matrix, relative to its diagonal, so that dependent rows do no harm.
+RIDGE = 1e-14
+
+
+def _factor_one(matrix: Float[Array, "n n"]) -> Float[Array, "n n"]:
+    """The lower Cholesky factor."""
+    return jnp.linalg.cholesky(matrix + jnp.diag(RIDGE * jnp.diagonal(matrix)))
+
+
+def _solve_one(factor: Float[Array, "n n"], right: Float[Array, " n"]) -> Float[Array, " n"]:
+    return jax.scipy.linalg.cho_solve((factor, True), right)
+
+
+def _factor(matrix: Array) -> Array:
+    return in_turn(_factor_one)(matrix)
+
+
+def _solve(factor: Array, right: Array) -> Array:
+    return in_turn(_solve_one)(factor, right)
+
+
+class Constraints(eqx.Module):
+    """G."""
+
+    @abstractmethod
+    def apply(self, x: Cells) -> Rows:
+        """G x."""
+
+    @abstractmethod
+    def combine(self, alpha: Rows) -> Cells:
+        """G^T alpha."""
+
+    @abstractmethod
+    def reduced(self, spread: Cells, softness: Rows) -> Solve:
+        """From push and right to dx and dalpha.
+
+        Args:
+            spread: >= 0; where it is 0, dx is 0.
+            softness: > 0; where it is infinite, dalpha is 0.
+        """
+
+
+class ByRows(Constraints):
+    """Any G.
+
+    Attributes:
+        matrix: G.
+    """
+
+    matrix: Float[Array, "row cell"]
+
+    def apply(self, x: Cells) -> Rows:
+        return jnp.matmul(self.matrix, x, precision=PRECISION)
+
+    def combine(self, alpha: Rows) -> Cells:
+        return jnp.matmul(alpha, self.matrix, precision=PRECISION)
+
+    def reduced(self, spread: Cells, softness: Rows) -> Solve:
+        finite = jnp.isfinite(softness)
+        rows = jnp.where(finite[:, None], self.matrix, 0)
+        gram = jnp.matmul(rows * spread, rows.T, precision=PRECISION)
+        factor = _factor(gram + jnp.diag(jnp.where(finite, softness, 1)))
+
+        def solve(push: Cells, right: Rows) -> tuple[Cells, Rows]:
+            reached = jnp.matmul(rows, spread * push, precision=PRECISION)
+            dalpha = _solve(factor, jnp.where(finite, reached + right, 0))
+            return spread * (push - jnp.matmul(dalpha, rows, precision=PRECISION)), dalpha
+
+        return solve
+
+
+class ByCells(Constraints):
+    """The gains of correlated equilibria, `core.deviations.gains`.
+
+    Attributes:
+        tables: each player's payoffs, its own axis first, shape ``[actions_i, others]``.
+        num_actions: of each player.
+    """
+
+    tables: tuple[Float[Array, "own others"], ...]
+    num_actions: tuple[int, ...] = eqx.field(static=True)
+
+    def __init__(self, game: NormalFormGame) -> None:
+        """Of a game."""
+        self.num_actions = game.num_actions
+        self.tables = tuple(
+            jnp.moveaxis(game.payoffs[player], player, 0).reshape(size, -1)
+            for player, size in enumerate(game.num_actions)
+        )
+
+    def apply(self, x: Cells) -> Rows:
+        rows = []
+        for player, table in enumerate(self.tables):
+            played = jnp.moveaxis(x.reshape(self.num_actions), player, 0).reshape(table.shape)
+            pairs = jnp.matmul(played, table.T, precision=PRECISION)
+            rows.append((pairs - jnp.diagonal(pairs)[:, None]).ravel())
+        return jnp.concatenate(rows)
+
+    def combine(self, alpha: Rows) -> Cells:
+        total, first = jnp.zeros(self.num_actions, alpha.dtype), 0
+        for player, table in enumerate(self.tables):
+            size = len(table)
+            weights = alpha[first : first + size**2].reshape(size, size)
+            price = jnp.matmul(weights, table, precision=PRECISION) - weights.sum(axis=1)[:, None] * table
+            total += self._cells(price, player)
+            first += size**2
+        return total.ravel()
+
+    def reduced(self, spread: Cells, softness: Rows) -> Solve:
+        moving = spread > 0
+        gram = self._gram(1 / softness)
+        gram = jnp.where(moving[:, None] & moving, gram, 0)
+        factor = _factor(gram + jnp.diag(1 / jnp.where(moving, spread, 1)))
+
+        def solve(push: Cells, right: Rows) -> tuple[Cells, Rows]:
+            pushed = jnp.where(moving, push - self.combine(right / softness), 0)
+            dx = _solve(factor, pushed)
+            return dx, (self.apply(dx) + right) / softness
+
+        return solve
+
+    def _cells(self, values: Float[Array, "own others *more"], player: int) -> Float[Array, "*actions_and_more"]:
+        """From a player's own axis first to joint actions."""
+        others = [size for other, size in enumerate(self.num_actions) if other != player]
+        return jnp.moveaxis(values.reshape(values.shape[0], *others, *values.shape[2:]), 0, player)
+
+    def _gram(self, weights: Rows) -> Float[Array, "cell cell"]:
+        """G^T diag(weights) G."""
+        cells = math.prod(self.num_actions)
+        numbers = jnp.arange(cells).reshape(self.num_actions)
+        total, first = jnp.zeros((cells, cells), weights.dtype), 0
+        for player, table in enumerate(self.tables):
+            size = len(table)
+            against = table[None] - table[:, None]  # [recommended, other action, others]
+            weighted = against * weights[first : first + size**2].reshape(size, size, 1)
+            blocks = jnp.einsum("abc,abd->acd", weighted, against, precision=PRECISION)
+            here = jnp.moveaxis(numbers, player, 0).reshape(table.shape)
+            total = total.at[here[:, :, None], here[:, None, :]].add(blocks, unique_indices=True)
+            first += size**2
+        return total
