@@ -133,6 +133,8 @@ def test_solve_finds_correlated_equilibria(capsys, tmp_path):
     joint = np.load(tmp_path / "found.npz")["joint"]
     np.testing.assert_allclose(joint, np.array([[5, 10], [10, 9]]) / 34, atol=1e-8)
     assert "0.29411765" in out and "duality gap:" in out
+    status, out, _ = run(capsys, "solve", "game.nfg", "--concept", "mgce", "--epsilon", "10")
+    assert status == 0 and "0.25000000 0.25000000" in out  # nothing is tempting
     for concept in ("ce", "mecce", "mgcce", "mwce", "mwcce"):
         status, out, _ = run(capsys, "solve", "game.nfg", "--concept", concept)
         assert status == 0 and "status:      converged" in out

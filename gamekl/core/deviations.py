@@ -8,8 +8,10 @@ to for one sigma, without such a matrix: the most that a player could gain, for 
 actions that may be recommended.
 """
 
+from collections.abc import Sequence
+
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
 from gamekl.core.games import NormalFormGame
 from gamekl.core.lanes import PRECISION
@@ -50,11 +52,20 @@ def _pairs(game: NormalFormGame, sigma: Float[Array, "*actions"]) -> list[Float[
     return found
 
 
-def coarse_gap(game: NormalFormGame, sigma: Float[Array, "*actions"]) -> Float[Array, " player"]:
-    """max_a' of the coarse gains of each player; may be below 0."""
-    return jnp.stack([pairs.sum(axis=0).max() - jnp.trace(pairs) for pairs in _pairs(game, sigma)])
+Masks = Sequence[Bool[Array, " _"]] | None
 
 
-def gap(game: NormalFormGame, sigma: Float[Array, "*actions"]) -> Float[Array, " player"]:
-    """What each player gains by its best action for each recommendation; >= 0 but for rounding."""
-    return jnp.stack([jnp.sum(pairs.max(axis=1) - jnp.diagonal(pairs)) for pairs in _pairs(game, sigma)])
+def _best(pairs: Float[Array, "*rows b"], masks: Masks, player: int) -> Float[Array, "*rows"]:
+    return (pairs if masks is None else jnp.where(masks[player], pairs, -jnp.inf)).max(axis=-1)
+
+
+def coarse_gap(game: NormalFormGame, sigma: Float[Array, "*actions"], masks: Masks = None) -> Float[Array, " player"]:
+    """max_a' of the coarse gains of each player; may be below 0. Deviations stay on the masks, one for each player."""
+    found = enumerate(_pairs(game, sigma))
+    return jnp.stack([_best(pairs.sum(axis=0), masks, player) - jnp.trace(pairs) for player, pairs in found])
+
+
+def gap(game: NormalFormGame, sigma: Float[Array, "*actions"], masks: Masks = None) -> Float[Array, " player"]:
+    """What each player gains by its best action for each recommendation; >= 0 but for rounding ."""
+    found = enumerate(_pairs(game, sigma))
+    return jnp.stack([jnp.sum(_best(pairs, masks, player) - jnp.diagonal(pairs)) for player, pairs in found])

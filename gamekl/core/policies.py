@@ -110,6 +110,14 @@ def marginals(joint: Float[Array, "..."], num_players: int) -> tuple[Float[Array
     return tuple(joint.sum(axis=tuple(other for other in players if other != player)) for player in players)
 
 
+def check_alone(batch: tuple[int, ...]) -> None:
+    """Raise ``ValueError`` unless a solution to sample from is one, and no batch."""
+    if batch:
+        raise ValueError(
+            f"sample: got a batch of solutions {batch}, takes one: jax.vmap(lambda one, key: one.sample(key, n))"
+        )
+
+
 def sample_joint(
     key: ArrayLike, probs: Float[Array, " joint"], num_actions: Sequence[int], num_samples: int
 ) -> Int[Array, "sample player"]:

@@ -2,11 +2,18 @@
 
 from collections.abc import Sequence
 
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, ArrayLike, Float
 
-from gamekl.core.games import ContextualGame, Game, MarkovGame, NormalFormGame, PolymatrixGame, require_normal_form
+from gamekl.core.games import (
+    ContextualGame,
+    Game,
+    MarkovGame,
+    NormalFormGame,
+    PolymatrixGame,
+    as_float_array,
+    require_normal_form,
+)
 from gamekl.core.policies import check_profile, is_concrete, outer
 from gamekl.core.regularizer import Regularizer
 
@@ -80,29 +87,38 @@ def check_noise(noise: ArrayLike | str, game: NormalFormGame) -> None:
 Behavior = ArrayLike | Sequence[ArrayLike] | Sequence[Sequence[float | int]]
 
 
-def joint_behavior(game: NormalFormGame, behavior: Behavior) -> Float[Array, "*actions"]:
+def joint_behavior(game: NormalFormGame, behavior: Behavior, field: str = "behavior") -> Float[Array, "*actions"]:
     """The behavior as a joint distribution ``[*actions]``, checked for shape, and for values where concrete.
 
     Args:
         game: gives players and actions.
         behavior: a joint distribution ``[*actions]``, or one policy (probabilities) for each player.
+        field: what errors call it.
 
     Raises:
         ValueError: wrong shape, negative mass, or mass that does not sum to one.
         TypeError: `game` is no `NormalFormGame`.
     """
     require_normal_form(game)
-    if isinstance(behavior, tuple | list) and len(behavior) == game.num_players and np.ndim(behavior[0]) == 1:
-        joint = outer(check_profile("behavior", behavior, game.num_actions, log=False))
-    else:
-        joint = jnp.asarray(behavior, dtype=float)
+    if isinstance(behavior, tuple | list) and not _is_table(behavior, game.num_actions):
+        behavior = outer(check_profile(field, behavior, game.num_actions, log=False))
+    joint = as_float_array(field, behavior)
     if joint.shape != game.num_actions:
         raise ValueError(
-            f"behavior: got shape {joint.shape}, takes [*actions] = {game.num_actions} or one policy for each player"
+            f"{field}: got shape {joint.shape}, takes [*actions] = {game.num_actions} or one policy for each player"
         )
     if is_concrete(joint):
-        check_distribution("behavior", np.asarray(joint), tuple(range(joint.ndim)))
-    return joint
+        check_distribution(field, np.asarray(joint), tuple(range(joint.ndim)))
+    return joint.astype(float)
+
+
+def _is_table(behavior: Sequence[ArrayLike] | Sequence[Sequence[float | int]], num_actions: tuple[int, ...]) -> bool:
+    """Whether nested sequences are a joint distribution, and not one policy for each player."""
+    if [np.ndim(entry) for entry in behavior] != [1] * len(num_actions):
+        return True
+    if [np.shape(entry) for entry in behavior] != [num_actions[-1:]] * num_actions[0] or not is_concrete(behavior):
+        return False
+    return abs(sum(float(np.sum(np.asarray(entry))) for entry in behavior) - 1) < 1e-6
 
 
 def validate(game: Game, regularizer: Regularizer | None = None) -> None:

@@ -3,6 +3,7 @@
 `regularized_gap` and `nash_gap` themselves are in `core.response`.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import jax.numpy as jnp
@@ -11,6 +12,7 @@ from jaxtyping import Array, Float
 from gamekl.core import deviations
 from gamekl.core.games import NormalFormGame
 from gamekl.core.policies import Profile
+from gamekl.core.regularizer import Regularizer
 from gamekl.core.response import nash_gap
 from gamekl.core.validation import joint_behavior
 
@@ -25,12 +27,21 @@ def exploitability(game: NormalFormGame, log_policy: Profile) -> Float[Array, ""
     return jnp.mean(nash_gap(game, log_policy))
 
 
-def cce_gap(game: NormalFormGame, joint: Any) -> Float[Array, " player"]:
+def _masks(game: NormalFormGame, regularizer: Regularizer | None) -> Sequence[Array] | None:
+    if regularizer is None:
+        return None
+    Regularizer.require(regularizer)
+    regularizer.check_fits(game)
+    return regularizer.masks
+
+
+def cce_gap(game: NormalFormGame, joint: Any, *, regularizer: Regularizer | None = None) -> Float[Array, " player"]:
     """What each player could gain by one action in place of all that a joint policy recommends.
 
     Args:
         game: the game.
         joint: probabilities ``[*actions]``, or one policy (probabilities) for each player.
+        regularizer: where given, deviations stay on its references' support.
 
     Returns:
         Shape ``[player]``, payoff units; below 0 where no one action gains anything.
@@ -38,15 +49,17 @@ def cce_gap(game: NormalFormGame, joint: Any) -> Float[Array, " player"]:
     Raises:
         ValueError: `joint` has another shape or is no distribution.
     """
-    return deviations.coarse_gap(game, joint_behavior(game, joint).astype(game.dtype))
+    sigma = joint_behavior(game, joint, "joint").astype(game.dtype)
+    return deviations.coarse_gap(game, sigma, _masks(game, regularizer))
 
 
-def ce_gap(game: NormalFormGame, joint: Any) -> Float[Array, " player"]:
+def ce_gap(game: NormalFormGame, joint: Any, *, regularizer: Regularizer | None = None) -> Float[Array, " player"]:
     """What each player could gain by an action of its own for each that a joint policy recommends.
 
     Args:
         game: the game.
         joint: probabilities ``[*actions]``, or one policy (probabilities) for each player.
+        regularizer: where given, deviations stay on its references' support.
 
     Returns:
         Shape ``[player]``, payoff units, summed over recommendations; >= 0 but for rounding.
@@ -54,4 +67,5 @@ def ce_gap(game: NormalFormGame, joint: Any) -> Float[Array, " player"]:
     Raises:
         ValueError: `joint` has another shape or is no distribution.
     """
-    return deviations.gap(game, joint_behavior(game, joint).astype(game.dtype))
+    sigma = joint_behavior(game, joint, "joint").astype(game.dtype)
+    return deviations.gap(game, sigma, _masks(game, regularizer))

@@ -9,7 +9,8 @@ from gamekl.core.games import NormalFormGame
 from gamekl.core.regularizer import Regularizer
 from gamekl.core.response import nash_gap
 from gamekl.core.validation import validate
-from gamekl.solvers.correlated import solve_correlated, solve_welfare
+from gamekl.solvers.correlated import CorrelatedEquilibrium, solve_correlated, solve_welfare
+from gamekl.solvers.correlated_solution import CorrelatedSolution
 from gamekl.solvers.gamd import gamd
 from gamekl.solvers.nash import solve_nash
 from gamekl.solvers.solution import Status
@@ -95,7 +96,7 @@ def _gamd(game: NormalFormGame, regularizer: Regularizer, tol: float | None, num
     if np.prod(game.num_actions, dtype=float) <= LARGEST_PRINTED:
         print(f"joint policy:\n{_table(solution.joint())}")
     if save is not None:
-        _save(save, solution.joint(), solution.cce_gap, solution.ce_gap)
+        _save(save, solution, solution.joint())
     lines = {
         "regularised CCE gap": solution.regularized_cce_gap,
         "bound": solution.bound,
@@ -114,7 +115,7 @@ def _correlated(
         solution = solve_correlated(game, concept=concept, objective=objective, epsilon=epsilon, tol=tol)
     print(f"joint policy:\n{_table(solution.policy)}")
     if save is not None:
-        _save(save, solution.policy, solution.cce_gap, solution.ce_gap)
+        _save(save, solution, solution.policy)
     lines = {
         "CCE gap": solution.cce_gap,
         "CE gap": solution.ce_gap,
@@ -125,6 +126,7 @@ def _correlated(
     return _report(lines, Status(int(solution.status)), solution.num_steps)
 
 
-def _save(path: Path, joint: Any, cce_gap: Any, ce_gap: Any) -> None:
+def _save(path: Path, solution: CorrelatedSolution | CorrelatedEquilibrium, joint: Any) -> None:
+    arrays = {name: np.asarray(getattr(solution, name)) for name in ("cce_gap", "ce_gap", "num_steps", "status")}
     with open(path, "wb") as file:
-        np.savez(file, joint=np.asarray(joint), cce_gap=np.asarray(cce_gap), ce_gap=np.asarray(ce_gap))
+        np.savez(file, allow_pickle=False, joint=np.asarray(joint), **arrays)

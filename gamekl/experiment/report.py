@@ -1,5 +1,6 @@
 """From a run's shards to the curves of its cases, and a table of them."""
 
+import textwrap
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,6 +18,10 @@ SHOWN = 4
 # The power of the rounds with which the error of playing falls.
 PLAYED = {"gamd": -1.0, "multiplicative_weights": -0.5}
 SYMBOLS = {"num_samples": "n", "num_steps": "T"}
+LEGEND = (
+    "size^s E[gap]: the mean gap at the largest size, scaled by the rate to be expected; predicted: what that should come "
+    "to, or its bound (<); ratios: mean over prediction at the largest sizes; above: gaps that exceed their own bound."
+)
 COLUMNS = (
     "case",
     "num_samples",
@@ -249,4 +254,4 @@ def format_table(summaries: list[Summary]) -> str:
     lines = [header, *map(_cells, told)]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     rows = ["  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) for line in lines]
-    return "\n".join(row.rstrip() for row in rows)
+    return "\n".join([*(row.rstrip() for row in rows), "", textwrap.fill(LEGEND, 120)])

@@ -20,11 +20,11 @@ from gamekl.solvers.correlated_solution import CorrelatedSolution
 from gamekl.solvers.driver import Device, in_chunks
 from gamekl.solvers.gamd import gamd
 from gamekl.solvers.ladder import make_problem, solve_problems
-from gamekl.solvers.nash import MAX_STEPS, check_options, has_float64, precision
+from gamekl.solvers.nash import MAX_STEPS, has_float64, precision
 from gamekl.solvers.queue import fitting_lanes, num_lanes
 from gamekl.solvers.rules import anchored
 from gamekl.solvers.selfplay import check_rounds
-from gamekl.solvers.solution import Solution, SolveError, Status
+from gamekl.solvers.solution import Solution, SolveError, Status, check_options
 
 
 def _check_batch(games: NormalFormGame, regularizers: Regularizer) -> int:

@@ -3,8 +3,8 @@
 Of all joint policies x from which no player gains more than epsilon by leaving (`core.deviations`):
 
     entropy   the least KL(x || prior), the prior being uniform or a product of references: maximum-entropy equilibria
-    gini      the least sum x^2: maximum-Gini equilibria (Marris et al. 2021, "Multi-Agent Training beyond Zero-Sum with
-              Correlated Equilibrium Meta-Solvers")
+    gini      the least sum x^2 / 2: maximum-Gini equilibria (Marris et al. 2021, "Multi-Agent Training beyond Zero-Sum
+              with Correlated Equilibrium Meta-Solvers")
 
 either less welfare_weight times the sum of the players' payoffs; and `solve_welfare`, the greatest such sum alone.
 Exact correlated equilibria always exist, so there is always an answer.
@@ -22,18 +22,29 @@ from jaxtyping import Array, ArrayLike, Bool, Float, Int
 
 from gamekl.core import deviations
 from gamekl.core.games import NormalFormGame, require_normal_form
-from gamekl.core.policies import Profile, check_profile, is_concrete, marginals, outer, sample_joint, support
+from gamekl.core.policies import (
+    Profile,
+    check_alone,
+    check_profile,
+    is_concrete,
+    marginals,
+    outer,
+    sample_joint,
+    support,
+)
 from gamekl.core.response import level_payoffs
 from gamekl.core.validation import validate
 from gamekl.solvers.constraints import ByCells, ByRows, Constraints
 from gamekl.solvers.interior import Objective, minimize
-from gamekl.solvers.solution import Status
+from gamekl.solvers.solution import Status, check_options
 
 CONCEPTS = ("cce", "ce")
 OBJECTIVES = ("entropy", "gini")
 # Entries of the matrix of gains.
 LARGEST_MATRIX = 2 * 10**8
 MAX_STEPS = 200
+# HiGHS's own, relative to the range of payoffs.
+WELFARE_TOLERANCE = 1e-6
 
 
 class CorrelatedEquilibrium(eqx.Module):
@@ -42,9 +53,9 @@ class CorrelatedEquilibrium(eqx.Module):
     Attributes:
         policy: probabilities of joint actions, shape ``[*actions]``.
         cce_gap: what each player could gain by one action in place of all recommendations, shape ``[player]``, payoff
-            units; may be below 0.
-        ce_gap: by an action for each recommendation, shape ``[player]``.
-        objective: what was minimised, nats or probability (for `solve_welfare` less the welfare, payoff units).
+            units; may be below 0. Deviations stay on the references' support.
+        ce_gap: by an action for each recommendation, shape ``[player]``, summed over recommendations.
+        objective: what was minimised (for `solve_welfare` less the welfare, payoff units).
         duality_gap: how far the objective may be from the least among all joint policies whose gains are no greater
             than epsilon and `violation`, proved by multipliers.
         violation: how far a gain exceeds epsilon, payoff units.
@@ -62,12 +73,19 @@ class CorrelatedEquilibrium(eqx.Module):
     status: Int[Array, "*batch"]
 
     @property
-    def marginals(self) -> tuple[Float[Array, " _"], ...]:
-        """Each player's part of one equilibrium, ``[actions_i]``."""
-        return marginals(self.policy, self.policy.ndim)
+    def marginals(self) -> tuple[Float[Array, "*batch _"], ...]:
+        """Each player's part, ``[actions_i]``."""
+        players = self.cce_gap.shape[-1]
+        table = jnp.moveaxis(self.policy, tuple(range(-players, 0)), tuple(range(players)))
+        return tuple(jnp.moveaxis(entry, 0, -1) for entry in marginals(table, players))
 
     def sample(self, key: ArrayLike, num_samples: int) -> Int[Array, "sample player"]:
-        """Joint actions drawn from one equilibrium, shape ``[num_samples, player]``."""
+        """Joint actions drawn from one equilibrium, shape ``[num_samples, player]``.
+
+        Raises:
+            ValueError: this is a batch of equilibria.
+        """
+        check_alone(self.num_steps.shape)
         return sample_joint(key, self.policy.ravel(), self.policy.shape, num_samples)
 
 
@@ -101,10 +119,23 @@ def _allowed(masks: list[Bool[Array, " _"]], concept: str) -> Bool[Array, " row"
     return jnp.concatenate([(mask[:, None] & mask & ~jnp.eye(len(mask), dtype=bool)).ravel() for mask in masks])
 
 
-def _conclude(game: NormalFormGame, x: Array, **fields: Any) -> CorrelatedEquilibrium:
-    policy = x.reshape(game.num_actions)
+def _scaled(game: NormalFormGame) -> tuple[NormalFormGame, Float[Array, ""]]:
+    """The game with payoffs shifted and divided into [-1/2, 1/2], and the divisor."""
+    levelled = level_payoffs(game)
+    scale = jnp.max(jnp.abs(levelled.payoffs)) * 2
+    scale = jnp.where(scale > 0, scale, 1)
+    return NormalFormGame(levelled.payoffs / scale), scale
+
+
+def _conclude(
+    scaled: NormalFormGame, scale: Float[Array, ""], x: Array, masks: deviations.Masks, **fields: Any
+) -> CorrelatedEquilibrium:
+    policy = x.reshape(scaled.num_actions)
     return CorrelatedEquilibrium(
-        policy=policy, cce_gap=deviations.coarse_gap(game, policy), ce_gap=deviations.gap(game, policy), **fields
+        policy=policy,
+        cce_gap=deviations.coarse_gap(scaled, policy, masks) * scale,
+        ce_gap=deviations.gap(scaled, policy, masks) * scale,
+        **fields,
     )
 
 
@@ -119,11 +150,9 @@ def _solve(
     objective: str,
     max_steps: int,
 ) -> CorrelatedEquilibrium:
-    levelled = level_payoffs(game)
-    scale = jnp.max(jnp.abs(levelled.payoffs)) * 2
-    scale = jnp.where(scale > 0, scale, 1)
-    scaled = NormalFormGame(levelled.payoffs / scale)
-    allowed = _allowed([support(entry) for entry in log_reference], concept)
+    scaled, scale = _scaled(game)
+    masks = [support(entry) for entry in log_reference]
+    allowed = _allowed(masks, concept)
     prior = outer([jnp.exp(entry) for entry in log_reference]).ravel()
     if objective == "gini":
         prior = (prior > 0).astype(game.dtype)
@@ -133,11 +162,13 @@ def _solve(
     end = minimize(goal, _constraints(scaled, concept), limits, allowed, tol, max_steps)
     solved = (end.gap <= tol) & (end.violation <= tol)
     status = jnp.where(solved, Status.converged, Status.not_converged)
-    status = jnp.where(~solved & (end.num_steps >= max_steps), Status.max_steps, status)
+    status = jnp.where(~solved & jnp.isfinite(end.level) & (end.num_steps >= max_steps), Status.max_steps, status)
     finite = jnp.all(jnp.isfinite(game.payoffs))
     return _conclude(
-        game,
+        scaled,
+        scale,
         end.x,
+        masks,
         objective=goal.value(end.x),
         duality_gap=end.gap,
         violation=end.violation * scale,
@@ -152,8 +183,8 @@ def _check(game: NormalFormGame, concept: str, epsilon: Any) -> None:
         raise ValueError(f"concept: got {concept!r}, takes one of {', '.join(map(repr, CONCEPTS))}")
     if np.shape(epsilon) not in ((), (game.num_players,)):
         raise ValueError(f"epsilon: got shape {np.shape(epsilon)}, takes a number or [player] = ({game.num_players},)")
-    if is_concrete(epsilon) and not np.all(np.asarray(epsilon, dtype=float) >= 0):
-        raise ValueError(f"epsilon: got {epsilon!r}, takes numbers >= 0")
+    if is_concrete(epsilon) and not np.all((np.asarray(epsilon, dtype=float) >= 0) & np.isfinite(epsilon)):
+        raise ValueError(f"epsilon: got {epsilon!r}, takes finite numbers >= 0")
     rows, cells = _sizes(game, concept)
     if rows * cells > LARGEST_MATRIX:
         raise ValueError(
@@ -176,15 +207,16 @@ def solve_correlated(
 ) -> CorrelatedEquilibrium:
     """The correlated ("ce") or coarse correlated ("cce") equilibrium of most entropy or Gini impurity.
 
-    It may be transformed by ``jax.jit`` and ``jax.vmap``.
+    It may be transformed by ``jax.jit`` and ``jax.vmap``; it has no derivatives.
 
     Args:
         game: the game, of up to about 10^4 joint actions.
         concept: "cce", no player gains by one action in place of all recommendations; or "ce", by an action for each.
-        objective: "entropy", the least KL to the product of the references; or "gini", the least sum of squares.
+        objective: "entropy", the least KL to the product of the references; or "gini", the least sum x^2 / 2.
         log_reference: log-policies, one ``[actions_i]`` for each player; -inf masks an action, which is then neither
             recommended nor deviated to. Uniform if None.
-        epsilon: what each gain may come to, payoff units, a number or ``[player]``; for "ce" each by itself.
+        epsilon: what each gain may come to, payoff units, a number or ``[player]``; for "ce" that of each recommended
+            action and each other by itself (`CorrelatedEquilibrium.ce_gap` sums over recommended ones).
         welfare_weight: what a payoff unit of all players' sum is worth, in units of the objective.
         tol: bound on the duality gap, and on the violation relative to the range of payoffs; the default is
             ``max(1e-8, 1000 eps)``.
@@ -205,6 +237,9 @@ def solve_correlated(
     reference = check_profile("log_reference", log_reference, game.num_actions, log=True)
     if throw and is_concrete(game):
         validate(game)
+    if np.shape(welfare_weight) != () or (is_concrete(welfare_weight) and not np.isfinite(welfare_weight)):
+        raise ValueError(f"welfare_weight: got {welfare_weight!r}, takes a finite number")
+    check_options(tol, max_steps)
     tol = max(1e-8, 1e3 * float(jnp.finfo(game.dtype).eps)) if tol is None else tol
     numbers = [jnp.asarray(value, dtype=game.dtype) for value in (epsilon, welfare_weight, tol)]
     reference = tuple(entry.astype(game.dtype) for entry in reference)
@@ -213,6 +248,8 @@ def solve_correlated(
 
 def solve_welfare(game: NormalFormGame, *, concept: str = "cce", epsilon: Any = 0.0) -> CorrelatedEquilibrium:
     """The equilibrium with the greatest sum of payoffs, by a linear program (HiGHS, through scipy; on the host).
+
+    The work is done in float64.
 
     Args:
         game: the game.
@@ -232,21 +269,26 @@ def solve_welfare(game: NormalFormGame, *, concept: str = "cce", epsilon: Any = 
     validate(game)
     with jax.enable_x64(True):
         double = NormalFormGame(jnp.asarray(game.payoffs, dtype=jnp.float64))
-        welfare = np.asarray(double.payoffs).sum(axis=0).ravel()
-        matrix = np.asarray(_matrix(double, concept))
-        limits = np.broadcast_to(epsilon, (game.num_players,))[_owners(game, concept)]
+        scaled, scale = _scaled(double)
+        welfare = np.asarray(scaled.payoffs).sum(axis=0).ravel()
+        matrix = np.asarray(_matrix(scaled, concept))
+        limits = np.broadcast_to(epsilon, (game.num_players,))[_owners(game, concept)] / float(scale)
         found = linprog(-welfare, csr_array(matrix), limits, np.ones((1, welfare.size)), [1.0], method="highs")
-        x = np.zeros_like(welfare) if found.x is None else np.maximum(found.x, 0)
-        x = x / max(x.sum(), 1e-300)
+        x = np.full(welfare.size, np.nan) if found.x is None else np.maximum(found.x, 0)
+        x = x / x.sum()
         alpha = np.zeros(len(limits)) if found.x is None else np.maximum(-found.ineqlin.marginals, 0)
         reached = matrix @ x
-        bound = np.min(-welfare + alpha @ matrix) - alpha @ np.maximum(limits, reached)
+        gap = -welfare @ x - np.min(-welfare + alpha @ matrix) + alpha @ np.maximum(limits, reached)
+        violation = np.max(np.maximum(reached - limits, 0), initial=0)
+        solved = gap <= WELFARE_TOLERANCE and violation <= WELFARE_TOLERANCE
         return _conclude(
-            double,
+            scaled,
+            scale,
             jnp.asarray(x),
-            objective=jnp.asarray(-welfare @ x),
-            duality_gap=jnp.asarray(-welfare @ x - bound),
-            violation=jnp.asarray(np.max(np.maximum(reached - limits, 0), initial=0)),
+            None,
+            objective=-jnp.sum(double.payoffs.sum(axis=0).ravel() * x),
+            duality_gap=gap * scale,
+            violation=violation * scale,
             num_steps=jnp.asarray(found.nit, jnp.int32),
-            status=jnp.asarray(Status.converged if found.status == 0 else Status.not_converged, jnp.int32),
+            status=jnp.asarray(Status.converged if solved else Status.not_converged, jnp.int32),
         )

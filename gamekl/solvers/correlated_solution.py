@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Float, Int
 
-from gamekl.core.policies import sample_joint
+from gamekl.core.policies import check_alone, sample_joint
 from gamekl.solvers.mixture import LARGEST_TABLE, Kept
 
 
@@ -72,7 +72,11 @@ class CorrelatedSolution(eqx.Module):
 
         Where there is no table, a round is drawn first: one of at most 1,000 that stand for equally long stretches of
         all rounds, exact in law for runs of up to 1,000 rounds.
+
+        Raises:
+            ValueError: this is a batch of solutions.
         """
+        check_alone(self.num_steps.shape)
         if not isinstance(self.mixture, Kept):
             return sample_joint(key, self.mixture, self.num_actions, num_samples)
         first, second = jax.random.split(key)

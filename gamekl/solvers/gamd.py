@@ -14,6 +14,7 @@ Played on an estimate, GAMD needs no pessimism: its gap in the true game is that
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 from jaxtyping import Array, Float
 
 from gamekl.core.games import OneShotGame
@@ -21,6 +22,12 @@ from gamekl.core.regularizer import Regularizer
 from gamekl.solvers.correlated_solution import CorrelatedSolution
 from gamekl.solvers.rules import anchored, hedge
 from gamekl.solvers.selfplay import make_problem, play_problem
+
+
+def _check_numbers(**options: Any) -> None:
+    for name, value in options.items():
+        if value is not None and np.shape(value) != ():
+            raise ValueError(f"{name}: got shape {np.shape(value)}, takes a number (gamd_batch and vmap take many)")
 
 
 def gamd(
@@ -37,7 +44,7 @@ def gamd(
     """Play anchored mirror descent, and measure the joint policy of all rounds as a coarse correlated equilibrium.
 
     It may be transformed by ``jax.jit`` and ``jax.vmap`` (a batch is played in blocks of lanes, with all sizes of
-    `num_steps` together; a game's numbers do not depend on its neighbours).
+    `num_steps` together; a game's numbers do not depend on its neighbours). It has no derivatives.
 
     Args:
         game: a `NormalFormGame` or a `PolymatrixGame`. The work is done in the payoffs' dtype.
@@ -60,6 +67,7 @@ def gamd(
     Source: update, averages and bounds derived, MATH B1 to B3; the method is GAMD of arXiv 2605.00264.
     """
     rule = anchored(weighting, step_size)
+    _check_numbers(num_steps=num_steps, step_size=None if callable(step_size) else step_size, tol=tol)
     problem = make_problem(game, regularizer, num_steps, lambda *_: rule, tol, evaluate_on, throw)
     return play_problem(problem)[0]
 
@@ -86,5 +94,6 @@ def multiplicative_weights(
 
     Source: Hedge with falling step sizes (Freund and Schapire 1997); the bound is derived in `solvers.rules`.
     """
+    _check_numbers(num_steps=num_steps)
     problem = make_problem(game, regularizer, num_steps, hedge, None, evaluate_on, throw)
     return play_problem(problem)[0]

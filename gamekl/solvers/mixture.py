@@ -6,15 +6,16 @@ All gaps follow from what an action a' would have earned each time that a was pl
 
 and from what the policies cost. With few joint actions sigma is summed up as a table, from which M_i follows in any
 game; with many, or where payoffs are of pairs, M_i itself is. So memory grows neither with rounds nor, then, with joint
-actions. Averages are running means, which keep float32 good over any number of rounds.
+actions. Averages are running means that keep what rounding takes from them, so that float32 stays good over millions of
+rounds.
 """
 
 import math
-from typing import NamedTuple, cast
+from typing import Any, NamedTuple, cast
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
 from gamekl.core import lanes
 from gamekl.core.anchored import AnchoredGame, AnchoredNormalForm, Play, Profiles, Totals, joint
@@ -40,6 +41,29 @@ class Kept(NamedTuple):
     weight: Float[Array, "kept lane"]
 
 
+class Mean(NamedTuple):
+    """A running mean.
+
+    Attributes:
+        value: the mean.
+        lost: what rounding has taken from it so far (Kahan's compensated summation).
+    """
+
+    value: Float[Array, "..."]
+    lost: Float[Array, "..."]
+
+    @staticmethod
+    def zeros(shape: tuple[int, ...], dtype: Any) -> "Mean":
+        """Of nothing."""
+        return Mean(jnp.zeros(shape, dtype), jnp.zeros(shape, dtype))
+
+    def add(self, part: Float[Array, "..."], share: Float[Array, " lane"]) -> "Mean":
+        """With new values, which are given times their weights; `share` is the sum of these weights."""
+        change = part - share * self.value + self.lost
+        value = self.value + change
+        return Mean(value, change - (value - self.value))
+
+
 class Streams(NamedTuple):
     """What is summed up beside rounds or a table from which it would not follow.
 
@@ -49,40 +73,40 @@ class Streams(NamedTuple):
         target: M_i in another game, or None.
     """
 
-    marginals: Profiles
-    solved: Pairs
-    target: Pairs | None
+    marginals: Mean
+    solved: Mean
+    target: Mean | None
 
 
 class Summary(NamedTuple):
     """Of all rounds so far.
 
     Attributes:
-        weight: sum_t w_t before it is normalised, shape ``[lane]``.
+        round: the last one, shape ``[lane]``.
         cost: sum_t w_t KL(pi_i^t || reference), shape ``[player, lane]``, nats.
         mixture: the table over joint actions, shape ``[joint, lane]``, or the rounds kept.
         streams: None where everything follows from the table.
     """
 
-    weight: Float[Array, " lane"]
-    cost: Totals
-    mixture: Float[Array, "joint lane"] | Kept
+    round: Int[Array, " lane"]
+    cost: Mean
+    mixture: Mean | Kept
     streams: Streams | None
 
     def pairs(self, game: AnchoredGame, target: AnchoredGame | None) -> tuple[Pairs, Pairs]:
         """M_i in the game to measure in, and in the game that is played."""
         if self.streams is not None:
-            solved = self.streams.solved
-            return solved if self.streams.target is None else self.streams.target, solved
-        table = cast(Array, self.mixture)
+            solved = self.streams.solved.value
+            return solved if self.streams.target is None else self.streams.target.value, solved
+        table = cast(Mean, self.mixture).value
         solved = cast(AnchoredNormalForm, game).pairs(table)
         return solved if target is None else cast(AnchoredNormalForm, target).pairs(table), solved
 
     def marginals(self, num_actions: tuple[int, ...]) -> list[Float[Array, "_ lane"]]:
         """sum_t w_t pi_i^t of each player, without padding."""
         if self.streams is not None:
-            return [self.streams.marginals[player, :size] for player, size in enumerate(num_actions)]
-        table = cast(Array, self.mixture).reshape(*num_actions, -1)
+            return [self.streams.marginals.value[player, :size] for player, size in enumerate(num_actions)]
+        table = cast(Mean, self.mixture).value.reshape(*num_actions, -1)
         return list(marginals(table, len(num_actions)))
 
 
@@ -102,16 +126,17 @@ class Gaps(NamedTuple):
 
 def empty(game: AnchoredGame, target: AnchoredGame | None, num_actions: tuple[int, ...]) -> Summary:
     """The summary of no rounds."""
-    zeros = jnp.zeros(game.mask.shape, game.temperature.dtype)
-    players, actions, width = zeros.shape
-    weight, cost = zeros[0, 0], zeros[:, 0]
+    shape, dtype = game.mask.shape, game.temperature.dtype
+    players, actions, width = shape
+    round, cost = jnp.zeros(width, jnp.int32), Mean.zeros((players, width), dtype)
     few = math.prod(num_actions) <= LARGEST_TABLE
-    table = jnp.zeros((math.prod(num_actions) if few else 0, width), zeros.dtype)
+    table = Mean.zeros((math.prod(num_actions) if few else 0, width), dtype)
     if few and isinstance(game, AnchoredNormalForm):
-        return Summary(weight, cost, table, None)
-    kept = Kept(jnp.zeros((ROUNDS_KEPT, *zeros.shape), zeros.dtype), jnp.zeros((ROUNDS_KEPT, width), zeros.dtype))
-    blank = jnp.zeros((players, actions, actions, width), zeros.dtype)
-    return Summary(weight, cost, table if few else kept, Streams(zeros, blank, None if target is None else blank))
+        return Summary(round, cost, table, None)
+    kept = Kept(jnp.zeros((ROUNDS_KEPT, *shape), dtype), jnp.zeros((ROUNDS_KEPT, width), dtype))
+    pairs = Mean.zeros((players, actions, actions, width), dtype)
+    streams = Streams(Mean.zeros(shape, dtype), pairs, None if target is None else pairs)
+    return Summary(round, cost, table if few else kept, streams)
 
 
 def observe(
@@ -133,37 +158,38 @@ def observe(
         num_actions: of each player, without padding.
     """
     play = block.play
-    raw = block.round.astype(summary.weight.dtype) if weighting == "linear" else jnp.ones_like(play.cost[:, 0])
-    raw = jnp.where(block.made, raw, 0)
-    weight = summary.weight + lanes.total(raw)
-    safe = jnp.where(weight > 0, weight, 1)
-    old, share = summary.weight / safe, raw / safe
+    last = jnp.maximum(summary.round, jnp.where(block.made, block.round, 0).max(axis=0))
+    time, number = (entry.astype(play.cost.dtype) for entry in (last, block.round))
+    raw = jnp.where(block.made, number if weighting == "linear" else 1, 0)
+    weight = time * (time + 1) / 2 if weighting == "linear" else time  # of all rounds so far
+    each = raw / jnp.where(last > 0, weight, 1)
+    share = lanes.total(each)
 
-    def mean(before: Array, values: Array) -> Array:
-        return old * before + lanes.contract(values, share, 0)
+    def add(mean: Mean, values: Array) -> Mean:
+        return mean.add(lanes.contract(values, each, 0), share)
 
-    def add(pairs: Pairs, values: Array) -> Pairs:
-        shared = jnp.moveaxis(play.policy * share[:, None, None], 0, 2)  # [player, actions, block, lane]
-        return old * pairs + jax.vmap(lanes.matmul, in_axes=(0, 1))(shared, values)
+    def add_pairs(mean: Mean, values: Array) -> Mean:
+        weighted = jnp.moveaxis(play.policy * each[:, None, None], 0, 2)  # [player, actions, block, lane]
+        return mean.add(jax.vmap(lanes.matmul, in_axes=(0, 1))(weighted, values), share)
 
     streams = summary.streams
     if streams is not None:
         streams = Streams(
-            marginals=mean(streams.marginals, play.policy),
-            solved=add(streams.solved, play.values),
+            marginals=add(streams.marginals, play.policy),
+            solved=add_pairs(streams.solved, play.values),
             target=None
             if target is None or streams.target is None
-            else add(streams.target, jax.vmap(target.values)(play.policy)),
+            else add_pairs(streams.target, jax.vmap(target.values)(play.policy)),
         )
     mixture = summary.mixture
     if isinstance(mixture, Kept):
         mixture = _keep(mixture, block, raw, limit)
     else:
-        mixture = old * mixture + _table(play, share, num_actions)
-    return Summary(weight, mean(summary.cost, play.cost), mixture, streams)
+        mixture = mixture.add(_table(play, each, num_actions), share)
+    return Summary(last, add(summary.cost, play.cost), mixture, streams)
 
 
-def _table(play: Play, share: Array, num_actions: tuple[int, ...]) -> Array:
+def _table(play: Play, each: Array, num_actions: tuple[int, ...]) -> Array:
     """The block's joint policy, as one product of two halves of the players."""
     half = len(num_actions) // 2
 
@@ -172,8 +198,8 @@ def _table(play: Play, share: Array, num_actions: tuple[int, ...]) -> Array:
         return joint(players[:half], policy), joint(players[half:], policy)
 
     first, second = jax.vmap(halves)(play.policy)
-    first = jnp.moveaxis(first * share[:, None], 0, 1)
-    return lanes.matmul(first, second).reshape(-1, share.shape[-1])
+    first = jnp.moveaxis(first * each[:, None], 0, 1)
+    return lanes.matmul(first, second).reshape(-1, each.shape[-1])
 
 
 def _keep(kept: Kept, block: Block, raw: Array, limit: Array) -> Kept:

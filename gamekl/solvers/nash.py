@@ -12,7 +12,6 @@ from typing import Any, Protocol, runtime_checkable
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Float
 
 from gamekl.core.games import NormalFormGame, require_normal_form
@@ -22,7 +21,7 @@ from gamekl.core.validation import validate
 from gamekl.solvers.implicit import attach
 from gamekl.solvers.ladder import make_problem, solve_problem, solve_problems
 from gamekl.solvers.queue import sharing_lanes
-from gamekl.solvers.solution import Solution, Status, raise_unless_converged
+from gamekl.solvers.solution import Solution, Status, check_options, raise_unless_converged
 
 MAX_STEPS = 5_000
 
@@ -117,21 +116,6 @@ def solve_nash(
     if throw:
         raise_unless_converged(solution)
     return solution
-
-
-def check_options(tol: Any, max_steps: Any, tol_shape: tuple[int, ...] = ()) -> None:
-    """Raise ``ValueError`` unless `tol` is None or of real numbers >= 0, and `max_steps` a whole number >= 1."""
-    if not isinstance(max_steps, int | np.integer) or isinstance(max_steps, bool) or not 1 <= max_steps < 2**31:
-        static = " (under jit: one of its static_argnames)" if not is_concrete(max_steps) else ""
-        raise ValueError(f"max_steps: got {max_steps!r}, takes a whole number from 1 to 2^31 - 1{static}")
-    if tol is None:
-        return
-    if not hasattr(tol, "dtype") and not isinstance(tol, int | float):
-        raise ValueError(f"tol: got {tol!r}, takes a number >= 0 or None")
-    if np.shape(tol) not in ((), tol_shape):
-        raise ValueError(f"tol: got shape {np.shape(tol)}, takes {tol_shape}")
-    if is_concrete(tol) and not np.all(np.asarray(tol, dtype=float) >= 0):
-        raise ValueError(f"tol: got {tol!r}, takes a number >= 0 or None")
 
 
 def has_float64() -> bool:

@@ -66,8 +66,8 @@ class DualAveraging(Rule):
         play = game.play(drift)
         time = round.astype(drift.dtype)
         if self.weighting == "uniform":
-            return (time * drift + play.values) / (time + 1), play
-        return (time * drift + 2 * time / (time + 1) * play.values) / (time + 2), play
+            return drift + (play.values - drift) / (time + 1), play
+        return drift + (time / (time + 1) * play.values - drift) * (2 / (time + 2)), play
 
     def bound(self, span: Array, regularizer: Regularizer, rounds: Array) -> Array:
         time, curvature = rounds.astype(span.dtype), span**2 / regularizer.temperatures

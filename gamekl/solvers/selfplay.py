@@ -21,7 +21,7 @@ from gamekl.core.response import payoff_range
 from gamekl.core.validation import validate
 from gamekl.solvers.correlated_solution import CorrelatedSolution
 from gamekl.solvers.loop import Block, Run, iterate, start
-from gamekl.solvers.mixture import Gaps, Summary, empty, gaps, observe
+from gamekl.solvers.mixture import Gaps, Kept, Summary, empty, gaps, observe
 from gamekl.solvers.queue import fitting_lanes, in_blocks, sharing_lanes
 from gamekl.solvers.rules import Rule
 from gamekl.solvers.solution import Status, input_status
@@ -81,13 +81,13 @@ def _play_block(problems: Problem, num_actions: tuple[int, ...]) -> Outcome:
 
     def measure(summary: Summary) -> tuple[Gaps, Gaps]:
         measured, solved = summary.pairs(game, target)
-        return gaps(there, measured, summary.cost), gaps(game, solved, summary.cost)
+        return gaps(there, measured, summary.cost.value), gaps(game, solved, summary.cost.value)
 
     def finished(summary: Summary) -> Bool[Array, " lane"]:
         if problems.tol is None:
             return jnp.zeros(last.shape, dtype=bool)
         worst = measure(summary)[1].regularized_cce.max(axis=0)
-        return (summary.weight > 0) & (worst <= problems.tol)
+        return (summary.round > 0) & (worst <= problems.tol)
 
     def add(summary: Summary, block: Block) -> Summary:
         return observe(summary, block, target, problems.rule.weighting, last, num_actions)
@@ -125,7 +125,14 @@ def _conclude(problem: Problem, outcome: Outcome) -> CorrelatedSolution:
     status = jnp.asarray(Status.converged, dtype=jnp.int32)
     if problem.tol is not None:
         status = jnp.where(solved.regularized_cce.max() <= problem.tol, status, Status.max_steps)
+    finite = jnp.all(jnp.isfinite(measured.cce)) & jnp.all(jnp.isfinite(solved.regularized_cce))
+    status = jnp.where(finite, status, Status.not_converged)
     wrong = input_status(game, regularizer)
+    if problem.target is not None:
+        unseen = ~jnp.all(jnp.isfinite(problem.target.payoffs))
+        wrong = jnp.where((wrong == Status.converged) & unseen, Status.nonfinite_input, wrong)
+    rising = (problem.limits[0] >= 1) & jnp.all(jnp.diff(problem.limits) >= 1)
+    wrong = jnp.where((wrong == Status.converged) & ~rising, Status.invalid_input, wrong)
     regularized, unregularized = outcome.last_gaps
     return CorrelatedSolution(
         regularized_cce_gap=measured.regularized_cce,
@@ -141,7 +148,7 @@ def _conclude(problem: Problem, outcome: Outcome) -> CorrelatedSolution:
         last_nash_gap=unregularized,
         num_steps=run.round,
         status=jnp.where(wrong == Status.converged, status, wrong).astype(jnp.int32),
-        mixture=summary.mixture,
+        mixture=summary.mixture if isinstance(summary.mixture, Kept) else summary.mixture.value,
         num_actions=sizes,
     )
 
@@ -192,7 +199,7 @@ def make_problem(
     if evaluate_on is not None and (
         type(evaluate_on) is not type(game) or evaluate_on.payoffs.shape != game.payoffs.shape
     ):
-        got = f"{type(evaluate_on).__name__} {getattr(evaluate_on, 'num_actions', '')}"
+        got = f"{type(evaluate_on).__name__} {getattr(evaluate_on, 'num_actions', '')}".strip()
         takes = f"a {type(game).__name__} with the actions of the game that is played, {game.num_actions}"
         raise ValueError(f"evaluate_on: got {got}, takes {takes}")
     if throw and is_concrete(game, regularizer, evaluate_on):

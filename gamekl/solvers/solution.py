@@ -2,6 +2,7 @@
 
 import enum
 from os import PathLike
+from typing import Any
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -19,12 +20,12 @@ class Status(enum.IntEnum):
 
     message: str
 
-    converged = 0, "the equilibrium was found to the tolerance"
-    max_steps = 1, "the step limit was reached before the path met the temperature"
+    converged = 0, "what was asked for was found"
+    max_steps = 1, "the step limit was reached first"
     path_failed = 2, "the logit path met a singular point that it could not pass"
-    not_converged = 3, "the path met the temperature, but the residual stayed above the tolerance"
+    not_converged = 3, "the answer stayed above the tolerance, or is not finite"
     nonfinite_input = 4, "a payoff, reference or temperature is NaN or infinite"
-    invalid_input = 5, "a temperature is not positive, or a reference does not sum to one"
+    invalid_input = 5, "a temperature or a number of rounds is not positive, or a reference does not sum to one"
 
     def __new__(cls, value: int, message: str) -> "Status":
         """An integer that carries its message."""
@@ -32,6 +33,21 @@ class Status(enum.IntEnum):
         status._value_ = value
         status.message = message
         return status
+
+
+def check_options(tol: Any, max_steps: Any, tol_shape: tuple[int, ...] = ()) -> None:
+    """Raise ``ValueError`` unless `tol` is None or of real numbers >= 0, and `max_steps` a whole number >= 1."""
+    if not isinstance(max_steps, int | np.integer) or isinstance(max_steps, bool) or not 1 <= max_steps < 2**31:
+        static = " (under jit: one of its static_argnames)" if not is_concrete(max_steps) else ""
+        raise ValueError(f"max_steps: got {max_steps!r}, takes a whole number from 1 to 2^31 - 1{static}")
+    if tol is None:
+        return
+    if not hasattr(tol, "dtype") and not isinstance(tol, int | float):
+        raise ValueError(f"tol: got {tol!r}, takes a number >= 0 or None")
+    if np.shape(tol) not in ((), tol_shape):
+        raise ValueError(f"tol: got shape {np.shape(tol)}, takes {tol_shape}")
+    if is_concrete(tol) and not np.all(np.asarray(tol, dtype=float) >= 0):
+        raise ValueError(f"tol: got {tol!r}, takes a number >= 0 or None")
 
 
 def input_status(game: OneShotGame, regularizer: Regularizer) -> Int[Array, ""]:

@@ -250,6 +250,52 @@ def test_samples_have_the_equilibriums_law():
     np.testing.assert_allclose(counted, solution.policy, atol=0.006)
 
 
+def test_units_do_not_matter_for_welfare():
+    """HiGHS takes coefficients below 1e-9 for 0."""
+    game = gk.games.uniform(jax.random.key(1), (3, 3))
+    best = gk.solve_welfare(game, concept="ce")
+    for scale, shift in [(1e-12, 0), (1e12, 0), (1.0, 1e6)]:
+        other = gk.solve_welfare(gk.NormalFormGame(game.payoffs * scale + shift), concept="ce")
+        assert other.status == gk.Status.converged
+        np.testing.assert_allclose((-other.objective - 2 * shift) / scale, -best.objective, rtol=1e-6)
+        assert np.all(other.ce_gap <= 1e-6 * scale)
+
+
+def test_gaps_stay_on_the_supports():
+    """Whoever may not defect is not tempted."""
+    game = gk.games.prisoners_dilemma()
+    anchor = gk.Regularizer(log([1.0, 0.0], [0.5, 0.5]), 1.0)
+    solution = gk.solve_correlated(game, log_reference=anchor.log_reference)
+    np.testing.assert_allclose(solution.cce_gap, 0, atol=1e-7)
+    free = gk.evaluate.cce_gap(game, solution.policy)
+    assert free[0] > 0.5
+    np.testing.assert_allclose(gk.evaluate.cce_gap(game, solution.policy, regularizer=anchor), 0, atol=1e-7)
+    assert np.all(gk.evaluate.ce_gap(game, solution.policy, regularizer=anchor) <= 1e-7)
+
+
+def test_batches():
+    games = random_games((3, 2), 4)
+    found = jax.vmap(gk.solve_correlated)(games)
+    for player, marginal in enumerate(found.marginals):
+        np.testing.assert_allclose(marginal, found.policy.sum(axis=2 - player), atol=1e-15)
+    drawn = jax.vmap(lambda one, key: one.sample(key, 5))(found, jax.random.split(jax.random.key(0), 4))
+    assert drawn.shape == (4, 5, 2)
+    with pytest.raises(ValueError, match=r"sample: got a batch of solutions \(4,\), takes one"):
+        found.sample(jax.random.key(0), 5)
+
+
+def test_joint_policies_in_float32_are_taken():
+    """The sum of a float32 table is 1 to float32's rounding; and nested lists may be tables."""
+    game = gk.games.uniform(jax.random.key(0), (4, 4), dtype=jnp.float32)
+    played = gk.gamd(game, gk.Regularizer.uniform(game, 0.1), num_steps=20_000)
+    np.testing.assert_allclose(gk.evaluate.cce_gap(game, played.joint()), played.cce_gap, atol=1e-6)
+    chicken = gk.games.chicken()
+    table = [[0.1, 0.2], [0.3, 0.4]]
+    np.testing.assert_allclose(gk.evaluate.cce_gap(chicken, table), gk.evaluate.cce_gap(chicken, np.array(table)))
+    with pytest.raises(ValueError, match="joint: got a sum of 0.9"):
+        gk.evaluate.cce_gap(chicken, np.array([[0.1, 0.2], [0.3, 0.3]]))
+
+
 def test_float32():
     game = gk.games.uniform(jax.random.key(0), (4, 4), dtype=jnp.float32)
     solution = gk.solve_correlated(game, concept="ce")
@@ -264,7 +310,11 @@ def test_bad_input_names_the_field():
     for options, message in [
         ({"concept": "nash"}, "concept: got 'nash', takes one of 'cce', 'ce'"),
         ({"objective": "norm"}, "objective: got 'norm', takes one of 'entropy', 'gini'"),
-        ({"epsilon": -0.1}, "epsilon: got -0.1, takes numbers >= 0"),
+        ({"epsilon": -0.1}, "epsilon: got -0.1, takes finite numbers >= 0"),
+        ({"epsilon": np.inf}, "epsilon: got inf, takes finite numbers >= 0"),
+        ({"welfare_weight": np.nan}, "welfare_weight: got nan, takes a finite number"),
+        ({"tol": -1.0}, "tol: got -1.0, takes a number >= 0"),
+        ({"max_steps": 0}, "max_steps: got 0, takes a whole number from 1"),
         ({"epsilon": [0.1, 0.2, 0.3]}, r"epsilon: got shape \(3,\), takes a number or \[player\] = \(2,\)"),
         ({"log_reference": log([0.5, 0.5])}, "log_reference: got shapes"),
     ]:
