@@ -19,8 +19,8 @@ SHOWN = 4
 PLAYED = {"gamd": -1.0, "multiplicative_weights": -0.5}
 SYMBOLS = {"num_samples": "n", "num_steps": "T"}
 LEGEND = (
-    "size^s E[gap]: the mean gap at the largest size, scaled by the rate to be expected; predicted: what that should come "
-    "to, or its bound (<); ratios: mean over prediction at the largest sizes; above: gaps that exceed their own bound."
+    "size^s E[gap]: the mean gap at the largest size, scaled by the rate to be expected; predicted: what that should "
+    "come to, or its bound (<); ratios: mean over prediction at the largest sizes; above: gaps above their own bound."
 )
 COLUMNS = (
     "case",

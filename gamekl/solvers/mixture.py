@@ -46,20 +46,23 @@ class Mean(NamedTuple):
 
     Attributes:
         value: the mean.
-        lost: what rounding has taken from it so far (Kahan's compensated summation).
+        lost: what rounding has taken from it so far (Kahan's compensated summation); None in float64, which needs none.
     """
 
     value: Float[Array, "..."]
-    lost: Float[Array, "..."]
+    lost: Float[Array, "..."] | None
 
     @staticmethod
     def zeros(shape: tuple[int, ...], dtype: Any) -> "Mean":
         """Of nothing."""
-        return Mean(jnp.zeros(shape, dtype), jnp.zeros(shape, dtype))
+        return Mean(jnp.zeros(shape, dtype), None if dtype == jnp.float64 else jnp.zeros(shape, dtype))
 
     def add(self, part: Float[Array, "..."], share: Float[Array, " lane"]) -> "Mean":
         """With new values, which are given times their weights; `share` is the sum of these weights."""
-        change = part - share * self.value + self.lost
+        change = part - share * self.value
+        if self.lost is None:
+            return Mean(self.value + change, None)
+        change += self.lost
         value = self.value + change
         return Mean(value, change - (value - self.value))
 

@@ -25,7 +25,8 @@ R = TypeVar("R")
 
 # Bytes of the payoffs of all lanes together, and the range of their number, by platform.
 BUDGET = {"cpu": 2**17, "gpu": 2**28}
-MOST_LANES = {"cpu": 64, "gpu": 2**14}
+MOST_LANES = {"cpu": 128, "gpu": 2**14}
+MOST_TRACED = {"cpu": 64, "gpu": 2**14}
 FEWEST_LANES = 16
 FEWEST_LANES_OF_LARGE_GAMES = 4
 # Finished lanes wait until this fraction of all has finished.
@@ -82,17 +83,20 @@ class _Lanes(NamedTuple):
     outcome: Outcome
 
 
+def _platform() -> str:
+    return "cpu" if jax.default_backend() == "cpu" else "gpu"
+
+
 def fitting_lanes(games: OneShotGame) -> int:
     """How many games like these (a batch, with a leading axis) stay in cache together, or on a device."""
-    platform = "cpu" if jax.default_backend() == "cpu" else "gpu"
-    fitting = BUDGET[platform] // (math.prod(games.payoffs.shape[1:]) * games.payoffs.dtype.itemsize)
-    return min(MOST_LANES[platform], 2 ** (max(fitting, 1).bit_length() - 1))
+    fitting = BUDGET[_platform()] // (math.prod(games.payoffs.shape[1:]) * games.payoffs.dtype.itemsize)
+    return min(MOST_LANES[_platform()], 2 ** (max(fitting, 1).bit_length() - 1))
 
 
 def num_lanes(games: NormalFormGame) -> int:
     """How many games like these (a batch, with a leading axis) are traced at once."""
     fewest = FEWEST_LANES if writes_out(games.payoffs.shape[2:]) else FEWEST_LANES_OF_LARGE_GAMES
-    return max(fewest, fitting_lanes(games))
+    return max(fewest, min(MOST_TRACED[_platform()], fitting_lanes(games)))
 
 
 def _outcome(task: Task, trace: path.Trace) -> Outcome:
