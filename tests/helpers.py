@@ -164,3 +164,13 @@ def assert_solved(game, regularizer, solution, atol=1e-9):
 def assert_policies(ours, theirs, atol=1e-9):
     for mine, other in zip(ours, theirs, strict=True):
         np.testing.assert_allclose(mine, other, atol=atol)
+
+
+def random_profile(key, game, mask=False):
+    """A log-policy for each player at each stage; `mask` takes away the first player's first action."""
+    keys = jax.random.split(key, game.num_players)
+    rows = [jax.random.dirichlet(k, jnp.ones(n), game.stage_shape) for k, n in zip(keys, game.num_actions, strict=True)]
+    if mask:
+        first = rows[0].at[..., 0].set(0)
+        rows[0] = first / first.sum(axis=-1, keepdims=True)
+    return tuple(jnp.log(entry) for entry in rows)

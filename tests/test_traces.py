@@ -5,7 +5,7 @@ import jax
 import jax.numpy as jnp
 
 import gamekl as gk
-from gamekl.experiment import sweep
+from gamekl.experiment import pipeline
 from gamekl.experiment.config import parse_config
 from gamekl.solvers import nash
 
@@ -34,7 +34,7 @@ def test_solve_nash_compiles_once_for_each_shape(monkeypatch):
 
 
 def test_a_sweep_compiles_once_for_each_shape(monkeypatch, tmp_path):
-    traces = counted(monkeypatch, sweep, "_estimate_one")
+    traces = counted(monkeypatch, pipeline, "_estimate_one")
     family = {"temperatures": [0.5, 1.0, 2.0], "num_samples": {"first": 100, "points": 6}, "noise": 1.0}
     config = parse_config(
         {

@@ -16,9 +16,9 @@ from jaxtyping import Array, Bool, Float
 
 from gamekl.core import lanes
 from gamekl.core.games import OneShotGame, PolymatrixGame
+from gamekl.core.one_shot import level_payoffs, scaled_payoffs
 from gamekl.core.policies import centre, padded, support
 from gamekl.core.regularizer import Regularizer
-from gamekl.core.response import level_payoffs, scaled_payoffs
 
 Profiles = Float[Array, "player actions lane"]
 Totals = Float[Array, "player lane"]

@@ -203,7 +203,8 @@ class MarkovGame(_Game):
 
     Attributes:
         rewards: shape ``[horizon, state, player, *actions]``, payoff units.
-        transitions: P_h(s' | s, a), shape ``[horizon, state, *actions, next_state]``.
+        transitions: P_h(s' | s, a), shape ``[horizon, state, *actions, next_state]``; where all are 0, the episode
+            ends. Those of the last step do not matter.
         initial_probs: distribution of the first state, shape ``[state]``.
 
     Raises:
@@ -241,6 +242,9 @@ def require_one_shot(game: Any) -> None:
     """Raise ``TypeError`` unless `game` is a `NormalFormGame` or a `PolymatrixGame`."""
     if not isinstance(game, NormalFormGame | PolymatrixGame):
         raise TypeError(f"game: got {type(game).__name__}, takes a NormalFormGame or a PolymatrixGame")
+
+
+StagedGame = ContextualGame | MarkovGame
 
 
 def require_normal_form(game: Any, field: str = "game", takes: str = "a NormalFormGame") -> None:

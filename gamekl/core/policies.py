@@ -26,9 +26,9 @@ PROFILE_SLACK = 1e-5
 
 
 def check_profile(
-    field: str, profile: Profile, num_actions: Sequence[int], *, log: bool
-) -> tuple[Float[Array, " _"], ...]:
-    """The profile as arrays, after checking its shapes and, where concrete, its values.
+    field: str, profile: Profile, num_actions: Sequence[int], *, log: bool, stage: tuple[int, ...] = ()
+) -> tuple[Float[Array, "*stage _"], ...]:
+    """The profile as arrays ``[*stage, actions_i]``, after checking its shapes and, where concrete, its values.
 
     Raises:
         ValueError: not one array for each player, or not (logarithms of) probabilities that sum to one.
@@ -37,9 +37,10 @@ def check_profile(
     if not isinstance(profile, Sequence) and not hasattr(profile, "shape"):
         raise TypeError(f"{field}: got {type(profile).__name__}, takes one [actions] array for each player")
     shapes = [np.shape(entry) for entry in profile]
-    expected = [(size,) for size in num_actions]
+    expected = [(*stage, size) for size in num_actions]
     if shapes != expected:
-        raise ValueError(f"{field}: got shapes {shapes}, takes one [actions] array for each player: {expected}")
+        axes = "[*stage, actions]" if stage else "[actions]"
+        raise ValueError(f"{field}: got shapes {shapes}, takes one {axes} array for each player: {expected}")
     for index, entry in enumerate(profile):
         if not is_concrete(entry):
             continue
@@ -48,9 +49,12 @@ def check_profile(
             raise ValueError(f"{field}[{index}]: got {values.max()}, takes logarithms of probabilities, none above 0")
         if not log and np.any(values < 0):
             raise ValueError(f"{field}[{index}]: got {values.min()}, takes probabilities, none below 0")
-        total = np.exp(values).sum() if log else values.sum()
-        if abs(total - 1) > PROFILE_SLACK:  # False for NaN: a failed solve may be evaluated
-            raise ValueError(f"{field}[{index}]: got a sum of {total:.6g}, takes probabilities that sum to 1")
+        totals = (np.exp(values) if log else values).sum(axis=-1)
+        wrong = np.argwhere(np.abs(totals - 1) > PROFILE_SLACK)  # none for NaN: a failed solve may be evaluated
+        if len(wrong):
+            where = ", ".join(map(str, [index, *wrong[0]]))
+            total = totals[tuple(wrong[0])]
+            raise ValueError(f"{field}[{where}]: got a sum of {total:.6g}, takes probabilities that sum to 1")
     return tuple(
         entry
         if isinstance(entry, jax.Array) and jnp.issubdtype(entry.dtype, jnp.floating)

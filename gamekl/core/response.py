@@ -1,154 +1,73 @@
-"""How a player responds, and what it loses by not responding.
+"""How players respond, and what they lose by not responding, in every kind of game.
 
-With q_i(a_i) = E_{a_-i ~ pi_-i} r_i(a), tau the player's temperature and pi0 its reference:
-
-    best response      BR_i = softmax(log pi0_i + q_i / tau)
-    regularised gap    gap_i = max_p [<p, q_i> - tau KL(p || pi0_i)] - [<pi_i, q_i> - tau KL(pi_i || pi0_i)]
-                             = tau KL(pi_i || BR_i)                                   (derived, MATH A3)
-    Nash gap           max_a q_i(a) - <pi_i, q_i>
-
-Everything here is one game, pure and differentiable, and may be transformed by ``jit``, ``vmap`` and ``grad``.
+`core.one_shot` has the definitions for one stage, `core.stages` the dynamic programmes that join stages: in contextual
+games gaps are averaged over contexts, in Markov games a player who deviates does so at all steps, and gaps are measured
+from the initial distribution.
 """
 
-from collections.abc import Sequence
-from typing import TypeVar
+from typing import Any
 
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from gamekl.core.games import NormalFormGame, OneShotGame, PolymatrixGame, require_one_shot
-from gamekl.core.lanes import PRECISION
-from gamekl.core.policies import Profile, centre, check_profile, kl, normalize, support
+from gamekl.core import one_shot, stages
+from gamekl.core.games import ContextualGame, Game, MarkovGame, NormalFormGame
+from gamekl.core.policies import Profile, check_profile
 from gamekl.core.regularizer import Regularizer
 from gamekl.core.validation import check_regularizer
 
-G = TypeVar("G", bound=OneShotGame)
 
-# Below this the terms of exp(-d) - 1 + d cancel and a series takes over: both are good to 1e-14 relative here.
-SERIES_BELOW = 1e-2
-SERIES_ORDER = 9
-
-
-def expected_payoffs(
-    payoffs: Float[Array, "*actions"], policy: Sequence[Float[Array, " _"]], keep: Sequence[int]
-) -> Float[Array, "*kept"]:
-    """Expectation of one player's payoffs over every player's action but those in `keep`; axes stay in player order."""
-    for player in reversed(range(payoffs.ndim)):  # from the back, so that the axes in front keep their numbers
-        if player not in keep:
-            payoffs = jnp.tensordot(payoffs, policy[player], axes=([player], [0]), precision=PRECISION)
-    return payoffs
+def staged_profile(field: str, game: Game, profile: Profile, *, log: bool) -> tuple[Float[Array, "*stage _"], ...]:
+    """The profile as arrays in the game's dtype, checked."""
+    checked = check_profile(field, profile, game.num_actions, log=log, stage=game.stage_shape)
+    return tuple(entry.astype(game.dtype) for entry in checked)
 
 
-def action_values(game: OneShotGame, policy: Profile) -> tuple[Float[Array, " _"], ...]:
+def action_values(game: Game, policy: Profile) -> tuple[Float[Array, "*stage _"], ...]:
     """The expected payoff of each action of each player, against the others' policies.
 
     Args:
-        game: a `NormalFormGame` or a `PolymatrixGame`, any number of players.
-        policy: probabilities, one array ``[actions_i]`` for each player.
+        game: any number of players. In a Markov game all players follow the policies afterwards.
+        policy: probabilities, one array ``[*stage, actions_i]`` for each player.
 
     Returns:
-        For each player q_i, shape ``[actions_i]``, payoff units.
+        For each player q_i, shape ``[*stage, actions_i]``, payoff units.
     """
-    require_one_shot(game)
-    return _action_values(game, check_profile("policy", policy, game.num_actions, log=False))
+    if not isinstance(game, ContextualGame | MarkovGame):
+        return one_shot.action_values(game, policy)
+    profile = staged_profile("policy", game, policy, log=False)
 
-
-def _action_values(game: OneShotGame, policy: Sequence[Array]) -> tuple[Array, ...]:
-    if isinstance(game, PolymatrixGame):
-        return tuple(jnp.einsum("ijab,jb->ia", game.payoffs, jnp.stack(policy), precision=PRECISION))
-    return tuple(expected_payoffs(game.payoffs[player], policy, (player,)) for player in range(game.num_players))
-
-
-def _at_profile(game: OneShotGame, log_policy: Profile) -> tuple[tuple[Array, ...], tuple[Array, ...]]:
-    """The checked profile, and action values up to a shift of each player's, at the best precision."""
-    require_one_shot(game)
-    log_policy = check_profile("log_policy", log_policy, game.num_actions, log=True)
-    return log_policy, _action_values(level_payoffs(game), [jnp.exp(entry) for entry in log_policy])
-
-
-def level_payoffs(game: G) -> G:
-    """The same game with each player's payoffs (each pair's) shifted so that their range is centred at 0.
-
-    A shift changes no response and no gap, but rounding errors then scale with the payoffs' range and not with their
-    distance from 0.
-    """
-    axes = (2, 3) if isinstance(game, PolymatrixGame) else tuple(range(1, game.payoffs.ndim))
-    low = game.payoffs.min(axis=axes, keepdims=True)
-    high = game.payoffs.max(axis=axes, keepdims=True)
-    return type(game)(game.payoffs - (low + (high - low) / 2))
-
-
-def payoff_range(game: OneShotGame) -> Float[Array, " player"]:
-    """R_i = max r_i - min r_i of each player, payoff units."""
-    if isinstance(game, PolymatrixGame):
-        highest = game.payoffs.max(axis=3).sum(axis=1)  # of each action
-        lowest = game.payoffs.min(axis=3).sum(axis=1)
-        return highest.max(axis=1) - lowest.min(axis=1)
-    axes = tuple(range(1, game.payoffs.ndim))
-    return game.payoffs.max(axis=axes) - game.payoffs.min(axis=axes)
-
-
-def scaled_payoffs(game: NormalFormGame, regularizer: Regularizer) -> tuple[Float[Array, "..."], ...]:
-    """C r_i / temperature_i for each player, in nats, its own axis first; C as in `core.policies.centre`."""
-    return tuple(
-        jnp.moveaxis(centre(jnp.moveaxis(payoffs, player, -1), mask), -1, 0) / temperature
-        for player, (payoffs, mask, temperature) in enumerate(
-            zip(game.payoffs, regularizer.masks, regularizer.temperatures, strict=True)
+    def visit(stage: NormalFormGame, entry: Any) -> tuple[Array, tuple[Array, ...]]:
+        values = tuple(
+            one_shot.expected_payoffs(payoffs, entry, (player,)) for player, payoffs in enumerate(stage.payoffs)
         )
-    )
+        return jnp.stack([jnp.sum(own * value) for own, value in zip(entry, values, strict=True)]), values
+
+    return stages.visit_stages(game, visit, profile)[1]
 
 
-def best_response(game: OneShotGame, regularizer: Regularizer, log_policy: Profile) -> tuple[Float[Array, " _"], ...]:
+def best_response(game: Game, regularizer: Regularizer, log_policy: Profile) -> tuple[Float[Array, "*stage _"], ...]:
     """Each player's best response to the others' policies, ``log softmax(log_reference + q / temperature)``.
 
     Args:
-        game: the game.
+        game: the game. In a Markov game q_i is what the actions are worth if the player responds best later on, too.
         regularizer: references and temperatures.
-        log_policy: one log-policy ``[actions_i]`` for each player.
+        log_policy: one log-policy ``[*stage, actions_i]`` for each player.
 
     Returns:
-        One log-policy ``[actions_i]`` for each player; -inf on masked actions.
+        One log-policy ``[*stage, actions_i]`` for each player; -inf on masked actions.
     """
-    _, values = _at_profile(game, log_policy)
+    if not isinstance(game, ContextualGame | MarkovGame):
+        return one_shot.best_response(game, regularizer, log_policy)
+    profile = staged_profile("log_policy", game, log_policy, log=True)
     check_regularizer(game, regularizer)
-    return tuple(
-        normalize(reference + value / temperature)
-        for reference, value, temperature in zip(
-            regularizer.log_reference, values, regularizer.temperatures, strict=True
-        )
-    )
+    return stages.respond(game, regularizer.astype(game.dtype), profile)[1].log_policy
 
 
-def _excess(deviation: Array) -> Array:
-    """phi(d) = exp(-d) - 1 + d, without cancellation for small d."""
-    small = jnp.abs(deviation) < SERIES_BELOW
-    d = jnp.where(small, deviation, 0)
-    series = jnp.ones_like(d)
-    for order in range(SERIES_ORDER, 2, -1):  # Horner for d^2/2! - d^3/3! + ...
-        series = 1 - d / order * series
-    direct = jnp.where(small, 1, deviation)
-    return jnp.where(small, d**2 / 2 * series, jnp.expm1(-direct) + direct)
+def regularized_gap(game: Game, regularizer: Regularizer, log_policy: Profile) -> Float[Array, " player"]:
+    """What each player could still gain in the regularised game.
 
-
-def _player_gap(log_policy: Array, log_reference: Array, values: Array, temperature: Array) -> Array:
-    log_policy = normalize(log_policy)
-    mask = support(log_reference)
-    played = support(log_policy)
-    scaled = jnp.where(mask, values, 0) / temperature
-    inside = mask & played
-    policy = jnp.where(inside, jnp.exp(log_policy), 0)
-    deviation = jnp.where(inside, log_policy, 0) - jnp.where(inside, log_reference, 0) - jnp.where(inside, scaled, 0)
-    deviation = jnp.where(inside, deviation - jnp.sum(policy * deviation), 0)
-    # Near a best response a difference of two nearly equal values would be all rounding, so the gap is computed from
-    # the deviation of the logits itself; far from it that formula overflows, and the KL form is exact enough.
-    near = jnp.all(mask == played) & jnp.all(jnp.abs(deviation) < 1)
-    close = temperature * jnp.log1p(jnp.sum(policy * _excess(jnp.where(near, deviation, 0))))
-    far = temperature * kl(log_policy, normalize(log_reference + scaled))
-    return jnp.where(near, close, jnp.maximum(far, 0))
-
-
-def regularized_gap(game: OneShotGame, regularizer: Regularizer, log_policy: Profile) -> Float[Array, " player"]:
-    """What each player could still gain in the regularised game: gap_i = temperature_i KL(pi_i || BR_i).
+    Of one shot: gap_i = temperature_i KL(pi_i || BR_i). In stages: from the start, by deviating at all of them.
 
     The value is >= 0, finite for every policy on the references' support (pure ones too), and infinite off it. Near
     an equilibrium it is good to about eps^2 R^2 / (2 temperature), the square of what a difference of values reaches
@@ -157,41 +76,36 @@ def regularized_gap(game: OneShotGame, regularizer: Regularizer, log_policy: Pro
     Args:
         game: the game in which the gap is measured.
         regularizer: references and temperatures.
-        log_policy: one log-policy ``[actions_i]`` for each player.
+        log_policy: one log-policy ``[*stage, actions_i]`` for each player.
 
     Returns:
         The gap of each player, shape ``[player]``, payoff units.
     """
-    log_policy, values = _at_profile(game, log_policy)
+    if not isinstance(game, ContextualGame | MarkovGame):
+        return one_shot.regularized_gap(game, regularizer, log_policy)
+    profile = staged_profile("log_policy", game, log_policy, log=True)
     check_regularizer(game, regularizer)
-    gaps = [
-        _player_gap(*arguments)
-        for arguments in zip(log_policy, regularizer.log_reference, values, regularizer.temperatures, strict=True)
-    ]
-    return jnp.stack(gaps)
+    _, response = stages.respond(game, regularizer.astype(game.dtype), profile)
+    return stages.total_gap(game, profile, response.gap)
 
 
-def nash_gap(
-    game: OneShotGame,
-    log_policy: Profile,
-    *,
-    regularizer: Regularizer | None = None,
-) -> Float[Array, " player"]:
-    """What each player could gain by its best unregularised deviation: max_a q_i(a) - <pi_i, q_i>.
+def nash_gap(game: Game, log_policy: Profile, *, regularizer: Regularizer | None = None) -> Float[Array, " player"]:
+    """What each player could gain by its best unregularised deviation, from the start and at all stages.
 
     Args:
         game: the game in which the gap is measured.
-        log_policy: one log-policy ``[actions_i]`` for each player.
+        log_policy: one log-policy ``[*stage, actions_i]`` for each player.
         regularizer: where given, deviations stay on its references' support.
 
     Returns:
         The gap of each player, shape ``[player]``, payoff units; >= 0 for policies on that support.
     """
-    log_policy, values = _at_profile(game, log_policy)
-    policy = [jnp.exp(entry) for entry in log_policy]
-    allowed = [jnp.ones_like(value, dtype=bool) for value in values]
+    if not isinstance(game, ContextualGame | MarkovGame):
+        return one_shot.nash_gap(game, log_policy, regularizer=regularizer)
+    profile = staged_profile("log_policy", game, log_policy, log=True)
+    masks = tuple(jnp.ones_like(entry, dtype=bool) for entry in profile)
     if regularizer is not None:
         regularizer.check_fits(game)
-        allowed = [support(entry) for entry in regularizer.log_reference]
-    best = [jnp.max(jnp.where(mask, value, -jnp.inf)) for mask, value in zip(allowed, values, strict=True)]
-    return jnp.stack([jnp.sum(p * (top - value)) for p, top, value in zip(policy, best, values, strict=True)])
+        masks = regularizer.masks
+    _, response = stages.respond_greedily(game, masks, profile)
+    return stages.total_gap(game, profile, response.gap)

@@ -21,9 +21,9 @@ from jaxtyping import Array, Bool, Float
 
 from gamekl.core import lanes
 from gamekl.core.games import NormalFormGame
+from gamekl.core.one_shot import level_payoffs, payoff_range, scaled_payoffs
 from gamekl.core.policies import centre, normalize
 from gamekl.core.regularizer import Regularizer
-from gamekl.core.response import level_payoffs, payoff_range, scaled_payoffs
 
 Vector = Float[Array, "logits lane"]
 

@@ -146,7 +146,9 @@ def validate(game: Game, regularizer: Regularizer | None = None) -> None:
             check_distribution("context_probs", np.asarray(game.context_probs), (0,))
         case MarkovGame():
             check_finite("rewards", np.asarray(game.rewards))
-            check_distribution("transitions", np.asarray(game.transitions), (-1,))
+            transitions = np.asarray(game.transitions)
+            ends = ~transitions.any(axis=-1, keepdims=True)  # of the episode: as good as a distribution
+            check_distribution("transitions", np.where(ends, 1 / transitions.shape[-1], transitions), (-1,))
             check_distribution("initial_probs", np.asarray(game.initial_probs), (0,))
         case _:
             takes = "a NormalFormGame, PolymatrixGame, ContextualGame or MarkovGame"

@@ -20,9 +20,9 @@ from jaxtyping import Array, Float
 
 from gamekl.core.games import NormalFormGame, require_normal_form
 from gamekl.core.lanes import PRECISION
+from gamekl.core.one_shot import level_payoffs, payoff_range
 from gamekl.core.policies import support
 from gamekl.core.regularizer import Regularizer
-from gamekl.core.response import level_payoffs, payoff_range
 from gamekl.core.validation import check_regularizer
 
 # Units in the last place of the payoffs' range that a second difference of levelled payoffs may lose; 5 were counted.

@@ -23,9 +23,9 @@ from jaxtyping import Array, Float
 
 from gamekl.core.games import NormalFormGame
 from gamekl.core.lanes import PRECISION
+from gamekl.core.one_shot import best_response, payoff_range, regularized_gap
 from gamekl.core.policies import Profile, check_profile, normalize, support
 from gamekl.core.regularizer import Regularizer
-from gamekl.core.response import best_response, payoff_range, regularized_gap
 from gamekl.evaluate.certificates import contraction_matrix
 from gamekl.evaluate.couplings import fitted, on_support, spectral_radius
 from gamekl.evaluate.monotone import monotone_ratio

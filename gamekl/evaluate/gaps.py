@@ -9,11 +9,11 @@ from typing import Any
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from gamekl.core import deviations
-from gamekl.core.games import NormalFormGame
+from gamekl.core import deviations, stages
+from gamekl.core.games import ContextualGame, MarkovGame, NormalFormGame
 from gamekl.core.policies import Profile
 from gamekl.core.regularizer import Regularizer
-from gamekl.core.response import nash_gap
+from gamekl.core.response import nash_gap, staged_profile
 from gamekl.core.validation import joint_behavior
 
 
@@ -25,6 +25,27 @@ def nash_conv(game: NormalFormGame, log_policy: Profile) -> Float[Array, ""]:
 def exploitability(game: NormalFormGame, log_policy: Profile) -> Float[Array, ""]:
     """Mean of the players' Nash gaps, payoff units (OpenSpiel's definition)."""
     return jnp.mean(nash_gap(game, log_policy))
+
+
+def policy_value(
+    game: ContextualGame | MarkovGame, log_policy: Profile, *, regularizer: Regularizer | None = None
+) -> Float[Array, " player"]:
+    """What each player earns from the start of a game in stages, exactly.
+
+    Args:
+        game: a contextual or Markov game.
+        log_policy: one log-policy ``[*stage, actions_i]`` for each player.
+        regularizer: where given, each player pays its KL terms at every stage.
+
+    Returns:
+        Shape ``[player]``, payoff units.
+    """
+    profile = staged_profile("log_policy", game, log_policy, log=True)
+    joint = stages.joint_of(tuple(jnp.exp(entry) for entry in profile))
+    if regularizer is None:
+        return stages.policy_values(game, joint, jnp.zeros((*game.stage_shape, game.num_players), game.dtype))
+    regularizer.check_fits(game)
+    return stages.policy_values(game, joint, stages.policy_cost(regularizer.astype(game.dtype), profile))
 
 
 def _masks(game: NormalFormGame, regularizer: Regularizer | None) -> Sequence[Array] | None:

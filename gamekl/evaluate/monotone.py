@@ -28,9 +28,9 @@ from jaxtyping import Array, Float
 
 from gamekl.core.games import NormalFormGame
 from gamekl.core.lanes import PRECISION
+from gamekl.core.one_shot import payoff_range
 from gamekl.core.policies import centre, support
 from gamekl.core.regularizer import Regularizer
-from gamekl.core.response import payoff_range
 from gamekl.evaluate.couplings import (
     Pairs,
     Restricted,

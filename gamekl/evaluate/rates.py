@@ -16,9 +16,9 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from gamekl.core.games import NormalFormGame
+from gamekl.core.one_shot import payoff_range
 from gamekl.core.policies import outer
 from gamekl.core.regularizer import Regularizer
-from gamekl.core.response import payoff_range
 from gamekl.core.system import LogitSystem, to_logits
 from gamekl.core.validation import Behavior, check_noise, joint_behavior
 

@@ -12,13 +12,16 @@ from gamekl.games.classic import (
 )
 from gamekl.games.files import load_game, parse_nfg, read_nfg, read_npz, write_nfg
 from gamekl.games.random import covariant, normal, polymatrix, potential, uniform, zero_sum
+from gamekl.games.staged import contextual, markov
 
 __all__ = [
     "chicken",
+    "contextual",
     "coordination",
     "covariant",
     "donation",
     "load_game",
+    "markov",
     "matching_pennies",
     "normal",
     "parse_nfg",

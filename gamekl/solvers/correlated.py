@@ -22,6 +22,7 @@ from jaxtyping import Array, ArrayLike, Bool, Float, Int
 
 from gamekl.core import deviations
 from gamekl.core.games import NormalFormGame, require_normal_form
+from gamekl.core.one_shot import level_payoffs
 from gamekl.core.policies import (
     Profile,
     check_alone,
@@ -32,7 +33,6 @@ from gamekl.core.policies import (
     sample_joint,
     support,
 )
-from gamekl.core.response import level_payoffs
 from gamekl.core.validation import validate
 from gamekl.solvers.constraints import ByCells, ByRows, Constraints
 from gamekl.solvers.interior import Objective, minimize

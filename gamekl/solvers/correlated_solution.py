@@ -28,6 +28,7 @@ class CorrelatedSolution(eqx.Module):
         ce_gap_estimated: shape ``[player]``.
         bound: on `regularized_cce_gap_estimated` (of `multiplicative_weights`, on `cce_gap_estimated`), shape
             ``[player]``; None for step sizes of one's own.
+        cost: temperature times the average KL of the rounds' policies to the reference, ``[player]``, payoff units.
         marginals: each player's policy, averaged, ``[actions_i]``.
         last_log_policy: what would be played next, one log-policy ``[actions_i]`` for each player.
         last_regularized_gap: of that profile as a Nash equilibrium, shape ``[player]``.
@@ -45,6 +46,7 @@ class CorrelatedSolution(eqx.Module):
     cce_gap_estimated: Float[Array, "*batch player"]
     ce_gap_estimated: Float[Array, "*batch player"]
     bound: Float[Array, "*batch player"] | None
+    cost: Float[Array, "*batch player"]
     marginals: tuple[Float[Array, "*batch _"], ...]
     last_log_policy: tuple[Float[Array, "*batch _"], ...]
     last_regularized_gap: Float[Array, "*batch player"]

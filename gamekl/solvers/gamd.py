@@ -11,17 +11,23 @@ Played on an estimate, GAMD needs no pessimism: its gap in the true game is that
 (announced in arXiv 2605.00264).
 """
 
+import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, overload
 
+import jax
 import numpy as np
 from jaxtyping import Array, Float
 
-from gamekl.core.games import OneShotGame
+from gamekl.core.games import ContextualGame, MarkovGame, NormalFormGame, OneShotGame, StagedGame
+from gamekl.core.policies import is_concrete
 from gamekl.core.regularizer import Regularizer
+from gamekl.core.validation import validate
 from gamekl.solvers.correlated_solution import CorrelatedSolution
-from gamekl.solvers.rules import anchored, hedge
-from gamekl.solvers.selfplay import make_problem, play_problem
+from gamekl.solvers.mixture import LARGEST_TABLE
+from gamekl.solvers.rules import Rule, anchored, hedge
+from gamekl.solvers.selfplay import check_rounds, check_same_kind, make_problem, play_problem
+from gamekl.solvers.staged import StagedCorrelatedSolution, play_stages
 
 
 def _check_numbers(**options: Any) -> None:
@@ -30,24 +36,81 @@ def _check_numbers(**options: Any) -> None:
             raise ValueError(f"{name}: got shape {np.shape(value)}, takes a number (gamd_batch and vmap take many)")
 
 
+def _play_stages(
+    game: StagedGame, regularizer: Regularizer, num_steps: Any, rule: Rule, tol: Any, evaluate_on: Any, throw: bool
+) -> StagedCorrelatedSolution:
+    Regularizer.require(regularizer)
+    regularizer.check_fits(game)
+    check_rounds(num_steps, tol)
+    check_same_kind(game, evaluate_on)
+    if math.prod(game.num_actions) > LARGEST_TABLE:
+        raise ValueError(
+            f"game: got {math.prod(game.num_actions):,} joint actions a stage, takes at most {LARGEST_TABLE:,}"
+        )
+    if throw and is_concrete(game, regularizer, evaluate_on):
+        validate(game, regularizer)
+        if evaluate_on is not None:
+            validate(evaluate_on)
+    return _play_all(game, regularizer, num_steps, rule, tol, evaluate_on)
+
+
+@jax.jit
+def _play_all(
+    game: StagedGame, regularizer: Regularizer, num_steps: Any, rule: Rule, tol: Any, evaluate_on: Any
+) -> StagedCorrelatedSolution:
+    def play(stage: NormalFormGame, here: Regularizer) -> CorrelatedSolution:
+        return play_problem(make_problem(stage, here, num_steps, lambda *_: rule, tol, None, throw=False))[0]
+
+    return play_stages(game, regularizer, evaluate_on, play)
+
+
+@overload
 def gamd(
     game: OneShotGame,
+    regularizer: Regularizer,
+    *,
+    num_steps: Any,
+    weighting: str = ...,
+    step_size: Any = ...,
+    tol: Any = ...,
+    evaluate_on: OneShotGame | None = ...,
+    throw: bool = ...,
+) -> CorrelatedSolution: ...
+
+
+@overload
+def gamd(
+    game: StagedGame,
+    regularizer: Regularizer,
+    *,
+    num_steps: Any,
+    weighting: str = ...,
+    step_size: Any = ...,
+    tol: Any = ...,
+    evaluate_on: StagedGame | None = ...,
+    throw: bool = ...,
+) -> StagedCorrelatedSolution: ...
+
+
+def gamd(
+    game: OneShotGame | StagedGame,
     regularizer: Regularizer,
     *,
     num_steps: Any,
     weighting: str = "uniform",
     step_size: float | Float[Array, ""] | Callable[..., Any] | None = None,
     tol: float | int | Float[Array, ""] | None = None,
-    evaluate_on: OneShotGame | None = None,
+    evaluate_on: OneShotGame | StagedGame | None = None,
     throw: bool = True,
-) -> CorrelatedSolution:
+) -> CorrelatedSolution | StagedCorrelatedSolution:
     """Play anchored mirror descent, and measure the joint policy of all rounds as a coarse correlated equilibrium.
 
     It may be transformed by ``jax.jit`` and ``jax.vmap`` (a batch is played in blocks of lanes, with all sizes of
     `num_steps` together; a game's numbers do not depend on its neighbours). It has no derivatives.
 
     Args:
-        game: a `NormalFormGame` or a `PolymatrixGame`. The work is done in the payoffs' dtype.
+        game: a `NormalFormGame` or a `PolymatrixGame`; or a contextual or Markov game, which is played stage by stage,
+            with the values of what was played behind it. The work is done in the payoffs' dtype.
         regularizer: references and temperatures for this game.
         num_steps: rounds; not static.
         weighting: "uniform" averages all rounds alike, "linear" gives round t the weight t. Each comes with the play
@@ -59,7 +122,8 @@ def gamd(
         throw: raise on bad values. Acts on concrete inputs only; otherwise `CorrelatedSolution.status` tells.
 
     Returns:
-        The averaged joint policy, its gaps, and what would be played next.
+        The averaged joint policy, its gaps, and what would be played next: a `CorrelatedSolution`, or for games in
+        stages a `StagedCorrelatedSolution`.
 
     Raises:
         ValueError: game, regularizer and `evaluate_on` do not fit, an option is not known, or values are bad.
@@ -68,6 +132,8 @@ def gamd(
     """
     rule = anchored(weighting, step_size)
     _check_numbers(num_steps=num_steps, step_size=None if callable(step_size) else step_size, tol=tol)
+    if isinstance(game, ContextualGame | MarkovGame):
+        return _play_stages(game, regularizer, num_steps, rule, tol, evaluate_on, throw)
     problem = make_problem(game, regularizer, num_steps, lambda *_: rule, tol, evaluate_on, throw)
     return play_problem(problem)[0]
 

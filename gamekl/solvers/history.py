@@ -6,8 +6,8 @@ from typing import Any, NamedTuple
 from jaxtyping import Array, Float, Int
 
 from gamekl.core.games import OneShotGame
+from gamekl.core.one_shot import payoff_range
 from gamekl.core.regularizer import Regularizer
-from gamekl.core.response import payoff_range
 from gamekl.solvers.rules import anchored, hedge
 from gamekl.solvers.selfplay import Problem, make_problem, play_problem
 

@@ -20,9 +20,9 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
 from gamekl.core.games import NormalFormGame
+from gamekl.core.one_shot import best_response, payoff_range, regularized_gap
 from gamekl.core.policies import centre
 from gamekl.core.regularizer import Regularizer
-from gamekl.core.response import best_response, payoff_range, regularized_gap
 from gamekl.core.system import LogitSystem, to_log_policy, to_logits
 from gamekl.solvers import path
 from gamekl.solvers.queue import Outcome, Task, in_blocks, num_lanes, solve_alone, solve_tasks

@@ -7,14 +7,14 @@ equilibrium, `implicit` gives it derivatives.
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol, overload, runtime_checkable
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from gamekl.core.games import NormalFormGame, require_normal_form
+from gamekl.core.games import ContextualGame, MarkovGame, NormalFormGame, StagedGame, require_normal_form
 from gamekl.core.policies import Profile, check_profile, is_concrete
 from gamekl.core.regularizer import Regularizer
 from gamekl.core.validation import validate
@@ -22,6 +22,7 @@ from gamekl.solvers.implicit import attach
 from gamekl.solvers.ladder import make_problem, solve_problem, solve_problems
 from gamekl.solvers.queue import sharing_lanes
 from gamekl.solvers.solution import Solution, Status, check_options, raise_unless_converged
+from gamekl.solvers.staged import StagedSolution, solve_stages
 
 MAX_STEPS = 5_000
 
@@ -51,8 +52,34 @@ _solve_alone = jax.jit(
 )
 
 
+@overload
 def solve_nash(
     game: NormalFormGame,
+    regularizer: Regularizer,
+    *,
+    tol: Any = ...,
+    max_steps: int = ...,
+    initial: Any = ...,
+    refine: str | None = ...,
+    throw: bool = ...,
+) -> Solution: ...
+
+
+@overload
+def solve_nash(
+    game: StagedGame,
+    regularizer: Regularizer,
+    *,
+    tol: Any = ...,
+    max_steps: int = ...,
+    initial: Any = ...,
+    refine: str | None = ...,
+    throw: bool = ...,
+) -> StagedSolution: ...
+
+
+def solve_nash(
+    game: NormalFormGame | StagedGame,
     regularizer: Regularizer,
     *,
     tol: float | int | Float[Array, ""] | None = None,
@@ -60,7 +87,7 @@ def solve_nash(
     initial: Profile | None = None,
     refine: str | None = None,
     throw: bool = True,
-) -> Solution:
+) -> Solution | StagedSolution:
     """Solve for the regularised Nash equilibrium: pi_i = softmax(log_reference_i + q_i(pi) / temperature_i).
 
     Of several equilibria this is the first crossing of the temperature on the logit path from the reference, the
@@ -72,7 +99,8 @@ def solve_nash(
     nearly singular, or was not found, taking a derivative logs a warning.
 
     Args:
-        game: any number of players and actions. The work is done in the payoffs' dtype.
+        game: any number of players and actions. The work is done in the payoffs' dtype. Contextual and Markov games are
+            solved stage by stage (`solvers.staged`).
         regularizer: references and temperatures for this game.
         tol: bound on the residual sup |policy - best response|; the default is
             ``max(1e-9, 16 eps (1 + R / temperature))``.
@@ -80,15 +108,15 @@ def solve_nash(
         initial: log-policies to try first, finite on the references' support. If Newton's method converges from
             there, its first step being less than 4 nats in any logit, that equilibrium is returned, which need not be
             the principal one: then ``path.crossings`` is 0. It is 1 where the solver left `initial` and traced the
-            path from the reference instead.
+            path from the reference instead. For one-shot games only.
         refine: "float64" traces the path in float32 and then solves and certifies in float64, whatever the payoffs'
-            dtype; on concrete inputs also where jax's x64 mode is off.
+            dtype; on concrete inputs also where jax's x64 mode is off. For one-shot games only.
         throw: raise on bad values and on failure. Acts on concrete inputs only: under ``jit`` or ``vmap`` nothing is
             raised, and `Solution.status` tells.
 
     Returns:
-        The solution. Its `status` is `Status.converged` only if the residual meets `tol` and the path was met without
-        leaving it.
+        The solution, a `Solution` or, for games in stages, a `StagedSolution`. Its `status` is `Status.converged` only
+        if the residual meets `tol` and the path was met without leaving it.
 
     Raises:
         ValueError: game and regularizer do not fit, an option is not known, or (``throw``) their values are bad.
@@ -97,6 +125,8 @@ def solve_nash(
     Source: fixed point and gap as in MATH A (derived; consistent with arXiv 2605.00264's abstract); path after Turocy,
     "A dynamic homotopy interpretation of the logistic quantal response equilibrium correspondence" (2005).
     """
+    if isinstance(game, ContextualGame | MarkovGame):
+        return _solve_stages(game, regularizer, tol, max_steps, initial, refine, throw)
     require_normal_form(game)
     Regularizer.require(regularizer)
     regularizer.check_fits(game)
@@ -116,6 +146,28 @@ def solve_nash(
     if throw:
         raise_unless_converged(solution)
     return solution
+
+
+def _solve_stages(
+    game: StagedGame, regularizer: Regularizer, tol: Any, max_steps: int, initial: Any, refine: Any, throw: bool
+) -> StagedSolution:
+    Regularizer.require(regularizer)
+    regularizer.check_fits(game)
+    if initial is not None or refine is not None:
+        raise ValueError("initial, refine: got one for a game in stages, takes them for one-shot games")
+    check_options(tol, max_steps)
+    if throw and is_concrete(game, regularizer):
+        validate(game, regularizer)
+    tol = None if tol is None else jnp.asarray(tol, dtype=float)
+    solution = _solve_all(game, regularizer, tol, int(max_steps))
+    if throw:
+        raise_unless_converged(solution)
+    return solution
+
+
+@partial(jax.jit, static_argnames="max_steps")
+def _solve_all(game: StagedGame, regularizer: Regularizer, tol: Any, max_steps: int) -> StagedSolution:
+    return solve_stages(game, regularizer, partial(solve_nash, tol=tol, max_steps=max_steps, throw=False))
 
 
 def has_float64() -> bool:
@@ -149,7 +201,7 @@ class HasGame(Protocol):
     """Anything that carries an estimated game, such as `gamekl.offline.Estimate`."""
 
     @property
-    def game(self) -> NormalFormGame:
+    def game(self) -> Any:
         """The estimated game."""
         ...
 

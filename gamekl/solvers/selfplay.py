@@ -14,10 +14,10 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from gamekl.core.anchored import anchor
-from gamekl.core.games import OneShotGame, require_one_shot
+from gamekl.core.games import Game, OneShotGame, require_one_shot
+from gamekl.core.one_shot import payoff_range
 from gamekl.core.policies import is_concrete
 from gamekl.core.regularizer import Regularizer
-from gamekl.core.response import payoff_range
 from gamekl.core.validation import validate
 from gamekl.solvers.correlated_solution import CorrelatedSolution
 from gamekl.solvers.loop import Block, Run, iterate, start
@@ -142,6 +142,7 @@ def _conclude(problem: Problem, outcome: Outcome) -> CorrelatedSolution:
         cce_gap_estimated=solved.cce,
         ce_gap_estimated=solved.ce,
         bound=problem.rule.bound(payoff_range(game), regularizer, run.round[..., None]),
+        cost=summary.cost.value * regularizer.temperatures,
         marginals=tuple(outcome.marginals),
         last_log_policy=tuple(outcome.last[player, :size] for player, size in enumerate(sizes)),
         last_regularized_gap=regularized,
@@ -170,13 +171,21 @@ def check_rounds(num_steps: Any, tol: Any) -> None:
         raise ValueError(f"tol: got {tol!r}, takes a number >= 0 or None")
 
 
+def check_same_kind(game: Game, evaluate_on: Any) -> None:
+    """Raise ``ValueError`` unless the game to measure in, if any, has the kind and shape of the one that is played."""
+    if evaluate_on is not None and (type(evaluate_on) is not type(game) or evaluate_on.table.shape != game.table.shape):
+        got = f"{type(evaluate_on).__name__} {getattr(evaluate_on, 'num_actions', '')}".strip()
+        takes = f"a {type(game).__name__} with the actions of the game that is played, {game.num_actions}"
+        raise ValueError(f"evaluate_on: got {got}, takes {takes}")
+
+
 def make_problem(
     game: OneShotGame,
     regularizer: Regularizer,
     limits: Any,
     make_rule: Callable[[Float[Array, " player"], Regularizer], Rule],
     tol: Any,
-    evaluate_on: OneShotGame | None,
+    evaluate_on: Any,
     throw: bool,
 ) -> Problem:
     """Check what is to be played, values too where they are concrete and `throw` is set.
@@ -196,12 +205,7 @@ def make_problem(
     check_rounds(limits, tol)
     if is_concrete(limits) and np.any(np.diff(np.asarray(limits, dtype=int).ravel()) < 1):
         raise ValueError(f"num_steps: got {limits!r}, takes increasing numbers")
-    if evaluate_on is not None and (
-        type(evaluate_on) is not type(game) or evaluate_on.payoffs.shape != game.payoffs.shape
-    ):
-        got = f"{type(evaluate_on).__name__} {getattr(evaluate_on, 'num_actions', '')}".strip()
-        takes = f"a {type(game).__name__} with the actions of the game that is played, {game.num_actions}"
-        raise ValueError(f"evaluate_on: got {got}, takes {takes}")
+    check_same_kind(game, evaluate_on)
     if throw and is_concrete(game, regularizer, evaluate_on):
         validate(game, regularizer)
         if evaluate_on is not None:

@@ -67,7 +67,7 @@ PATH_FIELDS = ("temperature", "folds", "bifurcations", "crossings")
 class SolveError(RuntimeError):
     """A solve with ``throw=True`` did not converge; `solution` holds what was reached."""
 
-    def __init__(self, solution: "Solution", where: str = "") -> None:
+    def __init__(self, solution: Any, where: str = "") -> None:
         """The message names status and residual, and which game it was of a batch."""
         status = Status(int(solution.status))
         super().__init__(
@@ -149,7 +149,7 @@ def load_solution(path: str | PathLike[str]) -> Solution:
         raise ValueError(f"path: got {path}, which is no .npz solution file: an array is missing ({error})") from error
 
 
-def raise_unless_converged(solution: Solution) -> None:
+def raise_unless_converged(solution: Any) -> None:
     """Raise `SolveError` where the status is concrete and not `Status.converged`."""
     if is_concrete(solution.status) and int(solution.status) != Status.converged:
         raise SolveError(solution)
