@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import gamekl as gk
 from gamekl.experiment import pipeline
 from gamekl.experiment.config import parse_config
+from gamekl.experiment.sweep import run_sweep
 from gamekl.solvers import nash
 
 
@@ -47,7 +48,7 @@ def test_a_sweep_compiles_once_for_each_shape(monkeypatch, tmp_path):
             ],
         }
     )
-    planned, made = sweep.run_sweep(config, tmp_path)
+    planned, made = run_sweep(config, tmp_path)
     assert planned == made == 2 * 3 * 6 * 2
     assert len(traces) == 1  # both families share the shape 3 x 3
 
