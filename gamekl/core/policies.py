@@ -6,6 +6,7 @@ named ``log_policy`` logarithms, where -inf marks an action that is never played
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -20,7 +21,7 @@ def is_concrete(*trees: object) -> bool:
 
 
 # A policy for each player, from outside.
-Profile = Sequence[ArrayLike | Sequence[float | int]]
+Profile = Sequence[ArrayLike | Sequence[Any]]
 # A profile may be off by this much, the rounding of float32 or a user's small constant inside a logarithm.
 PROFILE_SLACK = 1e-5
 
@@ -130,9 +131,10 @@ def sample_joint(
     return jnp.stack(jnp.unravel_index(cell, tuple(num_actions)), axis=-1)
 
 
-def outer(parts: Sequence[Float[Array, " _"]]) -> Float[Array, "*actions"]:
-    """The product of one vector for each player, shape ``[*actions]``."""
-    product = jnp.ones((), dtype=parts[0].dtype)
-    for part in parts:
-        product = product[..., None] * part
+def outer(parts: Sequence[Float[Array, "*stage _"]]) -> Float[Array, "*stage_and_actions"]:
+    """The product of one vector ``[*stage, actions_i]`` for each player, shape ``[*stage, *actions]``."""
+    *stage, _ = parts[0].shape
+    product = jnp.ones(stage, dtype=parts[0].dtype)
+    for player, part in enumerate(parts):
+        product = product[..., None] * part.reshape(*stage, *[1] * player, -1)
     return product

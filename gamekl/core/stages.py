@@ -73,15 +73,6 @@ def visit_stages(
 
 
 @jax.jit
-def joint_of(policies: tuple[Float[Array, "*stage _"], ...]) -> Float[Array, "*stage_and_actions"]:
-    """The product of the players' policies at every stage."""
-    product = outer
-    for _ in range(policies[0].ndim - 1):
-        product = jax.vmap(product)
-    return product(policies)
-
-
-@jax.jit
 def occupancies(game: StagedGame, joint: Float[Array, "*stage_and_actions"]) -> Float[Array, "*stage"]:
     """The probability of each stage under a joint policy: of contexts, or of the states at each step."""
     if isinstance(game, ContextualGame):
@@ -170,7 +161,7 @@ def total_gap(
     game: StagedGame, log_policy: tuple[Float[Array, "*stage _"], ...], gap: Float[Array, "*stage player"]
 ) -> Values:
     """The gaps of stages, weighted by how often the policies come there."""
-    weights = occupancies(game, joint_of(tuple(jnp.exp(entry) for entry in log_policy)))
+    weights = occupancies(game, outer(tuple(jnp.exp(entry) for entry in log_policy)))
     axes = tuple(range(weights.ndim))
     return jnp.sum(weights[..., None] * gap, axis=axes)
 

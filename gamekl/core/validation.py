@@ -1,6 +1,7 @@
 """Checks of values, on concrete arrays: what the drivers call before they start."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from jaxtyping import Array, ArrayLike, Float
@@ -11,6 +12,7 @@ from gamekl.core.games import (
     MarkovGame,
     NormalFormGame,
     PolymatrixGame,
+    StagedGame,
     as_float_array,
     require_normal_form,
 )
@@ -69,14 +71,14 @@ def check_regularizer(game: Game, regularizer: Regularizer) -> None:
         check_distribution(f"exp(log_reference[{index}])", np.exp(values), (-1,))
 
 
-def check_noise(noise: ArrayLike | str, game: NormalFormGame) -> None:
+def check_noise(noise: ArrayLike | str, game: Game) -> None:
     """Raise ``ValueError`` unless the noise is a standard deviation >= 0, or "bernoulli" with payoffs in [0, 1]."""
     if isinstance(noise, str):
         if noise != "bernoulli":
             raise ValueError(f"noise: got {noise!r}, takes a standard deviation >= 0 or 'bernoulli'")
         if not is_concrete(game):
             return
-        payoffs = np.asarray(game.payoffs)
+        payoffs = np.asarray(game.table)
         low, high = payoffs.min(), payoffs.max()
         if low < 0 or high > 1:
             raise ValueError(f"payoffs: got {low} to {high}, takes values in [0, 1] where noise is 'bernoulli'")
@@ -84,41 +86,50 @@ def check_noise(noise: ArrayLike | str, game: NormalFormGame) -> None:
         raise ValueError(f"noise: got {noise!r}, takes a standard deviation >= 0 or 'bernoulli'")
 
 
-Behavior = ArrayLike | Sequence[ArrayLike] | Sequence[Sequence[float | int]]
+Behavior = ArrayLike | Sequence[Any]
 
 
-def joint_behavior(game: NormalFormGame, behavior: Behavior, field: str = "behavior") -> Float[Array, "*actions"]:
-    """The behavior as a joint distribution ``[*actions]``, checked for shape, and for values where concrete.
+def joint_behavior(
+    game: NormalFormGame | StagedGame, behavior: Behavior, field: str = "behavior"
+) -> Float[Array, "*stage_and_actions"]:
+    """The behavior as joint distributions ``[*stage, *actions]``, checked for shape, and for values where concrete.
 
     Args:
-        game: gives players and actions.
-        behavior: a joint distribution ``[*actions]``, or one policy (probabilities) for each player.
+        game: gives players, actions and stages.
+        behavior: a joint distribution ``[*stage, *actions]``, or one policy (probabilities) ``[*stage, actions_i]`` for
+            each player.
         field: what errors call it.
 
     Raises:
         ValueError: wrong shape, negative mass, or mass that does not sum to one.
-        TypeError: `game` is no `NormalFormGame`.
+        TypeError: `game` is of another kind.
     """
-    require_normal_form(game)
-    if isinstance(behavior, tuple | list) and not _is_table(behavior, game.num_actions):
-        behavior = outer(check_profile(field, behavior, game.num_actions, log=False))
+    if not isinstance(game, ContextualGame | MarkovGame):
+        require_normal_form(game)
+    stage, actions = game.stage_shape, game.num_actions
+    if isinstance(behavior, tuple | list) and not _is_table(behavior, stage, actions):
+        behavior = outer(check_profile(field, behavior, actions, log=False, stage=stage))
     joint = as_float_array(field, behavior)
-    if joint.shape != game.num_actions:
+    if joint.shape != (*stage, *actions):
+        axes = "[*stage, *actions]" if stage else "[*actions]"
         raise ValueError(
-            f"{field}: got shape {joint.shape}, takes [*actions] = {game.num_actions} or one policy for each player"
+            f"{field}: got shape {joint.shape}, takes {axes} = {(*stage, *actions)} or one policy for each player"
         )
     if is_concrete(joint):
-        check_distribution(field, np.asarray(joint), tuple(range(joint.ndim)))
+        check_distribution(field, np.asarray(joint), tuple(range(-len(actions), 0)))
     return joint.astype(float)
 
 
-def _is_table(behavior: Sequence[ArrayLike] | Sequence[Sequence[float | int]], num_actions: tuple[int, ...]) -> bool:
+def _is_table(behavior: Sequence[Any], stage: tuple[int, ...], actions: tuple[int, ...]) -> bool:
     """Whether nested sequences are a joint distribution, and not one policy for each player."""
-    if [np.ndim(entry) for entry in behavior] != [1] * len(num_actions):
+    shapes = [np.shape(entry) for entry in behavior]
+    if [len(shape) for shape in shapes] != [len(stage) + 1] * len(actions):
         return True
-    if [np.shape(entry) for entry in behavior] != [num_actions[-1:]] * num_actions[0] or not is_concrete(behavior):
+    whole = (*stage, *actions)
+    if shapes != [whole[1:]] * whole[0] or not is_concrete(behavior):
         return False
-    return abs(sum(float(np.sum(np.asarray(entry))) for entry in behavior) - 1) < 1e-6
+    totals = np.sum(np.stack([np.asarray(entry) for entry in behavior]), axis=tuple(range(-len(actions), 0)))
+    return bool(np.all(np.abs(totals - 1) < 1e-6))
 
 
 def validate(game: Game, regularizer: Regularizer | None = None) -> None:

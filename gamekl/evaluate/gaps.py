@@ -11,7 +11,7 @@ from jaxtyping import Array, Float
 
 from gamekl.core import deviations, stages
 from gamekl.core.games import ContextualGame, MarkovGame, NormalFormGame
-from gamekl.core.policies import Profile
+from gamekl.core.policies import Profile, outer
 from gamekl.core.regularizer import Regularizer
 from gamekl.core.response import nash_gap, staged_profile
 from gamekl.core.validation import joint_behavior
@@ -41,7 +41,7 @@ def policy_value(
         Shape ``[player]``, payoff units.
     """
     profile = staged_profile("log_policy", game, log_policy, log=True)
-    joint = stages.joint_of(tuple(jnp.exp(entry) for entry in profile))
+    joint = outer(tuple(jnp.exp(entry) for entry in profile))
     if regularizer is None:
         return stages.policy_values(game, joint, jnp.zeros((*game.stage_shape, game.num_players), game.dtype))
     regularizer.check_fits(game)

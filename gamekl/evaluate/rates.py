@@ -9,28 +9,28 @@ at the true equilibrium pi (derived, MATH A6). It holds on a regular branch, for
 
 import math
 from collections.abc import Sequence
-from typing import Protocol, runtime_checkable
+from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from gamekl.core.games import NormalFormGame
-from gamekl.core.one_shot import payoff_range
+from gamekl.core.games import ContextualGame, Game, MarkovGame, NormalFormGame, StagedGame
 from gamekl.core.policies import outer
 from gamekl.core.regularizer import Regularizer
 from gamekl.core.system import LogitSystem, to_logits
 from gamekl.core.validation import Behavior, check_noise, joint_behavior
+from gamekl.evaluate.staged_rates import as_markov, staged_constant, with_steps
 
 # An equilibrium whose dF/dz has a smaller singular value is treated as a branching point.
 SINGULAR_BELOW = 1e-3
 
 
-def cell_variances(game: NormalFormGame, noise: float | int | str) -> Float[Array, "player *actions"]:
-    """Variance of one reward in each cell, shape ``[player, *actions]``."""
+def cell_variances(game: Game, noise: float | int | str) -> Float[Array, "*stage_player_and_actions"]:
+    """Variance of one reward in each cell, shape ``[*stage, player, *actions]``."""
     if isinstance(noise, str):
-        return game.payoffs * (1 - game.payoffs)
-    return jnp.full_like(game.payoffs, noise**2)
+        return game.table * (1 - game.table)
+    return jnp.full_like(game.table, noise**2)
 
 
 def effective_dimension(
@@ -51,50 +51,22 @@ def effective_dimension(
     return jnp.stack(dimensions)
 
 
-@runtime_checkable
-class SolvedPath(Protocol):
-    """What is needed of a solution's path."""
-
-    @property
-    def bifurcations(self) -> Array:
-        """Points passed where another branch crosses the path."""
-        ...
-
-
-@runtime_checkable
-class Solved(Protocol):
-    """What is needed of a solution: `gamekl.Solution` has it."""
-
-    @property
-    def log_policy(self) -> tuple[Array, ...]:
-        """The equilibrium."""
-        ...
-
-    @property
-    def status(self) -> Array:
-        """0 where it converged."""
-        ...
-
-    @property
-    def path(self) -> SolvedPath:
-        """How it was reached."""
-        ...
-
-
 def predicted_constant(
-    game: NormalFormGame,
+    game: NormalFormGame | StagedGame,
     regularizer: Regularizer,
-    solution: Solved,
+    solution: Any,
     behavior: Behavior,
     noise: float | int | str,
 ) -> Float[Array, " player"]:
     """The limit of n E[gap_i] for the estimated game's equilibrium: D_i / (2 tau_i), shape ``[player]``.
 
+    In contextual and Markov games, of n rows or episodes, it is that of `evaluate.staged_rates`.
+
     Args:
         game: the true game.
         regularizer: references and temperatures.
         solution: the true game's equilibrium, from `solve_nash`.
-        behavior: joint distribution ``[*actions]``, or one policy for each player.
+        behavior: joint distribution ``[*stage, *actions]``, or one policy for each player.
         noise: standard deviation of the rewards, or "bernoulli".
 
     Raises:
@@ -103,19 +75,27 @@ def predicted_constant(
             branch is singular (at the equilibrium, or a bifurcation lies on the way to it, so that estimated games
             lead elsewhere).
     """
+    if not (hasattr(solution, "log_policy") and hasattr(solution, "status")):
+        raise TypeError(f"solution: got {type(solution).__name__}, takes what solve_nash returns")
     joint = joint_behavior(game, behavior)
     regularizer.check_fits(game)
     check_noise(noise, game)
     if int(solution.status) != 0:
         raise ValueError(f"solution: got status {int(solution.status)}, takes a converged solution of the game")
+    if isinstance(game, ContextualGame | MarkovGame):
+        constant = staged_constant(
+            as_markov(game),
+            regularizer.astype(game.dtype),
+            tuple(with_steps(game, entry) for entry in solution.log_policy),
+            with_steps(game, solution.values),
+            with_steps(game, joint.astype(game.dtype)),
+            with_steps(game, cell_variances(game, noise)),
+        )
+        _check_dimension(game, np.asarray(constant * 2 * regularizer.temperatures))
+        return constant
     policy = [jnp.exp(entry) for entry in solution.log_policy]
     dimension = effective_dimension(game, policy, joint.astype(game.dtype), noise)
-    values = np.asarray(dimension)
-    scale = float(jnp.max(payoff_range(game))) ** 2 or 1.0
-    if not values.sum() > 1e-12 * scale:
-        raise ValueError(f"noise: got effective dimensions {values.tolist()}, takes D > 0 for a gap that falls as 1/n")
-    if not np.all(np.isfinite(values)):
-        raise ValueError(f"behavior: got none of the data that D needs (D = {values.tolist()}), takes data there")
+    _check_dimension(game, np.asarray(dimension))
     if int(solution.path.bifurcations):
         raise ValueError(
             "game: got a logit path that passes a bifurcation, takes a regular branch: estimated games lead elsewhere"
@@ -129,6 +109,14 @@ def predicted_constant(
             f"takes a regular one (at least {SINGULAR_BELOW})"
         )
     return dimension / (2 * regularizer.temperatures)
+
+
+def _check_dimension(game: Game, values: np.ndarray) -> None:
+    scale = float(np.ptp(np.asarray(game.table))) ** 2 or 1.0
+    if not values.sum() > 1e-12 * scale:
+        raise ValueError(f"noise: got effective dimensions {values.tolist()}, takes D > 0 for a gap that falls as 1/n")
+    if not np.all(np.isfinite(values)):
+        raise ValueError(f"behavior: got none of the data that D needs (D = {values.tolist()}), takes data there")
 
 
 def first_sample_size(

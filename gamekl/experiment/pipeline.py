@@ -16,8 +16,9 @@ from jaxtyping import Array
 from gamekl.core.response import nash_gap, regularized_gap
 from gamekl.experiment.config import FamilyConfig
 from gamekl.experiment.plan import Setting
+from gamekl.offline.draws import Noise
 from gamekl.offline.regression import Estimate, estimate
-from gamekl.offline.statistics import Noise, sample_statistics
+from gamekl.offline.statistics import sample_statistics
 from gamekl.solvers.exact import solve_two_player_batch
 from gamekl.solvers.history import History, gamd_history, multiplicative_weights_history
 from gamekl.solvers.nash import gane

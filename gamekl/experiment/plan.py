@@ -15,12 +15,12 @@ from gamekl import games
 from gamekl.core.games import NormalFormGame
 from gamekl.core.policies import outer
 from gamekl.core.regularizer import Regularizer
-from gamekl.core.validation import validate
+from gamekl.core.validation import check_noise, validate
 from gamekl.evaluate.certificates import uniqueness
 from gamekl.evaluate.rates import first_sample_size, predicted_constant
 from gamekl.experiment.config import RANDOM, REGULARIZED, FamilyConfig, GameConfig, SweepConfig
 from gamekl.offline.behavior import behavior_with_concentrability
-from gamekl.offline.statistics import MAX_EXACT, check_noise
+from gamekl.offline.draws import MAX_EXACT
 from gamekl.solvers.exact import check_enumerable
 from gamekl.solvers.nash import solve_nash
 from gamekl.solvers.solution import SolveError

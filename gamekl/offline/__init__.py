@@ -4,11 +4,13 @@ from gamekl.core.validation import joint_behavior
 from gamekl.offline.behavior import behavior_with_concentrability, concentrability
 from gamekl.offline.dataset import Dataset, sample_dataset, statistics_from_dataset
 from gamekl.offline.regression import Estimate, estimate
-from gamekl.offline.statistics import Statistics, sample_statistics
+from gamekl.offline.statistics import ContextualStatistics, MarkovStatistics, Statistics, sample_statistics
 
 __all__ = [
+    "ContextualStatistics",
     "Dataset",
     "Estimate",
+    "MarkovStatistics",
     "Statistics",
     "behavior_with_concentrability",
     "concentrability",

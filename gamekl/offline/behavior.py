@@ -9,12 +9,15 @@ the worst ratio over all unilateral deviations (derived form, MATH A5). With pi 
 before anything is solved.
 """
 
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from gamekl.core.games import NormalFormGame, require_normal_form
+from gamekl.core.games import MarkovGame, NormalFormGame, StagedGame, require_normal_form
+from gamekl.core.lanes import PRECISION
 from gamekl.core.policies import Profile, check_profile, outer, support
 from gamekl.core.regularizer import Regularizer
+from gamekl.core.stages import occupancies
 from gamekl.core.validation import Behavior, joint_behavior
 
 
@@ -35,7 +38,7 @@ def envelope(
 
 
 def concentrability(
-    game: NormalFormGame,
+    game: NormalFormGame | StagedGame,
     behavior: Behavior,
     log_policy: Profile,
     *,
@@ -43,9 +46,12 @@ def concentrability(
 ) -> Float[Array, ""]:
     """Unilateral concentrability C of a profile under a behavior; infinite where a deviation meets no data.
 
+    In a Markov game both sides are probabilities of a state and joint action at a step, and a deviation is to any
+    Markov policy (MATH C2); in a contextual game C is the largest of any context that occurs.
+
     Args:
-        game: gives players and actions.
-        behavior: joint distribution ``[*actions]``, or a tuple of policies.
+        game: gives players, actions and, of a Markov game, transitions.
+        behavior: joint distribution ``[*stage, *actions]``, or a tuple of policies.
         log_policy: the profile whose deviations must be covered: a reference or an equilibrium.
         regularizer: where given, deviations stay on its references' support.
 
@@ -53,9 +59,64 @@ def concentrability(
         C >= 1, dimensionless, a scalar.
     """
     joint = joint_behavior(game, behavior)
-    reached = envelope(game, log_policy, regularizer).astype(joint.dtype)
-    ratios = jnp.where(reached > 0, reached / jnp.where(joint > 0, joint, 1), 0)
-    return jnp.max(jnp.where((reached > 0) & (joint <= 0), jnp.inf, ratios))
+    if regularizer is not None:
+        regularizer.check_fits(game)
+    if isinstance(game, NormalFormGame):
+        return _worst_ratio(envelope(game, log_policy, regularizer), joint)
+    profile = check_profile("log_policy", log_policy, game.num_actions, log=True, stage=game.stage_shape)
+    masks = tuple(jnp.ones_like(entry, dtype=bool) for entry in profile) if regularizer is None else regularizer.masks
+    visits = occupancies(game, joint.astype(game.dtype))
+    seen = visits.reshape(*visits.shape, *[1] * game.num_players) * joint
+    return _worst_ratio(_reached(game, profile, masks), seen)
+
+
+def _worst_ratio(reached: Array, seen: Array) -> Float[Array, ""]:
+    reached = reached.astype(seen.dtype)
+    ratios = jnp.where(reached > 0, reached / jnp.where(seen > 0, seen, 1), 0)
+    return jnp.max(jnp.where((reached > 0) & (seen <= 0), jnp.inf, ratios))
+
+
+@jax.jit
+def _reached(
+    game: StagedGame, log_policy: tuple[Array, ...], masks: tuple[Array, ...]
+) -> Float[Array, "*stage_and_actions"]:
+    """The largest probability with which a unilateral deviation reaches each stage and joint action."""
+    policy = [jnp.exp(entry).astype(game.dtype) for entry in log_policy]
+    allowed = outer([mask.astype(game.dtype) for mask in masks])
+    most = jnp.zeros_like(allowed)
+    for player in range(game.num_players):
+        others = outer([jnp.ones_like(part) if index == player else part for index, part in enumerate(policy)])
+        if isinstance(game, MarkovGame):
+            stages = _visits_at_most(game, player, others * allowed, masks[player])
+        else:
+            stages = game.context_probs
+        most = jnp.maximum(most, stages.reshape(*stages.shape, *[1] * game.num_players) * others)
+    return most * allowed
+
+
+def _visits_at_most(
+    game: MarkovGame, player: int, others: Float[Array, "horizon state *actions"], mask: Array
+) -> Float[Array, "horizon state"]:
+    """The largest probability with which a player's deviations bring the game to each step and state.
+
+    A dynamic programme for each of them: the best chance, from each earlier state, of being there in time.
+    """
+    horizon, states = game.stage_shape
+    rest = tuple(axis for axis in range(2, game.num_players + 2) if axis != player + 2)
+    # What the player's action makes of the next state, the others following their policies.
+    moves = jnp.sum(game.transitions * others[..., None], axis=rest)  # [horizon, state, own action, next_state]
+
+    def chance(target: int) -> Float[Array, " state"]:
+        def step(chances: Array, inputs: tuple[Array, Array]) -> tuple[Array, None]:
+            here, open_actions = inputs
+            ahead = jnp.matmul(here, chances, precision=PRECISION)  # [state, own action, target state]
+            return jnp.where(open_actions[..., None], ahead, 0).max(axis=1), None
+
+        there = jnp.eye(states, dtype=game.dtype)
+        chances, _ = jax.lax.scan(step, there, (moves[:target], mask[:target]), reverse=True)
+        return game.initial_probs.astype(game.dtype) @ chances
+
+    return jnp.stack([chance(target) for target in range(horizon)])
 
 
 def behavior_with_concentrability(

@@ -8,10 +8,11 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from gamekl.core.games import NormalFormGame, as_float_array
+from gamekl.core.games import NormalFormGame, as_float_array, require_normal_form
 from gamekl.core.policies import is_concrete
 from gamekl.core.validation import Behavior, check_noise, joint_behavior
-from gamekl.offline.statistics import Noise, Statistics, check_whole, in_float64
+from gamekl.offline.draws import Noise, check_whole, in_float64
+from gamekl.offline.statistics import Statistics
 
 
 class Dataset(eqx.Module):
@@ -92,6 +93,7 @@ def sample_dataset(
     Raises:
         ValueError: bad behavior, noise or number of rows.
     """
+    require_normal_form(game)
     joint = joint_behavior(game, behavior)
     check_noise(noise, game)
     check_whole(num_samples)

@@ -3,10 +3,12 @@
 n rows (a, r) with a ~ mu and r_i ~ noise around r_i(a) enter the tabular estimate only through the count N(a) of each
 joint action and the sum of its rewards. N is multinomial(n, mu); given N, a sum is Gaussian with mean N r_i and
 variance N sigma^2, or Binomial(N, r_i). So 10^12 rows cost what ten cost.
+
+Of a Markov game with a behavior the counts are drawn step by step: visits of states are multinomial given those of the
+step before, then joint actions given visits, rewards and next states given joint actions.
 """
 
-from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -14,35 +16,20 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, ArrayLike, Float
 
-from gamekl.core.games import NormalFormGame
+from gamekl.core.games import ContextualGame, MarkovGame, NormalFormGame
 from gamekl.core.policies import is_concrete
 from gamekl.core.validation import Behavior, check_noise, joint_behavior
-
-T = TypeVar("T")
-Noise = ArrayLike | str
-
-# Whole numbers up to here are exact in each dtype.
-MAX_EXACT = {jnp.dtype("float32"): 2**24, jnp.dtype("float64"): 2**53}
-# jax's float32 binomial is right in law up to here (chi-squared over 4e6 draws); at 1e6 its mean is visibly off.
-MAX_DRAWN_IN_FLOAT32 = 2**17
-
-
-def _precise() -> bool:
-    """Whether jax's x64 mode is on."""
-    return jnp.result_type(float) == jnp.float64
-
-
-def in_float64(function: Callable[..., T], *arguments: Any) -> T:
-    """Call a jitted function of concrete arguments in float64, also where jax's x64 mode is off.
-
-    Floating arguments are widened; results come back in the precision that the mode allows.
-    """
-    host = [np.asarray(a, dtype=float) if isinstance(a, float) else a for a in arguments]
-    if _precise():
-        return function(*host)
-    with jax.enable_x64(True):
-        result = jax.tree.map(np.asarray, function(*host))
-    return jax.tree.map(jnp.asarray, result)
+from gamekl.offline.draws import (
+    MAX_DRAWN_IN_FLOAT32,
+    MAX_EXACT,
+    Noise,
+    check_num_samples,
+    has_float64,
+    in_float64,
+    sample_counts,
+    sample_sums,
+    split_counts,
+)
 
 
 class Statistics(eqx.Module):
@@ -57,74 +44,75 @@ class Statistics(eqx.Module):
     reward_sums: Float[Array, "player *actions"]
 
 
-def _split_counts(
-    key: Array, counts: Float[Array, " group"], masses: Float[Array, "group cell"]
-) -> Float[Array, "group cell"]:
-    """Split each group's count over its cells: multinomial by successive binomials, a cell of all groups at a time."""
-    tails = jnp.cumsum(masses[:, ::-1], axis=1)[:, ::-1]
-    # Exactly 1 at a group's last cell that has mass, so that totals are kept to the last row.
-    shares = jnp.where(masses > 0, masses / jnp.where(tails > 0, tails, 1), 0)
+class ContextualStatistics(eqx.Module):
+    """The same for each context.
 
-    def draw(left: Array, inputs: tuple[Array, Array]) -> tuple[Array, Array]:
-        cell_key, share = inputs
-        drawn = jax.random.binomial(cell_key, left, share, dtype=left.dtype)
-        return left - drawn, drawn
-
-    _, drawn = jax.lax.scan(draw, counts, (jax.random.split(key, masses.shape[1]), shares.T))
-    return drawn.T
-
-
-def sample_counts(
-    key: Array, num_samples: Float[Array, ""], probs: Float[Array, "*actions"]
-) -> Float[Array, "*actions"]:
-    """Counts ~ multinomial(num_samples, probs), in the dtype of `probs`; cells without mass get none.
-
-    Two rounds of successive binomials, over groups of about sqrt(cells) and then within all groups at once, take
-    2 sqrt(cells) steps one after another instead of as many as there are cells.
+    Attributes:
+        counts: rows seen, shape ``[context, *actions]``.
+        reward_sums: shape ``[context, player, *actions]``, payoff units.
     """
-    flat = probs.ravel()
-    width = max(1, round(flat.size**0.5))
-    groups = -(-flat.size // width)
-    masses = jnp.pad(flat, (0, groups * width - flat.size)).reshape(groups, width)
-    outer_key, inner_key = jax.random.split(key)
-    per_group = _split_counts(outer_key, num_samples[None], masses.sum(axis=1)[None])[0]
-    return _split_counts(inner_key, per_group, masses).ravel()[: flat.size].reshape(probs.shape)
+
+    counts: Float[Array, "context *actions"]
+    reward_sums: Float[Array, "context player *actions"]
+
+
+class MarkovStatistics(eqx.Module):
+    """The same for each step and state, and where the episodes went.
+
+    Attributes:
+        counts: times seen, shape ``[horizon, state, *actions]``.
+        reward_sums: shape ``[horizon, state, player, *actions]``, payoff units.
+        transition_counts: shape ``[horizon, state, *actions, next_state]``; their sum over next states is `counts`
+            unless episodes ended there.
+        initial_counts: first states, shape ``[state]``.
+    """
+
+    counts: Float[Array, "horizon state *actions"]
+    reward_sums: Float[Array, "horizon state player *actions"]
+    transition_counts: Float[Array, "horizon state *actions next_state"]
+    initial_counts: Float[Array, " state"]
 
 
 @eqx.filter_jit
-def _draw(key: Array, payoffs: Array, joint: Array, num_samples: Array, noise: Array | str) -> Statistics:
+def _draw(key: Array, payoffs: Array, joint: Array, num_samples: Array, noise: Array | str) -> tuple[Array, Array]:
+    """Counts ``[*cells]`` and sums ``[player, *cells]``; cells are joint actions, or contexts and joint actions."""
     count_key, reward_key = jax.random.split(key)
     counts = sample_counts(count_key, num_samples, joint.astype(num_samples.dtype))
-    means = payoffs.astype(counts.dtype)
-    if isinstance(noise, str):
-        in_range = (means >= 0) & (means <= 1)
-        drawn = jax.random.binomial(reward_key, counts, jnp.where(in_range, means, 0), payoffs.shape, counts.dtype)
-        sums = jnp.where(in_range, drawn, jnp.nan)
-    else:
-        normals = jax.random.normal(reward_key, payoffs.shape, counts.dtype)
-        sums = counts * means + jnp.sqrt(counts) * noise.astype(counts.dtype) * normals
-    return Statistics(counts, sums.astype(payoffs.dtype))
+    return counts, sample_sums(reward_key, counts, payoffs, noise).astype(payoffs.dtype)
 
 
-def check_whole(num_samples: ArrayLike) -> None:
-    """Raise ``ValueError`` unless a concrete number of rows is a whole number >= 1."""
-    if is_concrete(num_samples):
-        n = float(np.asarray(num_samples))
-        if not (n >= 1 and n == np.floor(n)):
-            raise ValueError(f"num_samples: got {num_samples}, takes a whole number >= 1")
+@eqx.filter_jit
+def _draw_episodes(
+    key: Array, game: MarkovGame, joint: Array, num_samples: Array, noise: Array | str
+) -> MarkovStatistics:
+    states, actions = game.stage_shape[1], game.num_actions
+    first_key, *step_keys = jax.random.split(key, game.stage_shape[0] + 1)
+    dtype = num_samples.dtype
+    initial = sample_counts(first_key, num_samples, game.initial_probs.astype(dtype))
 
+    def step(visits: Array, inputs: tuple[Array, Array, Array, Array]) -> tuple[Array, tuple[Array, Array, Array]]:
+        step_key, rewards, transitions, policy = inputs
+        action_key, reward_key, move_key = jax.random.split(step_key, 3)
+        counts = split_counts(action_key, visits, policy.astype(dtype).reshape(states, -1))
+        cells = counts.reshape(states, *actions)
+        draw = jax.vmap(lambda key, counts, means: sample_sums(key, counts, means, noise))
+        sums = draw(jax.random.split(reward_key, states), cells, rewards)
+        moved = split_counts(move_key, counts.ravel(), transitions.astype(dtype).reshape(-1, states))
+        return moved.sum(axis=0), (cells, sums.astype(rewards.dtype), moved.reshape(states, *actions, states))
 
-def _check_num_samples(num_samples: ArrayLike, most: int) -> None:
-    check_whole(num_samples)
-    if is_concrete(num_samples) and (n := float(np.asarray(num_samples))) > most:
-        remedy = "" if _precise() else "; float64 takes more: jax.config.update('jax_enable_x64', True)"
-        raise ValueError(f"num_samples: got {n:.6g}, takes at most {most} in this precision{remedy}")
+    inputs = (jnp.stack(step_keys), game.rewards, game.transitions, joint)
+    _, (counts, sums, moved) = jax.lax.scan(step, initial, inputs)
+    return MarkovStatistics(counts, sums, moved, initial)
 
 
 def sample_statistics(
-    key: Array, game: NormalFormGame, behavior: Behavior, num_samples: ArrayLike, noise: Noise
-) -> Statistics:
-    """Draw the statistics of `num_samples` logged rows, exactly in law.
+    key: Array,
+    game: NormalFormGame | ContextualGame | MarkovGame,
+    behavior: Behavior,
+    num_samples: ArrayLike,
+    noise: Noise,
+) -> Any:
+    """Draw the statistics of `num_samples` logged rows, or episodes of a Markov game, exactly in law.
 
     Counts are drawn in float64. Where jax's x64 mode is off they come back as float32, so at most 2^24 rows; and under
     ``jit`` or ``vmap``, where float64 is then out of reach, at most 2^17, beyond which the counts are NaN.
@@ -132,10 +120,13 @@ def sample_statistics(
     Args:
         key: a jax random key, typed or legacy.
         game: the true game; sums get its dtype.
-        behavior: joint distribution ``[*actions]`` or a tuple of policies.
-        num_samples: how many rows, >= 1; may be traced.
+        behavior: joint distribution ``[*stage, *actions]`` or a tuple of policies ``[*stage, actions_i]``.
+        num_samples: how many rows or episodes, >= 1; may be traced.
         noise: standard deviation of Gaussian rewards (payoff units), independent across players, or "bernoulli" for
             0/1 rewards whose means are the payoffs.
+
+    Returns:
+        `Statistics`, `ContextualStatistics` or `MarkovStatistics`, as the game is.
 
     Raises:
         ValueError: bad behavior, noise or number of rows (where concrete).
@@ -145,9 +136,20 @@ def sample_statistics(
     if not isinstance(noise, str):
         noise = jnp.asarray(noise, dtype=float)
     if is_concrete(key, game, joint, num_samples, noise):
-        _check_num_samples(num_samples, MAX_EXACT[jnp.zeros(()).dtype])
-        return in_float64(_draw, key, game.payoffs, joint, float(np.asarray(num_samples)), noise)
-    most = MAX_EXACT[jnp.dtype("float64")] if _precise() else MAX_DRAWN_IN_FLOAT32
-    _check_num_samples(num_samples, most)
+        check_num_samples(num_samples, MAX_EXACT[jnp.zeros(()).dtype])
+        return _sample(key, game, joint, float(np.asarray(num_samples)), noise, in_float64)
+    most = MAX_EXACT[jnp.dtype("float64")] if has_float64() else MAX_DRAWN_IN_FLOAT32
+    check_num_samples(num_samples, most)
     n = jnp.asarray(num_samples, dtype=joint.dtype)
-    return _draw(key, game.payoffs, joint, jnp.where(n <= most, n, jnp.nan), noise)
+    n = jnp.where(n <= most, n, jnp.nan)
+    return _sample(key, game, joint, n, noise, lambda function, *arguments: function(*arguments))
+
+
+def _sample(key: Array, game: Any, joint: Array, num_samples: Any, noise: Any, call: Any) -> Any:
+    if isinstance(game, MarkovGame):
+        return call(_draw_episodes, key, game, joint, num_samples, noise)
+    if isinstance(game, ContextualGame):
+        probs = game.context_probs.astype(joint.dtype).reshape(-1, *[1] * game.num_players)
+        counts, sums = call(_draw, key, jnp.moveaxis(game.payoffs, 1, 0), probs * joint, num_samples, noise)
+        return ContextualStatistics(counts, jnp.moveaxis(sums, 0, 1))
+    return Statistics(*call(_draw, key, game.payoffs, joint, num_samples, noise))

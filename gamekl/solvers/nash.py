@@ -213,7 +213,7 @@ def gane(
     tol: float | int | Float[Array, ""] | None = None,
     max_steps: int = MAX_STEPS,
     throw: bool = True,
-) -> Solution:
+) -> Solution | StagedSolution:
     """GANE: the regularised Nash equilibrium of the estimated game, with no pessimism.
 
     The arguments are those of `solve_nash`. Measured in the true game its gap falls as 1/n (derived, MATH A2 and A4;

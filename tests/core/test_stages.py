@@ -11,6 +11,7 @@ from scipy.special import logsumexp
 
 import gamekl as gk
 from gamekl.core import stages
+from gamekl.core.policies import outer
 
 
 def induction(game, log_policy, log_reference, taus, respond=None):
@@ -115,7 +116,7 @@ def test_a_stage_is_a_one_shot_game():
 def test_occupancies_are_frequencies():
     """Of all paths, written out."""
     game = gk.games.markov(jax.random.key(0), (2, 2), num_states=2, horizon=3)
-    joint = stages.joint_of(tuple(jnp.exp(entry) for entry in random_profile(jax.random.key(1), game)))
+    joint = outer(tuple(jnp.exp(entry) for entry in random_profile(jax.random.key(1), game)))
     expected = np.zeros((3, 2))
     cells = list(np.ndindex(2, 2))
     for path in itertools.product(range(2), cells, range(2), cells, range(2)):

@@ -58,12 +58,10 @@ def test_many_float32_rewards_are_added_up_precisely():
             np.testing.assert_allclose(found.game.payoffs, 0.1, rtol=1e-6)
 
 
-def test_stage_games_are_refused():
+def test_rows_of_games_in_stages_are_refused():
     stages = gk.ContextualGame(np.zeros((2, 2, 2, 2)), np.array([0.5, 0.5]))
-    behavior = [[0.5, 0.5], [0.5, 0.5]]
-    for sample in (sample_dataset, sample_statistics):
-        with pytest.raises(TypeError, match="NormalFormGame"):
-            sample(jax.random.key(0), stages, behavior, 10, 1.0)
+    with pytest.raises(TypeError, match="NormalFormGame"):
+        sample_dataset(jax.random.key(0), stages, np.full((2, 2, 2), 1 / 4), 10, 1.0)
 
 
 def test_bad_prior_means():
