@@ -48,7 +48,7 @@ def _sweep(arguments: Sequence[str]) -> None:
         """How many of them one shard holds."""
 
     flags = tyro.cli(Sweep, prog="gamekl sweep", args=arguments)
-    from gamekl.experiment.config import load_config
+    from gamekl.experiment.load import load_config
 
     overrides = {key: value for key, value in vars(flags).items() if key not in ("config", "out")}
     config = load_config(flags.config, **overrides)

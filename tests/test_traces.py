@@ -6,7 +6,7 @@ import jax.numpy as jnp
 
 import gamekl as gk
 from gamekl.experiment import pipeline
-from gamekl.experiment.config import parse_config
+from gamekl.experiment.load import parse_config
 from gamekl.experiment.sweep import run_sweep
 from gamekl.solvers import nash
 

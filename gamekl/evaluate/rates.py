@@ -18,6 +18,7 @@ from jaxtyping import Array, Float
 from gamekl.core.games import ContextualGame, Game, MarkovGame, NormalFormGame, StagedGame
 from gamekl.core.policies import outer
 from gamekl.core.regularizer import Regularizer
+from gamekl.core.stages import occupancies
 from gamekl.core.system import LogitSystem, to_logits
 from gamekl.core.validation import Behavior, check_noise, joint_behavior
 from gamekl.evaluate.staged_rates import as_markov, staged_constant, with_steps
@@ -120,16 +121,23 @@ def _check_dimension(game: Game, values: np.ndarray) -> None:
 
 
 def first_sample_size(
-    game: NormalFormGame, constant: Float[Array, " player"], regularizer: Regularizer, behavior: Behavior
+    game: NormalFormGame | StagedGame, constant: Float[Array, " player"], regularizer: Regularizer, behavior: Behavior
 ) -> int:
     """The n from which 1/n may be expected: max(10 max_i D_i / tau_i^2, 30 / min mu) (derived, MATH A8).
+
+    In games in stages mu is the chance of a stage and joint action.
 
     Args:
         game: the true game.
         constant: D_i / (2 tau_i), from `predicted_constant`.
         regularizer: references and temperatures.
-        behavior: joint distribution ``[*actions]``, or one policy for each player; cells without mass do not count.
+        behavior: joint distribution ``[*stage, *actions]``, or one policy for each player; cells without mass do not
+            count.
     """
-    masses = np.asarray(joint_behavior(game, behavior))
+    masses = joint_behavior(game, behavior)
+    if isinstance(game, ContextualGame | MarkovGame):
+        visits = occupancies(game, masses.astype(game.dtype))
+        masses = visits.reshape(*visits.shape, *[1] * game.num_players) * masses
+    masses = np.asarray(masses)
     noisy = 10 * float(jnp.max(2 * constant / regularizer.temperatures))
     return math.ceil(max(noisy, 30 / float(masses[masses > 0].min())))

@@ -1,12 +1,8 @@
-"""The schema of a sweep, read from TOML: all faults at once, each with its key path. Loads no jax."""
+"""The schema of a sweep. Loads no jax."""
 
-import difflib
 import hashlib
 import json
 import math
-import tomllib
-from os import PathLike
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import pydantic
@@ -22,6 +18,7 @@ CLASSIC = (
     "donation",
     "prisoners_dilemma",
 )
+STAGED = ("contextual", "markov")
 REGULARIZED = ("gane", "gamd")
 PLAYED = ("gamd", "multiplicative_weights")
 RANDOM = ("uniform", "normal", "zero_sum", "covariant", "potential", "polymatrix")
@@ -40,25 +37,30 @@ class GameConfig(Strict):
     """Which games a family has.
 
     Attributes:
-        kind: a classic game, a random family, or "file".
+        kind: a classic game, a random family, random games in stages ("contextual", "markov"), or "file".
         num_actions: actions of each player, for random families.
         num_games: how many games are drawn, for random families.
+        rewards: the random family of each stage's rewards, for games in stages.
         parameters: further arguments of the constructor in `gamekl.games`.
         path: of the payoff file, for kind "file"; relative to the folder in which the sweep is started.
     """
 
-    kind: Literal[(*CLASSIC, *RANDOM, "file")]  # pyright: ignore[reportInvalidTypeForm]
+    kind: Literal[(*CLASSIC, *RANDOM, *STAGED, "file")]  # pyright: ignore[reportInvalidTypeForm]
     num_actions: tuple[Annotated[int, Field(ge=1)], ...] | None = None
     num_games: Annotated[int, Field(ge=1)] = 1
+    rewards: Literal[RANDOM] | None = None  # pyright: ignore[reportInvalidTypeForm]
     parameters: dict[str, float | int] = {}
     path: str | None = None
 
     @model_validator(mode="after")
     def _fits_kind(self) -> "GameConfig":
-        if self.kind in RANDOM and not self.num_actions:
+        drawn = (*RANDOM, *STAGED)
+        if self.kind in drawn and not self.num_actions:
             raise ValueError(f"num_actions: got none, takes the actions of each player for kind {self.kind!r}")
-        if self.kind not in RANDOM and (self.num_actions or self.num_games != 1):
-            raise ValueError(f"num_actions, num_games: got one for kind {self.kind!r}, takes them for {RANDOM} only")
+        if self.kind not in drawn and (self.num_actions or self.num_games != 1):
+            raise ValueError(f"num_actions, num_games: got one for kind {self.kind!r}, takes them for {drawn} only")
+        if self.kind not in STAGED and self.rewards is not None:
+            raise ValueError(f"rewards: got {self.rewards!r} for kind {self.kind!r}, takes it for {STAGED} only")
         if (self.kind == "file") != (self.path is not None):
             raise ValueError(f"path: got {self.path!r} for kind {self.kind!r}, takes a path for kind 'file' only")
         return self
@@ -151,6 +153,8 @@ class FamilyConfig(Strict):
 
     @model_validator(mode="after")
     def _fits_solver(self) -> "FamilyConfig":
+        if self.game.kind in STAGED:
+            self._check_stages()
         regularized = self.solver in REGULARIZED
         if regularized and not self.temperatures:
             raise ValueError(f"temperatures: got none, takes at least one number > 0 for solver {self.solver!r}")
@@ -173,6 +177,16 @@ class FamilyConfig(Strict):
                 if abs(total - 1) > 1e-9:
                     raise ValueError(f"reference.{index}: got a sum of {total}, takes probabilities that sum to 1")
         return self
+
+    def _check_stages(self) -> None:
+        """What games in stages do not take."""
+        for name, got, takes in [
+            ("solver", self.solver, "gane"),
+            ("reference", self.reference, "uniform"),
+            ("concentrability", self.concentrability, None),
+        ]:
+            if got != takes:
+                raise ValueError(f"{name}: got {got!r} for kind {self.game.kind!r}, takes {takes!r}")
 
 
 class SweepConfig(Strict):
@@ -220,66 +234,3 @@ class SweepConfig(Strict):
     def digest(self) -> str:
         """A hash of the canonical config."""
         return hashlib.sha256(json.dumps(self.canonical(), sort_keys=True).encode()).hexdigest()
-
-
-class ConfigError(ValueError):
-    """A config that does not fit the schema; the message has one line for each fault."""
-
-
-def _known_keys(location: tuple[int | str, ...]) -> list[str]:
-    """The keys of the table in which the last key of `location` stands."""
-    model: Any = SweepConfig
-    for key in location[:-1]:
-        if isinstance(key, str) and key in model.model_fields:
-            annotation = model.model_fields[key].annotation
-            for kind in (annotation, *getattr(annotation, "__args__", ())):
-                model = kind if hasattr(kind, "model_fields") else model
-    return list(model.model_fields)
-
-
-def _fault(error: Any) -> str:
-    location = error["loc"]
-    path = ".".join(str(part) for part in location if not str(part).startswith(("constrained-", "literal[", "tuple[")))
-    got = repr(error["input"])
-    got = got if len(got) <= 80 else got[:77] + "..."
-    if error["type"] == "extra_forbidden":
-        known = _known_keys(location)
-        close = difflib.get_close_matches(str(location[-1]), known, n=1)
-        hint = f"did you mean {close[0]!r}? " if close else ""
-        return f"{path}: got an unknown key; {hint}takes {', '.join(known)}"
-    if error["type"] == "missing":
-        return f"{path}: got nothing, takes a value"
-    message = error["msg"].removeprefix("Value error, ")
-    if error["type"] == "value_error":
-        return f"{path}: {message}" if path else message
-    return f"{path}: got {got}, takes: {message}"
-
-
-def parse_config(values: dict[str, Any]) -> SweepConfig:
-    """Check a config given as plain values.
-
-    Raises:
-        ConfigError: one line for each fault, with its key path, what was got and what is taken.
-    """
-    try:
-        return SweepConfig.model_validate(values)
-    except pydantic.ValidationError as error:
-        entries = error.errors(include_url=False)
-        # A list whose entries are at fault counts as too short for pydantic, which is no news.
-        inner = {entry["loc"][:-depth] for entry in entries for depth in range(1, len(entry["loc"]))}
-        told = [entry for entry in entries if not (entry["type"] == "too_short" and entry["loc"] in inner)]
-        faults = "\n".join(f"  {_fault(entry)}" for entry in told)
-        raise ConfigError(f"config:\n{faults}") from None
-
-
-def load_config(path: str | PathLike[str], **overrides: Any) -> SweepConfig:
-    """Read a TOML file; top-level keys in `overrides` that are not None take the place of the file's.
-
-    Raises:
-        ConfigError: the file is no TOML or does not fit the schema.
-    """
-    try:
-        values = tomllib.loads(Path(path).read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"config: got {path}, takes a TOML file ({error})") from error
-    return parse_config(values | {key: value for key, value in overrides.items() if value is not None})

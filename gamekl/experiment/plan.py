@@ -12,13 +12,12 @@ import numpy as np
 from jaxtyping import Array
 
 from gamekl import games
-from gamekl.core.games import NormalFormGame
 from gamekl.core.policies import outer
 from gamekl.core.regularizer import Regularizer
 from gamekl.core.validation import check_noise, validate
 from gamekl.evaluate.certificates import uniqueness
 from gamekl.evaluate.rates import first_sample_size, predicted_constant
-from gamekl.experiment.config import RANDOM, REGULARIZED, FamilyConfig, GameConfig, SweepConfig
+from gamekl.experiment.config import RANDOM, REGULARIZED, STAGED, FamilyConfig, GameConfig, SweepConfig
 from gamekl.offline.behavior import behavior_with_concentrability
 from gamekl.offline.draws import MAX_EXACT
 from gamekl.solvers.exact import check_enumerable
@@ -32,10 +31,10 @@ class Setting(NamedTuple):
     Attributes:
         game: the true game.
         regularizer: at one temperature; at temperature 1 for unregularised solvers, which do not use it.
-        behavior: joint distribution of the logged actions, ``[*actions]``.
+        behavior: joint distribution of the logged actions, ``[*stage, *actions]``.
     """
 
-    game: NormalFormGame
+    game: Any
     regularizer: Regularizer
     behavior: Array
 
@@ -65,16 +64,19 @@ def family_key(config: SweepConfig, family: FamilyConfig) -> Array:
     return key
 
 
-def make_games(key: Array, config: GameConfig) -> list[NormalFormGame]:
+def make_games(key: Array, config: GameConfig) -> list[Any]:
     """The games of a family, in float64."""
     if config.kind == "file":
         return [games.load_game(str(config.path))]
     constructor = getattr(games, config.kind)
+    parameters: dict[str, Any] = dict(config.parameters)
+    if config.kind in STAGED:
+        parameters["family"] = getattr(games, config.rewards or "uniform")
     try:
-        if config.kind in RANDOM:
+        if config.kind in (*RANDOM, *STAGED):
             keys = jax.random.split(key, config.num_games)
-            return [constructor(entry, config.num_actions, **config.parameters) for entry in keys]
-        return [constructor(**config.parameters)]
+            return [constructor(entry, config.num_actions, **parameters) for entry in keys]
+        return [constructor(**parameters)]
     except (TypeError, ValueError) as error:
         raise ValueError(f"game.parameters: got {config.parameters} for kind {config.kind!r} ({error})") from error
 
@@ -99,7 +101,7 @@ def make_settings(config: SweepConfig, family: FamilyConfig, temperature: float 
         elif family.behavior == "reference":
             behavior = outer([jnp.exp(entry) for entry in regularizer.log_reference])
         else:
-            behavior = jnp.full(game.num_actions, 1 / math.prod(game.num_actions))
+            behavior = jnp.full((*game.stage_shape, *game.num_actions), 1 / math.prod(game.num_actions))
         settings.append(Setting(game, regularizer, behavior))
     return settings
 

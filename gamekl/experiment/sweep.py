@@ -79,7 +79,7 @@ def _batched_settings(config: SweepConfig, case: dict[str, Any]) -> Setting:
     settings = make_settings(config, config.family[case["family"]], case["temperature"])
     dtype = jnp.dtype(config.dtype)
     cast = [
-        Setting(type(game)(game.payoffs.astype(dtype)), regularizer.astype(dtype), behavior)
+        Setting(jax.tree.map(lambda leaf: leaf.astype(dtype), game), regularizer.astype(dtype), behavior)
         for game, regularizer, behavior in settings
     ]
     return stack(cast)

@@ -7,7 +7,7 @@ import pytest
 from helpers import log
 
 import gamekl as gk
-from gamekl.experiment.config import ConfigError, parse_config
+from gamekl.experiment.load import ConfigError, parse_config
 from gamekl.experiment.plan import make_chunks, make_plan
 from gamekl.experiment.plot import draw, save_figure
 from gamekl.experiment.report import format_table, summarize

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import gamekl as gk
-from gamekl.experiment.config import parse_config
+from gamekl.experiment.load import parse_config
 from gamekl.experiment.plan import make_chunks, make_plan, make_settings
 from gamekl.experiment.report import summarize
 from gamekl.experiment.store import Store, StoreError
