@@ -7,7 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from gamekl import evaluate, games, offline
+    from gamekl import evaluate, games, learning, offline
     from gamekl.core.games import ContextualGame, MarkovGame, NormalFormGame, PolymatrixGame, stack
     from gamekl.core.regularizer import Regularizer
     from gamekl.core.response import action_values, best_response, nash_gap, regularized_gap
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from gamekl.solvers.exact import solve_nash_exact
     from gamekl.solvers.gamd import gamd, multiplicative_weights
     from gamekl.solvers.history import gamd_history, multiplicative_weights_history
+    from gamekl.solvers.mirror import sos_md
     from gamekl.solvers.nash import gane, solve_nash
     from gamekl.solvers.solution import Solution, SolveError, Status, load_solution
 
@@ -41,6 +42,7 @@ _HOMES = {
     "gamd": "solvers.gamd",
     "gamd_batch": "solvers.batch",
     "gamd_history": "solvers.history",
+    "sos_md": "solvers.mirror",
     "multiplicative_weights": "solvers.gamd",
     "multiplicative_weights_history": "solvers.history",
     "CorrelatedSolution": "solvers.correlated_solution",
@@ -51,6 +53,7 @@ _HOMES = {
     "Status": "solvers.solution",
     "SolveError": "solvers.solution",
     "load_solution": "solvers.solution",
+    "learning": None,
     "evaluate": None,
     "action_values": "core.response",
     "best_response": "core.response",
@@ -80,6 +83,7 @@ __all__ = [
     "gamd_history",
     "games",
     "gane",
+    "learning",
     "load_solution",
     "multiplicative_weights",
     "multiplicative_weights_history",
@@ -92,6 +96,7 @@ __all__ = [
     "solve_nash_batch",
     "solve_nash_exact",
     "solve_welfare",
+    "sos_md",
     "stack",
     "validate",
 ]

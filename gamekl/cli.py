@@ -80,8 +80,9 @@ def _plot(arguments: Sequence[str]) -> None:
 
     flags = tyro.cli(Plot, prog="gamekl plot", args=arguments)
     from gamekl.experiment.plot import save_figure
-    from gamekl.experiment.report import format_table, summarize
+    from gamekl.experiment.report import summarize
     from gamekl.experiment.store import Store
+    from gamekl.experiment.table import format_table
 
     summaries = summarize(Store(flags.run))
     folder = flags.out or flags.run

@@ -1,7 +1,8 @@
-"""Reading numpy's archives from anywhere, safely."""
+"""Reading numpy's archives from anywhere, safely; the precision that jax is in."""
 
 from os import PathLike
 
+import jax.numpy as jnp
 import numpy as np
 
 
@@ -30,3 +31,8 @@ def read_arrays(path: str | PathLike[str], what: str) -> dict[str, np.ndarray]:
         raise
     except Exception as error:  # a damaged archive can fail in numpy, zipfile, zlib, tokenize or the allocator
         raise ValueError(f"path: got {path}, which is no readable {what}: {error}") from error
+
+
+def has_float64() -> bool:
+    """Whether jax's x64 mode is on, here and in this thread."""
+    return jnp.result_type(float) == jnp.float64

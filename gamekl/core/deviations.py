@@ -42,13 +42,17 @@ def gains(game: NormalFormGame) -> Float[Array, "row joint"]:
     return jnp.concatenate(rows)
 
 
-def _pairs(game: NormalFormGame, sigma: Float[Array, "*actions"]) -> list[Float[Array, "a b"]]:
+def own_first(game: NormalFormGame, player: int) -> Float[Array, "own others"]:
+    """A player's payoffs, its own action first, shape ``[actions_i, others]``."""
+    return jnp.moveaxis(game.payoffs[player], player, 0).reshape(game.num_actions[player], -1)
+
+
+def pairs_of(game: NormalFormGame, sigma: Float[Array, "*actions"]) -> list[Float[Array, "a b"]]:
     """For each player what action b would earn each time that a is recommended."""
     found = []
     for player, size in enumerate(game.num_actions):
-        table = jnp.moveaxis(game.payoffs[player], player, 0).reshape(size, -1)
         played = jnp.moveaxis(sigma, player, 0).reshape(size, -1)
-        found.append(jnp.matmul(played, table.T, precision=PRECISION))
+        found.append(jnp.matmul(played, own_first(game, player).T, precision=PRECISION))
     return found
 
 
@@ -61,11 +65,11 @@ def _best(pairs: Float[Array, "*rows b"], masks: Masks, player: int) -> Float[Ar
 
 def coarse_gap(game: NormalFormGame, sigma: Float[Array, "*actions"], masks: Masks = None) -> Float[Array, " player"]:
     """max_a' of the coarse gains of each player; may be below 0. Deviations stay on the masks, one for each player."""
-    found = enumerate(_pairs(game, sigma))
+    found = enumerate(pairs_of(game, sigma))
     return jnp.stack([_best(pairs.sum(axis=0), masks, player) - jnp.trace(pairs) for player, pairs in found])
 
 
 def gap(game: NormalFormGame, sigma: Float[Array, "*actions"], masks: Masks = None) -> Float[Array, " player"]:
-    """What each player gains by its best action for each recommendation; >= 0 but for rounding ."""
-    found = enumerate(_pairs(game, sigma))
+    """What each player gains by its best action for each recommendation; >= 0 on the masks but for rounding."""
+    found = enumerate(pairs_of(game, sigma))
     return jnp.stack([jnp.sum(_best(pairs, masks, player) - jnp.diagonal(pairs)) for player, pairs in found])

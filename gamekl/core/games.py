@@ -234,6 +234,10 @@ class MarkovGame(_Game):
         return self.rewards
 
 
+class EstimatedMarkovGame(MarkovGame):
+    """A Markov game out of a linear estimate: its transitions may be negative, and need not sum to one."""
+
+
 Game = NormalFormGame | PolymatrixGame | ContextualGame | MarkovGame
 OneShotGame = NormalFormGame | PolymatrixGame
 

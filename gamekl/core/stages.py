@@ -92,6 +92,17 @@ def expected_values(stage: NormalFormGame, policy: tuple[Array, ...]) -> Values:
     return jnp.stack([expected_payoffs(payoffs, policy, ()) for payoffs in stage.payoffs])
 
 
+def cell_chances(game: StagedGame, joint: Float[Array, "*stage_and_actions"]) -> Float[Array, "*stage_and_actions"]:
+    """The probability of each stage and joint action under a joint policy."""
+    visits = occupancies(game, joint)
+    return visits.reshape(*visits.shape, *[1] * game.num_players) * joint
+
+
+def earned(stage: NormalFormGame, sigma: Float[Array, "*actions"]) -> Values:
+    """What each player earns by a joint policy at a stage."""
+    return jnp.sum(stage.payoffs * sigma, axis=tuple(range(1, stage.num_players + 1)))
+
+
 class Response(NamedTuple):
     """A player's best responses at a stage.
 
@@ -176,8 +187,7 @@ def policy_values(
 
     def visit(stage: NormalFormGame, entry: Any) -> tuple[Values, None]:
         sigma, costs = entry
-        axes = tuple(range(1, stage.num_players + 1))
-        return jnp.sum(stage.payoffs * sigma, axis=axes) - costs, None
+        return earned(stage, sigma) - costs, None
 
     return visit_stages(game, visit, (joint, cost))[0]
 

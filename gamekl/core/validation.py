@@ -8,6 +8,7 @@ from jaxtyping import Array, ArrayLike, Float
 
 from gamekl.core.games import (
     ContextualGame,
+    EstimatedMarkovGame,
     Game,
     MarkovGame,
     NormalFormGame,
@@ -158,8 +159,11 @@ def validate(game: Game, regularizer: Regularizer | None = None) -> None:
         case MarkovGame():
             check_finite("rewards", np.asarray(game.rewards))
             transitions = np.asarray(game.transitions)
-            ends = ~transitions.any(axis=-1, keepdims=True)  # of the episode: as good as a distribution
-            check_distribution("transitions", np.where(ends, 1 / transitions.shape[-1], transitions), (-1,))
+            if isinstance(game, EstimatedMarkovGame):
+                check_finite("transitions", transitions)
+            else:
+                ends = ~transitions.any(axis=-1, keepdims=True)  # of the episode: as good as a distribution
+                check_distribution("transitions", np.where(ends, 1 / transitions.shape[-1], transitions), (-1,))
             check_distribution("initial_probs", np.asarray(game.initial_probs), (0,))
         case _:
             takes = "a NormalFormGame, PolymatrixGame, ContextualGame or MarkovGame"

@@ -13,15 +13,15 @@ from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, ArrayLike, Float
 
-from gamekl.core.games import ContextualGame, Game, MarkovGame, NormalFormGame, StagedGame
+from gamekl.core.games import Game, NormalFormGame, StagedGame, as_float_array
 from gamekl.core.policies import outer
 from gamekl.core.regularizer import Regularizer
-from gamekl.core.stages import occupancies
+from gamekl.core.stages import cell_chances
 from gamekl.core.system import LogitSystem, to_logits
-from gamekl.core.validation import Behavior, check_noise, joint_behavior
-from gamekl.evaluate.staged_rates import as_markov, staged_constant, with_steps
+from gamekl.core.validation import Behavior, check_finite, check_noise, joint_behavior
+from gamekl.evaluate.staged_rates import as_markov, largest_leverage, staged_constant, with_steps
 
 # An equilibrium whose dF/dz has a smaller singular value is treated as a branching point.
 SINGULAR_BELOW = 1e-3
@@ -58,10 +58,13 @@ def predicted_constant(
     solution: Any,
     behavior: Behavior,
     noise: float | int | str,
+    *,
+    features: ArrayLike | None = None,
 ) -> Float[Array, " player"]:
     """The limit of n E[gap_i] for the estimated game's equilibrium: D_i / (2 tau_i), shape ``[player]``.
 
-    In contextual and Markov games, of n rows or episodes, it is that of `evaluate.staged_rates`.
+    In contextual and Markov games, of n rows or episodes, and of linear estimates it is that of
+    `evaluate.staged_rates`.
 
     Args:
         game: the true game.
@@ -69,6 +72,8 @@ def predicted_constant(
         solution: the true game's equilibrium, from `solve_nash`.
         behavior: joint distribution ``[*stage, *actions]``, or one policy for each player.
         noise: standard deviation of the rewards, or "bernoulli".
+        features: of the linear estimate (`gamekl.offline.Ridge`), shape ``[*stage, *actions, feature]``, in which the
+            game must be linear; None for the tabular estimate.
 
     Raises:
         ValueError: bad arguments, a solution that did not converge, or the formula does not apply: D is 0 (no noise
@@ -83,20 +88,42 @@ def predicted_constant(
     check_noise(noise, game)
     if int(solution.status) != 0:
         raise ValueError(f"solution: got status {int(solution.status)}, takes a converged solution of the game")
-    if isinstance(game, ContextualGame | MarkovGame):
+    if features is None and isinstance(game, NormalFormGame):
+        policy = [jnp.exp(entry) for entry in solution.log_policy]
+        constant = effective_dimension(game, policy, joint.astype(game.dtype), noise) / (2 * regularizer.temperatures)
+    else:
         constant = staged_constant(
             as_markov(game),
             regularizer.astype(game.dtype),
             tuple(with_steps(game, entry) for entry in solution.log_policy),
-            with_steps(game, solution.values),
+            with_steps(game, getattr(solution, "values", jnp.zeros(game.num_players, game.dtype))),
             with_steps(game, joint.astype(game.dtype)),
             with_steps(game, cell_variances(game, noise)),
+            None if features is None else with_steps(game, check_features(game, features)),
         )
-        _check_dimension(game, np.asarray(constant * 2 * regularizer.temperatures))
-        return constant
-    policy = [jnp.exp(entry) for entry in solution.log_policy]
-    dimension = effective_dimension(game, policy, joint.astype(game.dtype), noise)
-    _check_dimension(game, np.asarray(dimension))
+    _check_dimension(game, np.asarray(constant * 2 * regularizer.temperatures))
+    if isinstance(game, NormalFormGame):
+        _check_branch(game, regularizer, solution)
+    return constant
+
+
+def check_features(
+    game: NormalFormGame | StagedGame, features: ArrayLike
+) -> Float[Array, "*stage_actions_and_feature"]:
+    """The features as an array in the game's dtype.
+
+    Raises:
+        ValueError: their shape does not fit the game, or one is not finite.
+    """
+    array = as_float_array("features", features)
+    cells = (*game.stage_shape, *game.num_actions)
+    if array.shape[:-1] != cells:
+        raise ValueError(f"features: got shape {array.shape}, takes [*stage, *actions, feature] with {cells} first")
+    check_finite("features", np.asarray(array))
+    return array.astype(game.dtype)
+
+
+def _check_branch(game: NormalFormGame, regularizer: Regularizer, solution: Any) -> None:
     if int(solution.path.bifurcations):
         raise ValueError(
             "game: got a logit path that passes a bifurcation, takes a regular branch: estimated games lead elsewhere"
@@ -109,7 +136,6 @@ def predicted_constant(
             f"game: got an equilibrium whose Jacobian has least singular value {least:.1e}, "
             f"takes a regular one (at least {SINGULAR_BELOW})"
         )
-    return dimension / (2 * regularizer.temperatures)
 
 
 def _check_dimension(game: Game, values: np.ndarray) -> None:
@@ -121,11 +147,17 @@ def _check_dimension(game: Game, values: np.ndarray) -> None:
 
 
 def first_sample_size(
-    game: NormalFormGame | StagedGame, constant: Float[Array, " player"], regularizer: Regularizer, behavior: Behavior
+    game: NormalFormGame | StagedGame,
+    constant: Float[Array, " player"],
+    regularizer: Regularizer,
+    behavior: Behavior,
+    *,
+    features: ArrayLike | None = None,
 ) -> int:
     """The n from which 1/n may be expected: max(10 max_i D_i / tau_i^2, 30 / min mu) (derived, MATH A8).
 
-    In games in stages mu is the chance of a stage and joint action.
+    In games in stages mu is the chance of a stage and joint action; of a linear estimate 1 / mu is the largest
+    phi^T E_mu[phi phi^T]^-1 phi (derived).
 
     Args:
         game: the true game.
@@ -133,11 +165,10 @@ def first_sample_size(
         regularizer: references and temperatures.
         behavior: joint distribution ``[*stage, *actions]``, or one policy for each player; cells without mass do not
             count.
+        features: of the linear estimate, as for `predicted_constant`.
     """
-    masses = joint_behavior(game, behavior)
-    if isinstance(game, ContextualGame | MarkovGame):
-        visits = occupancies(game, masses.astype(game.dtype))
-        masses = visits.reshape(*visits.shape, *[1] * game.num_players) * masses
-    masses = np.asarray(masses)
+    joint = joint_behavior(game, behavior).astype(game.dtype)
+    seen = cell_chances(as_markov(game), with_steps(game, joint))
+    described = None if features is None else with_steps(game, check_features(game, features))
     noisy = 10 * float(jnp.max(2 * constant / regularizer.temperatures))
-    return math.ceil(max(noisy, 30 / float(masses[masses > 0].min())))
+    return math.ceil(max(noisy, 30 * float(largest_leverage(seen, described))))

@@ -4,8 +4,10 @@ Of an estimate from n episodes let, for player i at step h, with V its values at
 
     v_i(h, s, a) = Var(reward) + Var_{s' ~ P(. | s, a)} V_i(h + 1, s'),    mu(h, s, a) = chance to see (s, a) at step h;
 
-v / (n mu) is the variance of the error that the estimate makes in r + P V there, and the errors of different (h, s, a)
-are uncorrelated. What the player would gain follows, to first order, from these errors alone: to what the others' own
+v / (n mu) is the variance of the error that the tabular estimate makes in r + P V there, and the errors of different
+(h, s, a) are uncorrelated. A linear estimate with features phi makes the error phi(h, s, a) . e(h), where e(h) has the
+covariance S^-1 M S^-1 / n with S = E_mu[phi phi^T] and M = E_mu[v phi phi^T]; of different steps they are uncorrelated
+too. What the player would gain follows, to first order, from these errors alone: to what the others' own
 errors change it responds as it should. With q_i its error in the value of an action and W_i that in a state's value,
 
     q_i(h, s, a_i) = E_{a_-i ~ pi} [error(h, s, a) + sum_s' P(s' | s, a) W_i(h + 1, s')],    W_i = E_{a_i ~ pi} q_i,
@@ -15,29 +17,93 @@ so covariances C of W and K of q follow backwards from the last step, and
     n E[gap_i] -> sum_h E_{s ~ pi} [ sum_a pi_i(a) K(a, a) - sum_ab pi_i(a) K(a, b) pi_i(b) ] / (2 tau_i).
 """
 
+from typing import NamedTuple
+
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
-from gamekl.core.games import ContextualGame, MarkovGame, StagedGame
+from gamekl.core.games import ContextualGame, MarkovGame, NormalFormGame, StagedGame
 from gamekl.core.lanes import PRECISION
 from gamekl.core.policies import outer
 from gamekl.core.regularizer import Regularizer
-from gamekl.core.stages import occupancies
+from gamekl.core.stages import cell_chances, occupancies
 
 
-def as_markov(game: StagedGame) -> MarkovGame:
-    """A contextual game as a Markov game of one step."""
+def as_markov(game: NormalFormGame | StagedGame) -> MarkovGame:
+    """A one-shot or contextual game as a Markov game of one step."""
     if isinstance(game, MarkovGame):
         return game
-    states = len(game.context_probs)
-    ends = jnp.zeros((1, states, *game.num_actions, states), game.dtype)
-    return MarkovGame(game.payoffs[None], ends, game.context_probs)
+    probs = game.context_probs if isinstance(game, ContextualGame) else jnp.ones(1, game.dtype)
+    ends = jnp.zeros((1, len(probs), *game.num_actions, len(probs)), game.dtype)
+    return MarkovGame(with_steps(game, game.payoffs), ends, probs)
 
 
-def with_steps(game: StagedGame, array: Array) -> Array:
+def with_steps(game: NormalFormGame | StagedGame, array: Array) -> Array:
     """An array with the axes of `as_markov`'s stages."""
-    return array[None] if isinstance(game, ContextualGame) else array
+    return array.reshape(*[1] * (2 - game.stage_axes), *array.shape)
+
+
+class Errors(NamedTuple):
+    """Covariances, times n, of what an estimate gets wrong in a player's r + P V, averaged over the others' actions.
+
+    Attributes:
+        within: between the player's own actions in a state, ``[horizon, state, own, own]``.
+        across: between states, its own actions averaged over too, ``[horizon, state, state]``.
+        missing: whether data that are needed are missing, ``[horizon, state]``.
+    """
+
+    within: Float[Array, "horizon state own own"]
+    across: Float[Array, "horizon state state"]
+    missing: Bool[Array, "horizon state"]
+
+
+def tabular_errors(
+    mine: Float[Array, "horizon state own"],
+    others: Float[Array, "horizon state own rest"],
+    seen: Float[Array, "horizon state own rest"],
+    variance: Float[Array, "horizon state own rest"],
+) -> Errors:
+    """Of means of cells.
+
+    Args:
+        mine: the player's policy.
+        others: the others' joint policy, the same for each own action; 0 in states to which nobody comes.
+        seen: the data's chance of each cell.
+        variance: v of the module's formula.
+    """
+    needed = others**2 * variance
+    error = jnp.sum(jnp.where(needed > 0, needed / jnp.where(seen > 0, seen, 1), 0), axis=-1)
+    missing = jnp.any((needed > 0) & (seen <= 0) & (mine[..., None] > 0), axis=(2, 3))
+    across = jnp.sum(mine**2 * error, axis=-1)
+    return Errors(_diagonal(error), _diagonal(across), missing)
+
+
+def _diagonal(entries: Float[Array, "*rows entry"]) -> Float[Array, "*rows entry entry"]:
+    return entries[..., None] * jnp.eye(entries.shape[-1], dtype=entries.dtype)
+
+
+def linear_errors(
+    mine: Float[Array, "horizon state own"],
+    others: Float[Array, "horizon state own rest"],
+    seen: Float[Array, "horizon state own rest"],
+    variance: Float[Array, "horizon state own rest"],
+    features: Float[Array, "horizon state own rest feature"],
+) -> Errors:
+    """Of least squares on features; the arguments are those of `tabular_errors`."""
+    squares = jnp.einsum("hsor,hsord,hsore->hde", seen, features, features, precision=PRECISION)
+    noise = jnp.einsum("hsor,hsord,hsore->hde", seen * variance, features, features, precision=PRECISION)
+    half = jnp.linalg.solve(squares, noise)
+    spread = jnp.swapaxes(jnp.linalg.solve(squares, jnp.swapaxes(half, 1, 2)), 1, 2)
+    own = jnp.einsum("hsor,hsord->hsod", others, features, precision=PRECISION)
+    mean = jnp.einsum("hso,hsod->hsd", mine, own, precision=PRECISION)
+    least = jnp.linalg.eigvalsh(squares)  # ascending
+    singular = least[:, 0] <= least[:, -1] * features.shape[-1] * jnp.finfo(features.dtype).eps
+    return Errors(
+        jnp.einsum("hsod,hde,hspe->hsop", own, spread, own, precision=PRECISION),
+        jnp.einsum("hsd,hde,hte->hst", mean, spread, mean, precision=PRECISION),
+        jnp.broadcast_to(singular[:, None], mine.shape[:2]),
+    )
 
 
 @jax.jit
@@ -48,54 +114,63 @@ def staged_constant(
     values: Float[Array, "horizon state player"],
     behavior: Float[Array, "horizon state *actions"],
     reward_variance: Float[Array, "horizon state player *actions"],
+    features: Array | None,
 ) -> Float[Array, " player"]:
-    """The limit of n E[gap_i], shape ``[player]``, payoff units; infinite where data that are needed are missing."""
+    """The limit of n E[gap_i], shape ``[player]``, payoff units; infinite where data that are needed are missing.
+
+    `features` are ``[horizon, state, *actions, feature]``, or None for the tabular estimate.
+    """
     policy = tuple(jnp.exp(entry) for entry in log_policy)
-    seen = occupancies(game, behavior)
-    seen = seen.reshape(*seen.shape, *[1] * game.num_players) * behavior
+    seen = cell_chances(game, behavior)
     come = occupancies(game, outer(policy))
     ahead = jnp.concatenate([values[1:], jnp.zeros_like(values[:1])])
-    constants = [
-        _constant(player, game, policy, ahead[..., player], seen, come, reward_variance[:, :, player])
-        for player in range(game.num_players)
-    ]
+    constants = []
+    for player in range(game.num_players):
+
+        def own_first(cells: Array, player: int = player) -> Array:
+            """Cells ``[horizon, state, *actions, ...]`` as ``[horizon, state, own, rest, ...]``."""
+            moved = jnp.moveaxis(cells, player + 2, 2)
+            return moved.reshape(*moved.shape[:3], -1, *cells.shape[game.num_players + 2 :])
+
+        factors = [jnp.ones_like(entry) if index == player else entry for index, entry in enumerate(policy)]
+        others = own_first(outer(factors))
+        moves = own_first(game.transitions)
+        mean = jnp.einsum("hsort,ht->hsor", moves, ahead[..., player], precision=PRECISION)
+        square = jnp.einsum("hsort,ht->hsor", moves, ahead[..., player] ** 2, precision=PRECISION)
+        variance = own_first(reward_variance[:, :, player]) + jnp.maximum(square - mean**2, 0)
+        needed = jnp.where((come > 0)[..., None, None], others, 0)
+        arguments = (policy[player], needed, own_first(seen), variance)
+        errors = tabular_errors(*arguments) if features is None else linear_errors(*arguments, own_first(features))
+        own_moves = jnp.einsum("hsor,hsort->hsot", others, moves, precision=PRECISION)
+        constants.append(_gap(policy[player], own_moves, come, errors))
     return jnp.stack(constants) / (2 * regularizer.temperatures)
 
 
-def _constant(
-    player: int,
-    game: MarkovGame,
-    policy: tuple[Array, ...],
-    ahead: Float[Array, "horizon next_state"],
-    seen: Float[Array, "horizon state *actions"],
+def _gap(
+    mine: Float[Array, "horizon state own"],
+    moves: Float[Array, "horizon state own next_state"],
     come: Float[Array, "horizon state"],
-    reward_variance: Float[Array, "horizon state *actions"],
+    errors: Errors,
 ) -> Float[Array, ""]:
-    rest = tuple(axis for axis in range(1, game.num_players + 1) if axis != player + 1)  # of arrays [state, *actions]
+    """2 tau times a player's constant: the covariances of W and of q, from the last step to the first."""
 
-    def step(covariance: Array, inputs: tuple[Array, ...]) -> tuple[Array, Array]:
-        transitions, values, mine, others, chance, weight, noise = inputs
-        mean = jnp.matmul(transitions, values, precision=PRECISION)
-        square = jnp.matmul(transitions, values**2, precision=PRECISION)
-        variance = noise + jnp.maximum(square - mean**2, 0)
-        comes = (weight > 0).reshape(-1, *[1] * game.num_players)
-        needed = jnp.where(comes, others**2 * variance, 0)
-        terms = jnp.where(needed > 0, needed / jnp.where(chance > 0, chance, 1), 0)
-        error = jnp.sum(terms, axis=rest)  # [state, own action]
-        played = jnp.expand_dims(mine, rest) > 0
-        missing = jnp.any((needed > 0) & (chance <= 0) & played)
-        moves = jnp.sum(transitions * others[..., None], axis=rest)  # [state, own action, next_state]
-        behind = jnp.einsum("sat,tu,sbu->sab", moves, covariance, moves, precision=PRECISION)
-        within = jnp.sum(mine * jnp.diagonal(behind, axis1=1, axis2=2), axis=1)
-        across = jnp.einsum("sa,sab,sb->s", mine, behind, mine, precision=PRECISION)
-        spread = mine * (1 - mine)
-        local = jnp.sum(spread * error, axis=1)
-        gap = jnp.where(missing, jnp.inf, jnp.sum(weight * (local + within - across)))
-        mixed = jnp.einsum("sa,sat->st", mine, moves, precision=PRECISION)
-        behind = jnp.einsum("st,tu,vu->sv", mixed, covariance, mixed, precision=PRECISION)
-        return behind + jnp.diag(jnp.sum(mine**2 * error, axis=1)), gap
+    def step(covariance: Array, inputs: tuple[Array, Array, Array, Errors]) -> tuple[Array, Array]:
+        policy, moves, weight, error = inputs
+        spread = error.within + jnp.einsum("sat,tu,sbu->sab", moves, covariance, moves, precision=PRECISION)
+        alone = jnp.sum(policy * jnp.diagonal(spread, axis1=1, axis2=2), axis=1)
+        together = jnp.einsum("sa,sab,sb->s", policy, spread, policy, precision=PRECISION)
+        gap = jnp.where(jnp.any(error.missing & (weight > 0)), jnp.inf, jnp.sum(weight * (alone - together)))
+        mixed = jnp.einsum("sa,sat->st", policy, moves, precision=PRECISION)
+        return error.across + jnp.einsum("st,tu,vu->sv", mixed, covariance, mixed, precision=PRECISION), gap
 
-    factors = [jnp.ones_like(entry) if index == player else entry for index, entry in enumerate(policy)]
-    nothing = jnp.zeros((game.stage_shape[1],) * 2, game.dtype)
-    inputs = (game.transitions, ahead, policy[player], outer(factors), seen, come, reward_variance)
-    return jnp.sum(jax.lax.scan(step, nothing, inputs, reverse=True)[1])
+    nothing = jnp.zeros((moves.shape[-1],) * 2, moves.dtype)
+    return jnp.sum(jax.lax.scan(step, nothing, (mine, moves, come, errors), reverse=True)[1])
+
+
+def largest_leverage(seen: Float[Array, "horizon state *actions"], features: Array | None) -> Float[Array, ""]:
+    """The most rows that a cell's estimate needs for each row's worth of it: 1 / min mu, or max phi S^-1 phi."""
+    if features is None:
+        return 1 / jnp.min(jnp.where(seen > 0, seen, jnp.inf))
+    flat, chances = features.reshape(len(seen), -1, features.shape[-1]), seen.reshape(len(seen), -1)
+    squares = jnp.einsum("hc,hcd,hce->hde", chances, flat, flat, precision=PRECISION)
+    return jnp.einsum("hcd,hdc->hc", flat, jnp.linalg.solve(squares, jnp.swapaxes(flat, 1, 2))).max()

@@ -44,6 +44,15 @@ def _fault(error: Any) -> str:
     return f"{path}: got {got}, takes: {message}"
 
 
+def _merged(faults: list[str]) -> list[str]:
+    """One line for a value that is none of several things."""
+    told: dict[str, str] = {}
+    for fault in faults:
+        got, _, takes = fault.partition(", takes: ")
+        told[got] = f"{told[got]}; or {takes}" if got in told else fault
+    return list(told.values())
+
+
 def parse_config(values: dict[str, Any]) -> SweepConfig:
     """Check a config given as plain values.
 
@@ -57,7 +66,7 @@ def parse_config(values: dict[str, Any]) -> SweepConfig:
         # A list whose entries are at fault counts as too short for pydantic, which is no news.
         inner = {entry["loc"][:-depth] for entry in entries for depth in range(1, len(entry["loc"]))}
         told = [entry for entry in entries if not (entry["type"] == "too_short" and entry["loc"] in inner)]
-        faults = "\n".join(f"  {_fault(entry)}" for entry in told)
+        faults = "\n".join(f"  {line}" for line in _merged([_fault(entry) for entry in told]))
         raise ConfigError(f"config:\n{faults}") from None
 
 

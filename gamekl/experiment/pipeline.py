@@ -4,7 +4,6 @@ Sample sizes, temperatures and seeds are traced, so one compilation serves the w
 """
 
 from collections.abc import Callable
-from functools import partial
 from typing import Any, cast
 
 import equinox as eqx
@@ -14,14 +13,19 @@ import numpy as np
 from jaxtyping import Array
 
 from gamekl.core.response import nash_gap, regularized_gap
-from gamekl.experiment.config import FamilyConfig
+from gamekl.experiment.config import PESSIMISTIC, FamilyConfig
 from gamekl.experiment.plan import Setting
-from gamekl.offline.draws import Noise
+from gamekl.learning.pessimistic import bellman_consistent, pnvi, strategy_wise
+from gamekl.offline.models import ActionRidge, Ridge
+from gamekl.offline.neural import Neural
+from gamekl.offline.pessimism import lower_confidence
 from gamekl.offline.regression import Estimate, estimate
+from gamekl.offline.rows import sample_dataset
 from gamekl.offline.statistics import sample_statistics
 from gamekl.solvers.exact import solve_two_player_batch
 from gamekl.solvers.history import History, gamd_history, multiplicative_weights_history
 from gamekl.solvers.nash import gane
+from gamekl.solvers.solution import Status
 
 
 def _for_games_and_seeds(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -29,36 +33,139 @@ def _for_games_and_seeds(function: Callable[..., Any]) -> Callable[..., Any]:
     return jax.vmap(jax.vmap(function, in_axes=(0, None)), in_axes=(0, 0))
 
 
-def _estimate_one(key: Array, setting: Setting, num_samples: Array, noise: Noise) -> Estimate:
-    return estimate(sample_statistics(key, setting.game, setting.behavior, num_samples, noise))
+class Data(eqx.Module):
+    """How a dataset is drawn and what is estimated from it.
+
+    Attributes:
+        num_samples: rows, or episodes.
+        noise: standard deviation, or "bernoulli".
+        penalty: of a ridge estimate.
+        estimator: "tabular", "ridge" or "neural".
+        linear: whether features are of joint actions too.
+        num_rows: `num_samples` where rows are drawn one by one, else None.
+    """
+
+    num_samples: Array
+    noise: Array | str
+    penalty: Array
+    estimator: str = eqx.field(static=True)
+    linear: bool = eqx.field(static=True)
+    num_rows: int | None = eqx.field(static=True)
+
+    @property
+    def spread(self) -> Array:
+        """The standard deviation of a reward, or what it is at most."""
+        return jnp.asarray(0.5) if isinstance(self.noise, str) else self.noise
+
+    def estimate(self, key: Array, setting: Setting) -> Estimate:
+        """From data of its own."""
+        drawn = (setting.game, setting.behavior)
+        if self.num_rows is not None:
+            data_key, net_key = jax.random.split(key)
+            rows = sample_dataset(data_key, *drawn, self.num_rows, self.noise)
+            return estimate(rows, model=Neural(net_key, setting.features))
+        statistics = sample_statistics(key, *drawn, self.num_samples, self.noise)
+        if self.estimator == "tabular":
+            return estimate(statistics)
+        kind = Ridge if self.linear else ActionRidge
+        return estimate(statistics, model=kind(setting.features, self.penalty))
 
 
 @eqx.filter_jit
-def estimate_batch(keys: Array, settings: Setting, num_samples: Array, noise: Noise) -> Estimate:
+def estimate_batch(keys: Array, settings: Setting, data: Data) -> Estimate:
     """Estimates from data of their own, ``[game, seed]``."""
-    return _for_games_and_seeds(partial(_estimate_one, num_samples=num_samples, noise=noise))(keys, settings)
+    return _for_games_and_seeds(data.estimate)(keys, settings)
+
+
+def _of_profiles(setting: Setting, found: Estimate, log_policy: Any) -> dict[str, Array]:
+    """What a profile comes to in the true game."""
+    true_gap = regularized_gap(setting.game, setting.regularizer, log_policy)
+    return {
+        "regularized_gap": true_gap.sum(),
+        "regularized_gap_max": true_gap.max(),
+        "nash_gap": nash_gap(setting.game, log_policy, regularizer=setting.regularizer).sum(),
+        "unvisited": jnp.sum(found.counts == 0).astype(jnp.int32),
+    }
+
+
+def _solved(setting: Setting, found: Estimate) -> dict[str, Array]:
+    solution = gane(found, setting.regularizer, throw=False)
+    return {
+        **_of_profiles(setting, found, solution.log_policy),
+        "solver_gap": solution.gap.sum(),
+        "residual": solution.residual,
+        "num_steps": solution.num_steps,
+        "status": solution.status,
+    }
 
 
 @eqx.filter_jit
-def gane_batch(keys: Array, settings: Setting, num_samples: Array, noise: Noise) -> dict[str, Array]:
+def gane_batch(keys: Array, settings: Setting, data: Data) -> dict[str, Array]:
     """Estimate, solve and evaluate in the true game; every result is ``[game, seed]``."""
+    return _for_games_and_seeds(lambda key, setting: _solved(setting, data.estimate(key, setting)))(keys, settings)
+
+
+@eqx.filter_jit
+def neural_batch(keys: Array, settings: Setting, data: Data) -> dict[str, Array]:
+    """As `gane_batch`, one dataset after another: networks have work for all processors, and need memory."""
+
+    def one(place: Array) -> dict[str, Array]:
+        setting = jax.tree.map(lambda leaf: leaf[place[0]], settings)
+        return _solved(setting, data.estimate(keys[place[0], place[1]], setting))
+
+    grid = jnp.stack(jnp.indices(keys.shape), axis=-1)
+    found = jax.lax.map(one, grid.reshape(-1, 2))
+    return jax.tree.map(lambda leaf: leaf.reshape(keys.shape), found)
+
+
+@eqx.filter_jit
+def lower_confidence_batch(keys: Array, settings: Setting, data: Data, scale: Array) -> dict[str, Array]:
+    """As `gane_batch`, on lower confidence bounds."""
 
     def one(key: Array, setting: Setting) -> dict[str, Array]:
-        found = _estimate_one(key, setting, num_samples, noise)
-        solution = gane(found, setting.regularizer, throw=False)
-        true_gap = regularized_gap(setting.game, setting.regularizer, solution.log_policy)
+        return _solved(setting, lower_confidence(data.estimate(key, setting), scale, data.spread))
+
+    return _for_games_and_seeds(one)(keys, settings)
+
+
+@eqx.filter_jit
+def surrogate_batch(
+    keys: Array, settings: Setting, data: Data, scale: Array, payoff_range: Array, solver: str
+) -> dict[str, Array]:
+    """As `gane_batch`, with profiles that minimise a pessimistic surrogate; their `solver_gap` is not known, and 0."""
+    minimise = {"strategy_wise": strategy_wise, "bellman_consistent": bellman_consistent}[solver]
+
+    def one(key: Array, setting: Setting) -> dict[str, Array]:
+        found = data.estimate(key, setting)
+        profile = minimise(found, scale=scale, payoff_range=payoff_range, noise=data.spread)
         return {
-            "regularized_gap": true_gap.sum(),
-            "regularized_gap_max": true_gap.max(),
-            "nash_gap": nash_gap(setting.game, solution.log_policy, regularizer=setting.regularizer).sum(),
-            "solver_gap": solution.gap.sum(),
-            "residual": solution.residual,
-            "num_steps": solution.num_steps,
-            "status": solution.status,
-            "unvisited": jnp.sum(found.counts == 0).astype(jnp.int32),
+            **_of_profiles(setting, found, profile.log_policy),
+            "solver_gap": jnp.zeros_like(profile.surrogate),
+            "status": jnp.where(jnp.isfinite(profile.surrogate), Status.converged, Status.not_converged),
         }
 
     return _for_games_and_seeds(one)(keys, settings)
+
+
+@eqx.filter_jit
+def _measure_profiles(settings: Setting, found: Estimate, log_policy: tuple[Array, ...]) -> dict[str, Array]:
+    def one(found: Estimate, log_policy: Any, setting: Setting) -> dict[str, Array]:
+        return _of_profiles(setting, found, log_policy)
+
+    return jax.vmap(jax.vmap(one, in_axes=(0, 0, None)))(found, log_policy, settings)
+
+
+def pnvi_batch(keys: Array, settings: Setting, data: Data, scale: Array, payoff_range: Array) -> dict[str, Array]:
+    """As `gane_batch`, with pessimistic Nash value iteration, on the host."""
+    found = estimate_batch(keys, settings, data)
+    policies = []
+    for index in np.ndindex(keys.shape):
+        alone = jax.tree.map(lambda leaf: leaf[index], found)  # noqa: B023
+        policies.append(pnvi(alone, scale=scale, payoff_range=payoff_range, noise=data.spread).log_policy)
+    stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves).reshape(*keys.shape, *leaves[0].shape), *policies)
+    measured = _measure_profiles(settings, found, stacked)
+    nothing = jnp.zeros(keys.shape)
+    return {**measured, "solver_gap": nothing, "status": nothing.astype(jnp.int32)}
 
 
 @eqx.filter_jit
@@ -66,9 +173,9 @@ def _nash_gaps(settings: Setting, log_policy: tuple[Array, ...]) -> Array:
     return _for_games_and_seeds(lambda policy, setting: nash_gap(setting.game, policy).sum())(log_policy, settings)
 
 
-def exact_batch(keys: Array, settings: Setting, num_samples: Array, noise: Noise) -> dict[str, Array]:
+def exact_batch(keys: Array, settings: Setting, data: Data) -> dict[str, Array]:
     """As `gane_batch`, with the unregularised plug-in equilibrium, found on the host."""
-    found = estimate_batch(keys, settings, num_samples, noise)
+    found = estimate_batch(keys, settings, data)
     solution = solve_two_player_batch(np.asarray(found.game.payoffs))
     return {
         "nash_gap": _nash_gaps(settings, solution.log_policy),
@@ -101,13 +208,11 @@ def _of_joint_policies(found: Estimate, history: History, made_small: Array) -> 
 
 
 @eqx.filter_jit
-def gamd_batch(
-    keys: Array, settings: Setting, num_samples: Array, noise: Noise, num_steps: Array, weighting: str
-) -> dict[str, Array]:
+def gamd_batch(keys: Array, settings: Setting, data: Data, num_steps: Array, weighting: str) -> dict[str, Array]:
     """As `gane_batch`, with the joint policies that GAMD plays; every result is ``[game, seed, checkpoint]``."""
 
     def one(key: Array, setting: Setting) -> dict[str, Array]:
-        found = _estimate_one(key, setting, num_samples, noise)
+        found = data.estimate(key, setting)
         options = {"num_steps": num_steps, "evaluate_on": setting.game, "throw": False}
         history = gamd_history(found.game, setting.regularizer, weighting=weighting, **options)
         return _of_joint_policies(found, history, history.regularized_cce_gap_estimated)
@@ -116,13 +221,11 @@ def gamd_batch(
 
 
 @eqx.filter_jit
-def weights_batch(
-    keys: Array, settings: Setting, num_samples: Array, noise: Noise, num_steps: Array
-) -> dict[str, Array]:
+def weights_batch(keys: Array, settings: Setting, data: Data, num_steps: Array) -> dict[str, Array]:
     """As `gamd_batch`, with unregularised multiplicative weights."""
 
     def one(key: Array, setting: Setting) -> dict[str, Array]:
-        found = _estimate_one(key, setting, num_samples, noise)
+        found = data.estimate(key, setting)
         options = {"num_steps": num_steps, "evaluate_on": setting.game, "throw": False}
         history = multiplicative_weights_history(found.game, setting.regularizer, **options)
         return _of_joint_policies(found, history, history.cce_gap_estimated)
@@ -146,13 +249,34 @@ def compute(
         Arrays ``[game, seed]``, or ``[game, seed, checkpoint]`` of families that play. Gaps are summed over players;
         those of a joint policy count where they are positive.
     """
-    noise = "bernoulli" if family.noise == "bernoulli" else jnp.asarray(family.noise)
-    data = (keys, settings, jnp.asarray(float(num_samples)), noise)
+    neural = family.estimator == "neural"
+    data = Data(
+        num_samples=jnp.asarray(float(num_samples)),
+        noise="bernoulli" if family.noise == "bernoulli" else jnp.asarray(family.noise),
+        penalty=jnp.asarray(family.penalty),
+        estimator=family.estimator,
+        linear=family.game.kind == "linear",
+        num_rows=num_samples if neural else None,
+    )
     if family.solver == "gane":
-        return gane_batch(*data)
+        return (neural_batch if neural else gane_batch)(keys, settings, data)
     if family.solver == "exact":
-        return exact_batch(*data)
+        return exact_batch(keys, settings, data)
+    if family.solver in PESSIMISTIC:
+        return _pessimistic(family, case, keys, settings, data)
     rounds = jnp.asarray(case["num_steps"], dtype=jnp.int32)
     if family.solver == "gamd":
-        return gamd_batch(*data, rounds, family.weighting)
-    return weights_batch(*data, rounds)
+        return gamd_batch(keys, settings, data, rounds, family.weighting)
+    return weights_batch(keys, settings, data, rounds)
+
+
+def _pessimistic(
+    family: FamilyConfig, case: dict[str, Any], keys: Array, settings: Setting, data: Data
+) -> dict[str, Array]:
+    scale = jnp.asarray(case["scale"])
+    if family.solver == "lcb":
+        return lower_confidence_batch(keys, settings, data, scale)
+    payoff_range = jnp.asarray(family.payoff_range)
+    if family.solver == "pnvi":
+        return pnvi_batch(keys, settings, data, scale, payoff_range)
+    return surrogate_batch(keys, settings, data, scale, payoff_range, family.solver)

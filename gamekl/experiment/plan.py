@@ -1,10 +1,11 @@
 """What a config comes to: its games, its sample sizes, its predicted rates, its chunks."""
 
 import hashlib
+import itertools
 import math
 import re
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import jax
 import jax.numpy as jnp
@@ -12,17 +13,24 @@ import numpy as np
 from jaxtyping import Array
 
 from gamekl import games
+from gamekl.core.games import NormalFormGame
 from gamekl.core.policies import outer
 from gamekl.core.regularizer import Regularizer
-from gamekl.core.validation import check_noise, validate
+from gamekl.core.validation import check_noise, joint_behavior, validate
 from gamekl.evaluate.certificates import uniqueness
 from gamekl.evaluate.rates import first_sample_size, predicted_constant
-from gamekl.experiment.config import RANDOM, REGULARIZED, STAGED, FamilyConfig, GameConfig, SweepConfig
+from gamekl.experiment.config import FEATURED, RANDOM, REGULARIZED, STAGED, FamilyConfig, GameConfig, SweepConfig
+from gamekl.games.featured import Featured
 from gamekl.offline.behavior import behavior_with_concentrability
 from gamekl.offline.draws import MAX_EXACT
+from gamekl.offline.models import per_action
 from gamekl.solvers.exact import check_enumerable
 from gamekl.solvers.nash import solve_nash
 from gamekl.solvers.solution import SolveError
+
+# What a family may have several values of, in the order of its cases.
+TUNING = ("temperature", "concentrability", "scale")
+METRICS = {"gane": "regularized_gap", "lcb": "regularized_gap"}
 
 
 class Setting(NamedTuple):
@@ -32,11 +40,13 @@ class Setting(NamedTuple):
         game: the true game.
         regularizer: at one temperature; at temperature 1 for unregularised solvers, which do not use it.
         behavior: joint distribution of the logged actions, ``[*stage, *actions]``.
+        features: of contexts, or of contexts and joint actions; None where the estimate needs none.
     """
 
     game: Any
     regularizer: Regularizer
     behavior: Array
+    features: Array | None
 
 
 class Chunk(NamedTuple):
@@ -65,12 +75,12 @@ def family_key(config: SweepConfig, family: FamilyConfig) -> Array:
 
 
 def make_games(key: Array, config: GameConfig) -> list[Any]:
-    """The games of a family, in float64."""
+    """The games of a family, in float64; those with features as a `Featured`."""
     if config.kind == "file":
         return [games.load_game(str(config.path))]
     constructor = getattr(games, config.kind)
     parameters: dict[str, Any] = dict(config.parameters)
-    if config.kind in STAGED:
+    if config.kind in STAGED and config.kind not in FEATURED:
         parameters["family"] = getattr(games, config.rewards or "uniform")
     try:
         if config.kind in (*RANDOM, *STAGED):
@@ -81,10 +91,11 @@ def make_games(key: Array, config: GameConfig) -> list[Any]:
         raise ValueError(f"game.parameters: got {config.parameters} for kind {config.kind!r} ({error})") from error
 
 
-def make_settings(config: SweepConfig, family: FamilyConfig, temperature: float | int | None) -> list[Setting]:
-    """The family's games at one temperature, in float64, checked."""
-    settings = []
-    for game in make_games(jax.random.fold_in(family_key(config, family), 0), family.game):
+def make_settings(config: SweepConfig, family: FamilyConfig, case: dict[str, Any]) -> list[Setting]:
+    """The family's games at one temperature and concentrability, in float64, checked."""
+    settings, temperature = [], case["temperature"]
+    for made in make_games(jax.random.fold_in(family_key(config, family), 0), family.game):
+        game, features = made if isinstance(made, Featured) else (made, None)
         regularizer = Regularizer.uniform(game, temperature or 1.0)
         if family.reference != "uniform":
             with np.errstate(divide="ignore"):
@@ -93,16 +104,18 @@ def make_settings(config: SweepConfig, family: FamilyConfig, temperature: float 
         validate(game, regularizer)
         check_noise(family.noise, game)
         if family.solver == "exact":
-            check_enumerable(game)
-        if family.concentrability is not None:
+            check_enumerable(cast(NormalFormGame, game))
+        if case["concentrability"] is not None:
             behavior = behavior_with_concentrability(
-                game, regularizer.log_reference, family.concentrability, regularizer=regularizer
+                game, regularizer.log_reference, case["concentrability"], regularizer=regularizer
             )
+        elif not isinstance(family.behavior, str):
+            behavior = joint_behavior(game, np.asarray(family.behavior))
         elif family.behavior == "reference":
             behavior = outer([jnp.exp(entry) for entry in regularizer.log_reference])
         else:
             behavior = jnp.full((*game.stage_shape, *game.num_actions), 1 / math.prod(game.num_actions))
-        settings.append(Setting(game, regularizer, behavior))
+        settings.append(Setting(game, regularizer, behavior, None if family.estimator == "tabular" else features))
     return settings
 
 
@@ -130,29 +143,32 @@ class Prediction(NamedTuple):
 
 def _predict(family: FamilyConfig, settings: list[Setting]) -> Prediction:
     """The rate of the equilibrium to which the family's solver comes, if it comes to one."""
-    slope = -1.0 if family.solver == "gane" else -0.5
+    slope = -1.0 if family.solver in ("gane", "lcb") else -0.5
     if family.solver not in REGULARIZED:
         return Prediction(slope, None, 1, None)
+    if family.estimator == "neural" or (family.estimator == "ridge" and family.game.kind == "smooth"):
+        return Prediction(slope, None, 1, f"the constant of a {family.estimator} estimate of this game is not known")
     if family.solver == "gamd" and not all(
         uniqueness(entry.game, entry.regularizer).contraction < 1 for entry in settings
     ):
         return Prediction(slope, None, 1, "play may cycle: best responses are not known to contract")
+    constants, first = [], 1
     try:
-        constants = [
-            predicted_constant(game, regularizer, solve_nash(game, regularizer), behavior, family.noise)
-            for game, regularizer, behavior in settings
-        ]
+        for game, regularizer, behavior, features in settings:
+            design = features
+            if features is not None and family.game.kind != "linear":
+                design = per_action(features, game.num_actions)
+            solution = solve_nash(game, regularizer)
+            found = predicted_constant(game, regularizer, solution, behavior, family.noise, features=design)
+            constants.append(found)
+            first = max(first, first_sample_size(game, found, regularizer, behavior, features=design))
     except (ValueError, SolveError) as error:
         return Prediction(slope, None, 1, str(error))
-    first = max(
-        first_sample_size(game, entry, regularizer, behavior)
-        for entry, (game, regularizer, behavior) in zip(constants, settings, strict=True)
-    )
     return Prediction(-1.0, float(np.mean([entry.sum() for entry in constants])), _round_up(first), None)
 
 
-def _case(config: SweepConfig, family: FamilyConfig, temperature: float | int | None) -> dict[str, Any]:
-    settings = make_settings(config, family, temperature)
+def _case(config: SweepConfig, family: FamilyConfig, tuning: dict[str, float | None]) -> dict[str, Any]:
+    settings = make_settings(config, family, tuning)
     slope, constant, first, remark = _predict(family, settings)
     if remark is not None and family.num_samples.first == "auto":
         raise ValueError(f"num_samples.first: got 'auto', takes a number for this family: {remark}")
@@ -167,8 +183,10 @@ def _case(config: SweepConfig, family: FamilyConfig, temperature: float | int | 
     return {
         "label": family.label,
         "panel": family.panel or family.label,
+        "axis": family.axis,
+        "metrics": list(family.metrics) or [METRICS.get(family.solver, "nash_gap")],
         "solver": family.solver,
-        "temperature": temperature,
+        **tuning,
         "num_games": len(settings),
         "num_samples": sizes,
         "num_steps": family.num_steps.numbers() if family.num_steps else None,
@@ -178,6 +196,14 @@ def _case(config: SweepConfig, family: FamilyConfig, temperature: float | int | 
     }
 
 
+def tunings(family: FamilyConfig) -> list[dict[str, float | None]]:
+    """Every temperature with every concentrability and scale; None for what a family does not have."""
+    grid = itertools.product(
+        family.temperatures or (None,), family.concentrabilities or (None,), family.scales or (None,)
+    )
+    return [dict(zip(TUNING, values, strict=True)) for values in grid]
+
+
 def hash_files(config: SweepConfig) -> dict[str, str]:
     """The sha256 of each payoff file, by which a change between runs is noticed."""
     paths = [str(family.game.path) for family in config.family if family.game.kind == "file"]
@@ -185,16 +211,16 @@ def hash_files(config: SweepConfig) -> dict[str, str]:
 
 
 def make_plan(config: SweepConfig) -> dict[str, Any]:
-    """The cases of a sweep as plain JSON values: family by temperature, with sample sizes and predicted rates.
+    """The cases of a sweep as plain JSON values: family by tuning, with sample sizes and predicted rates.
 
     Raises:
         ValueError: a family whose games, behavior or sample sizes cannot be had; the message names it.
     """
     cases = []
     for index, family in enumerate(config.family):
-        for temperature in family.temperatures or (None,):
+        for tuning in tunings(family):
             try:
-                cases.append({"family": index, **_case(config, family, temperature)})
+                cases.append({"family": index, **_case(config, family, tuning)})
             except (ValueError, OSError) as error:
                 raise ValueError(f"family.{index} ({family.label}): {error}") from error
     return {"cases": cases, "files": hash_files(config)}

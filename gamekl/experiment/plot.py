@@ -11,7 +11,9 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from gamekl.experiment.config import REGULARIZED
-from gamekl.experiment.report import SYMBOLS, Summary, case_name, curve_name
+from gamekl.experiment.plan import TUNING
+from gamekl.experiment.report import Summary
+from gamekl.experiment.table import METRIC_NAMES, SYMBOLS, case_name, curve_name
 
 PANEL_WIDTH, PANEL_HEIGHT = 3.25, 2.6  # inches: one column of a paper
 COLUMNS = 2
@@ -23,13 +25,14 @@ CAPTION = (
     "gaps are summed over players"
 )
 CAPTION_WIDTH = 70  # letters a panel
-METRIC_NAMES = {
-    "regularized_gap": "regularised gap",
-    "nash_gap": "Nash gap",
-    "regularized_cce_gap": "regularised CCE gap",
-    "cce_gap": "CCE gap",
+AXIS_NAMES = {
+    "num_samples": "rows of data $n$",
+    "num_steps": "rounds $T$",
+    "temperature": "temperature $\\tau$",
+    "concentrability": "concentrability $C$",
+    "scale": "scale of the bonus $c$",
 }
-AXIS_NAMES = {"num_samples": "rows of data $n$", "num_steps": "rounds $T$"}
+BEYOND = 10.0  # where infinity stands, times the largest number
 STYLE: Any = {
     "font.size": 7,
     "axes.titlesize": 8,
@@ -52,14 +55,21 @@ def _guide(axes: Axes, n: np.ndarray, start: float, exponent: float, label: str)
     axes.annotate(label, (n[-1], start * (n[-1] / n[0]) ** exponent), fontsize=5, color="0.5", ha="right", va="bottom")
 
 
-def _draw_curve(axes: Axes, summary: Summary, colour: str, name: str) -> None:
-    sizes, rate = summary.sizes.astype(float), summary.rate
+def _places(sizes: np.ndarray) -> np.ndarray:
+    """Where they stand on the axis."""
+    finite = sizes[np.isfinite(sizes)].astype(float)
+    return np.where(np.isfinite(sizes), sizes, BEYOND * finite.max() if len(finite) else 1.0)
+
+
+def _draw_curve(axes: Axes, summary: Summary, colour: str, name: str, alpha: float = 1.0) -> None:
+    sizes, rate = _places(summary.sizes), summary.rate
     fitted = "" if rate is None else f"\nslope {rate.slope:.3f} [{rate.low:.3f}, {rate.high:.3f}]"
     if summary.held is None or summary.predicted is not None:  # several bands would hide each other
         # Exact seeds have error 0, which a logarithmic axis cannot show.
         axes.fill_between(sizes, *np.maximum(summary.spread, summary.means / 1e3), color=colour, alpha=0.12, lw=0)
-    axes.fill_between(sizes, *summary.band, color=colour, alpha=0.45, lw=0)
-    axes.plot(sizes, summary.means, "o", ms=2.5, color=colour, label=f"{name}{fitted}")
+    axes.fill_between(sizes, *summary.band, color=colour, alpha=0.45 * alpha, lw=0)
+    line = "o-" if summary.axis in TUNING else "o"
+    axes.plot(sizes, summary.means, line, ms=2.5, lw=0.8, color=colour, alpha=alpha, label=f"{name}{fitted}")
     if summary.predicted is not None:
         source = "$D/2\\tau$" if summary.case["solver"] in REGULARIZED else "known"
         law = f"predicted {summary.case['constant'] or 0:.4g} $n^{{{summary.slope:g}}}$ ({source})"
@@ -79,6 +89,38 @@ def _draw_floor(axes: Axes, summaries: list[Summary]) -> None:
     else:
         bound = f"$10^{{{int(np.ceil(np.log10(floor)))}}}$" if floor > 0 else "rounding"
         axes.plot([], [], " ", label=f"solver's floor below {bound}")
+
+
+def _draw_tuning(axes: Axes, title: str, summaries: list[Summary]) -> None:
+    """Errors against something else than data or rounds: a colour for each family, fainter for fewer data."""
+    labels = list(dict.fromkeys(entry.case["label"] for entry in summaries))
+    most = max(entry.held or 0 for entry in summaries)
+    for summary in summaries:
+        label = summary.case["label"]
+        short = _plain(case_name(summary.case)).removeprefix(title).strip(", ") if len(labels) > 1 else ""
+        faint = 1.0 if summary.held == most else 0.5
+        colour = labels.index(label) if len(labels) > 1 else summaries.index(summary)
+        name = ", ".join(filter(None, (short, curve_name(summary))))
+        _draw_curve(axes, summary, COLOURS[colour % len(COLOURS)], name, faint if len(labels) > 1 else 1.0)
+    axis, sizes = summaries[0].axis, np.unique(np.concatenate([entry.sizes for entry in summaries]))
+    axes.set(yscale="log", xlabel=AXIS_NAMES[axis], ylabel=f"{METRIC_NAMES[summaries[0].metric]} in the true game")
+    if axis != "scale":
+        axes.set_xscale("log")
+    if not np.all(np.isfinite(sizes)):
+        axes.axvline(_places(sizes)[-1], color="0.8", lw=0.6, ls=":", zorder=0)
+        axes.annotate(
+            "∞",
+            (_places(sizes)[-1], 0),
+            xycoords=("data", "axes fraction"),
+            xytext=(0, -7),
+            ha="center",
+            va="top",
+            textcoords="offset points",
+            fontsize=8,
+        )
+    axes.set_title(title)
+    axes.legend(frameon=False, loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=2)
+    axes.spines[["top", "right"]].set_visible(False)
 
 
 def _draw_panel(axes: Axes, title: str, summaries: list[Summary]) -> None:
@@ -112,12 +154,14 @@ def draw(summaries: list[Summary]) -> Figure:
     Points are means over seeds, the dark band is their bootstrap 95 % band, the light band holds the seeds from 5 % to
     95 %; gaps are summed over players.
     """
-    panels: dict[tuple[str, str], list[Summary]] = {}
+    panels: dict[tuple[str, str, str], list[Summary]] = {}
     for summary in summaries:
         shared = summary.case["panel"]
-        if summary.held is not None and shared == summary.case["label"]:  # many curves: temperatures do not share axes
+        played = summary.held is not None and summary.axis not in TUNING
+        if played and shared == summary.case["label"]:  # many curves: temperatures do not share axes
             shared = case_name(summary.case)
-        panels.setdefault((_plain(shared), summary.axis), []).append(summary)
+        metric = summary.metric if len(summary.case["metrics"]) > 1 else ""
+        panels.setdefault((_plain(shared), summary.axis, metric), []).append(summary)
     columns = min(COLUMNS, len(panels))
     rows = -(-len(panels) // columns)
     # Curves of one case stand in two columns of the legend.
@@ -126,8 +170,8 @@ def draw(summaries: list[Summary]) -> Figure:
     figure = Figure(figsize=(PANEL_WIDTH * columns, height * rows), layout="constrained")
     FigureCanvasAgg(figure)
     grid = figure.subplots(rows, columns, squeeze=False).ravel()
-    for axes, ((title, _), group) in zip(grid, panels.items(), strict=False):
-        _draw_panel(axes, title, group)
+    for axes, ((title, axis, _), group) in zip(grid, panels.items(), strict=False):
+        (_draw_tuning if axis in TUNING else _draw_panel)(axes, title, group)
     for axes in grid[len(panels) :]:
         axes.set_axis_off()
     figure.supxlabel(textwrap.fill(CAPTION, CAPTION_WIDTH * columns), fontsize=6, color="0.3")

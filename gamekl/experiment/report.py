@@ -1,11 +1,11 @@
-"""From a run's shards to the curves of its cases, and a table of them."""
+"""From a run's shards to the curves of its cases."""
 
-import textwrap
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from gamekl.evaluate.fit import Rate, bootstrap_means, fit_paired_rate, fit_rate
+from gamekl.experiment.plan import TUNING
 from gamekl.experiment.store import Store
 
 # Means closer to the solver's own gap than this are not fitted.
@@ -17,13 +17,11 @@ COMPARED = 3
 SHOWN = 4
 # The power of the rounds with which the error of playing falls.
 PLAYED = {"gamd": -1.0, "multiplicative_weights": -0.5}
-SYMBOLS = {"num_samples": "n", "num_steps": "T"}
-LEGEND = (
-    "size^s E[gap]: the mean gap at the largest size, scaled by the rate to be expected; predicted: what that should "
-    "come to, or its bound (<); ratios: mean over prediction at the largest sizes; above: gaps above their own bound."
-)
 COLUMNS = (
     "case",
+    "temperature",
+    "concentrability",
+    "scale",
     "num_samples",
     "num_steps",
     "status",
@@ -44,8 +42,8 @@ class Summary(NamedTuple):
     Attributes:
         case: the plan's entry.
         metric: the column that was summarised.
-        axis: "num_samples", or "num_steps" of families that play.
-        held: of families that play, what the other of the two is.
+        axis: "num_samples"; "num_steps" of families that play; or what else the family is shown against.
+        held: of families that play what the other of the two is, of those with another axis the sample size.
         sizes: along the axis, those with data.
         means: mean error over games and seeds.
         band: bootstrap 95 % band of the mean, ``[2, size]``.
@@ -182,76 +180,44 @@ def _summarize_played(case: dict[str, Any], rows: dict[str, np.ndarray], seed: i
     ]
 
 
+def _summarize_axis(cases: list[dict[str, Any]], columns: dict[str, np.ndarray], seed: int) -> list[Summary]:
+    """Against what a family has several values of, at some sample sizes; the cases differ in it alone."""
+    shared = cases[0] | {cases[0]["axis"]: None, "num_cases": len(cases)}
+    mine = np.isin(columns["case"], [case["number"] for case in cases])
+    found = []
+    for metric in shared["metrics"]:
+        for n in _some(shared["num_samples"]):
+            held = mine & (columns["num_samples"] == n)
+            rows = {name: column[held] for name, column in columns.items()}
+            found.append(_summarize(shared, rows, seed, metric, axis=shared["axis"], held=n, predicted=False))
+    return found
+
+
+def _is_along(case: dict[str, Any], first: dict[str, Any]) -> bool:
+    """Whether two cases of a family differ in its axis at most."""
+    return case["family"] == first["family"] and all(
+        case[name] == first[name] for name in TUNING if name != case["axis"]
+    )
+
+
 def summarize(store: Store) -> list[Summary]:
     """One summary for each curve of a run that has data; every shard's checksum is verified on the way."""
     plan, config = store.plan(), store.config()
     table = store.read()
     columns = {name: table[name].to_numpy() for name in COLUMNS}
-    found = []
-    for number, case in enumerate(plan["cases"] if plan else []):
-        mine = columns["case"] == number
+    seed, found = config["seed"], []
+    left = [case | {"number": number} for number, case in enumerate(plan["cases"] if plan else [])]
+    while left:
+        case = left.pop(0)
+        if case["axis"] != "num_samples":
+            along = [case, *(other for other in left if _is_along(other, case))]
+            left = [other for other in left if other not in along]
+            found += _summarize_axis(along, columns, seed)
+            continue
+        mine = columns["case"] == case["number"]
         rows = {name: column[mine] for name, column in columns.items()}
         if case["num_steps"] is None:
-            metric = "regularized_gap" if case["solver"] == "gane" else "nash_gap"
-            found.append(_summarize(case, rows, config["seed"], metric))
+            found += [_summarize(case, rows, seed, metric) for metric in case["metrics"]]
         else:
-            found += _summarize_played(case, rows, config["seed"])
+            found += _summarize_played(case, rows, seed)
     return [entry for entry in found if entry.solves]
-
-
-def case_name(case: dict[str, Any]) -> str:
-    """Label and temperature of a case."""
-    return case["label"] if case["temperature"] is None else f"{case['label']} (τ={case['temperature']:g})"
-
-
-def _short(number: int) -> str:
-    """1000 as 1e3."""
-    zeros = len(str(number)) - len(str(number).rstrip("0"))
-    return f"{str(number)[:-zeros]}e{zeros}" if zeros >= 3 else str(number)
-
-
-def curve_name(entry: Summary) -> str:
-    """What tells a curve from the others of its case; empty where there are none."""
-    if entry.held is None:
-        return ""
-    name = f"{SYMBOLS['num_samples' if entry.axis == 'num_steps' else 'num_steps']} = {_short(entry.held)}"
-    return f"{name}, in the estimate" if entry.is_bound else name
-
-
-def _cells(entry: Summary) -> list[str]:
-    """One line of the table."""
-    rate, ratios, power = entry.rate, entry.ratios, -entry.slope
-    scaled = predicted = "none"
-    if len(entry.means):
-        unit = float(entry.sizes[-1]) ** power
-        scaled = f"{entry.scaled[-1]:.4g} ± {entry.standard_errors[-1] * unit:.2g} (s={power:g})"
-        if entry.predicted is not None:
-            predicted = f"{'< ' if entry.is_bound else ''}{entry.predicted[-1] * unit:.4g}"
-    failed = f"{entry.failures} of {entry.solves}"
-    return [
-        ", ".join(filter(None, (case_name(entry.case), curve_name(entry)))),
-        f"{entry.solves // len(entry.case[entry.axis])} x {len(entry.case[entry.axis])} {SYMBOLS[entry.axis]}",
-        "too few points" if rate is None else f"{rate.slope:+.4f} [{rate.low:+.4f}, {rate.high:+.4f}]",
-        scaled,
-        predicted,
-        "none" if ratios is None else " ".join(f"{ratio:.3f}" for ratio in ratios[-COMPARED:]),
-        failed + (f", {entry.exceeded} above" if entry.is_bound else ""),
-    ]
-
-
-def format_table(summaries: list[Summary]) -> str:
-    """A plain text table: slope with interval, and size^-slope E[gap] against the predicted constant."""
-    header = [
-        "game",
-        "seeds x sizes",
-        "slope [95 % interval]",
-        "size^s E[gap]",
-        "predicted",
-        "ratios at largest",
-        "failed",
-    ]
-    told = [entry for entry in summaries if entry.axis == "num_samples" or entry.is_bound]
-    lines = [header, *map(_cells, told)]
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    rows = ["  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) for line in lines]
-    return "\n".join([*(row.rstrip() for row in rows), "", textwrap.fill(LEGEND, 120)])

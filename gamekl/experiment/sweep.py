@@ -13,10 +13,21 @@ import pyarrow as pa
 from jaxtyping import Array
 
 import gamekl
+from gamekl.core.arrays import has_float64
 from gamekl.core.games import stack
 from gamekl.experiment.config import FamilyConfig, SweepConfig
 from gamekl.experiment.pipeline import compute
-from gamekl.experiment.plan import Chunk, Setting, family_key, hash_files, make_chunks, make_plan, make_settings
+from gamekl.experiment.plan import (
+    TUNING,
+    Chunk,
+    Setting,
+    family_key,
+    hash_files,
+    make_chunks,
+    make_plan,
+    make_settings,
+    tunings,
+)
 from gamekl.experiment.progress import Progress
 from gamekl.experiment.store import Store, StoreError
 
@@ -39,9 +50,9 @@ INTEGERS = ("num_steps", "status", "unvisited", "exceeded")
 
 def data_keys(config: SweepConfig, family: FamilyConfig, case: dict[str, Any], chunk: Chunk) -> Array:
     """One key for each game and seed of a chunk, ``[game, seed]``: each dataset is independent of all others."""
-    key = jax.random.fold_in(family_key(config, family), 1)
-    index = 0 if case["temperature"] is None else family.temperatures.index(case["temperature"])
-    key = jax.random.fold_in(jax.random.fold_in(key, index), chunk.point)
+    tuning = [{name: entry[name] for name in TUNING} for entry in (case, *tunings(family))]
+    index = tuning[1:].index(tuning[0])
+    key = jax.random.fold_in(jax.random.fold_in(jax.random.fold_in(family_key(config, family), 1), index), chunk.point)
     seeds = chunk.block * config.seeds_per_chunk + jnp.arange(config.seeds_per_chunk)
     game_keys = jax.vmap(lambda game: jax.random.fold_in(key, game))(jnp.arange(case["num_games"]))
     return jax.vmap(lambda game_key: jax.vmap(lambda seed: jax.random.fold_in(game_key, seed))(seeds))(game_keys)
@@ -65,7 +76,7 @@ def run_chunk(config: SweepConfig, case: dict[str, Any], chunk: Chunk, settings:
         {
             "case": pa.array(np.full(rows, chunk.case, dtype=np.int32)),
             "label": pa.array([case["label"]] * rows).dictionary_encode(),
-            "temperature": pa.array([case["temperature"]] * rows, type=pa.float64()),
+            **{name: pa.array([case[name]] * rows, type=pa.float64()) for name in TUNING},
             "num_samples": pa.array(np.full(rows, num_samples, dtype=np.int64)),
             "game": pa.array(game),
             "seed": pa.array(seed + np.int32(chunk.block * config.seeds_per_chunk)),
@@ -76,11 +87,11 @@ def run_chunk(config: SweepConfig, case: dict[str, Any], chunk: Chunk, settings:
 
 
 def _batched_settings(config: SweepConfig, case: dict[str, Any]) -> Setting:
-    settings = make_settings(config, config.family[case["family"]], case["temperature"])
+    settings = make_settings(config, config.family[case["family"]], case)
     dtype = jnp.dtype(config.dtype)
     cast = [
-        Setting(jax.tree.map(lambda leaf: leaf.astype(dtype), game), regularizer.astype(dtype), behavior)
-        for game, regularizer, behavior in settings
+        Setting(jax.tree.map(lambda leaf: leaf.astype(dtype), game), regularizer.astype(dtype), behavior, features)
+        for game, regularizer, behavior, features in settings
     ]
     return stack(cast)
 
@@ -112,7 +123,7 @@ def run_sweep(config: SweepConfig, out: str | Path) -> tuple[int, int]:
         ValueError: a family whose games, behavior or sample sizes cannot be had.
         RuntimeError: jax's x64 mode is off.
     """
-    if jnp.result_type(float) != jnp.float64:
+    if not has_float64():
         raise RuntimeError("jax_enable_x64: got False, takes True: jax.config.update('jax_enable_x64', True)")
     store = Store(out)
     with store.lock():

@@ -13,7 +13,8 @@ from jaxtyping import Array
 from gamekl.core.games import NormalFormGame
 
 
-def _shape(num_actions: Sequence[int]) -> tuple[int, ...]:
+def table_shape(num_actions: Sequence[int]) -> tuple[int, ...]:
+    """``[player, *actions]``, checked."""
     sizes = tuple(num_actions)
     if not sizes or any(not isinstance(size, int | np.integer) or size < 1 for size in sizes):
         raise ValueError(f"num_actions: got {num_actions!r}, takes a number >= 1 for each player")
@@ -26,19 +27,19 @@ def uniform(
     """Independent payoffs U[low, high]; ``ValueError`` unless low < high."""
     if not low < high:
         raise ValueError(f"low, high: got {low} and {high}, takes low < high")
-    return NormalFormGame(jax.random.uniform(key, _shape(num_actions), dtype or float, minval=low, maxval=high))
+    return NormalFormGame(jax.random.uniform(key, table_shape(num_actions), dtype or float, minval=low, maxval=high))
 
 
 def normal(key: Array, num_actions: Sequence[int], *, dtype: Any = None) -> NormalFormGame:
     """Independent standard normal payoffs."""
-    return NormalFormGame(jax.random.normal(key, _shape(num_actions), dtype or float))
+    return NormalFormGame(jax.random.normal(key, table_shape(num_actions), dtype or float))
 
 
 def zero_sum(key: Array, num_actions: Sequence[int], *, dtype: Any = None) -> NormalFormGame:
     """Two players: U[-1, 1] payoffs for the first, their negative for the second."""
     if len(num_actions) != 2:
         raise ValueError(f"num_actions: got {len(num_actions)} players, takes 2 for a zero-sum game")
-    first = jax.random.uniform(key, _shape(num_actions)[1:], dtype or float, minval=-1, maxval=1)
+    first = jax.random.uniform(key, table_shape(num_actions)[1:], dtype or float, minval=-1, maxval=1)
     return NormalFormGame(jnp.stack([first, -first]))
 
 
@@ -50,7 +51,7 @@ def covariant(key: Array, num_actions: Sequence[int], *, correlation: float | in
     Raises:
         ValueError: the correlation is out of range.
     """
-    shape = _shape(num_actions)
+    shape = table_shape(num_actions)
     players = shape[0]
     least = -1.0 / (players - 1) if players > 1 else 0.0
     if not least <= correlation <= 1:
@@ -64,7 +65,7 @@ def covariant(key: Array, num_actions: Sequence[int], *, correlation: float | in
 
 def potential(key: Array, num_actions: Sequence[int], *, dtype: Any = None) -> NormalFormGame:
     """An exact potential game: a common U[0, 1] potential, and for each player a term of the others' actions."""
-    shape = _shape(num_actions)
+    shape = table_shape(num_actions)
     keys = jax.random.split(key, shape[0] + 1)
     common = jax.random.uniform(keys[0], shape[1:], dtype or float)
     payoffs = []
@@ -76,7 +77,7 @@ def potential(key: Array, num_actions: Sequence[int], *, dtype: Any = None) -> N
 
 def polymatrix(key: Array, num_actions: Sequence[int], *, dtype: Any = None) -> NormalFormGame:
     """Each player's payoff is the mean of U[0, 1] two-player payoffs against each opponent, as a dense game."""
-    shape = _shape(num_actions)
+    shape = table_shape(num_actions)
     players = shape[0]
     if players < 2:
         raise ValueError(f"num_actions: got {players} player, takes at least 2 for a polymatrix game")

@@ -20,7 +20,8 @@ def _stages(key: Array, family: Family, num_actions: Sequence[int], stage: tuple
     return tables.reshape(*stage, *tables.shape[1:])
 
 
-def _check(**numbers: int) -> None:
+def check_sizes(**numbers: int) -> None:
+    """Raise ``ValueError`` unless each number is at least 1."""
     for name, value in numbers.items():
         if value < 1:
             raise ValueError(f"{name}: got {value}, takes a whole number >= 1")
@@ -38,7 +39,7 @@ def contextual(
         family: of the games, such as `uniform` or `zero_sum`.
         options: of the family.
     """
-    _check(num_contexts=num_contexts)
+    check_sizes(num_contexts=num_contexts)
     payoffs = _stages(key, family, num_actions, (num_contexts,), options)
     return ContextualGame(payoffs, jnp.full(num_contexts, 1 / num_contexts, payoffs.dtype))
 
@@ -64,7 +65,7 @@ def markov(
         family: of the rewards, such as `uniform` or `zero_sum`.
         options: of the family.
     """
-    _check(num_states=num_states, horizon=horizon)
+    check_sizes(num_states=num_states, horizon=horizon)
     if not concentration > 0:
         raise ValueError(f"concentration: got {concentration}, takes a number > 0")
     reward_key, move_key = jax.random.split(key)

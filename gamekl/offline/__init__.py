@@ -1,22 +1,39 @@
 """Game and behavior to data to estimated game."""
 
 from gamekl.core.validation import joint_behavior
-from gamekl.offline.behavior import behavior_with_concentrability, concentrability
-from gamekl.offline.dataset import Dataset, sample_dataset, statistics_from_dataset
+from gamekl.offline.behavior import behavior_with_concentrability, concentrability, stage_concentrability
+from gamekl.offline.coverage import Coverage, coverage
+from gamekl.offline.dataset import ContextualDataset, Dataset, MarkovDataset
+from gamekl.offline.models import ActionRidge, FiniteClass, Ridge, per_action
+from gamekl.offline.neural import Neural, NeuralFit
+from gamekl.offline.pessimism import lower_confidence
 from gamekl.offline.regression import Estimate, estimate
+from gamekl.offline.rows import sample_dataset, statistics_from_dataset
 from gamekl.offline.statistics import ContextualStatistics, MarkovStatistics, Statistics, sample_statistics
 
 __all__ = [
+    "ActionRidge",
+    "ContextualDataset",
     "ContextualStatistics",
+    "Coverage",
     "Dataset",
     "Estimate",
+    "FiniteClass",
+    "MarkovDataset",
     "MarkovStatistics",
+    "Neural",
+    "NeuralFit",
+    "Ridge",
     "Statistics",
     "behavior_with_concentrability",
     "concentrability",
+    "coverage",
     "estimate",
     "joint_behavior",
+    "lower_confidence",
+    "per_action",
     "sample_dataset",
     "sample_statistics",
+    "stage_concentrability",
     "statistics_from_dataset",
 ]

@@ -11,13 +11,14 @@ before anything is solved.
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+import numpy as np
+from jaxtyping import Array, ArrayLike, Float
 
-from gamekl.core.games import MarkovGame, NormalFormGame, StagedGame, require_normal_form
+from gamekl.core.games import ContextualGame, MarkovGame, NormalFormGame, StagedGame, require_normal_form
 from gamekl.core.lanes import PRECISION
 from gamekl.core.policies import Profile, check_profile, outer, support
 from gamekl.core.regularizer import Regularizer
-from gamekl.core.stages import occupancies
+from gamekl.core.stages import cell_chances
 from gamekl.core.validation import Behavior, joint_behavior
 
 
@@ -58,22 +59,37 @@ def concentrability(
     Returns:
         C >= 1, dimensionless, a scalar.
     """
+    return stage_concentrability(game, behavior, log_policy, regularizer=regularizer).max()
+
+
+def stage_concentrability(
+    game: NormalFormGame | StagedGame,
+    behavior: Behavior,
+    log_policy: Profile,
+    *,
+    regularizer: Regularizer | None = None,
+) -> Float[Array, "*stage"]:
+    """The `concentrability` of each stage, shape ``[*stage]``; 0 at stages to which no deviation leads."""
     joint = joint_behavior(game, behavior)
-    if regularizer is not None:
-        regularizer.check_fits(game)
-    if isinstance(game, NormalFormGame):
-        return _worst_ratio(envelope(game, log_policy, regularizer), joint)
-    profile = check_profile("log_policy", log_policy, game.num_actions, log=True, stage=game.stage_shape)
-    masks = tuple(jnp.ones_like(entry, dtype=bool) for entry in profile) if regularizer is None else regularizer.masks
-    visits = occupancies(game, joint.astype(game.dtype))
-    seen = visits.reshape(*visits.shape, *[1] * game.num_players) * joint
-    return _worst_ratio(_reached(game, profile, masks), seen)
-
-
-def _worst_ratio(reached: Array, seen: Array) -> Float[Array, ""]:
+    reached = _envelope(game, log_policy, regularizer)
+    seen = joint if isinstance(game, NormalFormGame) else cell_chances(game, joint.astype(game.dtype))
     reached = reached.astype(seen.dtype)
     ratios = jnp.where(reached > 0, reached / jnp.where(seen > 0, seen, 1), 0)
-    return jnp.max(jnp.where((reached > 0) & (seen <= 0), jnp.inf, ratios))
+    ratios = jnp.where((reached > 0) & (seen <= 0), jnp.inf, ratios)
+    return ratios.max(axis=tuple(range(-game.num_players, 0)))
+
+
+def _envelope(
+    game: NormalFormGame | StagedGame, log_policy: Profile, regularizer: Regularizer | None
+) -> Float[Array, "*stage_and_actions"]:
+    """The largest probability with which a unilateral deviation reaches each stage and joint action."""
+    if isinstance(game, NormalFormGame):
+        return envelope(game, log_policy, regularizer)
+    if regularizer is not None:
+        regularizer.check_fits(game)
+    profile = check_profile("log_policy", log_policy, game.num_actions, log=True, stage=game.stage_shape)
+    masks = tuple(jnp.ones_like(entry, dtype=bool) for entry in profile) if regularizer is None else regularizer.masks
+    return _reached(game, profile, masks)
 
 
 @jax.jit
@@ -119,40 +135,78 @@ def _visits_at_most(
     return jnp.stack([chance(target) for target in range(horizon)])
 
 
+def _cover(
+    reached: Float[Array, "stage cell"], visits: Float[Array, " stage"], asked: Float[Array, " stage"]
+) -> tuple[Float[Array, "stage cell"], Float[Array, " stage"]]:
+    """The behavior at each stage whose largest reached / (visits mu) is what is asked for, and the least that can be.
+
+    Where nothing is reached, the behavior is uniform.
+    """
+    total = reached.sum(axis=1)
+    least = jnp.where(total > 0, total / jnp.where(visits > 0, visits, 0), 0)
+    rarest = jnp.arange(reached.shape[1]) == jnp.argmax(reached, axis=1)[:, None]
+    most = reached.max(axis=1)
+    # A single cell takes all.
+    rare_mass = jnp.where(most < total, most / (jnp.where(visits > 0, visits, 1) * jnp.maximum(asked, least)), 1)
+    others = jnp.where(rarest, 0, reached)
+    rest = others.sum(axis=1)
+    spread = others * ((1 - rare_mass) / jnp.where(rest > 0, rest, 1))[:, None]
+    return jnp.where((total > 0)[:, None], jnp.where(rarest, rare_mass[:, None], spread), 1 / reached.shape[1]), least
+
+
 def behavior_with_concentrability(
-    game: NormalFormGame,
+    game: NormalFormGame | StagedGame,
     log_policy: Profile,
-    concentrability: float | int,
+    concentrability: ArrayLike,
     *,
     regularizer: Regularizer | None = None,
-) -> Float[Array, "*actions"]:
-    """A behavior under which the profile's unilateral concentrability is exactly what is asked for.
+) -> Float[Array, "*stage_and_actions"]:
+    """A behavior under which the profile's unilateral concentrability is exactly what is asked for, at every stage.
 
     The least possible value is C_min = sum_a e(a), reached by mu proportional to e. Above it, the cell k = argmax e
-    gets mu(k) = e(k) / C (nothing for C infinite) and the rest is spread in proportion to e (derived, MATH A7).
+    gets mu(k) = e(k) / C (nothing for C infinite) and the rest is spread in proportion to e (derived, MATH A7). In a
+    Markov game e(h, s, .) over the behavior's own chance to be in s takes the place of e, from the first step to the
+    last; where no deviation leads, the behavior is uniform.
 
     Args:
-        game: gives players and actions.
+        game: gives players, actions and, of a Markov game, transitions.
         log_policy: the profile whose deviations are to be covered.
-        concentrability: the C asked for, at least C_min; may be infinite.
+        concentrability: the C asked for, at least C_min; may be infinite; a number or ``[*stage]``.
         regularizer: where given, deviations stay on its references' support.
 
     Returns:
-        A joint distribution, shape ``[*actions]``.
+        Joint distributions, shape ``[*stage, *actions]``.
 
     Raises:
-        ValueError: C is below C_min.
+        ValueError: C is below C_min, which the message names.
     """
-    reached = envelope(game, log_policy, regularizer)
-    least = float(reached.sum())
+    asked = np.asarray(concentrability, dtype=float)
+    if asked.shape not in ((), game.stage_shape):
+        raise ValueError(f"concentrability: got shape {asked.shape}, takes a number or [*stage] = {game.stage_shape}")
+    reached = _envelope(game, log_policy, regularizer)
+    if not isinstance(game, MarkovGame):
+        visits = game.context_probs if isinstance(game, ContextualGame) else jnp.ones(1, reached.dtype)
+        return _covered(game, reached, visits, asked, ()).reshape(reached.shape)
+    steps, visits = [], game.initial_probs.astype(reached.dtype)
+    asked = np.broadcast_to(asked, game.stage_shape)
+    for step in range(game.stage_shape[0]):
+        steps.append(_covered(game, reached[step], visits, asked[step], (step,)))
+        visits = jnp.einsum("s,sa,sat->t", visits, steps[-1], game.transitions[step].reshape(*steps[-1].shape, -1))
+    return jnp.stack(steps).reshape(reached.shape)
+
+
+def _covered(
+    game: NormalFormGame | StagedGame, reached: Array, visits: Array, asked: np.ndarray, step: tuple[int, ...]
+) -> Float[Array, "stage cell"]:
+    """The behavior of a step's stages, ``[stage, cell]``."""
+    rows = jnp.broadcast_to(jnp.asarray(asked, reached.dtype), visits.shape)
+    behavior, least = _cover(reached.reshape(len(visits), -1), visits.astype(reached.dtype), rows)
     # Asking for C_min itself must not fail on the rounding of the caller's sum.
-    if not concentrability >= least * (1 - 1e-9):
-        raise ValueError(f"concentrability: got {concentrability}, takes at least C_min = {least} for this profile")
-    flat = reached.ravel()
-    rarest = jnp.argmax(flat)
-    rare_mass = flat[rarest] / max(concentrability, least)
-    others = flat.at[rarest].set(0)
-    total = others.sum()
-    if float(total) == 0:  # a single cell in all
-        return reached / least
-    return (others / total * (1 - rare_mass)).at[rarest].set(rare_mass).reshape(game.num_actions)
+    low = np.flatnonzero(~(np.asarray(rows) >= np.asarray(least) * (1 - 1e-9)))
+    if len(low):
+        stage = (*step, int(low[0])) if game.stage_shape else ()
+        place = f" at stage {list(stage)}" if stage else " for this profile"
+        raise ValueError(
+            f"concentrability: got {float(rows[low[0]])}, takes at least C_min = {float(least[low[0]])}{place}"
+        )
+    return behavior

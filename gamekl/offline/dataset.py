@@ -1,18 +1,79 @@
-"""The logged rows themselves."""
+"""The logged rows themselves: rows, rows with contexts, and episodes."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from gamekl.core.games import NormalFormGame, as_float_array, require_normal_form
+from gamekl.core.games import as_float_array
 from gamekl.core.policies import is_concrete
-from gamekl.core.validation import Behavior, check_noise, joint_behavior
-from gamekl.offline.draws import Noise, check_whole, in_float64
-from gamekl.offline.statistics import Statistics
+
+ENDED = -1  # the state of an episode that is over
+
+
+def _place(field: str, index: np.ndarray) -> str:
+    return f"{field}[{', '.join(map(str, index))}]"
+
+
+def _check_range(field: str, values: Any, low: int, sizes: Sequence[int] | int) -> None:
+    """Raise unless each entry is `low` or more, and below its size."""
+    found = np.asarray(values)
+    outside = np.argwhere((found < low) | (found >= np.array(sizes)))
+    if len(outside):
+        index = outside[0]
+        most = sizes[index[-1]] if isinstance(sizes, Sequence) else sizes
+        raise ValueError(f"{_place(field, index)}: got {found[tuple(index)]}, takes {low} to {most - 1}")
+
+
+def _check_finite(field: str, values: Any) -> None:
+    found = np.asarray(values)
+    infinite = np.argwhere(~np.isfinite(found))
+    if len(infinite):
+        value = found[tuple(infinite[0])]
+        raise ValueError(f"{_place(field, infinite[0])}: got {value}, takes finite numbers")
+
+
+def _integers(field: str, values: Any) -> Array:
+    """Whole numbers, all rows or episodes of one length."""
+    if not hasattr(values, "dtype"):
+        try:
+            values = np.asarray(values)
+        except ValueError as error:
+            raise ValueError(f"{field}: {_uneven(values)}") from error
+    array = jnp.asarray(values)
+    if not jnp.issubdtype(array.dtype, jnp.integer):
+        raise ValueError(f"{field}: got dtype {array.dtype}, takes integers")
+    return array
+
+
+def _uneven(values: Any) -> str:
+    """What is wrong with nested sequences of unequal lengths."""
+    lengths = [np.size(entry) if np.ndim(entry) < 2 else len(entry) for entry in values]
+    odd = next((index for index, length in enumerate(lengths) if length != max(lengths)), None)
+    if odd is None:
+        return "got nested sequences of unequal lengths, takes an array"
+    return (
+        f"got an episode {odd} of {lengths[odd]} steps beside one of {max(lengths)}, takes episodes of one length (a "
+        f"game that ended early has state {ENDED} from then on)"
+    )
+
+
+def _check_shapes(
+    actions: Array, rewards: Array, num_actions: tuple[int, ...], axes: str, leading: tuple[int, ...]
+) -> None:
+    expected = (*leading, len(num_actions))
+    for field, array in [("actions", actions), ("rewards", rewards)]:
+        if array.shape != expected:
+            raise ValueError(f"{field}: got shape {array.shape}, takes [{axes}, player] = {expected}")
+    if 0 in leading:
+        raise ValueError("actions: got an empty dataset, takes at least one row")
+
+
+def _sizes(values: Sequence[int]) -> tuple[int, ...]:
+    return tuple(int(size) for size in values)
 
 
 class Dataset(eqx.Module):
@@ -32,87 +93,111 @@ class Dataset(eqx.Module):
     rewards: Float[Array, "row player"]
     num_actions: tuple[int, ...] = eqx.field(static=True)
 
-    def __init__(self, actions: Array | np.ndarray, rewards: Array | np.ndarray, num_actions: Sequence[int]) -> None:
+    def __init__(self, actions: Any, rewards: Any, num_actions: Sequence[int]) -> None:
         """Take any arrays of integers and numbers."""
-        self.actions = jnp.asarray(actions)
+        self.actions = _integers("actions", actions)
         self.rewards = as_float_array("rewards", rewards)
-        self.num_actions = tuple(int(size) for size in num_actions)
+        self.num_actions = _sizes(num_actions)
 
     def __check_init__(self) -> None:
-        players = len(self.num_actions)
-        if self.actions.ndim != 2 or self.actions.shape[1] != players:
-            raise ValueError(f"actions: got shape {self.actions.shape}, takes [row, player] with {players} players")
-        if not jnp.issubdtype(self.actions.dtype, jnp.integer):
-            raise ValueError(f"actions: got dtype {self.actions.dtype}, takes integers")
-        if self.rewards.shape != self.actions.shape:
-            raise ValueError(f"rewards: got shape {self.rewards.shape}, takes [row, player] = {self.actions.shape}")
-        if self.actions.shape[0] == 0:
-            raise ValueError("actions: got an empty dataset, takes at least one row")
+        _check_shapes(self.actions, self.rewards, self.num_actions, "row", self.actions.shape[:1])
         if is_concrete(self.actions, self.rewards):
-            self._check_values()
-
-    def _check_values(self) -> None:
-        actions, rewards = np.asarray(self.actions), np.asarray(self.rewards)
-        outside = np.argwhere((actions < 0) | (actions >= np.array(self.num_actions)))
-        if len(outside):
-            row, player = outside[0]
-            raise ValueError(
-                f"actions[{row}, {player}]: got {actions[row, player]}, takes 0 to {self.num_actions[player] - 1}"
-            )
-        infinite = np.argwhere(~np.isfinite(rewards))
-        if len(infinite):
-            row, player = infinite[0]
-            raise ValueError(f"rewards[{row}, {player}]: got {rewards[row, player]}, takes finite numbers")
+            _check_range("actions", self.actions, 0, self.num_actions)
+            _check_finite("rewards", self.rewards)
 
 
-@eqx.filter_jit
-def _draw(key: Array, payoffs: Array, joint: Array, num_samples: int, noise: Array | str) -> tuple[Array, Array]:
-    action_key, reward_key = jax.random.split(key)
-    # Inverse transform: a row costs one uniform draw and a binary search, not one draw for each cell.
-    edges = jnp.cumsum(joint.ravel())
-    draws = jax.random.uniform(action_key, (num_samples,), joint.dtype) * edges[-1]
-    last = jnp.searchsorted(edges, edges[-1])  # the last cell with mass, should a draw round up to the total
-    cells = jnp.minimum(jnp.searchsorted(edges, draws, side="right"), last)
-    means = payoffs.reshape(payoffs.shape[0], -1)[:, cells].T
-    if isinstance(noise, str):
-        rewards = jax.random.bernoulli(reward_key, means).astype(means.dtype)
-    else:
-        normals = jax.random.normal(reward_key, means.shape, means.dtype)
-        rewards = means + noise.astype(means.dtype) * normals
-    return jnp.stack(jnp.unravel_index(cells, joint.shape), axis=1).astype(jnp.int32), rewards
+class ContextualDataset(eqx.Module):
+    """Rows of logged play, each in a context.
 
-
-def sample_dataset(
-    key: Array, game: NormalFormGame, behavior: Behavior, num_samples: int | float, noise: Noise
-) -> Dataset:
-    """Draw the rows of a log: independent joint actions from the behavior, rewards around the payoffs.
-
-    The arguments are those of `sample_statistics`, with `num_samples` static; the statistics of these rows have the
-    law of what that function draws directly.
+    Attributes:
+        contexts: the context of each row, shape ``[row]``, integers from 0. Where every row has its own, with features
+            of its own, they are 0, 1, 2...
+        actions: shape ``[row, player]``, integers from 0.
+        rewards: shape ``[row, player]``, payoff units.
+        num_actions: how many actions each player has; static.
+        num_contexts: how many contexts there are, with data or without; static.
 
     Raises:
-        ValueError: bad behavior, noise or number of rows.
+        ValueError: as for `Dataset`; or a context out of range.
     """
-    require_normal_form(game)
-    joint = joint_behavior(game, behavior)
-    check_noise(noise, game)
-    check_whole(num_samples)
-    spread = "bernoulli" if isinstance(noise, str) else jnp.asarray(noise, dtype=float)
-    actions, rewards = _draw(key, game.payoffs, joint, int(num_samples), spread)
-    return Dataset(actions, rewards, game.num_actions)
+
+    contexts: Int[Array, " row"]
+    actions: Int[Array, "row player"]
+    rewards: Float[Array, "row player"]
+    num_actions: tuple[int, ...] = eqx.field(static=True)
+    num_contexts: int = eqx.field(static=True)
+
+    def __init__(
+        self, contexts: Any, actions: Any, rewards: Any, num_actions: Sequence[int], num_contexts: int
+    ) -> None:
+        """Take any arrays of integers and numbers."""
+        self.contexts = _integers("contexts", contexts)
+        self.actions = _integers("actions", actions)
+        self.rewards = as_float_array("rewards", rewards)
+        self.num_actions = _sizes(num_actions)
+        self.num_contexts = int(num_contexts)
+
+    def __check_init__(self) -> None:
+        if self.contexts.ndim != 1:
+            raise ValueError(f"contexts: got shape {self.contexts.shape}, takes [row]")
+        _check_shapes(self.actions, self.rewards, self.num_actions, "row", self.contexts.shape)
+        if is_concrete(self.contexts, self.actions, self.rewards):
+            _check_range("contexts", self.contexts, 0, self.num_contexts)
+            _check_range("actions", self.actions, 0, self.num_actions)
+            _check_finite("rewards", self.rewards)
 
 
-@eqx.filter_jit
-def _count(actions: Array, rewards: Array, num_actions: tuple[int, ...]) -> Statistics:
-    cells = jnp.ravel_multi_index(tuple(actions.astype(jnp.int32).T), num_actions, mode="clip")
-    size = int(np.prod(num_actions))
-    counts = jnp.zeros(size, dtype=jnp.int32).at[cells].add(1).astype(float)
-    # Added one by one, a million float32 rewards would lose three digits.
-    sums = jnp.zeros((len(num_actions), size), dtype=float).at[:, cells].add(rewards.T.astype(float))
-    return Statistics(counts.reshape(num_actions), sums.reshape(-1, *num_actions).astype(rewards.dtype))
+class MarkovDataset(eqx.Module):
+    """Episodes of a Markov game.
+
+    Attributes:
+        states: where each step began, shape ``[episode, horizon]``, integers from 0; -1 from the step on before which
+            the game ended, and then the actions and rewards of those steps count for nothing.
+        actions: shape ``[episode, horizon, player]``, integers from 0.
+        rewards: shape ``[episode, horizon, player]``, payoff units.
+        num_actions: how many actions each player has; static.
+        num_states: how many states there are; static.
+
+    Raises:
+        ValueError: no episodes, episodes of unequal lengths, shapes that do not fit, or (on concrete arrays) a state or
+            an action out of range, a reward that is not finite, or a state after the end.
+    """
+
+    states: Int[Array, "episode horizon"]
+    actions: Int[Array, "episode horizon player"]
+    rewards: Float[Array, "episode horizon player"]
+    num_actions: tuple[int, ...] = eqx.field(static=True)
+    num_states: int = eqx.field(static=True)
+
+    def __init__(self, states: Any, actions: Any, rewards: Any, num_actions: Sequence[int], num_states: int) -> None:
+        """Take any arrays of integers and numbers."""
+        self.states = _integers("states", states)
+        self.actions = _integers("actions", actions)
+        self.rewards = as_float_array("rewards", rewards)
+        self.num_actions = _sizes(num_actions)
+        self.num_states = int(num_states)
+
+    def __check_init__(self) -> None:
+        if self.states.ndim != 2:
+            raise ValueError(f"states: got shape {self.states.shape}, takes [episode, horizon]")
+        _check_shapes(self.actions, self.rewards, self.num_actions, "episode, horizon", self.states.shape)
+        if is_concrete(self.states, self.actions, self.rewards):
+            _check_range("states", self.states, ENDED, self.num_states)
+            _check_range("actions", self.actions, 0, self.num_actions)
+            _check_finite("rewards", self.rewards)
+            self._check_ends()
+
+    def _check_ends(self) -> None:
+        states = np.asarray(self.states)
+        wrong = np.argwhere((states[:, :-1] == ENDED) & (states[:, 1:] != ENDED))
+        if len(wrong):
+            episode, step = wrong[0]
+            raise ValueError(
+                f"states[{episode}, {step + 1}]: got {states[episode, step + 1]} after the end, takes {ENDED} there"
+            )
+        if np.any(states[:, 0] == ENDED):
+            episode = int(np.argmax(states[:, 0] == ENDED))
+            raise ValueError(f"states[{episode}, 0]: got {ENDED}, takes a state: an episode has at least one step")
 
 
-def statistics_from_dataset(dataset: Dataset) -> Statistics:
-    """Counts and reward sums of the rows, added up in float64 (under ``jit``, in what jax's x64 mode allows)."""
-    arguments = (dataset.actions, dataset.rewards, dataset.num_actions)
-    return in_float64(_count, *arguments) if is_concrete(dataset) else _count(*arguments)
+AnyDataset = Dataset | ContextualDataset | MarkovDataset

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, ArrayLike, Float
 
+from gamekl.core.arrays import has_float64
 from gamekl.core.policies import is_concrete
 
 T = TypeVar("T")
@@ -17,11 +18,6 @@ Noise = ArrayLike | str
 MAX_EXACT = {jnp.dtype("float32"): 2**24, jnp.dtype("float64"): 2**53}
 # jax's float32 binomial is right in law up to here (chi-squared over 4e6 draws); at 1e6 its mean is visibly off.
 MAX_DRAWN_IN_FLOAT32 = 2**17
-
-
-def has_float64() -> bool:
-    """Whether jax's x64 mode is on."""
-    return jnp.result_type(float) == jnp.float64
 
 
 def in_float64(function: Callable[..., T], *arguments: Any) -> T:
@@ -44,14 +40,17 @@ def split_counts(
     tails = jnp.cumsum(masses[:, ::-1], axis=1)[:, ::-1]
     # Exactly 1 at a group's last cell that has mass, so that totals are kept to the last row.
     shares = jnp.where(masses > 0, masses / jnp.where(tails > 0, tails, 1), 0)
+    last = masses.shape[1] - 1
 
     def draw(left: Array, inputs: tuple[Array, Array]) -> tuple[Array, Array]:
         cell_key, share = inputs
         drawn = jax.random.binomial(cell_key, left, share, dtype=left.dtype)
         return left - drawn, drawn
 
-    _, drawn = jax.lax.scan(draw, counts, (jax.random.split(key, masses.shape[1]), shares.T))
-    return drawn.T
+    left, drawn = jax.lax.scan(draw, counts, (jax.random.split(key, last + 1)[:last], shares[:, :last].T))
+    return jnp.concatenate(
+        [drawn, (left * shares[:, last])[None]]
+    ).T  # the last cell takes what is left, or has no mass
 
 
 def sample_counts(
@@ -93,6 +92,7 @@ def check_whole(num_samples: ArrayLike) -> None:
 
 
 def check_num_samples(num_samples: ArrayLike, most: int) -> None:
+    """Raise ``ValueError`` unless a concrete number of rows is a whole number from 1 to `most`."""
     check_whole(num_samples)
     if is_concrete(num_samples) and (n := float(np.asarray(num_samples))) > most:
         remedy = "" if has_float64() else "; float64 takes more: jax.config.update('jax_enable_x64', True)"

@@ -8,15 +8,16 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from gamekl.core.games import ContextualGame, MarkovGame, NormalFormGame
+from gamekl.core.games import ContextualGame, EstimatedMarkovGame, MarkovGame, NormalFormGame
 from gamekl.core.policies import is_concrete
 from gamekl.core.regularizer import Regularizer
-from gamekl.offline.dataset import Dataset, statistics_from_dataset
-from gamekl.offline.statistics import ContextualStatistics, MarkovStatistics, Statistics
+from gamekl.offline.dataset import ContextualDataset, Dataset, MarkovDataset
+from gamekl.offline.models import ActionRidge, Model, Ridge, Tabular, as_targets
+from gamekl.offline.neural import Neural
+from gamekl.offline.rows import statistics_from_dataset
+from gamekl.offline.statistics import AnyStatistics, ContextualStatistics, MarkovStatistics
 
 logger = logging.getLogger("gamekl")
-
-AnyStatistics = Statistics | ContextualStatistics | MarkovStatistics
 
 
 class Estimate(eqx.Module):
@@ -78,63 +79,96 @@ def _check_masked(statistics: AnyStatistics, regularizer: Regularizer) -> None:
 
 
 def estimate(
-    data: AnyStatistics | Dataset, *, prior_mean: float | int = 0.0, regularizer: Regularizer | None = None
+    data: AnyStatistics | Dataset | ContextualDataset | MarkovDataset,
+    *,
+    model: Model | Neural | None = None,
+    prior_mean: float | int = 0.0,
+    split: bool = False,
+    regularizer: Regularizer | None = None,
 ) -> Estimate:
-    """Tabular least squares: the mean reward of each cell (MATH A1), and how often each next state followed.
+    """Least squares: each cell's mean reward, and how often each next state followed, or a model of them (MATH A1).
 
-    A joint action that the log never saw gets `prior_mean` and keeps count 0, which is reported by a warning in the
-    log ``gamekl`` and is no error: coverage studies need it. In a Markov game it pays `prior_mean` for every step that
-    is left, and the episode ends there. (Regression of rewards plus next values on the cells, which needs no model,
-    comes to the same numbers.)
+    Without a model, a joint action that the log never saw gets `prior_mean` and keeps count 0, which is reported by a
+    warning in the log ``gamekl`` and is no error: coverage studies need it. In a Markov game it pays `prior_mean` for
+    every step that is left, and the episode ends there. (Regression of rewards plus next values, which needs no model
+    of the game, comes to the same numbers, for cells and linear models.)
 
     Args:
         data: statistics, or the rows.
-        prior_mean: estimate of unvisited cells, payoff units a step.
+        model: `Ridge`, `ActionRidge`, `FiniteClass` or, of rows with contexts, `Neural`; tabular if None. What a linear
+            one makes of a Markov game has transitions that may be negative and need not sum to one (an
+            `EstimatedMarkovGame`).
+        prior_mean: estimate of unvisited cells of the tabular model, payoff units a step.
+        split: of episodes only: estimate each step from episodes of its own (see `statistics_from_dataset`).
         regularizer: where given, rows on actions that it masks are an error (on concrete arrays).
 
     Raises:
-        ValueError: empty data, bad counts, or rows on masked actions.
+        ValueError: empty data, bad counts, a model of other games, or rows on masked actions.
+        TypeError: a neural model of anything but rows with contexts.
     """
     if not (np.ndim(prior_mean) == 0 and np.isfinite(prior_mean)):
         raise ValueError(f"prior_mean: got {prior_mean!r}, takes a finite number")
-    statistics = statistics_from_dataset(data) if isinstance(data, Dataset) else data
+    rows = isinstance(data, Dataset | ContextualDataset | MarkovDataset)
+    if split and not rows:
+        raise ValueError(f"split: got {type(data).__name__}, takes episodes (a MarkovDataset)")
+    statistics = statistics_from_dataset(data, split=split) if rows else data
     if is_concrete(statistics, regularizer):
         _check_counts(statistics)
         if regularizer is not None:
             _check_masked(statistics, regularizer)
-        unvisited = int(np.sum(np.asarray(statistics.counts) == 0))
-        if unvisited:
-            logger.warning(
-                "%d of %d joint actions have no data; their payoffs are estimated as prior_mean = %g",
-                unvisited,
-                statistics.counts.size,
-                prior_mean,
+        if model is None:
+            _warn_of_unvisited(statistics, prior_mean)
+    if isinstance(model, Neural):
+        if not isinstance(data, ContextualDataset):
+            raise TypeError(
+                f"data: got {type(data).__name__} for a neural model, takes rows with contexts (a ContextualDataset; "
+                "gamekl.learning.fit_stages fits Markov games step by step)"
             )
-    counts = statistics.counts
-    if isinstance(statistics, ContextualStatistics):
-        payoffs = _means(statistics, prior_mean)
-        visits = counts.sum(axis=tuple(range(1, counts.ndim)))
-        return Estimate(ContextualGame(payoffs, (visits / visits.sum()).astype(payoffs.dtype)), counts)
+        return Estimate(ContextualGame(model.fit(data), _frequencies(statistics)), statistics.counts)
+    model = Tabular() if model is None else model
+    model.check(statistics.counts.shape)
+    return Estimate(_fit(statistics, model, prior_mean), statistics.counts)
+
+
+def _warn_of_unvisited(statistics: AnyStatistics, prior_mean: float | int) -> None:
+    unvisited = int(np.sum(np.asarray(statistics.counts) == 0))
+    if unvisited:
+        logger.warning(
+            "%d of %d joint actions have no data; their payoffs are estimated as prior_mean = %g",
+            unvisited,
+            statistics.counts.size,
+            prior_mean,
+        )
+
+
+def _frequencies(statistics: AnyStatistics) -> Float[Array, " stage"]:
+    """Of contexts or first states."""
     if isinstance(statistics, MarkovStatistics):
-        return Estimate(_markov(statistics, prior_mean), counts)
-    return Estimate(NormalFormGame(_means(statistics, prior_mean)), counts)
+        visits = statistics.initial_counts
+    else:
+        visits = statistics.counts.sum(axis=tuple(range(1, statistics.counts.ndim)))
+    return (visits / visits.sum()).astype(statistics.reward_sums.dtype)
 
 
-def _means(statistics: AnyStatistics, prior: Any) -> Float[Array, "..."]:
-    """Mean rewards, the prior where there are none; NaN where there is no count."""
-    sums = statistics.reward_sums
-    counts = jnp.expand_dims(statistics.counts, _num_stages(statistics))
-    means = sums / jnp.where(counts > 0, counts, 1).astype(sums.dtype)
+def _fit(statistics: AnyStatistics, model: Model, prior_mean: float | int) -> Any:
+    """The estimated game: its targets' sums as those of a game, flat for the model, and back again."""
+    dtype, axes = statistics.reward_sums.dtype, _num_stages(statistics)
+    shape = statistics.counts.shape
+    players = len(shape) - axes
+    steps = shape[0] if isinstance(statistics, MarkovStatistics) else 1
+    counts = statistics.counts.reshape(steps, -1)
+    sums = as_targets(statistics.reward_sums, axes, getattr(statistics, "transition_counts", None))
+    left = prior_mean * jnp.arange(steps, 0, -1, dtype=dtype)[:, None]
+    prior = jnp.concatenate([jnp.tile(left, (1, players)), jnp.zeros((steps, sums.shape[1] - players), dtype)], axis=1)
+    means = model.fit(counts, sums, prior)
     # NaN counts (too many rows for the precision) must not pass as unvisited cells.
-    payoffs = jnp.where(counts == 0, jnp.asarray(prior, sums.dtype), means)
-    return jnp.where(jnp.isnan(counts), jnp.nan, payoffs)
-
-
-def _markov(statistics: MarkovStatistics, prior_mean: float | int) -> MarkovGame:
-    horizon = statistics.counts.shape[0]
-    left = jnp.arange(horizon, 0, -1, dtype=statistics.reward_sums.dtype)
-    rewards = _means(statistics, prior_mean * left.reshape(-1, *[1] * (statistics.reward_sums.ndim - 1)))
-    counts = statistics.counts[..., None]
-    transitions = statistics.transition_counts / jnp.where(counts > 0, counts, 1)
-    initial = statistics.initial_counts / statistics.initial_counts.sum()
-    return MarkovGame(rewards, transitions.astype(rewards.dtype), initial.astype(rewards.dtype))
+    means = jnp.where(jnp.isnan(counts[:, None]), jnp.nan, means)
+    stage, actions = shape[:axes], shape[axes:]
+    table = jnp.moveaxis(means[:, :players].swapaxes(0, 1).reshape(players, *shape), 0, axes)
+    if isinstance(statistics, MarkovStatistics):
+        moves = jnp.swapaxes(means[:, players:], 1, 2).reshape(*stage, *actions, stage[1])
+        kind = EstimatedMarkovGame if isinstance(model, Ridge | ActionRidge) else MarkovGame
+        return kind(table, moves, _frequencies(statistics))
+    if isinstance(statistics, ContextualStatistics):
+        return ContextualGame(table, _frequencies(statistics))
+    return NormalFormGame(table)

@@ -16,6 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, ArrayLike, Float
 
+from gamekl.core.arrays import has_float64
 from gamekl.core.games import ContextualGame, MarkovGame, NormalFormGame
 from gamekl.core.policies import is_concrete
 from gamekl.core.validation import Behavior, check_noise, joint_behavior
@@ -24,7 +25,6 @@ from gamekl.offline.draws import (
     MAX_EXACT,
     Noise,
     check_num_samples,
-    has_float64,
     in_float64,
     sample_counts,
     sample_sums,
@@ -71,6 +71,9 @@ class MarkovStatistics(eqx.Module):
     reward_sums: Float[Array, "horizon state player *actions"]
     transition_counts: Float[Array, "horizon state *actions next_state"]
     initial_counts: Float[Array, " state"]
+
+
+AnyStatistics = Statistics | ContextualStatistics | MarkovStatistics
 
 
 @eqx.filter_jit

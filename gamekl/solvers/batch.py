@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import ArrayLike
 
+from gamekl.core.arrays import has_float64
 from gamekl.core.games import NormalFormGame, require_normal_form
 from gamekl.core.policies import Profile, is_concrete
 from gamekl.core.regularizer import Regularizer
@@ -20,7 +21,7 @@ from gamekl.solvers.correlated_solution import CorrelatedSolution
 from gamekl.solvers.driver import Device, in_chunks
 from gamekl.solvers.gamd import gamd
 from gamekl.solvers.ladder import make_problem, solve_problems
-from gamekl.solvers.nash import MAX_STEPS, has_float64, precision
+from gamekl.solvers.nash import MAX_STEPS, precision
 from gamekl.solvers.queue import fitting_lanes, num_lanes
 from gamekl.solvers.rules import anchored
 from gamekl.solvers.selfplay import check_rounds

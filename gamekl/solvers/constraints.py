@@ -16,6 +16,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from gamekl.core.deviations import own_first, pairs_of
 from gamekl.core.games import NormalFormGame
 from gamekl.core.lanes import PRECISION, in_turn
 
@@ -98,33 +99,19 @@ class ByCells(Constraints):
     """The gains of correlated equilibria, `core.deviations.gains`.
 
     Attributes:
-        tables: each player's payoffs, its own axis first, shape ``[actions_i, others]``.
-        num_actions: of each player.
+        game: whose joint actions are the cells.
     """
 
-    tables: tuple[Float[Array, "own others"], ...]
-    num_actions: tuple[int, ...] = eqx.field(static=True)
-
-    def __init__(self, game: NormalFormGame) -> None:
-        """Of a game."""
-        self.num_actions = game.num_actions
-        self.tables = tuple(
-            jnp.moveaxis(game.payoffs[player], player, 0).reshape(size, -1)
-            for player, size in enumerate(game.num_actions)
-        )
+    game: NormalFormGame
 
     def apply(self, x: Cells) -> Rows:
-        rows = []
-        for player, table in enumerate(self.tables):
-            played = jnp.moveaxis(x.reshape(self.num_actions), player, 0).reshape(table.shape)
-            pairs = jnp.matmul(played, table.T, precision=PRECISION)
-            rows.append((pairs - jnp.diagonal(pairs)[:, None]).ravel())
-        return jnp.concatenate(rows)
+        found = pairs_of(self.game, x.reshape(self.game.num_actions))
+        return jnp.concatenate([(pairs - jnp.diagonal(pairs)[:, None]).ravel() for pairs in found])
 
     def combine(self, alpha: Rows) -> Cells:
-        total, first = jnp.zeros(self.num_actions, alpha.dtype), 0
-        for player, table in enumerate(self.tables):
-            size = len(table)
+        total, first = jnp.zeros(self.game.num_actions, alpha.dtype), 0
+        for player, size in enumerate(self.game.num_actions):
+            table = own_first(self.game, player)
             weights = alpha[first : first + size**2].reshape(size, size)
             price = jnp.matmul(weights, table, precision=PRECISION) - weights.sum(axis=1)[:, None] * table
             total += self._cells(price, player)
@@ -146,16 +133,16 @@ class ByCells(Constraints):
 
     def _cells(self, values: Float[Array, "own others *more"], player: int) -> Float[Array, "*actions_and_more"]:
         """From a player's own axis first to joint actions."""
-        others = [size for other, size in enumerate(self.num_actions) if other != player]
+        others = [size for other, size in enumerate(self.game.num_actions) if other != player]
         return jnp.moveaxis(values.reshape(values.shape[0], *others, *values.shape[2:]), 0, player)
 
     def _gram(self, weights: Rows) -> Float[Array, "cell cell"]:
         """G^T diag(weights) G."""
-        cells = math.prod(self.num_actions)
-        numbers = jnp.arange(cells).reshape(self.num_actions)
+        cells = math.prod(self.game.num_actions)
+        numbers = jnp.arange(cells).reshape(self.game.num_actions)
         total, first = jnp.zeros((cells, cells), weights.dtype), 0
-        for player, table in enumerate(self.tables):
-            size = len(table)
+        for player, size in enumerate(self.game.num_actions):
+            table = own_first(self.game, player)
             against = table[None] - table[:, None]  # [recommended, other action, others]
             weighted = against * weights[first : first + size**2].reshape(size, size, 1)
             blocks = jnp.einsum("abc,abd->acd", weighted, against, precision=PRECISION)

@@ -20,13 +20,11 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from gamekl.core.games import ContextualGame, MarkovGame, NormalFormGame, OneShotGame, StagedGame
-from gamekl.core.policies import is_concrete
 from gamekl.core.regularizer import Regularizer
-from gamekl.core.validation import validate
 from gamekl.solvers.correlated_solution import CorrelatedSolution
 from gamekl.solvers.mixture import LARGEST_TABLE
 from gamekl.solvers.rules import Rule, anchored, hedge
-from gamekl.solvers.selfplay import check_rounds, check_same_kind, make_problem, play_problem
+from gamekl.solvers.selfplay import check_play, make_problem, play_problem
 from gamekl.solvers.staged import StagedCorrelatedSolution, play_stages
 
 
@@ -39,18 +37,11 @@ def _check_numbers(**options: Any) -> None:
 def _play_stages(
     game: StagedGame, regularizer: Regularizer, num_steps: Any, rule: Rule, tol: Any, evaluate_on: Any, throw: bool
 ) -> StagedCorrelatedSolution:
-    Regularizer.require(regularizer)
-    regularizer.check_fits(game)
-    check_rounds(num_steps, tol)
-    check_same_kind(game, evaluate_on)
+    check_play(game, regularizer, num_steps, tol, evaluate_on, throw)
     if math.prod(game.num_actions) > LARGEST_TABLE:
         raise ValueError(
             f"game: got {math.prod(game.num_actions):,} joint actions a stage, takes at most {LARGEST_TABLE:,}"
         )
-    if throw and is_concrete(game, regularizer, evaluate_on):
-        validate(game, regularizer)
-        if evaluate_on is not None:
-            validate(evaluate_on)
     return _play_all(game, regularizer, num_steps, rule, tol, evaluate_on)
 
 

@@ -9,7 +9,7 @@ from gamekl.core.games import OneShotGame
 from gamekl.core.one_shot import payoff_range
 from gamekl.core.regularizer import Regularizer
 from gamekl.solvers.rules import anchored, hedge
-from gamekl.solvers.selfplay import Problem, make_problem, play_problem
+from gamekl.solvers.selfplay import Problem, make_problem, named_gaps, play_problem
 
 
 class History(NamedTuple):
@@ -42,17 +42,7 @@ def _history(problem: Problem) -> History:
     solution, (measured, solved) = play_problem(problem)
     span = payoff_range(problem.game)
     bound = problem.rule.bound(span, problem.regularizer, problem.limits[:, None])
-    return History(
-        num_steps=problem.limits,
-        regularized_cce_gap=measured.regularized_cce,
-        cce_gap=measured.cce,
-        ce_gap=measured.ce,
-        regularized_cce_gap_estimated=solved.regularized_cce,
-        cce_gap_estimated=solved.cce,
-        ce_gap_estimated=solved.ce,
-        bound=bound,
-        status=solution.status,
-    )
+    return History(num_steps=problem.limits, **named_gaps(measured, solved), bound=bound, status=solution.status)
 
 
 def gamd_history(

@@ -14,6 +14,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from gamekl.core.arrays import has_float64
 from gamekl.core.games import ContextualGame, MarkovGame, NormalFormGame, StagedGame, require_normal_form
 from gamekl.core.policies import Profile, check_profile, is_concrete
 from gamekl.core.regularizer import Regularizer
@@ -168,11 +169,6 @@ def _solve_stages(
 @partial(jax.jit, static_argnames="max_steps")
 def _solve_all(game: StagedGame, regularizer: Regularizer, tol: Any, max_steps: int) -> StagedSolution:
     return solve_stages(game, regularizer, partial(solve_nash, tol=tol, max_steps=max_steps, throw=False))
-
-
-def has_float64() -> bool:
-    """Whether jax's x64 mode is on, here and in this thread."""
-    return jnp.result_type(float) == jnp.float64
 
 
 @contextmanager

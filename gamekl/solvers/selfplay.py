@@ -117,6 +117,18 @@ def _play(problem: Problem) -> Outcome:
     return sharing_lanes(alone, together)(problem)
 
 
+def named_gaps(measured: Gaps, solved: Gaps) -> dict[str, Array]:
+    """The gaps in the game to measure in and in the one played, by the names that solutions have for them."""
+    return {
+        "regularized_cce_gap": measured.regularized_cce,
+        "cce_gap": measured.cce,
+        "ce_gap": measured.ce,
+        "regularized_cce_gap_estimated": solved.regularized_cce,
+        "cce_gap_estimated": solved.cce,
+        "ce_gap_estimated": solved.ce,
+    }
+
+
 def _conclude(problem: Problem, outcome: Outcome) -> CorrelatedSolution:
     run, summary = outcome.run, outcome.summary
     game, regularizer = problem.game, problem.regularizer
@@ -135,12 +147,7 @@ def _conclude(problem: Problem, outcome: Outcome) -> CorrelatedSolution:
     wrong = jnp.where((wrong == Status.converged) & ~rising, Status.invalid_input, wrong)
     regularized, unregularized = outcome.last_gaps
     return CorrelatedSolution(
-        regularized_cce_gap=measured.regularized_cce,
-        cce_gap=measured.cce,
-        ce_gap=measured.ce,
-        regularized_cce_gap_estimated=solved.regularized_cce,
-        cce_gap_estimated=solved.cce,
-        ce_gap_estimated=solved.ce,
+        **named_gaps(measured, solved),
         bound=problem.rule.bound(payoff_range(game), regularizer, run.round[..., None]),
         cost=summary.cost.value * regularizer.temperatures,
         marginals=tuple(outcome.marginals),
@@ -171,12 +178,19 @@ def check_rounds(num_steps: Any, tol: Any) -> None:
         raise ValueError(f"tol: got {tol!r}, takes a number >= 0 or None")
 
 
-def check_same_kind(game: Game, evaluate_on: Any) -> None:
-    """Raise ``ValueError`` unless the game to measure in, if any, has the kind and shape of the one that is played."""
+def check_play(game: Game, regularizer: Any, num_steps: Any, tol: Any, evaluate_on: Any, throw: bool) -> None:
+    """Raise unless all this fits together, and where it is concrete and `throw` is set, unless the values are right."""
+    Regularizer.require(regularizer)
+    regularizer.check_fits(game)
+    check_rounds(num_steps, tol)
     if evaluate_on is not None and (type(evaluate_on) is not type(game) or evaluate_on.table.shape != game.table.shape):
         got = f"{type(evaluate_on).__name__} {getattr(evaluate_on, 'num_actions', '')}".strip()
         takes = f"a {type(game).__name__} with the actions of the game that is played, {game.num_actions}"
         raise ValueError(f"evaluate_on: got {got}, takes {takes}")
+    if throw and is_concrete(game, regularizer, evaluate_on):
+        validate(game, regularizer)
+        if evaluate_on is not None:
+            validate(evaluate_on)
 
 
 def make_problem(
@@ -200,16 +214,9 @@ def make_problem(
         throw: raise on bad values.
     """
     require_one_shot(game)
-    Regularizer.require(regularizer)
-    regularizer.check_fits(game)
-    check_rounds(limits, tol)
+    check_play(game, regularizer, limits, tol, evaluate_on, throw)
     if is_concrete(limits) and np.any(np.diff(np.asarray(limits, dtype=int).ravel()) < 1):
         raise ValueError(f"num_steps: got {limits!r}, takes increasing numbers")
-    check_same_kind(game, evaluate_on)
-    if throw and is_concrete(game, regularizer, evaluate_on):
-        validate(game, regularizer)
-        if evaluate_on is not None:
-            validate(evaluate_on)
     regularizer = regularizer.astype(game.dtype)
     return Problem(
         game=game,

@@ -16,6 +16,7 @@ from gamekl.core.games import ContextualGame, NormalFormGame, StagedGame
 from gamekl.core.regularizer import Regularizer
 from gamekl.core.stages import (
     coarse_response,
+    earned,
     expected_values,
     policy_cost,
     policy_values,
@@ -119,8 +120,8 @@ def play_stages(
     def visit(stage: NormalFormGame, references: tuple[Array, ...]) -> tuple[Array, Any]:
         solution = play(stage, Regularizer(references, regularizer.temperature))
         joint, cost = solution.joint(), solution.cost
-        earned = jnp.sum(stage.payoffs * joint, axis=tuple(range(1, stage.num_players + 1)))
-        return earned - cost, (joint, cost, earned - cost, solution.bound, solution.num_steps, solution.status)
+        values = earned(stage, joint) - cost
+        return values, (joint, cost, values, solution.bound, solution.num_steps, solution.status)
 
     _, found = visit_stages(game, visit, regularizer.log_reference)
     joint, cost, values, bound, num_steps, status = found

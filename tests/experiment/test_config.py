@@ -263,8 +263,11 @@ def test_kind_mismatch(index, game, message):
     ("changes", "message"),
     [
         ({"temperatures": []}, "temperatures: got none, takes at least one number > 0 for solver 'gane'"),
-        ({"solver": "exact", "num_samples": {"first": 10}}, "takes no temperatures"),
-        ({"solver": "exact", "temperatures": []}, "a number for solver 'exact'"),
+        ({"solver": "exact", "num_samples": {"first": 10}}, "temperatures: got some for solver 'exact', takes none"),
+        ({"solver": "lcb", "num_samples": {"first": 10}}, "scales: got [] for solver 'lcb', takes them for"),
+        ({"scales": [1.0]}, "scales: got [1.0] for solver 'gane', takes them for"),
+        ({"axis": "temperature"}, "axis: got 'temperature', takes 'num_samples' for"),
+        ({"solver": "exact", "temperatures": []}, "num_samples.first: got 'auto' for solver 'exact', takes a number"),
     ],
 )
 def test_solver_mismatch(changes, message):

@@ -10,9 +10,10 @@ import gamekl as gk
 from gamekl.experiment.load import ConfigError, parse_config
 from gamekl.experiment.plan import make_chunks, make_plan
 from gamekl.experiment.plot import draw, save_figure
-from gamekl.experiment.report import format_table, summarize
+from gamekl.experiment.report import summarize
 from gamekl.experiment.store import Store
 from gamekl.experiment.sweep import data_keys, run_sweep
+from gamekl.experiment.table import format_table
 
 REFERENCE = [[0.34, 0.33, 0.33], [0.33, 0.34, 0.33]]
 ROUNDS = {"first": 10, "decades": 2, "points": 3}
@@ -141,7 +142,7 @@ def test_auto_needs_contraction():
         ({"temperatures": []}, "temperatures: got none, takes at least one number > 0 for solver 'gamd'"),
         (
             {"solver": "multiplicative_weights"},
-            "takes no temperatures and a number for solver 'multiplicative_weights'",
+            "temperatures: got some for solver 'multiplicative_weights', takes none",
         ),
         ({"solver": "exact", "num_steps": None, "temperatures": [], "weighting": "linear"}, "weighting: got 'linear'"),
         ({"num_steps": {"first": 1, "decades": 0.5, "points": 9}}, "num_steps: got rounds .*takes numbers that differ"),

@@ -8,9 +8,11 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from gamekl.experiment.plan import TUNING
 from gamekl.experiment.plot import STYLE, draw, save_figure
-from gamekl.experiment.report import format_table, summarize
+from gamekl.experiment.report import summarize
 from gamekl.experiment.store import Store
+from gamekl.experiment.table import format_table
 
 N = (100, 1_000, 10_000, 100_000)
 # Mean 1, so that a case's mean error is what the test says it is.
@@ -23,18 +25,22 @@ def case(label="a", **changes):
         "label": label,
         "panel": label,
         "solver": "gane",
+        "axis": "num_samples",
         "temperature": 0.5,
+        "concentrability": None,
+        "scale": None,
         "num_games": 1,
         "num_samples": list(N),
         "num_steps": None,
         "slope": -1.0,
         "constant": 2.0,
         "remark": None,
+        "metrics": ["regularized_gap" if changes.get("solver", "gane") == "gane" else "nash_gap"],
         **changes,
     }
 
 
-def rows(number, n, errors, *, status=0, floor=1e-20, metric="regularized_gap", unvisited=0):
+def rows(number, n, errors, *, status=0, floor=1e-20, metric="regularized_gap", unvisited=0, **tuning):
     """One shard. Columns that the summary must not use are full of a number that would show."""
     size = len(errors)
     names = ("regularized_gap", "regularized_gap_max", "nash_gap", "regularized_cce_gap", "cce_gap", "bound")
@@ -43,6 +49,7 @@ def rows(number, n, errors, *, status=0, floor=1e-20, metric="regularized_gap", 
     return pa.table(
         {
             "case": pa.array(np.full(size, number, dtype=np.int32)),
+            **{name: pa.array(np.full(size, tuning.get(name, np.nan))) for name in TUNING},
             "num_samples": pa.array(np.full(size, n, dtype=np.int64)),
             "seed": pa.array(np.arange(size, dtype=np.int32)),
             **{name: pa.array(column) for name, column in values.items()},
@@ -86,6 +93,30 @@ def test_a_pure_law(tmp_path):
     # A mean of eight with standard error 0.177: its 95 % band is about 1 -+ 0.33.
     np.testing.assert_allclose([low / found.means, high / found.means], [[0.67] * 4, [1.33] * 4], atol=0.08)
     np.testing.assert_allclose(found.spread[0] / found.means, 0.3375, rtol=1e-12)
+
+
+def test_errors_against_concentrability(tmp_path):
+    """A family shown against C has a curve for each sample size; its cases are the points."""
+    values, sizes = (3.0, 30.0, math.inf), [100, 1000]
+    shared = {"axis": "concentrability", "num_samples": sizes, "metrics": ["regularized_gap", "nash_gap"]}
+    cases = [case(concentrability=value, **shared) for value in values]
+    tables = [
+        rows(number, n, (number + 1) / n * SPREAD, concentrability=value)
+        for number, value in enumerate(values)
+        for n in sizes
+    ]
+    found = summarize(make(tmp_path, cases, tables))
+    assert [(entry.metric, entry.held) for entry in found] == [
+        (metric, n) for metric in ("regularized_gap", "nash_gap") for n in sizes
+    ]
+    assert found[0].sizes.tolist() == list(values) and found[0].rate is None and found[0].predicted is None
+    np.testing.assert_allclose(found[1].means, np.array([1, 2, 3]) / 1000)
+    np.testing.assert_allclose(found[2].means, 77.0)
+    lines = format_table(found).splitlines()
+    assert lines[1].startswith("a (τ=0.5), n = 1e3, regularised gap") and "C=inf: 0.003 ±" in lines[1]
+    figure = draw(found)
+    assert [axes.get_xlabel() for axes in figure.axes] == ["concentrability $C$"] * 2
+    assert "∞" in [text.get_text() for text in figure.axes[0].texts]
 
 
 def test_another_law(tmp_path):

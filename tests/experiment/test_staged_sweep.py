@@ -6,7 +6,7 @@ import pytest
 
 import gamekl as gk
 from gamekl.experiment.load import ConfigError, parse_config
-from gamekl.experiment.plan import make_plan, make_settings
+from gamekl.experiment.plan import make_plan, make_settings, tunings
 from gamekl.experiment.report import summarize
 from gamekl.experiment.store import Store
 from gamekl.experiment.sweep import run_sweep
@@ -50,7 +50,7 @@ def test_errors_have_the_predicted_size(tmp_path):
 
 def test_the_games_of_a_family():
     config = sweep(MARKOV)
-    first, second = make_settings(config, config.family[0], 0.5)
+    first, second = make_settings(config, config.family[0], tunings(config.family[0])[0])
     assert isinstance(first.game, gk.MarkovGame) and first.game.stage_shape == (2, 2)
     np.testing.assert_allclose(first.game.rewards[:, :, 0], -first.game.rewards[:, :, 1])
     assert not np.allclose(first.game.rewards, second.game.rewards)
@@ -60,9 +60,9 @@ def test_the_games_of_a_family():
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"solver": "gamd", "num_steps": {}}, "solver: got 'gamd' for kind 'markov', takes 'gane'"),
-        ({"reference": [[0.5, 0.5], [0.5, 0.5]]}, "reference: got .* for kind 'markov', takes 'uniform'"),
-        ({"concentrability": 10.0}, "concentrability: got 10.0 for kind 'markov', takes None"),
+        ({"solver": "gamd", "num_steps": {}}, "solver: got 'gamd' for kind 'markov', takes another than"),
+        ({"reference": [[0.5, 0.5], [0.5, 0.5]]}, "reference, behavior: got tables for kind 'markov', takes names"),
+        ({"estimator": "ridge"}, "estimator: got 'ridge' for kind 'markov' and solver 'gane', takes it for"),
         ({"game": {"kind": "uniform", "num_actions": [2, 2], "rewards": "normal"}}, "rewards: got 'normal' for kind"),
         ({"game": {"kind": "markov", "parameters": {}}}, "num_actions: got none"),
     ],
@@ -70,6 +70,60 @@ def test_the_games_of_a_family():
 def test_bad_configs(changes, message):
     with pytest.raises(ConfigError, match=message):
         sweep({**MARKOV, **changes})
+
+
+FEATURED = {
+    "label": "linear",
+    "game": {"kind": "linear", "num_actions": [2, 2], "parameters": {"num_contexts": 10, "num_features": 3}},
+    "temperatures": [0.5],
+    "num_samples": {"decades": 1, "points": 2},
+}
+
+
+def test_linear_and_neural_estimates(tmp_path):
+    """A linear estimate has the predicted error, by either way to give features; a network beats cells."""
+    few = {"first": 300, "decades": 0.1, "points": 2}
+    plain = {**FEATURED["game"], "kind": "context_linear"}
+    families = [
+        {**FEATURED, "estimator": "ridge"},
+        {**FEATURED, "label": "by action", "game": plain, "estimator": "ridge"},
+        {**FEATURED, "label": "network", "game": plain, "estimator": "neural", "num_samples": few},
+        {**FEATURED, "label": "cells", "game": plain, "num_samples": few},
+    ]
+    config = parse_config({"name": "fit", "seed": 3, "num_seeds": 100, "family": families[:2]})
+    run_sweep(config, tmp_path / "rates")
+    for entry in summarize(Store(tmp_path / "rates")):
+        assert entry.failures == 0 and abs(entry.ratios[-1] - 1) < 0.3
+    config = parse_config({"name": "fit", "seed": 3, "num_seeds": 4, "family": families[2:]})
+    run_sweep(config, tmp_path / "networks")
+    network, cells = summarize(Store(tmp_path / "networks"))
+    assert network.means[0] < 0.7 * cells.means[0]
+
+
+def test_pessimistic_solvers_and_other_axes(tmp_path):
+    shared = {
+        "game": {"kind": "matching_pennies"},
+        "temperatures": [0.2],
+        "scales": [0.0, 1.0],
+        "payoff_range": [-1.0, 1.0],
+        "num_samples": {"first": 100, "decades": 1, "points": 2},
+        "axis": "scale",
+        "panel": "baselines",
+    }
+    families = [{**shared, "label": name, "solver": name} for name in ("pnvi", "strategy_wise", "bellman_consistent")]
+    families.append({**shared, "label": "lcb", "solver": "lcb", "payoff_range": None})
+    covered = {**shared, "scales": [], "payoff_range": None, "axis": "concentrability", "concentrability": [4.0, 100.0]}
+    families.append({**covered, "label": "gane", "panel": None})
+    config = parse_config({"name": "tuned", "seed": 3, "num_seeds": 40, "family": families})
+    run_sweep(config, tmp_path)
+    found = summarize(Store(tmp_path))
+    assert len(found) == 10 and all(entry.failures == 0 for entry in found)
+    for entry in found[:8]:
+        assert entry.sizes.tolist() == [0.0, 1.0] and np.all(entry.means > 0)
+    *_, few, many = found
+    assert many.means[1] > 2 * many.means[0] and np.all(many.means < few.means)
+    plain = next(entry for entry in found if entry.case["label"] == "pnvi" and entry.held == 1000)
+    assert 0.8 < plain.scaled[0] / 1.5958 < 1.25 or plain.means[0] < 0.1
 
 
 def test_missing_parameters_are_named():

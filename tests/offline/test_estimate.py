@@ -58,12 +58,6 @@ def test_many_float32_rewards_are_added_up_precisely():
             np.testing.assert_allclose(found.game.payoffs, 0.1, rtol=1e-6)
 
 
-def test_rows_of_games_in_stages_are_refused():
-    stages = gk.ContextualGame(np.zeros((2, 2, 2, 2)), np.array([0.5, 0.5]))
-    with pytest.raises(TypeError, match="NormalFormGame"):
-        sample_dataset(jax.random.key(0), stages, np.full((2, 2, 2), 1 / 4), 10, 1.0)
-
-
 def test_bad_prior_means():
     dataset = Dataset(np.zeros((1, 2), int), np.zeros((1, 2)), (2, 2))
     with pytest.raises(ValueError, match="prior_mean: got nan, takes a finite number"):
@@ -85,7 +79,7 @@ def test_the_dtype_of_the_game_is_kept():
         ([[0, 0], [-1, 0]], [[0.0, 0.0]] * 2, r"actions\[1, 0\]: got -1, takes 0 to 1"),
         ([[0, 0]], [[0.0, np.nan]], r"rewards\[0, 1\]: got nan, takes finite numbers"),
         ([[0.5, 0.0]], [[0.0, 0.0]], r"actions: got dtype float.*, takes integers"),
-        ([[0, 0, 0]], [[0.0, 0.0, 0.0]], r"actions: got shape \(1, 3\), takes \[row, player\] with 2 players"),
+        ([[0, 0, 0]], [[0.0, 0.0, 0.0]], r"actions: got shape \(1, 3\), takes \[row, player\] = \(1, 2\)"),
         ([[0, 0]], [[0.0]], r"rewards: got shape \(1, 1\), takes \[row, player\] = \(1, 2\)"),
         (np.zeros((0, 2), int), np.zeros((0, 2)), "got an empty dataset, takes at least one row"),
     ],

@@ -163,6 +163,46 @@ def test_concentrability_where_data_are_missing():
     np.testing.assert_allclose(gk.offline.concentrability(contextual, behavior, profile), max(alone), rtol=1e-12)
 
 
+@pytest.mark.parametrize("asked", [60.0, np.inf])
+def test_a_requested_concentrability_is_met_at_every_stage(asked):
+    """To 1e-10, against deviations from a mixed profile in a Markov game."""
+    game = small(3)
+    profile = random_profile(jax.random.key(1), game)
+    behavior = gk.offline.behavior_with_concentrability(game, profile, asked)
+    np.testing.assert_allclose(behavior.sum(axis=(2, 3)), 1, rtol=1e-12)
+    found = gk.offline.stage_concentrability(game, behavior, profile)
+    np.testing.assert_allclose(found, np.full((3, 3), asked), rtol=1e-10)
+    np.testing.assert_allclose(gk.offline.concentrability(game, behavior, profile), asked, rtol=1e-10)
+
+
+def test_each_stage_can_have_a_concentrability_of_its_own():
+    game = small(3)
+    profile = random_profile(jax.random.key(1), game, mask=True)
+    masked = gk.Regularizer([jnp.where(jnp.isneginf(entry), -jnp.inf, 0) for entry in profile], 1.0)
+    masked = gk.Regularizer([entry - jax.nn.logsumexp(entry, -1, keepdims=True) for entry in masked.log_reference], 1.0)
+    asked = 20.0 + np.arange(9).reshape(3, 3)
+    behavior = gk.offline.behavior_with_concentrability(game, profile, asked, regularizer=masked)
+    assert np.all(behavior[:, :, 0] == 0)  # a masked action gets no data
+    found = gk.offline.stage_concentrability(game, behavior, profile, regularizer=masked)
+    np.testing.assert_allclose(found, asked, rtol=1e-10)
+    contextual = gk.games.contextual(jax.random.key(0), (2, 3), num_contexts=4)
+    profile = random_profile(jax.random.key(2), contextual)
+    asked = np.array([8.0, 16.0, 32.0, np.inf])
+    behavior = gk.offline.behavior_with_concentrability(contextual, profile, asked)
+    np.testing.assert_allclose(gk.offline.stage_concentrability(contextual, behavior, profile), asked, rtol=1e-10)
+
+
+def test_a_concentrability_that_cannot_be_had():
+    game = small(3)
+    profile = random_profile(jax.random.key(1), game)
+    with pytest.raises(ValueError, match=r"concentrability: got 1.0, takes at least C_min = .* at stage \[0, 0\]"):
+        gk.offline.behavior_with_concentrability(game, profile, 1.0)
+    with pytest.raises(
+        ValueError, match=r"concentrability: got shape \(2,\), takes a number or \[\*stage\] = \(3, 3\)"
+    ):
+        gk.offline.behavior_with_concentrability(game, profile, np.ones(2))
+
+
 def test_bad_input_names_the_field():
     game = small()
 

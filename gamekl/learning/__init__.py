@@ -1,0 +1,21 @@
+"""Methods in which estimating and solving alternate, or whose solver must know how uncertain the estimate is."""
+
+from gamekl.learning.markov import fit_stages
+from gamekl.learning.pessimistic import (
+    PessimisticJoint,
+    PessimisticProfile,
+    PessimisticValues,
+    bellman_consistent,
+    pnvi,
+    strategy_wise,
+)
+
+__all__ = [
+    "PessimisticJoint",
+    "PessimisticProfile",
+    "PessimisticValues",
+    "bellman_consistent",
+    "fit_stages",
+    "pnvi",
+    "strategy_wise",
+]
