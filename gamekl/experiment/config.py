@@ -46,6 +46,7 @@ class GameConfig(Strict):
             "linear", "context_linear", "smooth"), or "file".
         num_actions: actions of each player, for random families.
         num_games: how many games are drawn, for random families.
+        seed: of the random games, which families of one seed share; the sweep's and the label's if None.
         rewards: the random family of each stage's rewards, for "contextual" and "markov".
         parameters: further arguments of the constructor in `gamekl.games`.
         path: of the payoff file, for kind "file"; relative to the folder in which the sweep is started.
@@ -54,6 +55,7 @@ class GameConfig(Strict):
     kind: Literal[(*CLASSIC, *RANDOM, *STAGED, "file")]  # pyright: ignore[reportInvalidTypeForm]
     num_actions: tuple[Annotated[int, Field(ge=1)], ...] | None = None
     num_games: Annotated[int, Field(ge=1)] = 1
+    seed: Annotated[int, Field(ge=0, lt=2**32)] | None = None
     rewards: Literal[RANDOM] | None = None  # pyright: ignore[reportInvalidTypeForm]
     parameters: dict[str, float | int] = {}
     path: str | None = None
@@ -63,8 +65,10 @@ class GameConfig(Strict):
         drawn = (*RANDOM, *STAGED)
         if self.kind in drawn and not self.num_actions:
             raise ValueError(f"num_actions: got none, takes the actions of each player for kind {self.kind!r}")
-        if self.kind not in drawn and (self.num_actions or self.num_games != 1):
-            raise ValueError(f"num_actions, num_games: got one for kind {self.kind!r}, takes them for {drawn} only")
+        if self.kind not in drawn and (self.num_actions or self.num_games != 1 or self.seed is not None):
+            raise ValueError(
+                f"num_actions, num_games, seed: got one for kind {self.kind!r}, takes them for {drawn} only"
+            )
         if self.kind not in ("contextual", "markov") and self.rewards is not None:
             raise ValueError(
                 f"rewards: got {self.rewards!r} for kind {self.kind!r}, takes it for 'contextual' and 'markov' only"
@@ -153,7 +157,8 @@ class FamilyConfig(Strict):
         expected: a known rate, where `gamekl.evaluate.predicted_constant` gives none.
         axis: what the figure shows errors against: "num_samples", or one of which the family has several values,
             "concentrability", "scale" or "temperature", at some sample sizes.
-        metrics: which errors it shows, "regularized_gap" and "nash_gap"; what the solver makes small if none is named.
+        metrics: which errors it shows, "regularized_gap" and "nash_gap" (of joint policies the coarse gaps, after the
+            last round); what the solver makes small if none is named.
     """
 
     label: Annotated[str, Field(min_length=1, max_length=80)]
@@ -232,13 +237,12 @@ class FamilyConfig(Strict):
                 f"payoff_range: got {self.payoff_range} for solver {self.solver!r}, takes it for "
                 f"{[name for name in PESSIMISTIC if name != 'lcb']} only"
             )
-        if self.axis != "num_samples" and (self.solver in PLAYED or self.num_samples.first == "auto"):
+        if self.axis != "num_samples" and self.num_samples.first == "auto":
             raise ValueError(
-                f"axis: got {self.axis!r}, takes 'num_samples' for solvers {PLAYED} and where num_samples.first is "
-                "'auto'"
+                f"axis: got {self.axis!r} and num_samples.first 'auto', takes a number beside such an axis"
             )
-        if self.solver in PLAYED and self.metrics:
-            raise ValueError(f"metrics: got {list(self.metrics)}, takes none for solvers {PLAYED}")
+        if self.solver in PLAYED and self.axis == "num_samples" and self.metrics:
+            raise ValueError(f"metrics: got {list(self.metrics)} for solver {self.solver!r}, takes them beside an axis")
 
     def _check_stages(self) -> None:
         """What games in stages do not take."""

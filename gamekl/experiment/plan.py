@@ -94,7 +94,10 @@ def make_games(key: Array, config: GameConfig) -> list[Any]:
 def make_settings(config: SweepConfig, family: FamilyConfig, case: dict[str, Any]) -> list[Setting]:
     """The family's games at one temperature and concentrability, in float64, checked."""
     settings, temperature = [], case["temperature"]
-    for made in make_games(jax.random.fold_in(family_key(config, family), 0), family.game):
+    key = jax.random.fold_in(family_key(config, family), 0)
+    if family.game.seed is not None:
+        key = jax.random.key(family.game.seed)
+    for made in make_games(key, family.game):
         game, features = made if isinstance(made, Featured) else (made, None)
         regularizer = Regularizer.uniform(game, temperature or 1.0)
         if family.reference != "uniform":

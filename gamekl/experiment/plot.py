@@ -32,6 +32,12 @@ AXIS_NAMES = {
     "concentrability": "concentrability $C$",
     "scale": "scale of the bonus $c$",
 }
+KINDS = {
+    "regularized_gap": "regularised",
+    "regularized_cce_gap": "regularised",
+    "nash_gap": "unregularised",
+    "cce_gap": "unregularised",
+}
 BEYOND = 10.0  # where infinity stands, times the largest number
 STYLE: Any = {
     "font.size": 7,
@@ -67,9 +73,12 @@ def _draw_curve(axes: Axes, summary: Summary, colour: str, name: str, alpha: flo
     if summary.held is None or summary.predicted is not None:  # several bands would hide each other
         # Exact seeds have error 0, which a logarithmic axis cannot show.
         axes.fill_between(sizes, *np.maximum(summary.spread, summary.means / 1e3), color=colour, alpha=0.12, lw=0)
-    axes.fill_between(sizes, *summary.band, color=colour, alpha=0.45 * alpha, lw=0)
+    finite = np.isfinite(summary.sizes)
+    axes.fill_between(sizes[finite], *summary.band[:, finite], color=colour, alpha=0.45 * alpha, lw=0)
     line = "o-" if summary.axis in TUNING else "o"
-    axes.plot(sizes, summary.means, line, ms=2.5, lw=0.8, color=colour, alpha=alpha, label=f"{name}{fitted}")
+    style: Any = {"ms": 2.5, "lw": 0.8, "color": colour, "alpha": alpha}
+    axes.plot(sizes[finite], summary.means[finite], line, label=f"{name}{fitted}", **style)
+    axes.plot(sizes[~finite], summary.means[~finite], "o", **style)
     if summary.predicted is not None:
         source = "$D/2\\tau$" if summary.case["solver"] in REGULARIZED else "known"
         law = f"predicted {summary.case['constant'] or 0:.4g} $n^{{{summary.slope:g}}}$ ({source})"
@@ -107,17 +116,10 @@ def _draw_tuning(axes: Axes, title: str, summaries: list[Summary]) -> None:
     if axis != "scale":
         axes.set_xscale("log")
     if not np.all(np.isfinite(sizes)):
-        axes.axvline(_places(sizes)[-1], color="0.8", lw=0.6, ls=":", zorder=0)
-        axes.annotate(
-            "∞",
-            (_places(sizes)[-1], 0),
-            xycoords=("data", "axes fraction"),
-            xytext=(0, -7),
-            ha="center",
-            va="top",
-            textcoords="offset points",
-            fontsize=8,
-        )
+        beyond, finite = _places(sizes)[-1], sizes[np.isfinite(sizes)]
+        axes.axvline(beyond, color="0.8", lw=0.6, ls=":", zorder=0)
+        powers = np.arange(np.ceil(np.log10(finite[0])), np.floor(np.log10(finite[-1])) + 1)
+        axes.set_xticks([*10.0**powers, beyond], [*(f"$10^{{{power:g}}}$" for power in powers), "$\\infty$"])
     axes.set_title(title)
     axes.legend(frameon=False, loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=2)
     axes.spines[["top", "right"]].set_visible(False)
@@ -160,7 +162,7 @@ def draw(summaries: list[Summary]) -> Figure:
         played = summary.held is not None and summary.axis not in TUNING
         if played and shared == summary.case["label"]:  # many curves: temperatures do not share axes
             shared = case_name(summary.case)
-        metric = summary.metric if len(summary.case["metrics"]) > 1 else ""
+        metric = KINDS[summary.metric] if len(summary.case["metrics"]) > 1 else ""
         panels.setdefault((_plain(shared), summary.axis, metric), []).append(summary)
     columns = min(COLUMNS, len(panels))
     rows = -(-len(panels) // columns)

@@ -17,6 +17,8 @@ COMPARED = 3
 SHOWN = 4
 # The power of the rounds with which the error of playing falls.
 PLAYED = {"gamd": -1.0, "multiplicative_weights": -0.5}
+# What the gaps of a profile are for a joint policy.
+COARSE = {"regularized_gap": "regularized_cce_gap", "nash_gap": "cce_gap"}
 COLUMNS = (
     "case",
     "temperature",
@@ -184,8 +186,11 @@ def _summarize_axis(cases: list[dict[str, Any]], columns: dict[str, np.ndarray],
     """Against what a family has several values of, at some sample sizes; the cases differ in it alone."""
     shared = cases[0] | {cases[0]["axis"]: None, "num_cases": len(cases)}
     mine = np.isin(columns["case"], [case["number"] for case in cases])
+    if shared["num_steps"] is not None:
+        mine &= columns["num_steps"] == shared["num_steps"][-1]
     found = []
     for metric in shared["metrics"]:
+        metric = metric if shared["num_steps"] is None else COARSE[metric]
         for n in _some(shared["num_samples"]):
             held = mine & (columns["num_samples"] == n)
             rows = {name: column[held] for name, column in columns.items()}

@@ -5,8 +5,10 @@ With r_hat_i(a) the estimate of a cell seen N(a) times, and sigma a reward's sta
     lower confidence bound    r_hat_i(a) - c sigma / sqrt(max(N(a), 1))        for every player i.
 
 Solved as a KL-regularised game this is "LCB inside the KL game". Its regularised gap falls as 1/n like that of the
-plain estimate, with a larger constant: the gap is of second order in any shift of the payoffs of order 1/sqrt(n)
-(derived, MATH A8).
+plain estimate, with a larger constant, as the gap is of second order in any shift of the payoffs of order 1/sqrt(n)
+(derived, MATH A4 and A8): with the plain estimate's D_i / (2 tau_i), behavior mu and the true equilibrium pi,
+
+    n E[gap_i] -> D_i / (2 tau_i) + c^2 / (2 tau_i) Var_{a_i ~ pi_i}( E_{a_-i ~ pi_-i} sigma / sqrt(mu(a)) ).
 """
 
 from typing import Any
@@ -64,11 +66,6 @@ def as_range(payoff_range: Any, game: Any) -> tuple[Float[Array, " player"], Flo
     return low, high
 
 
-def deviations_of_means(counts: Array, dtype: Any) -> Array:
-    """1 / sqrt(max(N, 1)): the standard deviation of each cell's mean over that of a reward."""
-    return (1 / jnp.sqrt(jnp.maximum(counts, 1))).astype(dtype)
-
-
 def lower_confidence(estimate: Estimate, scale: ArrayLike, noise: ArrayLike = 1.0) -> Estimate:
     """The estimate with scale * noise / sqrt(max(N, 1)) taken off every player's payoff in each cell.
 
@@ -91,7 +88,7 @@ def lower_confidence(estimate: Estimate, scale: ArrayLike, noise: ArrayLike = 1.
     check_nonnegative(scale=scale, noise=noise)
     game = estimate.game
     width = jnp.asarray(scale, dtype=game.dtype) * jnp.asarray(noise, dtype=game.dtype)
-    bonus = width * deviations_of_means(estimate.counts, game.dtype)
+    bonus = width / jnp.sqrt(jnp.maximum(estimate.counts, 1)).astype(game.dtype)
     lowered = game.table - jnp.expand_dims(bonus, game.stage_axes)
     field = "rewards" if isinstance(game, MarkovGame) else "payoffs"
     return eqx.tree_at(lambda edited: getattr(edited.game, field), estimate, lowered)
