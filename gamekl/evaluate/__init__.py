@@ -9,7 +9,7 @@ from gamekl.evaluate.certificates import (
 )
 from gamekl.evaluate.distance import DistanceBound, distance_bound
 from gamekl.evaluate.fit import Rate, fit_paired_rate, fit_rate
-from gamekl.evaluate.gaps import cce_gap, ce_gap, exploitability, nash_conv, policy_value
+from gamekl.evaluate.gaps import cce_gap, ce_gap, exploitability, nash_conv, occupancies, policy_value
 from gamekl.evaluate.rates import first_sample_size, predicted_constant
 
 __all__ = [
@@ -26,6 +26,7 @@ __all__ = [
     "fit_rate",
     "monotone_margin",
     "nash_conv",
+    "occupancies",
     "policy_value",
     "predicted_constant",
     "small_gain_margin",

@@ -27,6 +27,20 @@ def exploitability(game: NormalFormGame, log_policy: Profile) -> Float[Array, ""
     return jnp.mean(nash_gap(game, log_policy))
 
 
+def occupancies(game: ContextualGame | MarkovGame, policy: Any) -> Float[Array, "*stage"]:
+    """How likely each stage is: each context, or at each step each state.
+
+    Args:
+        game: a contextual or Markov game.
+        policy: joint distributions ``[*stage, *actions]``, or one policy (probabilities) ``[*stage, actions_i]`` for
+            each player.
+
+    Returns:
+        Shape ``[*stage]``; less than 1 in all at a step before which episodes may end.
+    """
+    return stages.occupancies(game, joint_behavior(game, policy, "policy").astype(game.dtype))
+
+
 def policy_value(
     game: ContextualGame | MarkovGame, log_policy: Profile, *, regularizer: Regularizer | None = None
 ) -> Float[Array, " player"]:

@@ -30,6 +30,7 @@ from gamekl.solvers.solution import SolveError
 
 # What a family may have several values of, in the order of its cases.
 TUNING = ("temperature", "concentrability", "scale")
+# What a solver makes small; the Nash gap, if nothing is said.
 METRICS = {"gane": "regularized_gap", "lcb": "regularized_gap"}
 
 

@@ -38,6 +38,7 @@ KINDS = {
     "nash_gap": "unregularised",
     "cce_gap": "unregularised",
 }
+MOST_SPREADS = 3  # bands of more curves would hide each other
 BEYOND = 10.0  # where infinity stands, times the largest number
 STYLE: Any = {
     "font.size": 7,
@@ -67,10 +68,20 @@ def _places(sizes: np.ndarray) -> np.ndarray:
     return np.where(np.isfinite(sizes), sizes, BEYOND * finite.max() if len(finite) else 1.0)
 
 
-def _draw_curve(axes: Axes, summary: Summary, colour: str, name: str, alpha: float = 1.0) -> None:
+def _short_name(summary: Summary, title: str) -> str:
+    """What tells a case from the others of its panel: the label alone where much is held fixed."""
+    case = summary.case
+    tuned = case["concentrability"] is not None or case["scale"] is not None
+    name = case["label"] if tuned else case_name(case)
+    return _plain(name).removeprefix(title).strip(", ")
+
+
+def _draw_curve(
+    axes: Axes, summary: Summary, colour: str, name: str, *, alpha: float = 1.0, spread: bool = True
+) -> None:
     sizes, rate = _places(summary.sizes), summary.rate
     fitted = "" if rate is None else f"\nslope {rate.slope:.3f} [{rate.low:.3f}, {rate.high:.3f}]"
-    if summary.held is None or summary.predicted is not None:  # several bands would hide each other
+    if spread and (summary.held is None or summary.predicted is not None):
         # Exact seeds have error 0, which a logarithmic axis cannot show.
         axes.fill_between(sizes, *np.maximum(summary.spread, summary.means / 1e3), color=colour, alpha=0.12, lw=0)
     finite = np.isfinite(summary.sizes)
@@ -106,11 +117,11 @@ def _draw_tuning(axes: Axes, title: str, summaries: list[Summary]) -> None:
     most = max(entry.held or 0 for entry in summaries)
     for summary in summaries:
         label = summary.case["label"]
-        short = _plain(case_name(summary.case)).removeprefix(title).strip(", ") if len(labels) > 1 else ""
+        short = _short_name(summary, title) if len(labels) > 1 else ""
         faint = 1.0 if summary.held == most else 0.5
         colour = labels.index(label) if len(labels) > 1 else summaries.index(summary)
         name = ", ".join(filter(None, (short, curve_name(summary))))
-        _draw_curve(axes, summary, COLOURS[colour % len(COLOURS)], name, faint if len(labels) > 1 else 1.0)
+        _draw_curve(axes, summary, COLOURS[colour % len(COLOURS)], name, alpha=faint if len(labels) > 1 else 1.0)
     axis, sizes = summaries[0].axis, np.unique(np.concatenate([entry.sizes for entry in summaries]))
     axes.set(yscale="log", xlabel=AXIS_NAMES[axis], ylabel=f"{METRIC_NAMES[summaries[0].metric]} in the true game")
     if axis != "scale":
@@ -127,10 +138,13 @@ def _draw_tuning(axes: Axes, title: str, summaries: list[Summary]) -> None:
 
 def _draw_panel(axes: Axes, title: str, summaries: list[Summary]) -> None:
     played = summaries[0].held is not None
+    mixed = len({entry.metric for entry in summaries}) > 1 or len(summaries) == 1
     for index, summary in enumerate(summaries):
-        short = _plain(case_name(summary.case)).removeprefix(title).strip(", ") if len(summaries) > 1 else ""
-        parts = [short, curve_name(summary)] if played else [METRIC_NAMES[summary.metric], short]
-        _draw_curve(axes, summary, COLOURS[index % len(COLOURS)], ", ".join(filter(None, parts)))
+        short = _short_name(summary, title) if len(summaries) > 1 else ""
+        metric = METRIC_NAMES[summary.metric] if mixed else ""
+        parts = [short, curve_name(summary)] if played else [metric, short]
+        colour, spread = COLOURS[index % len(COLOURS)], len(summaries) <= MOST_SPREADS
+        _draw_curve(axes, summary, colour, ", ".join(filter(None, parts)), spread=spread)
     sizes = np.unique(np.concatenate([entry.sizes for entry in summaries])).astype(float)
     start = max((float(entry.spread[1, 0]) for entry in summaries if len(entry.means)), default=0.0) * 2
     axis = summaries[0].axis
@@ -138,7 +152,7 @@ def _draw_panel(axes: Axes, title: str, summaries: list[Summary]) -> None:
         _guide(axes, sizes, start, -0.5, f"${SYMBOLS[axis]}^{{-1/2}}$")
         _guide(axes, sizes, start, -1.0, f"${SYMBOLS[axis]}^{{-1}}$")
         axes.set(xscale="log", yscale="log")
-    what = METRIC_NAMES[summaries[0].metric] if played else "gap"
+    what = "gap" if mixed else METRIC_NAMES[summaries[0].metric]
     axes.set(xlabel=AXIS_NAMES[axis], ylabel=f"{what} in the true game")
     axes.set_title(title if len(summaries) > 1 else _plain(case_name(summaries[0].case)))
     if not played:  # else the curves themselves end in the solver's floor

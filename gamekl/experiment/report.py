@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from gamekl.evaluate.fit import Rate, bootstrap_means, fit_paired_rate, fit_rate
-from gamekl.experiment.plan import TUNING
+from gamekl.experiment.plan import METRICS, TUNING
 from gamekl.experiment.store import Store
 
 # Means closer to the solver's own gap than this are not fitted.
@@ -114,6 +114,8 @@ def _summarize(
     slope, line = case["slope"], None
     if own:
         slope, line = PLAYED[case["solver"]], np.array([entry["bound"].mean() for entry in at_size])
+    elif not predicted and axis == "num_samples" and held is None:
+        slope = -0.5
     elif predicted and case["constant"] is not None:
         line = case["constant"] * sizes.astype(float) ** slope
     return Summary(
@@ -222,7 +224,8 @@ def summarize(store: Store) -> list[Summary]:
         mine = columns["case"] == case["number"]
         rows = {name: column[mine] for name, column in columns.items()}
         if case["num_steps"] is None:
-            found += [_summarize(case, rows, seed, metric) for metric in case["metrics"]]
+            own = METRICS.get(case["solver"], "nash_gap")  # to which the prediction belongs
+            found += [_summarize(case, rows, seed, metric, predicted=metric == own) for metric in case["metrics"]]
         else:
             found += _summarize_played(case, rows, seed)
     return [entry for entry in found if entry.solves]

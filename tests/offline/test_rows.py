@@ -47,8 +47,9 @@ def test_episodes_have_the_law_of_the_game():
     log = gk.offline.sample_dataset(jax.random.key(2), game, behavior, 200_000, 0.5)
     assert log.states.shape == (200_000, 4) and log.actions.shape == log.rewards.shape == (200_000, 4, 2)
     found = gk.offline.statistics_from_dataset(log)
-    here = np.asarray(game.initial_probs)
+    here, visits = np.asarray(game.initial_probs), gk.evaluate.occupancies(game, behavior)
     for h in range(4):
+        np.testing.assert_allclose(visits[h], here, atol=1e-12)
         chance = here[:, None, None] * np.asarray(behavior[h])
         np.testing.assert_allclose(found.counts[h] / 200_000, chance, atol=5 * 0.5 / 200_000**0.5)
         moved = chance[..., None] * np.asarray(game.transitions[h])
