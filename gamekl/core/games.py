@@ -235,7 +235,12 @@ class MarkovGame(_Game):
 
 
 class EstimatedMarkovGame(MarkovGame):
-    """A Markov game out of a linear estimate: its transitions may be negative, and need not sum to one."""
+    """A Markov game out of an estimate.
+
+    A row of its transitions may sum to less than one, the rest being the chance that the episode ends; a linear
+    estimate's may be negative and sum to anything. It can be solved, but not always played; gaps in it are those of its
+    own backward recursion, where each player's best response is taken stage by stage.
+    """
 
 
 Game = NormalFormGame | PolymatrixGame | ContextualGame | MarkovGame
@@ -245,7 +250,8 @@ OneShotGame = NormalFormGame | PolymatrixGame
 def require_one_shot(game: Any) -> None:
     """Raise ``TypeError`` unless `game` is a `NormalFormGame` or a `PolymatrixGame`."""
     if not isinstance(game, NormalFormGame | PolymatrixGame):
-        raise TypeError(f"game: got {type(game).__name__}, takes a NormalFormGame or a PolymatrixGame")
+        hint = " (its attribute `game`)" if hasattr(game, "game") else ""
+        raise TypeError(f"game: got {type(game).__name__}, takes a NormalFormGame or a PolymatrixGame{hint}")
 
 
 StagedGame = ContextualGame | MarkovGame

@@ -21,7 +21,8 @@ from gamekl.core.policies import check_profile, is_concrete, outer
 from gamekl.core.regularizer import Regularizer
 
 
-def _show(index: np.ndarray) -> str:
+def show_place(index: np.ndarray) -> str:
+    """[2, 0, 1], or nothing of a scalar."""
     return f"[{', '.join(map(str, index))}]" if len(index) else ""
 
 
@@ -30,7 +31,7 @@ def check_finite(field: str, values: np.ndarray) -> None:
     bad = np.argwhere(~np.isfinite(values))
     if len(bad):
         value = values[tuple(bad[0])]
-        raise ValueError(f"{field}{_show(bad[0])}: got {value} ({len(bad)} such entries), takes finite numbers")
+        raise ValueError(f"{field}{show_place(bad[0])}: got {value} ({len(bad)} such entries), takes finite numbers")
 
 
 def check_distribution(field: str, probs: np.ndarray, axes: tuple[int, ...]) -> None:
@@ -38,15 +39,28 @@ def check_distribution(field: str, probs: np.ndarray, axes: tuple[int, ...]) -> 
     check_finite(field, probs)
     negative = np.argwhere(probs < 0)
     if len(negative):
-        raise ValueError(f"{field}{_show(negative[0])}: got {probs[tuple(negative[0])]}, takes probabilities >= 0")
+        raise ValueError(f"{field}{show_place(negative[0])}: got {probs[tuple(negative[0])]}, takes probabilities >= 0")
     totals = np.asarray(probs.sum(axis=axes, dtype=np.float64))
     # The rounding of a sum of numbers stored in their dtype.
     slack = 16 * np.finfo(probs.dtype).eps * max(1, np.prod([probs.shape[axis] for axis in axes])) ** 0.5
     wrong = np.argwhere(np.abs(totals - 1) > max(slack, 1e-9))
     if len(wrong):
         raise ValueError(
-            f"{field}{_show(wrong[0])}: got a sum of {totals[tuple(wrong[0])]}, takes probabilities that sum to 1"
+            f"{field}{show_place(wrong[0])}: got a sum of {totals[tuple(wrong[0])]}, takes probabilities that sum to 1"
         )
+
+
+def check_transitions(transitions: np.ndarray) -> None:
+    """Raise unless each row is a distribution of next states, or 0 where the episode ends."""
+    ends = ~transitions.any(axis=-1, keepdims=True)
+    check_distribution("transitions", np.where(ends, 1 / transitions.shape[-1], transitions), (-1,))
+
+
+def check_whole(**numbers: Any) -> None:
+    """Raise ``ValueError`` unless each is a whole number of at least 1."""
+    for name, value in numbers.items():
+        if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < 1:
+            raise ValueError(f"{name}: got {value!r}, takes a whole number >= 1")
 
 
 def check_regularizer(game: Game, regularizer: Regularizer) -> None:
@@ -102,11 +116,14 @@ def joint_behavior(
         field: what errors call it.
 
     Raises:
-        ValueError: wrong shape, negative mass, or mass that does not sum to one.
+        ValueError: wrong shape, negative mass, or mass that does not sum to one, also of a Markov game's transitions.
         TypeError: `game` is of another kind.
     """
     if not isinstance(game, ContextualGame | MarkovGame):
         require_normal_form(game)
+    if isinstance(game, MarkovGame) and is_concrete(game):  # to be played, it must have chances
+        check_transitions(np.asarray(game.transitions))
+        check_distribution("initial_probs", np.asarray(game.initial_probs), (0,))
     stage, actions = game.stage_shape, game.num_actions
     if isinstance(behavior, tuple | list) and not _is_table(behavior, stage, actions):
         behavior = outer(check_profile(field, behavior, actions, log=False, stage=stage))
@@ -162,8 +179,7 @@ def validate(game: Game, regularizer: Regularizer | None = None) -> None:
             if isinstance(game, EstimatedMarkovGame):
                 check_finite("transitions", transitions)
             else:
-                ends = ~transitions.any(axis=-1, keepdims=True)  # of the episode: as good as a distribution
-                check_distribution("transitions", np.where(ends, 1 / transitions.shape[-1], transitions), (-1,))
+                check_transitions(transitions)
             check_distribution("initial_probs", np.asarray(game.initial_probs), (0,))
         case _:
             takes = "a NormalFormGame, PolymatrixGame, ContextualGame or MarkovGame"

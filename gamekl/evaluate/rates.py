@@ -101,7 +101,7 @@ def predicted_constant(
             with_steps(game, cell_variances(game, noise)),
             None if features is None else with_steps(game, check_features(game, features)),
         )
-    _check_dimension(game, np.asarray(constant * 2 * regularizer.temperatures))
+    _check_dimension(game, np.asarray(constant * 2 * regularizer.temperatures), features is not None)
     if isinstance(game, NormalFormGame):
         _check_branch(game, regularizer, solution)
     return constant
@@ -138,10 +138,14 @@ def _check_branch(game: NormalFormGame, regularizer: Regularizer, solution: Any)
         )
 
 
-def _check_dimension(game: Game, values: np.ndarray) -> None:
+def _check_dimension(game: Game, values: np.ndarray, described: bool) -> None:
     scale = float(np.ptp(np.asarray(game.table))) ** 2 or 1.0
     if not values.sum() > 1e-12 * scale:
         raise ValueError(f"noise: got effective dimensions {values.tolist()}, takes D > 0 for a gap that falls as 1/n")
+    if described and not np.all(np.isfinite(values)):
+        raise ValueError(
+            "features: got some that the data cannot tell apart, takes independent ones under the behavior"
+        )
     if not np.all(np.isfinite(values)):
         raise ValueError(f"behavior: got none of the data that D needs (D = {values.tolist()}), takes data there")
 

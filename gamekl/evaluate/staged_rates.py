@@ -173,4 +173,6 @@ def largest_leverage(seen: Float[Array, "horizon state *actions"], features: Arr
         return 1 / jnp.min(jnp.where(seen > 0, seen, jnp.inf))
     flat, chances = features.reshape(len(seen), -1, features.shape[-1]), seen.reshape(len(seen), -1)
     squares = jnp.einsum("hc,hcd,hce->hde", chances, flat, flat, precision=PRECISION)
-    return jnp.einsum("hcd,hdc->hc", flat, jnp.linalg.solve(squares, jnp.swapaxes(flat, 1, 2))).max()
+    weighted = jnp.linalg.solve(squares, jnp.swapaxes(flat, 1, 2))
+    leverages = jnp.einsum("hcd,hdc->hc", flat, weighted, precision=PRECISION)
+    return jnp.max(jnp.where(chances > 0, leverages, 0))

@@ -130,17 +130,15 @@ def lower_confidence_batch(keys: Array, settings: Setting, data: Data, scale: Ar
 
 @eqx.filter_jit
 def surrogate_batch(
-    keys: Array, settings: Setting, data: Data, scale: Array, payoff_range: Array, solver: str
+    keys: Array, settings: Setting, data: Data, scale: Array, payoff_range: Array, minimise: Callable[..., Any]
 ) -> dict[str, Array]:
-    """As `gane_batch`, with profiles that minimise a pessimistic surrogate; their `solver_gap` is not known, and 0."""
-    minimise = {"strategy_wise": strategy_wise, "bellman_consistent": bellman_consistent}[solver]
+    """As `gane_batch`, with profiles that minimise a pessimistic surrogate; there is no `solver_gap`."""
 
     def one(key: Array, setting: Setting) -> dict[str, Array]:
         found = data.estimate(key, setting)
         profile = minimise(found, scale=scale, payoff_range=payoff_range, noise=data.spread)
         return {
             **_of_profiles(setting, found, profile.log_policy),
-            "solver_gap": jnp.zeros_like(profile.surrogate),
             "status": jnp.where(jnp.isfinite(profile.surrogate), Status.converged, Status.not_converged),
         }
 
@@ -149,10 +147,10 @@ def surrogate_batch(
 
 @eqx.filter_jit
 def _measure_profiles(settings: Setting, found: Estimate, log_policy: tuple[Array, ...]) -> dict[str, Array]:
-    def one(found: Estimate, log_policy: Any, setting: Setting) -> dict[str, Array]:
-        return _of_profiles(setting, found, log_policy)
+    def one(solved: tuple[Estimate, Any], setting: Setting) -> dict[str, Array]:
+        return _of_profiles(setting, *solved)
 
-    return jax.vmap(jax.vmap(one, in_axes=(0, 0, None)))(found, log_policy, settings)
+    return _for_games_and_seeds(one)((found, log_policy), settings)
 
 
 def pnvi_batch(keys: Array, settings: Setting, data: Data, scale: Array, payoff_range: Array) -> dict[str, Array]:
@@ -164,8 +162,7 @@ def pnvi_batch(keys: Array, settings: Setting, data: Data, scale: Array, payoff_
         policies.append(pnvi(alone, scale=scale, payoff_range=payoff_range, noise=data.spread).log_policy)
     stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves).reshape(*keys.shape, *leaves[0].shape), *policies)
     measured = _measure_profiles(settings, found, stacked)
-    nothing = jnp.zeros(keys.shape)
-    return {**measured, "solver_gap": nothing, "status": nothing.astype(jnp.int32)}
+    return {**measured, "status": jnp.zeros(keys.shape, jnp.int32)}
 
 
 @eqx.filter_jit
@@ -279,4 +276,5 @@ def _pessimistic(
     payoff_range = jnp.asarray(family.payoff_range)
     if family.solver == "pnvi":
         return pnvi_batch(keys, settings, data, scale, payoff_range)
-    return surrogate_batch(keys, settings, data, scale, payoff_range, family.solver)
+    minimise = strategy_wise if family.solver == "strategy_wise" else bellman_consistent
+    return surrogate_batch(keys, settings, data, scale, payoff_range, minimise)

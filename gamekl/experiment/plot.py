@@ -20,10 +20,8 @@ COLUMNS = 2
 # Colours that people with any colour vision can tell apart (Okabe and Ito).
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 LEGEND_ENTRY_HEIGHT = 0.35  # inches, for each curve of a panel that has several
-CAPTION = (
-    "points: means over seeds, with a bootstrap 95 % band (dark); light: 5 % to 95 % of the seeds; "
-    "gaps are summed over players"
-)
+CAPTION = "points: means over seeds, with a bootstrap 95 % band (dark); {spread}gaps are summed over players"
+SPREAD = "light: 5 % to 95 % of the seeds; "
 CAPTION_WIDTH = 70  # letters a panel
 AXIS_NAMES = {
     "num_samples": "rows of data $n$",
@@ -101,7 +99,10 @@ def _draw_curve(
 
 def _draw_floor(axes: Axes, summaries: list[Summary]) -> None:
     """The solver's own gap: a line where it is in sight, a remark where it is far below."""
-    floor = max((float(entry.floor.max()) for entry in summaries if len(entry.floor)), default=0.0)
+    known = [float(entry.floor.max()) for entry in summaries if len(entry.floor) and np.all(np.isfinite(entry.floor))]
+    if not known:
+        return
+    floor = max(known)
     low, high = axes.get_ylim()
     if floor >= low / 10:
         axes.axhline(floor, color="0.4", lw=0.6, ls="--", label="solver's floor")
@@ -190,7 +191,9 @@ def draw(summaries: list[Summary]) -> Figure:
         (_draw_tuning if axis in TUNING else _draw_panel)(axes, title, group)
     for axes in grid[len(panels) :]:
         axes.set_axis_off()
-    figure.supxlabel(textwrap.fill(CAPTION, CAPTION_WIDTH * columns), fontsize=6, color="0.3")
+    spread = any(axis not in TUNING and len(group) <= MOST_SPREADS for (_, axis, _), group in panels.items())
+    caption = CAPTION.format(spread=SPREAD if spread else "")
+    figure.supxlabel(textwrap.fill(caption, CAPTION_WIDTH * columns), fontsize=6, color="0.3")
     return figure
 
 

@@ -51,7 +51,7 @@ class Summary(NamedTuple):
         band: bootstrap 95 % band of the mean, ``[2, size]``.
         spread: 5 % and 95 % quantiles over seeds, ``[2, size]``.
         standard_errors: of the means.
-        floor: the solver's own mean gap in the solved game.
+        floor: the solver's own mean gap in the solved game; NaN where that is not known.
         slope: the exponent to expect.
         predicted: what the means should come to, or stay below where that `is_bound`; None if nothing is known.
         is_bound: which of the two.
@@ -148,7 +148,7 @@ def _fit(
 ) -> Rate | None:
     # A single seed cannot be resampled.
     fitted = [
-        index for index, entry in enumerate(errors) if means[index] > ABOVE_FLOOR * floor[index] and len(entry) > 1
+        index for index, entry in enumerate(errors) if not means[index] <= ABOVE_FLOOR * floor[index] and len(entry) > 1
     ]
     if len(fitted) < 2:
         return None

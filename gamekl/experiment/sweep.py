@@ -63,7 +63,7 @@ def run_chunk(config: SweepConfig, case: dict[str, Any], chunk: Chunk, settings:
     family = config.family[case["family"]]
     num_samples = case["num_samples"][chunk.point]
     results = compute(family, case, data_keys(config, family, case, chunk), settings, num_samples)
-    shape = results["solver_gap"].shape
+    shape = results["status"].shape
     game, seed = (grid.ravel().astype(np.int32) for grid in np.indices(shape)[:2])
     rows = len(game)
 

@@ -24,8 +24,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from gamekl.core.games import ContextualGame
+from gamekl.core.validation import check_whole
 from gamekl.games.random import table_shape
-from gamekl.games.staged import check_sizes
 
 
 class Featured(NamedTuple):
@@ -62,7 +62,7 @@ def linear(key: Array, num_actions: Sequence[int], *, num_contexts: int, num_fea
     Raises:
         ValueError: a number below 1.
     """
-    check_sizes(num_contexts=num_contexts, num_features=num_features)
+    check_whole(num_contexts=num_contexts, num_features=num_features)
     players, *actions = table_shape(num_actions)
     feature_key, weight_key = jax.random.split(key)
     features = jax.random.normal(feature_key, (num_contexts, *actions, num_features), float)
@@ -75,7 +75,7 @@ def context_linear(key: Array, num_actions: Sequence[int], *, num_contexts: int,
 
     The arguments and errors are those of `linear`, but that only contexts have features.
     """
-    check_sizes(num_contexts=num_contexts, num_features=num_features)
+    check_whole(num_contexts=num_contexts, num_features=num_features)
     feature_key, weight_key = jax.random.split(key)
     features = jax.random.normal(feature_key, (num_contexts, num_features), float)
     weights = _on_sphere(weight_key, (*table_shape(num_actions), num_features + 1), 0.5)
@@ -106,7 +106,7 @@ def smooth(
     Raises:
         ValueError: a number below 1, or a frequency that is not above 0.
     """
-    check_sizes(num_contexts=num_contexts, num_features=num_features, num_waves=num_waves)
+    check_whole(num_contexts=num_contexts, num_features=num_features, num_waves=num_waves)
     if not 0 < frequency < float("inf"):
         raise ValueError(f"frequency: got {frequency}, takes a finite number > 0")
     feature_key, wave_key, phase_key, weight_key = jax.random.split(key, 4)

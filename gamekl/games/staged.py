@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from jaxtyping import Array
 
 from gamekl.core.games import ContextualGame, MarkovGame, NormalFormGame
+from gamekl.core.validation import check_whole
 from gamekl.games.random import uniform
 
 Family = Callable[..., NormalFormGame]
@@ -18,13 +19,6 @@ def _stages(key: Array, family: Family, num_actions: Sequence[int], stage: tuple
     keys = jax.random.split(key, math.prod(stage))
     tables = jax.vmap(lambda entry: family(entry, num_actions, **options).payoffs)(keys)
     return tables.reshape(*stage, *tables.shape[1:])
-
-
-def check_sizes(**numbers: int) -> None:
-    """Raise ``ValueError`` unless each number is at least 1."""
-    for name, value in numbers.items():
-        if value < 1:
-            raise ValueError(f"{name}: got {value}, takes a whole number >= 1")
 
 
 def contextual(
@@ -39,7 +33,7 @@ def contextual(
         family: of the games, such as `uniform` or `zero_sum`.
         options: of the family.
     """
-    check_sizes(num_contexts=num_contexts)
+    check_whole(num_contexts=num_contexts)
     payoffs = _stages(key, family, num_actions, (num_contexts,), options)
     return ContextualGame(payoffs, jnp.full(num_contexts, 1 / num_contexts, payoffs.dtype))
 
@@ -65,7 +59,7 @@ def markov(
         family: of the rewards, such as `uniform` or `zero_sum`.
         options: of the family.
     """
-    check_sizes(num_states=num_states, horizon=horizon)
+    check_whole(num_states=num_states, horizon=horizon)
     if not concentration > 0:
         raise ValueError(f"concentration: got {concentration}, takes a number > 0")
     reward_key, move_key = jax.random.split(key)

@@ -6,6 +6,7 @@ from gamekl.learning.pessimistic import (
     PessimisticProfile,
     PessimisticValues,
     bellman_consistent,
+    bellman_consistent_cce,
     pnvi,
     strategy_wise,
 )
@@ -15,6 +16,7 @@ __all__ = [
     "PessimisticProfile",
     "PessimisticValues",
     "bellman_consistent",
+    "bellman_consistent_cce",
     "fit_stages",
     "pnvi",
     "strategy_wise",

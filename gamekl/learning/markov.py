@@ -17,9 +17,11 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from gamekl.core.games import ContextualGame, MarkovGame
+from gamekl.core.policies import is_concrete
 from gamekl.core.regularizer import Regularizer
 from gamekl.offline.dataset import ENDED, ContextualDataset, MarkovDataset
 from gamekl.offline.regression import Estimate, estimate
+from gamekl.offline.rows import check_split
 from gamekl.offline.statistics import ContextualStatistics, MarkovStatistics
 from gamekl.solvers.nash import solve_nash
 
@@ -33,16 +35,24 @@ def _of_statistics(data: MarkovStatistics, step: int, ahead: Values) -> Contextu
     return ContextualStatistics(data.counts[step], sums)
 
 
-def _of_episodes(data: MarkovDataset, step: int, ahead: Values, episodes: slice) -> ContextualDataset:
-    """The step's rows of some episodes, with the values of next states added to the rewards."""
+def _of_episodes(data: MarkovDataset, step: int, ahead: Values, episodes: slice) -> ContextualDataset | None:
+    """The step's rows of some episodes, with the values of next states added to the rewards; None if all had ended."""
     states = np.asarray(data.states[episodes])
     there = states[:, step] != ENDED
+    if not there.any():
+        return None
     rewards = np.array(data.rewards[episodes, step])[there]
     if step + 1 < states.shape[1]:
         following = states[there, step + 1]
         rewards += np.where((following != ENDED)[:, None], np.asarray(ahead)[following], 0).astype(rewards.dtype)
     actions = np.asarray(data.actions[episodes, step])[there]
     return ContextualDataset(states[there, step], actions, rewards, data.num_actions, data.num_states)
+
+
+def _unseen(shape: tuple[int, ...], prior_mean: float | int, dtype: Any) -> Estimate:
+    """The estimate of a step that no episode reached, with counts of this shape."""
+    payoffs = jnp.full((shape[0], len(shape) - 1, *shape[1:]), prior_mean, dtype)
+    return Estimate(ContextualGame(payoffs, jnp.full(shape[0], 1 / shape[0], dtype)), jnp.zeros(shape))
 
 
 def fit_stages(
@@ -63,7 +73,8 @@ def fit_stages(
             None for cells), whose contexts are the states.
         solve: the solver of a step's stages, from its game and regularizer to a solution with `values`: `solve_nash`,
             or `sos_md` or `gamd` with their options filled in.
-        prior_mean: of cells without data where there is no model, payoff units a step.
+        prior_mean: of cells without data where there is no model, and of steps that no episode reached, payoff units a
+            step.
         split: of episodes only: step h is fitted to the episodes h, h + horizon, ... alone.
 
     Returns:
@@ -76,6 +87,10 @@ def fit_stages(
     """
     Regularizer.require(regularizer)
     rows = isinstance(data, MarkovDataset)
+    if rows and not is_concrete(data):
+        raise TypeError("data: got traced episodes, takes concrete ones, or statistics")
+    if models is not None and not callable(models):
+        raise TypeError(f"models: got a {type(models).__name__}, takes a function from the step to its model")
     if not rows and (split or not isinstance(data, MarkovStatistics)):
         raise ValueError(f"data, split: got {type(data).__name__} and {split}, takes episodes, or statistics unsplit")
     horizon, states = (data.states.shape[1], data.num_states) if rows else data.counts.shape[:2]
@@ -86,15 +101,19 @@ def fit_stages(
             f"log_reference: got shapes {shapes}, takes [horizon, state, actions_i] = "
             f"{[(horizon, states, size) for size in sizes]}"
         )
+    if isinstance(data, MarkovDataset) and split:
+        check_split(len(data.states), horizon)
     ahead = jnp.zeros((states, len(sizes)), data.rewards.dtype if rows else data.reward_sums.dtype)
     payoffs, counts, first = [], [], jnp.ones(states) / states
     for step in reversed(range(horizon)):
         here = Regularizer([entry[step] for entry in regularizer.log_reference], regularizer.temperature)
         episodes = slice(step, None, horizon) if split else slice(None)
         seen = _of_episodes(data, step, ahead, episodes) if rows else _of_statistics(data, step, ahead)
-        fitted = estimate(
-            seen, model=None if models is None else models(step), prior_mean=prior_mean * (horizon - step)
-        )
+        prior = prior_mean * (horizon - step)
+        if seen is None or (is_concrete(seen) and isinstance(seen, ContextualStatistics) and not seen.counts.any()):
+            fitted = _unseen((states, *sizes), prior, ahead.dtype)
+        else:
+            fitted = estimate(seen, prior_mean=prior) if models is None else estimate(seen, model=models(step))
         payoffs.append(fitted.game.payoffs)
         counts.append(fitted.counts)
         ahead, first = solve(fitted.game, here).values, fitted.game.context_probs

@@ -14,7 +14,7 @@ payoffs: there PNVI takes the lowest and the highest value possible, to which it
 where b = c H sqrt(iota / max(N, 1)) and rewards are in [0, 1], the clip comes to the same once c sqrt(iota) >= 1.
 """
 
-from typing import Any, Literal, overload
+from typing import Any
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -23,6 +23,7 @@ from jaxtyping import Array, ArrayLike, Float
 
 from gamekl.core.games import MarkovGame, NormalFormGame
 from gamekl.core.policies import is_concrete
+from gamekl.core.validation import check_whole
 from gamekl.learning.surrogates import Brackets, Minimum, brackets, over_joint, over_profiles, plug_in
 from gamekl.offline.pessimism import as_range, check_estimate, check_nonnegative
 from gamekl.offline.regression import Estimate
@@ -86,7 +87,7 @@ class PessimisticJoint(eqx.Module):
 
 
 def pnvi(estimate: Estimate, *, scale: ArrayLike, payoff_range: Any, noise: ArrayLike = 1.0) -> PessimisticValues:
-    """Pessimistic Nash value iteration for a two-player zero-sum game, on the host in float64.
+    """Pessimistic Nash value iteration for a two-player zero-sum game, on the host.
 
     The players' rewards are taken to be opposite up to a constant and the log's noise, so that those of the zero-sum
     game are (r_1 - r_2) / 2: player 1's where they are exactly opposite, the mean of both logs where each has noise of
@@ -163,12 +164,6 @@ def _solve_zero_sum(row: np.ndarray, dtype: Any) -> tuple[list[np.ndarray], np.n
     return log_policy, np.einsum("...a,...ab,...b->...", x, row, y)
 
 
-def _check_whole(**numbers: Any) -> None:
-    for name, value in numbers.items():
-        if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < 1:
-            raise ValueError(f"{name}: got {value!r}, takes a whole number >= 1")
-
-
 def _as_profile(found: Minimum) -> PessimisticProfile:
     log_policy = tuple(jnp.log(entry) for entry in found.policy)
     return PessimisticProfile(log_policy, found.value, found.start_values, found.last_improvement)
@@ -207,60 +202,31 @@ def strategy_wise(
     Source: derived, MATH D; a bonus for the whole strategy in place of the cells' is the idea of the method's abstract.
     """
     bounds = brackets(estimate, scale, payoff_range, noise)
-    _check_whole(num_steps=num_steps, num_starts=num_starts)
+    check_whole(num_steps=num_steps, num_starts=num_starts)
     return _as_profile(over_profiles(bounds, Brackets.total, plug_in(estimate.game), num_steps, num_starts))
 
 
-@overload
 def bellman_consistent(
     estimate: Estimate,
     *,
     scale: ArrayLike,
     payoff_range: Any,
-    concept: Literal["ne"] = ...,
-    noise: ArrayLike = ...,
-    num_steps: int = ...,
-    num_starts: int = ...,
-) -> PessimisticProfile: ...
-
-
-@overload
-def bellman_consistent(
-    estimate: Estimate,
-    *,
-    scale: ArrayLike,
-    payoff_range: Any,
-    concept: Literal["cce"],
-    noise: ArrayLike = ...,
-    num_steps: int = ...,
-    num_starts: int = ...,
-) -> PessimisticJoint: ...
-
-
-def bellman_consistent(
-    estimate: Estimate,
-    *,
-    scale: ArrayLike,
-    payoff_range: Any,
-    concept: str = "ne",
     noise: ArrayLike = 1.0,
     num_steps: int = 1_000,
     num_starts: int = 16,
-) -> PessimisticProfile | PessimisticJoint:
-    """Bellman-consistent pessimism in a game of one shot: the least worst gap that the version space allows.
+) -> PessimisticProfile:
+    """Bellman-consistent pessimism in a game of one shot: the profile with the least worst gap that is possible.
 
     Args:
         estimate: as for `strategy_wise`, and so are the arguments that are not named here.
         scale: c, dimensionless: the squared loss of the version space exceeds its least by at most c^2 sigma^2.
         payoff_range: (low, high).
-        concept: "ne" minimises over product policies. "cce" does over joint policies, where a deviation meets the
-            others' part of the joint policy, and the problem is convex.
         noise: sigma.
         num_steps: of each descent.
         num_starts: how many.
 
     Returns:
-        A `PessimisticProfile`, or for "cce" a `PessimisticJoint`.
+        A `PessimisticProfile`.
 
     Raises:
         TypeError: `estimate` is not one of a normal-form game.
@@ -268,12 +234,27 @@ def bellman_consistent(
 
     Source: arXiv 2302.02571 (abstract); its form for one step and an ellipsoid is derived, MATH D.
     """
-    if concept not in ("ne", "cce"):
-        raise ValueError(f"concept: got {concept!r}, takes 'ne' or 'cce'")
     bounds = brackets(estimate, scale, payoff_range, noise)
-    _check_whole(num_steps=num_steps, num_starts=num_starts)
-    if concept == "ne":
-        return _as_profile(over_profiles(bounds, Brackets.worst, plug_in(estimate.game), num_steps, num_starts))
+    check_whole(num_steps=num_steps, num_starts=num_starts)
+    return _as_profile(over_profiles(bounds, Brackets.worst, plug_in(estimate.game), num_steps, num_starts))
+
+
+def bellman_consistent_cce(
+    estimate: Estimate,
+    *,
+    scale: ArrayLike,
+    payoff_range: Any,
+    noise: ArrayLike = 1.0,
+    num_steps: int = 1_000,
+    num_starts: int = 16,
+) -> PessimisticJoint:
+    """`bellman_consistent` over joint policies, as a coarse correlated equilibrium.
+
+    A deviation meets the others' part of the joint policy, and the problem is convex. Arguments, errors and source are
+    the same.
+    """
+    bounds = brackets(estimate, scale, payoff_range, noise)
+    check_whole(num_steps=num_steps, num_starts=num_starts)
     found = over_joint(bounds, Brackets.worst, plug_in(estimate.game), num_steps, num_starts)
     joint = found.policy[0].reshape(bounds.variances.shape)
     return PessimisticJoint(joint, found.value, found.start_values, found.last_improvement)

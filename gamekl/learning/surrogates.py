@@ -152,11 +152,18 @@ class Minimum(NamedTuple):
     last_improvement: Float[Array, ""]
 
 
+MOST_DIMENSIONS = scipy.stats.qmc.Sobol.MAXDIM
+
+
 def _spread_starts(sizes: tuple[int, ...], num_starts: int) -> np.ndarray:
     """Logits of points that spread evenly over the simplices, ``[start, sum of sizes]``; the first is uniform play.
 
     Of Sobol's points u, after the point 0: normalised, -log u of a uniform u is uniform on the simplex.
     """
+    if sum(sizes) > MOST_DIMENSIONS:
+        raise ValueError(
+            f"estimate.game: got {sum(sizes):,} probabilities to choose, takes at most {MOST_DIMENSIONS:,}"
+        )
     points = scipy.stats.qmc.Sobol(sum(sizes), scramble=False).random_base2(num_starts.bit_length())
     return np.log(-np.log(points[1 : num_starts + 1]))
 

@@ -166,7 +166,8 @@ def behavior_with_concentrability(
     The least possible value is C_min = sum_a e(a), reached by mu proportional to e. Above it, the cell k = argmax e
     gets mu(k) = e(k) / C (nothing for C infinite) and the rest is spread in proportion to e (derived, MATH A7). In a
     Markov game e(h, s, .) over the behavior's own chance to be in s takes the place of e, from the first step to the
-    last; where no deviation leads, the behavior is uniform.
+    last; where no deviation leads, the behavior is uniform. (Where deviations reach a single joint
+    action of a state, no behavior can make C larger there than it is at least.)
 
     Args:
         game: gives players, actions and, of a Markov game, transitions.
@@ -202,7 +203,8 @@ def _covered(
     rows = jnp.broadcast_to(jnp.asarray(asked, reached.dtype), visits.shape)
     behavior, least = _cover(reached.reshape(len(visits), -1), visits.astype(reached.dtype), rows)
     # Asking for C_min itself must not fail on the rounding of the caller's sum.
-    low = np.flatnonzero(~(np.asarray(rows) >= np.asarray(least) * (1 - 1e-9)))
+    slack = max(1e-9, 16 * float(jnp.finfo(least.dtype).eps))
+    low = np.flatnonzero(~(np.asarray(rows) >= np.asarray(least) * (1 - slack)))
     if len(low):
         stage = (*step, int(low[0])) if game.stage_shape else ()
         place = f" at stage {list(stage)}" if stage else " for this profile"

@@ -10,12 +10,9 @@ from jaxtyping import Array, Float, Int
 
 from gamekl.core.games import as_float_array
 from gamekl.core.policies import is_concrete
+from gamekl.core.validation import check_finite, show_place
 
 ENDED = -1  # the state of an episode that is over
-
-
-def _place(field: str, index: np.ndarray) -> str:
-    return f"{field}[{', '.join(map(str, index))}]"
 
 
 def _check_range(field: str, values: Any, low: int, sizes: Sequence[int] | int) -> None:
@@ -25,15 +22,7 @@ def _check_range(field: str, values: Any, low: int, sizes: Sequence[int] | int) 
     if len(outside):
         index = outside[0]
         most = sizes[index[-1]] if isinstance(sizes, Sequence) else sizes
-        raise ValueError(f"{_place(field, index)}: got {found[tuple(index)]}, takes {low} to {most - 1}")
-
-
-def _check_finite(field: str, values: Any) -> None:
-    found = np.asarray(values)
-    infinite = np.argwhere(~np.isfinite(found))
-    if len(infinite):
-        value = found[tuple(infinite[0])]
-        raise ValueError(f"{_place(field, infinite[0])}: got {value}, takes finite numbers")
+        raise ValueError(f"{field}{show_place(index)}: got {found[tuple(index)]}, takes {low} to {most - 1}")
 
 
 def _integers(field: str, values: Any) -> Array:
@@ -103,7 +92,7 @@ class Dataset(eqx.Module):
         _check_shapes(self.actions, self.rewards, self.num_actions, "row", self.actions.shape[:1])
         if is_concrete(self.actions, self.rewards):
             _check_range("actions", self.actions, 0, self.num_actions)
-            _check_finite("rewards", self.rewards)
+            check_finite("rewards", np.asarray(self.rewards))
 
 
 class ContextualDataset(eqx.Module):
@@ -144,7 +133,7 @@ class ContextualDataset(eqx.Module):
         if is_concrete(self.contexts, self.actions, self.rewards):
             _check_range("contexts", self.contexts, 0, self.num_contexts)
             _check_range("actions", self.actions, 0, self.num_actions)
-            _check_finite("rewards", self.rewards)
+            check_finite("rewards", np.asarray(self.rewards))
 
 
 class MarkovDataset(eqx.Module):
@@ -152,7 +141,7 @@ class MarkovDataset(eqx.Module):
 
     Attributes:
         states: where each step began, shape ``[episode, horizon]``, integers from 0; -1 from the step on before which
-            the game ended, and then the actions and rewards of those steps count for nothing.
+            the game ended. Whatever stands in the actions and rewards of those steps becomes 0.
         actions: shape ``[episode, horizon, player]``, integers from 0.
         rewards: shape ``[episode, horizon, player]``, payoff units.
         num_actions: how many actions each player has; static.
@@ -176,6 +165,10 @@ class MarkovDataset(eqx.Module):
         self.rewards = as_float_array("rewards", rewards)
         self.num_actions = _sizes(num_actions)
         self.num_states = int(num_states)
+        if self.states.shape == self.actions.shape[:-1] == self.rewards.shape[:-1]:  # else an error follows
+            over = (self.states == ENDED)[..., None]
+            self.actions = jnp.where(over, 0, self.actions).astype(self.actions.dtype)
+            self.rewards = jnp.where(over, 0, self.rewards)
 
     def __check_init__(self) -> None:
         if self.states.ndim != 2:
@@ -184,7 +177,7 @@ class MarkovDataset(eqx.Module):
         if is_concrete(self.states, self.actions, self.rewards):
             _check_range("states", self.states, ENDED, self.num_states)
             _check_range("actions", self.actions, 0, self.num_actions)
-            _check_finite("rewards", self.rewards)
+            check_finite("rewards", np.asarray(self.rewards))
             self._check_ends()
 
     def _check_ends(self) -> None:

@@ -13,7 +13,7 @@ whose targets r + V(s') are linear in both, whatever V (derived).
 import math
 from abc import abstractmethod
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 
 import equinox as eqx
 import jax
@@ -30,11 +30,17 @@ Targets = Float[Array, "step target cell"]
 
 
 class Model(eqx.Module):
-    """A class of functions of the cell, with a way to fit them."""
+    """A class of functions of the cell, with a way to fit them.
+
+    Attributes:
+        keeps_distributions: whether fits of next states are always distributions.
+    """
+
+    keeps_distributions: ClassVar[bool] = False
 
     @abstractmethod
-    def check(self, cells: tuple[int, ...]) -> None:
-        """Raise ``ValueError`` unless the model is of games whose counts have this shape, ``[*stage, *actions]``."""
+    def check(self, stage: tuple[int, ...], actions: tuple[int, ...]) -> None:
+        """Raise ``ValueError`` unless the model is of games with this shape."""
 
     @abstractmethod
     def fit(self, counts: Float[Array, "step cell"], sums: Targets, prior: Float[Array, "step target"]) -> Targets:
@@ -50,9 +56,9 @@ class Model(eqx.Module):
 class Tabular(Model):
     """Every cell on its own: the mean of its rows, the prior where there are none."""
 
-    def check(self, cells: tuple[int, ...]) -> None:
+    def check(self, stage: tuple[int, ...], actions: tuple[int, ...]) -> None:
         """Fits all games."""
-        del cells
+        del stage, actions
 
     def fit(self, counts: Float[Array, "step cell"], sums: Targets, prior: Float[Array, "step target"]) -> Targets:
         """Means of cells."""
@@ -61,7 +67,28 @@ class Tabular(Model):
         return jnp.where(there, means, prior[..., None])
 
 
-class Ridge(Model):
+class Linear(Model):
+    """Linear in given features, with a penalty on the weights.
+
+    Attributes:
+        features: an array whose last axis they are.
+        penalty: of the weights' squares, beside the sum of squares over rows; >= 0.
+
+    Raises:
+        ValueError: a feature that is not finite, or a penalty below 0.
+    """
+
+    features: Float[Array, "*where feature"] = eqx.field(converter=partial(as_float_array, "features"))
+    penalty: Float[Array, ""] = eqx.field(converter=partial(as_float_array, "penalty"), default=1.0)
+
+    def __check_init__(self) -> None:
+        if is_concrete(self.features, self.penalty):
+            check_finite("features", np.asarray(self.features))
+            if not (self.penalty.ndim == 0 and 0 <= float(self.penalty) < np.inf):
+                raise ValueError(f"penalty: got {self.penalty}, takes a number >= 0")
+
+
+class Ridge(Linear):
     """Linear in given features of the cell, r(c) = theta . phi(c); one theta for all stages of a step.
 
     Attributes:
@@ -72,18 +99,12 @@ class Ridge(Model):
         ValueError: a feature that is not finite, or a penalty below 0.
     """
 
-    features: Float[Array, "*cells feature"] = eqx.field(converter=partial(as_float_array, "features"))
-    penalty: Float[Array, ""] = eqx.field(converter=partial(as_float_array, "penalty"), default=1.0)
-
-    def __check_init__(self) -> None:
-        _check_linear(self.features, self.penalty)
-
-    def check(self, cells: tuple[int, ...]) -> None:
+    def check(self, stage: tuple[int, ...], actions: tuple[int, ...]) -> None:
         """One feature vector for each cell."""
-        if self.features.shape[:-1] != cells:
+        if self.features.shape[:-1] != (*stage, *actions):
             raise ValueError(
-                f"features: got shape {self.features.shape}, takes [*stage, *actions, feature] with {cells} before the "
-                "last axis"
+                f"features: got shape {self.features.shape}, takes [*stage, *actions, feature] with "
+                f"{(*stage, *actions)} before the last axis"
             )
 
     def fit(self, counts: Float[Array, "step cell"], sums: Targets, prior: Float[Array, "step target"]) -> Targets:
@@ -97,7 +118,7 @@ class Ridge(Model):
         return jnp.einsum("hcd,hdt->htc", features, weights, precision=PRECISION)
 
 
-class ActionRidge(Model):
+class ActionRidge(Linear):
     """Linear in features of the stage, r(s, a) = theta_a . (1, x(s)), with weights of its own for each joint action.
 
     The numbers are those of `Ridge` with the features of `per_action`, at a small part of the cost.
@@ -110,18 +131,12 @@ class ActionRidge(Model):
         ValueError: a feature that is not finite, or a penalty below 0.
     """
 
-    features: Float[Array, "*stage feature"] = eqx.field(converter=partial(as_float_array, "features"))
-    penalty: Float[Array, ""] = eqx.field(converter=partial(as_float_array, "penalty"), default=1.0)
-
-    def __check_init__(self) -> None:
-        _check_linear(self.features, self.penalty)
-
-    def check(self, cells: tuple[int, ...]) -> None:
+    def check(self, stage: tuple[int, ...], actions: tuple[int, ...]) -> None:
         """One feature vector for each stage."""
-        stage = self.features.shape[:-1]
-        if not stage or cells[: len(stage)] != stage or len(cells) == len(stage):
+        del actions
+        if self.features.shape[:-1] != stage:
             raise ValueError(
-                f"features: got shape {self.features.shape}, takes [*stage, feature] with the stages of {cells} first"
+                f"features: got shape {self.features.shape}, takes [*stage, feature] with {stage} before the last axis"
             )
 
     def fit(self, counts: Float[Array, "step cell"], sums: Targets, prior: Float[Array, "step target"]) -> Targets:
@@ -154,13 +169,6 @@ def per_action(
     return blocks.reshape(*features.shape[:-1], *num_actions, -1)
 
 
-def _check_linear(features: Array, penalty: Array) -> None:
-    if is_concrete(features, penalty):
-        check_finite("features", np.asarray(features))
-        if not (penalty.ndim == 0 and 0 <= float(penalty) < np.inf):
-            raise ValueError(f"penalty: got {penalty}, takes a number >= 0")
-
-
 def _solve_ridge(
     product: Float[Array, "*system feature feature"], right: Float[Array, "*system feature target"], penalty: Array
 ) -> Float[Array, "*system feature target"]:
@@ -171,25 +179,33 @@ def _solve_ridge(
 class FiniteClass(Model):
     """The candidate game with the least sum of squares, of rewards and, in Markov games, of next states' indicators.
 
+    What follows the last step does not count: no episode shows it.
+
     Attributes:
         candidates: games of the data's kind, stacked (`gamekl.stack`).
     """
 
     candidates: Any
+    keeps_distributions: ClassVar[bool] = True
 
     def __check_init__(self) -> None:
         if not isinstance(self.candidates, NormalFormGame | ContextualGame | MarkovGame):
             raise TypeError(f"candidates: got {type(self.candidates).__name__}, takes games stacked by gamekl.stack")
+
+    def _num_players(self) -> int:
+        return self.candidates.table.shape[self.candidates.stage_axes + 1]
 
     def _cells(self) -> tuple[int, ...]:
         """Shape of the counts, ``[*stage, *actions]``."""
         axes = self.candidates.stage_axes + 1
         return (*self.candidates.table.shape[1:axes], *self.candidates.table.shape[axes + 1 :])
 
-    def check(self, cells: tuple[int, ...]) -> None:
+    def check(self, stage: tuple[int, ...], actions: tuple[int, ...]) -> None:
         """Games of one shape."""
-        if self._cells() != cells:
-            raise ValueError(f"candidates: got games with cells {self._cells()}, takes stacked games with {cells}")
+        if self._cells() != (*stage, *actions):
+            raise ValueError(
+                f"candidates: got games with cells {self._cells()}, takes stacked games with {(*stage, *actions)}"
+            )
 
     def fit(self, counts: Float[Array, "step cell"], sums: Targets, prior: Float[Array, "step target"]) -> Targets:
         """Of the best candidate; the first of several."""
@@ -197,8 +213,11 @@ class FiniteClass(Model):
         axes = self.candidates.stage_axes
         flat = jax.vmap(lambda game: as_targets(game.table, axes, getattr(game, "transitions", None)))
         targets = flat(self.candidates).astype(sums.dtype)
+        rows = counts[:, None].astype(sums.dtype)
+        means = sums / jnp.where(rows > 0, rows, 1)
+        weights = jnp.broadcast_to(rows, sums.shape).at[-1, self._num_players() :].set(0)
         # Up to what no candidate changes.
-        losses = jnp.sum(counts[:, None].astype(sums.dtype) * targets**2 - 2 * sums * targets, axis=(1, 2, 3))
+        losses = jnp.sum(weights * (targets - means) ** 2, axis=(1, 2, 3))
         return targets[jnp.argmin(losses)]
 
 

@@ -31,7 +31,7 @@ from jaxtyping import Array, Float, Int
 
 from gamekl.core.games import as_float_array
 from gamekl.core.policies import is_concrete
-from gamekl.core.validation import check_finite
+from gamekl.core.validation import check_finite, check_whole
 from gamekl.offline.dataset import ContextualDataset
 
 PENALTIES = (1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0)  # of standardised features, in rows
@@ -68,14 +68,14 @@ class Neural(eqx.Module):
 
     Attributes:
         key: of the held-out rows, the networks' first weights and the batches.
-        features: x(s), shape ``[context, feature]``; contexts without rows are estimated from theirs. Where no two rows
-            share a context, there is a context for each row.
+        features: x(s), shape ``[context, feature]``; contexts without rows are estimated from theirs (and have
+            probability 0 in the estimate). Where no two rows share a context, there is a context for each row.
         num_members: how many networks are trained, on different splits of the rows, and averaged.
         width: of the networks' hidden layers.
         depth: how many hidden layers there are.
         learning_rate: of Adam.
         batch_size: rows in a step.
-        max_steps: of each member; reached only where the held-out loss still falls.
+        max_steps: of each member, rounded up to hundreds; reached only where the held-out loss still falls.
         patience: steps without a lower held-out loss until training stops; it is looked at every hundred.
         holdout: share of the rows that each member holds out.
 
@@ -99,9 +99,8 @@ class Neural(eqx.Module):
             raise ValueError(
                 f"features: got shape {self.features.shape}, takes [context, feature] with at least one of each"
             )
-        for name in ("num_members", "width", "depth", "batch_size", "max_steps", "patience"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name}: got {getattr(self, name)}, takes a whole number >= 1")
+        names = ("num_members", "width", "depth", "batch_size", "max_steps", "patience")
+        check_whole(**{name: getattr(self, name) for name in names})
         if not 0 < self.learning_rate < np.inf:
             raise ValueError(f"learning_rate: got {self.learning_rate}, takes a finite number > 0")
         if not 0 < self.holdout < 1:

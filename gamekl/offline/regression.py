@@ -12,7 +12,7 @@ from gamekl.core.games import ContextualGame, EstimatedMarkovGame, MarkovGame, N
 from gamekl.core.policies import is_concrete
 from gamekl.core.regularizer import Regularizer
 from gamekl.offline.dataset import ContextualDataset, Dataset, MarkovDataset
-from gamekl.offline.models import ActionRidge, Model, Ridge, Tabular, as_targets
+from gamekl.offline.models import Linear, Model, Tabular, as_targets
 from gamekl.offline.neural import Neural
 from gamekl.offline.rows import statistics_from_dataset
 from gamekl.offline.statistics import AnyStatistics, ContextualStatistics, MarkovStatistics
@@ -51,6 +51,8 @@ def _check_counts(statistics: AnyStatistics) -> None:
                 raise ValueError(f"{name}: got shape {getattr(statistics, name).shape}, takes {shape}")
         _check_numbers("transition_counts", np.asarray(statistics.transition_counts))
         _check_numbers("initial_counts", np.asarray(statistics.initial_counts))
+        if np.sum(statistics.initial_counts) == 0:
+            raise ValueError("initial_counts: got none, takes at least one first state")
     _check_numbers("counts", counts)
     if counts.sum() == 0:
         raise ValueError("counts: got an empty dataset, takes at least one row")
@@ -81,7 +83,7 @@ def _check_masked(statistics: AnyStatistics, regularizer: Regularizer) -> None:
 def estimate(
     data: AnyStatistics | Dataset | ContextualDataset | MarkovDataset,
     *,
-    model: Model | Neural | None = None,
+    model: Any = None,
     prior_mean: float | int = 0.0,
     split: bool = False,
     regularizer: Regularizer | None = None,
@@ -95,10 +97,9 @@ def estimate(
 
     Args:
         data: statistics, or the rows.
-        model: `Ridge`, `ActionRidge`, `FiniteClass` or, of rows with contexts, `Neural`; tabular if None. What a linear
-            one makes of a Markov game has transitions that may be negative and need not sum to one (an
-            `EstimatedMarkovGame`).
-        prior_mean: estimate of unvisited cells of the tabular model, payoff units a step.
+        model: `Ridge`, `ActionRidge`, `FiniteClass` or, of rows with contexts, `Neural`; tabular if None. A linear one
+            may give a Markov game negative transitions.
+        prior_mean: estimate of unvisited cells where there is no model, payoff units a step.
         split: of episodes only: estimate each step from episodes of its own (see `statistics_from_dataset`).
         regularizer: where given, rows on actions that it masks are an error (on concrete arrays).
 
@@ -108,6 +109,10 @@ def estimate(
     """
     if not (np.ndim(prior_mean) == 0 and np.isfinite(prior_mean)):
         raise ValueError(f"prior_mean: got {prior_mean!r}, takes a finite number")
+    if not isinstance(model, Model | Neural | None):
+        raise TypeError(f"model: got {model!r}, takes a Ridge, an ActionRidge, a FiniteClass, a Neural, or None")
+    if model is not None and prior_mean != 0:
+        raise ValueError(f"prior_mean: got {prior_mean!r} beside a model, takes it for cells alone")
     rows = isinstance(data, Dataset | ContextualDataset | MarkovDataset)
     if split and not rows:
         raise ValueError(f"split: got {type(data).__name__}, takes episodes (a MarkovDataset)")
@@ -126,18 +131,25 @@ def estimate(
             )
         return Estimate(ContextualGame(model.fit(data), _frequencies(statistics)), statistics.counts)
     model = Tabular() if model is None else model
-    model.check(statistics.counts.shape)
-    return Estimate(_fit(statistics, model, prior_mean), statistics.counts)
+    axes = _num_stages(statistics)
+    model.check(statistics.counts.shape[:axes], statistics.counts.shape[axes:])
+    found = Estimate(_fit(statistics, model, prior_mean), statistics.counts)
+    if isinstance(model, Linear) and is_concrete(found) and np.any(np.isnan(found.game.table)):
+        raise ValueError(
+            f"penalty: got {float(model.penalty):g} with features that depend on each other in the data, takes more"
+        )
+    return found
 
 
 def _warn_of_unvisited(statistics: AnyStatistics, prior_mean: float | int) -> None:
     unvisited = int(np.sum(np.asarray(statistics.counts) == 0))
     if unvisited:
         logger.warning(
-            "%d of %d joint actions have no data; their payoffs are estimated as prior_mean = %g",
+            "%d of %d joint actions have no data; their payoffs are estimated as prior_mean = %g%s",
             unvisited,
             statistics.counts.size,
             prior_mean,
+            " a step" if isinstance(statistics, MarkovStatistics) else "",
         )
 
 
@@ -167,7 +179,7 @@ def _fit(statistics: AnyStatistics, model: Model, prior_mean: float | int) -> An
     table = jnp.moveaxis(means[:, :players].swapaxes(0, 1).reshape(players, *shape), 0, axes)
     if isinstance(statistics, MarkovStatistics):
         moves = jnp.swapaxes(means[:, players:], 1, 2).reshape(*stage, *actions, stage[1])
-        kind = EstimatedMarkovGame if isinstance(model, Ridge | ActionRidge) else MarkovGame
+        kind = MarkovGame if model.keeps_distributions else EstimatedMarkovGame
         return kind(table, moves, _frequencies(statistics))
     if isinstance(statistics, ContextualStatistics):
         return ContextualGame(table, _frequencies(statistics))

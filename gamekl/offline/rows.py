@@ -25,7 +25,8 @@ def _invert(edges: Float[Array, " cell"], draw: Float[Array, ""]) -> Int[Array, 
 
 def _rewards(key: Array, means: Float[Array, "row player"], noise: Array | str) -> Float[Array, "row player"]:
     if isinstance(noise, str):
-        return jax.random.bernoulli(key, means).astype(means.dtype)
+        hits = jax.random.bernoulli(key, means).astype(means.dtype)
+        return jnp.where((means >= 0) & (means <= 1), hits, jnp.nan)
     return means + noise.astype(means.dtype) * jax.random.normal(key, means.shape, means.dtype)
 
 
@@ -167,6 +168,12 @@ def _count_episodes(dataset: MarkovDataset, mine: Array) -> MarkovStatistics:
     return MarkovStatistics(counts, sums, moved, first)
 
 
+def check_split(episodes: int, horizon: int) -> None:
+    """Raise ``ValueError`` unless every step can have an episode of its own."""
+    if episodes < horizon:
+        raise ValueError(f"split: got {episodes} episodes of {horizon} steps, takes at least as many episodes")
+
+
 def statistics_from_dataset(dataset: AnyDataset, *, split: bool = False) -> AnyStatistics:
     """Counts and reward sums of the rows, added up in float64 (under ``jit``, in what jax's x64 mode allows).
 
@@ -181,8 +188,8 @@ def statistics_from_dataset(dataset: AnyDataset, *, split: bool = False) -> AnyS
     call: Any = in_float64 if is_concrete(dataset) else lambda function, *arguments: function(*arguments)
     if isinstance(dataset, MarkovDataset):
         episodes, horizon = dataset.states.shape
-        if split and episodes < horizon:
-            raise ValueError(f"split: got {episodes} episodes of {horizon} steps, takes at least as many episodes")
+        if split:
+            check_split(episodes, horizon)
         own = np.arange(episodes) % horizon == np.arange(horizon)[:, None]
         return call(_count_episodes, dataset, jnp.asarray(own if split else np.ones_like(own)))
     if split:

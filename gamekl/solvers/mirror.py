@@ -23,41 +23,44 @@ from gamekl.core.games import ContextualGame, MarkovGame, NormalFormGame, Staged
 from gamekl.core.one_shot import best_response, payoff_range, regularized_gap
 from gamekl.core.regularizer import Regularizer
 from gamekl.solvers.gamd import gamd
+from gamekl.solvers.ladder import default_tolerance
 from gamekl.solvers.rules import anchored
 from gamekl.solvers.selfplay import check_play
-from gamekl.solvers.solution import PathSummary, Solution
+from gamekl.solvers.solution import PathSummary, Solution, Status
 from gamekl.solvers.staged import StagedSolution, solve_stages
 
 
 def safe_step(game: NormalFormGame, regularizer: Regularizer) -> Float[Array, ""]:
-    """tau / L^2 of the module's formulae, nats per payoff unit; 1 / tau where payoffs are constant."""
+    """The lesser of tau / L^2 of the module's formulae and 1 / tau, nats per payoff unit."""
     lipschitz = (game.num_players - 1) * payoff_range(game).max() / 2
     least = regularizer.temperatures.min()
     flat = lipschitz <= least  # then any step up to 1 / tau will do
     return jnp.where(flat, 1 / least, least / jnp.where(flat, 1, lipschitz) ** 2)
 
 
-def _descend(game: NormalFormGame, regularizer: Regularizer, num_steps: Any, step_size: Any) -> Solution:
+def _descend(game: NormalFormGame, regularizer: Regularizer, num_steps: Any, step_size: Any, tol: Any) -> Solution:
     step = safe_step(game, regularizer) if step_size is None else step_size
     played = gamd(game, regularizer, num_steps=num_steps, step_size=step, throw=False)
     log_policy = played.last_log_policy
     response = best_response(game, regularizer, log_policy)
     moved = [jnp.max(jnp.abs(jnp.exp(a) - jnp.exp(b))) for a, b in zip(response, log_policy, strict=True)]
-    nothing = jnp.zeros((), jnp.int32)
+    residual, nothing = jnp.stack(moved).max(), jnp.zeros((), jnp.int32)
+    good = residual <= (default_tolerance(game, regularizer) if tol is None else tol.astype(game.dtype))
+    status = jnp.where((played.status == Status.converged) & ~good, Status.max_steps, played.status)
     return Solution(
         log_policy=log_policy,
         gap=regularized_gap(game, regularizer, log_policy),
-        residual=jnp.stack(moved).max(),
+        residual=residual,
         num_steps=played.num_steps,
-        status=played.status,
+        status=status.astype(jnp.int32),
         path=PathSummary(regularizer.temperatures, nothing, nothing, nothing),
     )
 
 
 @jax.jit
-def _descend_all(game: Any, regularizer: Regularizer, num_steps: Any, step_size: Any) -> Any:
+def _descend_all(game: Any, regularizer: Regularizer, num_steps: Any, step_size: Any, tol: Any) -> Any:
     def solve(stage: NormalFormGame, here: Regularizer) -> Solution:
-        return _descend(stage, here, num_steps, step_size)
+        return _descend(stage, here, num_steps, step_size, tol)
 
     if isinstance(game, ContextualGame | MarkovGame):
         return solve_stages(game, regularizer, solve)
@@ -70,6 +73,7 @@ def sos_md(
     *,
     num_steps: Any,
     step_size: float | int | Float[Array, ""] | None = None,
+    tol: float | int | Float[Array, ""] | None = None,
     throw: bool = True,
 ) -> Solution | StagedSolution:
     """Anchored mirror descent at every stage of a game, from the references; the last round's policies.
@@ -78,17 +82,18 @@ def sos_md(
         game: a one-shot, contextual or Markov game, or an estimate's.
         regularizer: references and temperatures for this game.
         num_steps: rounds at each stage; not static.
-        step_size: nats per payoff unit; tau / L^2 for each stage if None.
+        step_size: nats per payoff unit; if None the lesser of tau / L^2 and 1 / tau, for each stage.
+        tol: the residual up to which the status is `Status.converged`, and `Status.max_steps` above; the default is
+            that of `solve_nash`. It stops nothing.
         throw: raise on bad values; acts on concrete inputs only.
 
     Returns:
-        A `Solution`, or a `StagedSolution` of games in stages. Its status says that the rounds were played; how good
-        the policies are, `gap` and `residual` say.
+        A `Solution`, or a `StagedSolution` of games in stages.
 
     Raises:
         ValueError: game and regularizer do not fit, or an option or a value is bad.
     """
-    check_play(game, regularizer, num_steps, None, None, throw)
+    check_play(game, regularizer, num_steps, tol, None, throw)
     anchored("uniform", step_size)
-    step = None if step_size is None else jnp.asarray(step_size, dtype=float)
-    return _descend_all(game, regularizer, jnp.asarray(num_steps, dtype=jnp.int32), step)
+    step, tol = (None if value is None else jnp.asarray(value, dtype=float) for value in (step_size, tol))
+    return _descend_all(game, regularizer, jnp.asarray(num_steps, dtype=jnp.int32), step, tol)

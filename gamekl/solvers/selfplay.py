@@ -178,12 +178,18 @@ def check_rounds(num_steps: Any, tol: Any) -> None:
         raise ValueError(f"tol: got {tol!r}, takes a number >= 0 or None")
 
 
+def _alike(game: Game, other: Any) -> bool:
+    """Whether two games are of one kind, an estimate or not, and of one shape."""
+    kinds = isinstance(other, type(game)) or isinstance(game, type(other))
+    return kinds and other.table.shape == game.table.shape
+
+
 def check_play(game: Game, regularizer: Any, num_steps: Any, tol: Any, evaluate_on: Any, throw: bool) -> None:
     """Raise unless all this fits together, and where it is concrete and `throw` is set, unless the values are right."""
     Regularizer.require(regularizer)
     regularizer.check_fits(game)
     check_rounds(num_steps, tol)
-    if evaluate_on is not None and (type(evaluate_on) is not type(game) or evaluate_on.table.shape != game.table.shape):
+    if evaluate_on is not None and not _alike(game, evaluate_on):
         got = f"{type(evaluate_on).__name__} {getattr(evaluate_on, 'num_actions', '')}".strip()
         takes = f"a {type(game).__name__} with the actions of the game that is played, {game.num_actions}"
         raise ValueError(f"evaluate_on: got {got}, takes {takes}")

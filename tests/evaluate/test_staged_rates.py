@@ -114,10 +114,23 @@ def test_indicators_of_cells_as_features_change_nothing():
     sizes = [gk.evaluate.first_sample_size(game, tabular, anchor, behavior, features=f) for f in (None, features)]
     assert abs(sizes[0] - sizes[1]) <= 1
     repeated = jnp.concatenate([features, features], axis=-1)  # what is not identified
-    with pytest.raises(ValueError, match="behavior: got none of the data that D needs"):
+    with pytest.raises(ValueError, match="features: got some that the data cannot tell apart"):
         gk.evaluate.predicted_constant(*arguments, features=repeated)
     with pytest.raises(ValueError, match=r"features: got shape .* takes \[\*stage, \*actions, feature\]"):
         gk.evaluate.predicted_constant(*arguments, features=features[:2])
+
+
+def test_cells_that_are_never_logged_do_not_count():
+    """However large their features are."""
+    game, features = linear_game("contextual")
+    anchor = gk.Regularizer.uniform(game, 0.5)
+    behavior = jnp.full((4, 2, 3), 1 / 5).at[:, 0, 0].set(0)
+    constant = jnp.ones(2)
+    sizes = [
+        gk.evaluate.first_sample_size(game, constant, anchor, behavior, features=features.at[:, 0, 0].multiply(scale))
+        for scale in (1.0, 1000.0)
+    ]
+    assert sizes[0] == sizes[1]
 
 
 def test_missing_data_and_no_noise_are_refused():

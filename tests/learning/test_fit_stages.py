@@ -93,6 +93,20 @@ def test_a_neural_model_of_every_step():
     assert gaps[0] < 0.6 * gaps[1]
 
 
+def test_a_step_that_no_episode_reached():
+    """It pays the prior, as in the model-based estimate."""
+    game, log = logged(n=40)
+    states = np.where(np.arange(3) > 1, -1, log.states)
+    short = gk.offline.MarkovDataset(states, log.actions, log.rewards, (2, 2), 3)
+    anchor = gk.Regularizer.uniform(game, TAU)
+    expected = gk.gane(gk.offline.estimate(short), anchor)
+    for data in (short, gk.offline.statistics_from_dataset(short)):
+        fitted = fit_stages(data, anchor)
+        np.testing.assert_array_equal(fitted.counts[2], 0)
+        np.testing.assert_allclose(gk.gane(fitted, anchor).values, expected.values, atol=1e-8)
+    np.testing.assert_allclose(fit_stages(short, anchor, prior_mean=2.0).game.rewards[2], 2.0)
+
+
 def test_bad_input():
     game, log = logged(n=30)
     other = gk.Regularizer.uniform(gk.games.markov(jax.random.key(0), (2, 2), num_states=3, horizon=4), TAU)
@@ -100,5 +114,8 @@ def test_bad_input():
         ValueError, match=r"log_reference: got shapes \[\(4, 3, 2\), .*takes \[horizon, state, actions_i\]"
     ):
         fit_stages(log, other)
+    few = gk.offline.MarkovDataset(log.states[:2], log.actions[:2], log.rewards[:2], (2, 2), 3)
+    with pytest.raises(ValueError, match="split: got 2 episodes of 3 steps"):
+        fit_stages(few, gk.Regularizer.uniform(game, TAU), split=True)
     with pytest.raises(ValueError, match="data, split: got MarkovStatistics and True"):
         fit_stages(gk.offline.statistics_from_dataset(log), gk.Regularizer.uniform(game, TAU), split=True)

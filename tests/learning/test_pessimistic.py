@@ -8,7 +8,7 @@ import scipy.optimize
 
 import gamekl as gk
 from gamekl.games.hard_pair import hard_pair
-from gamekl.learning.pessimistic import bellman_consistent, pnvi, strategy_wise
+from gamekl.learning.pessimistic import bellman_consistent, bellman_consistent_cce, pnvi, strategy_wise
 from gamekl.offline import Estimate, estimate, sample_statistics
 from gamekl.offline.pessimism import lower_confidence
 
@@ -141,7 +141,7 @@ def test_no_method_solves_both_games_of_the_hard_pair_from_the_diagonal():
     for _, log_policy in nash_methods(found, regularizer):
         assert max(float(gk.nash_gap(game, log_policy).sum()) for game in hard_pair()) >= 0.5 - 1e-9
     joints = [gk.gamd(found.game, regularizer, num_steps=1_000).joint()]
-    joints.append(bellman_consistent(found, scale=1, payoff_range=HARD_RANGE, concept="cce").joint)
+    joints.append(bellman_consistent_cce(found, scale=1, payoff_range=HARD_RANGE).joint)
     for joint in joints:
         assert max(float(gk.evaluate.cce_gap(game, joint).sum()) for game in hard_pair()) >= 0.5 - 1e-9
 
@@ -155,7 +155,7 @@ def test_every_method_solves_it_from_three_cells():
             found = hard_log(three, n, seed)
             for name, log_policy in nash_methods(found, regularizer):
                 gaps.setdefault(name, []).append(float(gk.nash_gap(first, log_policy).sum()))
-            joint = bellman_consistent(found, scale=1, payoff_range=HARD_RANGE, concept="cce").joint
+            joint = bellman_consistent_cce(found, scale=1, payoff_range=HARD_RANGE).joint
             gaps.setdefault("Bellman-consistent CCE", []).append(float(gk.evaluate.cce_gap(first, joint).sum()))
             joint = gk.gamd(found.game, regularizer, num_steps=1_000).joint()
             gaps.setdefault("GAMD", []).append(float(gk.evaluate.cce_gap(first, joint).sum()))
@@ -202,7 +202,6 @@ def test_bad_options(solve, options, message):
     [
         ({"num_steps": 0}, "num_steps: got 0, takes a whole number >= 1"),
         ({"num_starts": True}, "num_starts: got True, takes a whole number >= 1"),
-        ({"concept": "ce"}, "concept: got 'ce', takes 'ne' or 'cce'"),
     ],
 )
 def test_bad_descents(options, message):

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import gamekl as gk
-from gamekl.learning.pessimistic import bellman_consistent, strategy_wise
+from gamekl.learning.pessimistic import bellman_consistent, bellman_consistent_cce, strategy_wise
 from gamekl.offline import Estimate, estimate, sample_statistics
 
 HARD_RANGE = ([0, -1], [1, 0])  # of the row player [0, 1], of the column player [-1, 0]
@@ -80,7 +80,7 @@ def test_no_profile_on_a_grid_does_better(method, shape, parts):
 
 def test_no_joint_policy_on_a_grid_does_better():
     for found, scale in some_logs((2, 2), 8, unseen=True):
-        answer = bellman_consistent(found, scale=scale, payoff_range=(0, 1), concept="cce")
+        answer = bellman_consistent_cce(found, scale=scale, payoff_range=(0, 1))
         assert float(answer.joint.sum()) == pytest.approx(1)
         reached = gains(found, np.asarray(answer.joint), scale, (0, 1)).max()
         assert float(answer.surrogate) == pytest.approx(reached, abs=1e-10)
@@ -124,7 +124,7 @@ def test_the_worst_gap_is_bounded_with_high_probability():
         found = estimate(sample_statistics(jax.random.key(seed), game, np.full((2, 2), 1 / 4), 200, 0.5))
         answer = strategy_wise(found, scale=3, noise=0.5, payoff_range=(0, 1))
         assert float(gk.nash_gap(game, answer.log_policy).sum()) <= float(answer.surrogate)
-        answer = bellman_consistent(found, scale=3, noise=0.5, payoff_range=(0, 1), concept="cce")
+        answer = bellman_consistent_cce(found, scale=3, noise=0.5, payoff_range=(0, 1))
         assert float(gk.evaluate.cce_gap(game, answer.joint).max()) <= float(answer.surrogate)
 
 

@@ -77,7 +77,7 @@ def test_the_dtype_of_the_game_is_kept():
     [
         ([[0, 3]], [[0.0, 0.0]], r"actions\[0, 1\]: got 3, takes 0 to 2"),
         ([[0, 0], [-1, 0]], [[0.0, 0.0]] * 2, r"actions\[1, 0\]: got -1, takes 0 to 1"),
-        ([[0, 0]], [[0.0, np.nan]], r"rewards\[0, 1\]: got nan, takes finite numbers"),
+        ([[0, 0]], [[0.0, np.nan]], r"rewards\[0, 1\]: got nan \(\d+ such entries\), takes finite numbers"),
         ([[0.5, 0.0]], [[0.0, 0.0]], r"actions: got dtype float.*, takes integers"),
         ([[0, 0, 0]], [[0.0, 0.0, 0.0]], r"actions: got shape \(1, 3\), takes \[row, player\] = \(1, 2\)"),
         ([[0, 0]], [[0.0]], r"rewards: got shape \(1, 1\), takes \[row, player\] = \(1, 2\)"),

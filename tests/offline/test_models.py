@@ -66,9 +66,7 @@ def test_weights_for_each_joint_action():
         expected = gk.offline.estimate(log, model=gk.offline.Ridge(wide, 0.3)).game
         for ours, theirs in zip(jax.tree.leaves(found), jax.tree.leaves(expected), strict=True):
             np.testing.assert_allclose(ours, theirs, atol=1e-11)
-    with pytest.raises(
-        ValueError, match=r"features: got shape \(2, 6, 2\), takes \[\*stage, feature\] with the stages"
-    ):
+    with pytest.raises(ValueError, match=r"features: got shape \(2, 6, 2\), takes \[\*stage, feature\] with \(6,\)"):
         log = gk.offline.sample_statistics(jax.random.key(1), contextual, uniform(contextual), 300, 1.0)
         gk.offline.estimate(log, model=gk.offline.ActionRidge(features))
 
@@ -133,6 +131,26 @@ def test_the_best_candidate_is_found(kind):
             np.testing.assert_array_equal(found.transitions, games[index].transitions)
 
 
+def test_the_class_is_chosen_from_episodes_by_what_they_show():
+    """What follows the last step does not count: a candidate that is sure of it is not at a disadvantage."""
+    game = gk.games.markov(jax.random.key(0), (2, 2), num_states=3, horizon=2)
+    sure = gk.MarkovGame(game.rewards, game.transitions.at[-1].set(jnp.eye(3)[0]), game.initial_probs)
+    wrong = gk.MarkovGame(game.rewards + 0.3, game.transitions, game.initial_probs)
+    log = gk.offline.sample_dataset(jax.random.key(1), sure, uniform(sure), 20_000, 1.0)
+    found = gk.offline.estimate(log, model=gk.offline.FiniteClass(gk.stack([wrong, sure]))).game
+    np.testing.assert_array_equal(found.rewards, sure.rewards)
+
+
+def test_small_differences_of_large_payoffs():
+    """Payoffs near 100 that differ by .01, in float32: the class is told apart where 10^7 rows do so."""
+    near = gk.NormalFormGame(np.full((2, 2, 2), 100.0, np.float32))
+    far = gk.NormalFormGame(near.payoffs.at[0, 0, 0].add(0.01))
+    model = gk.offline.FiniteClass(gk.stack([near, far]))
+    for seed in range(5):
+        log = gk.offline.sample_statistics(jax.random.key(seed), far, uniform(far), 1.6e7, 1.0)
+        np.testing.assert_array_equal(gk.offline.estimate(log, model=model).game.payoffs, far.payoffs)
+
+
 def test_the_class_is_chosen_by_squares():
     """By hand: three candidates of a one-player game, one row for each action."""
     candidates = gk.stack(
@@ -154,6 +172,12 @@ def test_models_of_other_games_and_bad_features():
         gk.offline.estimate(log, model=gk.offline.Ridge(features[:4]))
     with pytest.raises(ValueError, match=r"candidates: got games with cells \(2, 3\), takes stacked games with"):
         gk.offline.estimate(log, model=gk.offline.FiniteClass(gk.stack([gk.games.uniform(jax.random.key(0), (2, 3))])))
+    with pytest.raises(ValueError, match="penalty: got 0 with features that depend on each other"):
+        gk.offline.estimate(log, model=gk.offline.Ridge(jnp.ones_like(features), 0.0))
+    with pytest.raises(ValueError, match="prior_mean: got 1.0 beside a model"):
+        gk.offline.estimate(log, model=gk.offline.Ridge(features), prior_mean=1.0)
+    with pytest.raises(TypeError, match="model: got 'ridge', takes a Ridge"):
+        gk.offline.estimate(log, model="ridge")
     with pytest.raises(TypeError, match="candidates: got int"):
         gk.offline.FiniteClass(3)
 

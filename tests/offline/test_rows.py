@@ -83,6 +83,62 @@ def test_episodes_end_where_the_game_ends():
     np.testing.assert_allclose(found[:, 1].sum(axis=-1), 1)
 
 
+def test_games_that_end_by_chance():
+    """A quarter of the episodes end after the first step: the estimate is solved, and can not be played."""
+    game = markov()
+    log = gk.offline.sample_dataset(jax.random.key(0), game, behavior_of(game), 4_000, 1.0)
+    over = np.arange(4_000) % 4 == 0
+    states = np.where(over[:, None] & (np.arange(4) > 0), -1, log.states)
+    found = gk.offline.estimate(gk.offline.MarkovDataset(states, log.actions, log.rewards, (2, 3), 3))
+    np.testing.assert_allclose(found.game.transitions[0].sum(axis=-1), 0.75, atol=0.15)
+    anchor = gk.Regularizer.uniform(game, 0.3)
+    solution = gk.gane(found, anchor)
+    assert solution.status == gk.Status.converged
+    played = gk.gamd(found.game, anchor, num_steps=100, evaluate_on=game)
+    assert played.regularized_cce_gap.shape == (2,)
+    with pytest.raises(ValueError, match=r"transitions\[0, 0, 0, 0\]: got a sum of 0\.\d+, takes probabilities"):
+        gk.offline.sample_dataset(jax.random.key(1), found.game, behavior_of(game), 10, 1.0)
+
+
+def test_no_probability_is_no_reward():
+    """Where the payoffs are traced, a payoff that is no probability gives NaN and not a plausible reward."""
+    draw = jax.jit(
+        lambda r: (
+            gk.offline.sample_dataset(
+                jax.random.key(0), gk.NormalFormGame(r), jnp.full((2,), 0.5), 100, "bernoulli"
+            ).rewards
+        )
+    )
+    rewards = draw(jnp.asarray([[0.5, 2.0]]))
+    assert np.any(np.isnan(rewards)) and not np.all(np.isnan(rewards))
+
+
+def test_padding_after_the_end_may_be_anything():
+    padded = episodes(
+        states=[[0, -1], [1, 0]],
+        actions=[[[0, 1], [-1, -1]], [[1, 0], [0, 0]]],
+        rewards=[[[1.0, 2.0], [np.nan, np.nan]], [[3.0, 4.0], [5.0, 6.0]]],
+    )
+    np.testing.assert_array_equal(gk.offline.statistics_from_dataset(padded).reward_sums[1].sum(axis=(0, 2, 3)), [5, 6])
+
+
+def test_a_game_that_cannot_be_played():
+    game = markov()
+    for wrong, message in [
+        (
+            gk.MarkovGame(game.rewards, game.transitions * 0.8, game.initial_probs),
+            r"transitions\[0, 0, 0, 0\]: got a sum",
+        ),
+        (
+            gk.MarkovGame(game.rewards, game.transitions, game.initial_probs * 1.8),
+            r"initial_probs: got a sum of 1\.\d+, takes",
+        ),
+    ]:
+        for sample in (gk.offline.sample_dataset, gk.offline.sample_statistics):
+            with pytest.raises(ValueError, match=message):
+                sample(jax.random.key(0), wrong, behavior_of(game), 10, 1.0)
+
+
 def test_rows_with_contexts():
     game = gk.games.contextual(jax.random.key(0), (2, 3), num_contexts=4)
     behavior = behavior_of(game)
@@ -147,7 +203,10 @@ def episodes(**changes):
         ({"actions": np.full((2, 2, 2), 2)}, r"actions\[0, 0, 0\]: got 2, takes 0 to 1"),
         ({"actions": np.zeros((2, 3, 2), int)}, r"actions: got shape \(2, 3, 2\), takes .* = \(2, 2, 2\)"),
         ({"rewards": np.zeros((2, 1, 2))}, r"rewards: got shape \(2, 1, 2\), takes .* = \(2, 2, 2\)"),
-        ({"rewards": np.full((2, 2, 2), np.nan)}, r"rewards\[0, 0, 0\]: got nan, takes finite numbers"),
+        (
+            {"rewards": np.full((2, 2, 2), np.nan)},
+            r"rewards\[0, 0, 0\]: got nan \(\d+ such entries\), takes finite numbers",
+        ),
     ],
 )
 def test_bad_episodes(changes, message):

@@ -47,7 +47,8 @@ def test_the_limit_in_markov_games_is_the_equilibrium():
     np.testing.assert_allclose(found.values, exact.values, atol=1e-9)
     assert found.residual < 1e-9 and np.all(found.gap < 1e-9) and found.status == gk.Status.converged
     rough = gk.sos_md(game, anchor, num_steps=3)
-    assert rough.residual > 1e-4
+    assert rough.residual > 1e-4 and rough.status == gk.Status.max_steps
+    assert gk.sos_md(game, anchor, num_steps=3, tol=1.0).status == gk.Status.converged
     np.testing.assert_allclose(rough.gap, gk.regularized_gap(game, anchor, rough.log_policy), atol=1e-12)
 
 
