@@ -35,7 +35,7 @@ def test_solve_nash_compiles_once_for_each_shape(monkeypatch):
 
 
 def test_a_sweep_compiles_once_for_each_shape(monkeypatch, tmp_path):
-    traces = counted(monkeypatch, pipeline, "_estimate_one")
+    traces = counted(monkeypatch, pipeline, "estimate")
     family = {"temperatures": [0.5, 1.0, 2.0], "num_samples": {"first": 100, "points": 6}, "noise": 1.0}
     config = parse_config(
         {

@@ -142,7 +142,7 @@ def _draw_panel(axes: Axes, title: str, summaries: list[Summary]) -> None:
     mixed = len({entry.metric for entry in summaries}) > 1 or len(summaries) == 1
     for index, summary in enumerate(summaries):
         short = _short_name(summary, title) if len(summaries) > 1 else ""
-        metric = METRIC_NAMES[summary.metric] if mixed else ""
+        metric = METRIC_NAMES[summary.metric] if mixed and not played else ""
         parts = [short, curve_name(summary)] if played else [metric, short]
         colour, spread = COLOURS[index % len(COLOURS)], len(summaries) <= MOST_SPREADS
         _draw_curve(axes, summary, colour, ", ".join(filter(None, parts)), spread=spread)
@@ -153,7 +153,7 @@ def _draw_panel(axes: Axes, title: str, summaries: list[Summary]) -> None:
         _guide(axes, sizes, start, -0.5, f"${SYMBOLS[axis]}^{{-1/2}}$")
         _guide(axes, sizes, start, -1.0, f"${SYMBOLS[axis]}^{{-1}}$")
         axes.set(xscale="log", yscale="log")
-    what = "gap" if mixed else METRIC_NAMES[summaries[0].metric]
+    what = "gap" if mixed and not played else METRIC_NAMES[summaries[0].metric]
     axes.set(xlabel=AXIS_NAMES[axis], ylabel=f"{what} in the true game")
     axes.set_title(title if len(summaries) > 1 else _plain(case_name(summaries[0].case)))
     if not played:  # else the curves themselves end in the solver's floor

@@ -40,7 +40,7 @@ CASES = {
 }
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", ["general-sum", *(pytest.param(n, marks=pytest.mark.slow) for n in list(CASES)[1:])])
 def test_n_times_the_mean_gap_tends_to_the_constant(name):
     """For each player, with references of its own and a skewed behavior: within 4 standard errors of under 2 %."""
     make, noise = CASES[name]
@@ -86,7 +86,7 @@ def linear_game(kind):
     return gk.MarkovGame(table, moves, jnp.full(3, 1 / 3)), features
 
 
-@pytest.mark.parametrize("kind", ["one-shot", "contextual", "markov"])
+@pytest.mark.parametrize("kind", [pytest.param("one-shot", marks=pytest.mark.slow), "contextual", "markov"])
 def test_n_times_the_mean_gap_of_linear_estimates(kind):
     """With a skewed behavior, against simulation: within 4 standard errors of under 2 %."""
     game, features = linear_game(kind)

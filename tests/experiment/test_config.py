@@ -266,7 +266,7 @@ def test_kind_mismatch(index, game, message):
         ({"solver": "exact", "num_samples": {"first": 10}}, "temperatures: got some for solver 'exact', takes none"),
         ({"solver": "lcb", "num_samples": {"first": 10}}, "scales: got [] for solver 'lcb', takes them for"),
         ({"scales": [1.0]}, "scales: got [1.0] for solver 'gane', takes them for"),
-        ({"axis": "temperature"}, "axis: got 'temperature', takes 'num_samples' for"),
+        ({"axis": "temperature"}, "axis: got 'temperature' and num_samples.first 'auto', takes a number"),
         ({"solver": "exact", "temperatures": []}, "num_samples.first: got 'auto' for solver 'exact', takes a number"),
     ],
 )

@@ -13,7 +13,7 @@ import pytest
 
 import gamekl as gk
 from gamekl.experiment.load import parse_config
-from gamekl.experiment.plan import make_chunks, make_plan, make_settings
+from gamekl.experiment.plan import make_chunks, make_plan, make_settings, tunings
 from gamekl.experiment.report import summarize
 from gamekl.experiment.store import Store, StoreError
 from gamekl.experiment.sweep import data_keys, run_sweep
@@ -239,9 +239,15 @@ def test_sharding_does_not_matter(swept, tmp_path):
             np.testing.assert_allclose(here[name], there[name], rtol=1e-6)
 
 
+def settings_at(config, family, temperature):
+    """The settings of the family's first case at a temperature."""
+    case = next(entry for entry in tunings(family) if entry["temperature"] in (temperature, None))
+    return make_settings(config, family, case | {"temperature": temperature})
+
+
 def test_games_of_a_family(swept):
     """Two games are drawn, which differ; each is solved with data of its own."""
-    settings = make_settings(sweep(), sweep().family[1], 0.3)
+    settings = settings_at(sweep(), sweep().family[1], 0.3)
     first, second = (np.asarray(setting.game.payoffs) for setting in settings)
     assert first.shape == second.shape == (3, 2, 3, 2) and not np.isclose(first, second).any()
     data = columns(swept, "three players")
@@ -251,7 +257,7 @@ def test_games_of_a_family(swept):
 
 def test_games_do_not_depend_on_temperature():
     config = one(THREE, temperatures=[0.3, 0.6])
-    low, high = (make_settings(config, config.family[0], temperature) for temperature in (0.3, 0.6))
+    low, high = (settings_at(config, config.family[0], temperature) for temperature in (0.3, 0.6))
     for one_setting, other in zip(low, high, strict=True):
         np.testing.assert_array_equal(one_setting.game.payoffs, other.game.payoffs)
         assert float(one_setting.regularizer.temperature) == 0.3 and float(other.regularizer.temperature) == 0.6
@@ -297,7 +303,7 @@ def test_failure_to_plan_leaves_no_shards(tmp_path):
 def test_concentrability(asked):
     """The behavior covers the references with exactly the C that was asked for."""
     config = one(concentrability=asked)
-    [setting] = make_settings(config, config.family[0], 0.5)
+    [setting] = settings_at(config, config.family[0], 0.5)
     np.testing.assert_allclose(setting.behavior.sum(), 1, rtol=1e-14)
     found = gk.offline.concentrability(setting.game, setting.behavior, setting.regularizer.log_reference)
     np.testing.assert_allclose(found, asked, rtol=1e-12)
@@ -310,7 +316,7 @@ def test_worse_coverage_needs_more_data():
 
 def test_behavior_of_the_reference():
     config = one(behavior="reference")
-    [setting] = make_settings(config, config.family[0], 0.5)
+    [setting] = settings_at(config, config.family[0], 0.5)
     np.testing.assert_allclose(setting.behavior, [[0.27, 0.63], [0.03, 0.07]], rtol=1e-14)
 
 
@@ -389,7 +395,7 @@ def test_family_of_a_file(tmp_path):
     gk.games.write_nfg(gk.games.chicken(), path)
     family = {"label": "file", "game": {"kind": "file", "path": str(path)}, "temperatures": [1.0]}
     config = sweep(family=[family])
-    [setting] = make_settings(config, config.family[0], 1.0)
+    [setting] = settings_at(config, config.family[0], 1.0)
     np.testing.assert_array_equal(setting.game.payoffs, gk.games.chicken().payoffs)
     path.write_text("NFG 1 R")
     with pytest.raises(ValueError, match=r"family\.0 \(file\): .*the file ends"):

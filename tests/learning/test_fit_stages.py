@@ -77,6 +77,7 @@ def test_a_finite_class_that_holds_the_true_values():
     assert np.all(gk.regularized_gap(game, anchor, found.log_policy) < 1e-9)
 
 
+@pytest.mark.slow
 def test_a_neural_model_of_every_step():
     """A smooth Markov game, states described by numbers: closer to the truth than cells with few data."""
     features = jnp.linspace(-1, 1, 12)[:, None]
