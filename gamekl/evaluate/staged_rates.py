@@ -83,6 +83,14 @@ def _diagonal(entries: Float[Array, "*rows entry"]) -> Float[Array, "*rows entry
     return entries[..., None] * jnp.eye(entries.shape[-1], dtype=entries.dtype)
 
 
+def _second_moment(
+    weights: Float[Array, "horizon *cells"], features: Float[Array, "horizon *cells feature"]
+) -> Float[Array, "horizon feature feature"]:
+    """The sum over a step's cells of weight phi phi^T."""
+    flat = features.reshape(len(weights), -1, features.shape[-1])
+    return jnp.einsum("hc,hcd,hce->hde", weights.reshape(len(weights), -1), flat, flat, precision=PRECISION)
+
+
 def linear_errors(
     mine: Float[Array, "horizon state own"],
     others: Float[Array, "horizon state own rest"],
@@ -91,8 +99,7 @@ def linear_errors(
     features: Float[Array, "horizon state own rest feature"],
 ) -> Errors:
     """Of least squares on features; the arguments are those of `tabular_errors`."""
-    squares = jnp.einsum("hsor,hsord,hsore->hde", seen, features, features, precision=PRECISION)
-    noise = jnp.einsum("hsor,hsord,hsore->hde", seen * variance, features, features, precision=PRECISION)
+    squares, noise = _second_moment(seen, features), _second_moment(seen * variance, features)
     half = jnp.linalg.solve(squares, noise)
     spread = jnp.swapaxes(jnp.linalg.solve(squares, jnp.swapaxes(half, 1, 2)), 1, 2)
     own = jnp.einsum("hsor,hsord->hsod", others, features, precision=PRECISION)
@@ -171,8 +178,7 @@ def largest_leverage(seen: Float[Array, "horizon state *actions"], features: Arr
     """The most rows that a cell's estimate needs for each row's worth of it: 1 / min mu, or max phi S^-1 phi."""
     if features is None:
         return 1 / jnp.min(jnp.where(seen > 0, seen, jnp.inf))
-    flat, chances = features.reshape(len(seen), -1, features.shape[-1]), seen.reshape(len(seen), -1)
-    squares = jnp.einsum("hc,hcd,hce->hde", chances, flat, flat, precision=PRECISION)
-    weighted = jnp.linalg.solve(squares, jnp.swapaxes(flat, 1, 2))
+    flat = features.reshape(len(seen), -1, features.shape[-1])
+    weighted = jnp.linalg.solve(_second_moment(seen, features), jnp.swapaxes(flat, 1, 2))
     leverages = jnp.einsum("hcd,hdc->hc", flat, weighted, precision=PRECISION)
-    return jnp.max(jnp.where(chances > 0, leverages, 0))
+    return jnp.max(jnp.where(seen.reshape(len(seen), -1) > 0, leverages, 0))

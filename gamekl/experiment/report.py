@@ -186,7 +186,7 @@ def _summarize_played(case: dict[str, Any], rows: dict[str, np.ndarray], seed: i
 
 def _summarize_axis(cases: list[dict[str, Any]], columns: dict[str, np.ndarray], seed: int) -> list[Summary]:
     """Against what a family has several values of, at some sample sizes; the cases differ in it alone."""
-    shared = cases[0] | {cases[0]["axis"]: None, "num_cases": len(cases)}
+    shared: dict[str, Any] = cases[0] | {cases[0]["axis"]: None}
     mine = np.isin(columns["case"], [case["number"] for case in cases])
     if shared["num_steps"] is not None:
         mine &= columns["num_steps"] == shared["num_steps"][-1]

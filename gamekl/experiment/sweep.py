@@ -50,8 +50,7 @@ INTEGERS = ("num_steps", "status", "unvisited", "exceeded")
 
 def data_keys(config: SweepConfig, family: FamilyConfig, case: dict[str, Any], chunk: Chunk) -> Array:
     """One key for each game and seed of a chunk, ``[game, seed]``: each dataset is independent of all others."""
-    tuning = [{name: entry[name] for name in TUNING} for entry in (case, *tunings(family))]
-    index = tuning[1:].index(tuning[0])
+    index = tunings(family).index({name: case[name] for name in TUNING})
     key = jax.random.fold_in(jax.random.fold_in(jax.random.fold_in(family_key(config, family), 1), index), chunk.point)
     seeds = chunk.block * config.seeds_per_chunk + jnp.arange(config.seeds_per_chunk)
     game_keys = jax.vmap(lambda game: jax.random.fold_in(key, game))(jnp.arange(case["num_games"]))
