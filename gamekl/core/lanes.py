@@ -104,6 +104,27 @@ def in_turn(function: Callable[..., T]) -> Callable[..., T]:
     return alone
 
 
+def solve_positive(
+    matrix: Float[Array, "*system n n"], right: Float[Array, "*system n r"]
+) -> Float[Array, "*system n r"]:
+    """Solve positive definite systems by Cholesky's factors, `in_turn`; NaN where one is not. Differentiable."""
+
+    def factor_and_solve(matrix: Array, right: Array) -> Array:
+        return jax.scipy.linalg.cho_solve(jax.scipy.linalg.cho_factor(matrix), right)
+
+    def one(matrix: Array, right: Array) -> Array:
+        def multiply(solution: Array) -> Array:
+            return jnp.matmul(matrix, solution, precision=PRECISION)
+
+        def solve(_: Any, right: Array) -> Array:
+            return in_turn(factor_and_solve)(jax.lax.stop_gradient(matrix), right)
+
+        return jax.lax.custom_linear_solve(multiply, right, solve, symmetric=True)
+
+    solved = jax.vmap(one)(matrix.reshape(-1, *matrix.shape[-2:]), right.reshape(-1, *right.shape[-2:]))
+    return solved.reshape(right.shape)
+
+
 def _solve_by_lu(matrix: Float[Array, "n n"], right: Float[Array, "n r"]) -> tuple[Array, Array]:
     factors, pivots = jax.scipy.linalg.lu_factor(matrix)
     swaps = jnp.sum(pivots != jnp.arange(len(pivots), dtype=pivots.dtype))

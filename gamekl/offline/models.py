@@ -22,7 +22,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from gamekl.core.games import ContextualGame, MarkovGame, NormalFormGame, as_float_array
-from gamekl.core.lanes import PRECISION
+from gamekl.core.lanes import PRECISION, solve_positive
 from gamekl.core.policies import is_concrete
 from gamekl.core.validation import check_finite
 
@@ -173,7 +173,7 @@ def _solve_ridge(
     product: Float[Array, "*system feature feature"], right: Float[Array, "*system feature target"], penalty: Array
 ) -> Float[Array, "*system feature target"]:
     product += penalty.astype(product.dtype) * jnp.eye(product.shape[-1], dtype=product.dtype)
-    return jax.scipy.linalg.cho_solve(jax.scipy.linalg.cho_factor(product), right)
+    return solve_positive(product, right)
 
 
 class FiniteClass(Model):

@@ -30,6 +30,7 @@ import optax
 from jaxtyping import Array, Float, Int
 
 from gamekl.core.games import as_float_array
+from gamekl.core.lanes import solve_positive
 from gamekl.core.policies import is_concrete
 from gamekl.core.validation import check_finite, check_whole
 from gamekl.offline.dataset import ContextualDataset
@@ -180,7 +181,7 @@ def _ridge(
     penalised = jnp.eye(x.shape[1], dtype=x.dtype).at[0, 0].set(CONSTANT)
 
     def fit(penalty: Float[Array, ""]) -> tuple[Float[Array, "cell input player"], Float[Array, ""]]:
-        weights = jnp.linalg.solve(products + penalty * penalised, right)
+        weights = solve_positive(products + penalty * penalised, right)
         found = jnp.einsum("ki,kip->kp", x[held.contexts], weights[held.cells])
         return weights, jnp.mean((found - held.targets) ** 2)
 
