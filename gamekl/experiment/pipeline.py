@@ -13,9 +13,8 @@ import numpy as np
 from jaxtyping import Array
 
 from gamekl.core.response import nash_gap, regularized_gap
-from gamekl.experiment.config import PESSIMISTIC, FamilyConfig
 from gamekl.experiment.plan import Setting
-from gamekl.learning.pessimistic import bellman_consistent, pnvi, strategy_wise
+from gamekl.learning.pessimistic import pnvi
 from gamekl.offline.models import ActionRidge, Ridge
 from gamekl.offline.neural import Neural
 from gamekl.offline.pessimism import lower_confidence
@@ -228,53 +227,3 @@ def weights_batch(keys: Array, settings: Setting, data: Data, num_steps: Array) 
         return _of_joint_policies(found, history, history.cce_gap_estimated)
 
     return _for_games_and_seeds(one)(keys, settings)
-
-
-def compute(
-    family: FamilyConfig, case: dict[str, Any], keys: Array, settings: Setting, num_samples: int
-) -> dict[str, Array]:
-    """What the shards' columns of results are to hold, by name.
-
-    Args:
-        family: of the case.
-        case: the plan's entry.
-        keys: ``[game, seed]``.
-        settings: the case's, with a leading axis.
-        num_samples: rows of data.
-
-    Returns:
-        Arrays ``[game, seed]``, or ``[game, seed, checkpoint]`` of families that play. Gaps are summed over players;
-        those of a joint policy count where they are positive.
-    """
-    neural = family.estimator == "neural"
-    data = Data(
-        num_samples=jnp.asarray(float(num_samples)),
-        noise="bernoulli" if family.noise == "bernoulli" else jnp.asarray(family.noise),
-        penalty=jnp.asarray(family.penalty),
-        estimator=family.estimator,
-        linear=family.game.kind == "linear",
-        num_rows=num_samples if neural else None,
-    )
-    if family.solver == "gane":
-        return (neural_batch if neural else gane_batch)(keys, settings, data)
-    if family.solver == "exact":
-        return exact_batch(keys, settings, data)
-    if family.solver in PESSIMISTIC:
-        return _pessimistic(family, case, keys, settings, data)
-    rounds = jnp.asarray(case["num_steps"], dtype=jnp.int32)
-    if family.solver == "gamd":
-        return gamd_batch(keys, settings, data, rounds, family.weighting)
-    return weights_batch(keys, settings, data, rounds)
-
-
-def _pessimistic(
-    family: FamilyConfig, case: dict[str, Any], keys: Array, settings: Setting, data: Data
-) -> dict[str, Array]:
-    scale = jnp.asarray(case["scale"])
-    if family.solver == "lcb":
-        return lower_confidence_batch(keys, settings, data, scale)
-    payoff_range = jnp.asarray(family.payoff_range)
-    if family.solver == "pnvi":
-        return pnvi_batch(keys, settings, data, scale, payoff_range)
-    minimise = strategy_wise if family.solver == "strategy_wise" else bellman_consistent
-    return surrogate_batch(keys, settings, data, scale, payoff_range, minimise)

@@ -57,13 +57,15 @@ class Chunk(NamedTuple):
         name: of the shard.
         case: index into the plan's cases.
         point: index into the case's sample sizes.
-        block: which block of seeds.
+        first_seed: of the block.
+        num_seeds: how many there are.
     """
 
     name: str
     case: int
     point: int
-    block: int
+    first_seed: int
+    num_seeds: int
 
 
 def family_key(config: SweepConfig, family: FamilyConfig) -> Array:
@@ -231,11 +233,13 @@ def make_plan(config: SweepConfig) -> dict[str, Any]:
 
 
 def make_chunks(config: SweepConfig, plan: dict[str, Any]) -> list[Chunk]:
-    """The chunks of a plan, in order."""
+    """The chunks of a plan whose cases have their ``seeds_per_chunk``, in order."""
     chunks = []
     for number, case in enumerate(plan["cases"]):
         slug = re.sub(r"[^a-z0-9]+", "-", case["label"].lower()).strip("-")
+        width = case["seeds_per_chunk"]
         for point in range(len(case["num_samples"])):
-            for block in range(config.num_seeds // config.seeds_per_chunk):
-                chunks.append(Chunk(f"{number:03d}-{slug}-n{point:03d}-b{block:04d}", number, point, block))
+            for block, first in enumerate(range(0, config.num_seeds, width)):
+                name = f"{number:03d}-{slug}-n{point:03d}-b{block:04d}"
+                chunks.append(Chunk(name, number, point, first, min(width, config.num_seeds - first)))
     return chunks

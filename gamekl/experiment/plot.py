@@ -1,8 +1,10 @@
 """The rate plot: mean error against sample size or rounds, log-log, one panel for each group of families."""
 
+import io
 import textwrap
+import warnings
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import matplotlib
 import numpy as np
@@ -13,7 +15,7 @@ from matplotlib.figure import Figure
 from gamekl.experiment.config import REGULARIZED
 from gamekl.experiment.plan import TUNING
 from gamekl.experiment.report import Summary
-from gamekl.experiment.table import METRIC_NAMES, SYMBOLS, case_name, curve_name
+from gamekl.experiment.table import METRIC_NAMES, SYMBOLS, case_name, curve_name, printable
 
 PANEL_WIDTH, PANEL_HEIGHT = 3.25, 2.6  # inches: one column of a paper
 COLUMNS = 2
@@ -22,7 +24,7 @@ COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 LEGEND_ENTRY_HEIGHT = 0.35  # inches, for each curve of a panel that has several
 CAPTION = "points: means over seeds, with a bootstrap 95 % band (dark); {spread}gaps are summed over players"
 SPREAD = "light: 5 % to 95 % of the seeds; "
-CAPTION_WIDTH = 70  # letters a panel
+CAPTION_WIDTH, LEGEND_WIDTH = 70, 56  # letters a panel
 AXIS_NAMES = {
     "num_samples": "rows of data $n$",
     "num_steps": "rounds $T$",
@@ -50,9 +52,34 @@ STYLE: Any = {
 }
 
 
+class Panel(NamedTuple):
+    """The curves that share axes.
+
+    Attributes:
+        name: of the group of families.
+        axis: what the errors are shown against.
+        summaries: the curves.
+    """
+
+    name: str
+    axis: str
+    summaries: list[Summary]
+
+    @property
+    def title(self) -> str:
+        """What stands above it: a curve that is alone is named in full."""
+        alone = len(self.summaries) == 1 and self.axis not in TUNING
+        return case_name(self.summaries[0].case) if alone else self.name
+
+    @property
+    def has_spread(self) -> bool:
+        """Whether there is room for the bands of the seeds."""
+        return self.axis not in TUNING and len(self.summaries) <= MOST_SPREADS
+
+
 def _plain(text: str) -> str:
     """A user's text, in which matplotlib must not look for formulae."""
-    return text.replace("$", r"\$")
+    return printable(text).replace("$", r"\$")
 
 
 def _guide(axes: Axes, n: np.ndarray, start: float, exponent: float, label: str) -> None:
@@ -66,18 +93,24 @@ def _places(sizes: np.ndarray) -> np.ndarray:
     return np.where(np.isfinite(sizes), sizes, BEYOND * finite.max() if len(finite) else 1.0)
 
 
-def _short_name(summary: Summary, title: str) -> str:
+def _short_name(summary: Summary, panel: str) -> str:
     """What tells a case from the others of its panel: the label alone where much is held fixed."""
     case = summary.case
     tuned = case["concentrability"] is not None or case["scale"] is not None
     name = case["label"] if tuned else case_name(case)
-    return _plain(name).removeprefix(title).strip(", ")
+    return _plain(name.removeprefix(panel).strip(", "))
+
+
+def _legend_columns(summary: Summary) -> int:
+    """Two where several curves are of one case, whose names are short."""
+    return 1 if summary.held is None else 2
 
 
 def _draw_curve(
     axes: Axes, summary: Summary, colour: str, name: str, *, alpha: float = 1.0, spread: bool = True
 ) -> None:
     sizes, rate = _places(summary.sizes), summary.rate
+    name = textwrap.fill(name, LEGEND_WIDTH // _legend_columns(summary))
     fitted = "" if rate is None else f"\nslope {rate.slope:.3f} [{rate.low:.3f}, {rate.high:.3f}]"
     if spread and (summary.held is None or summary.predicted is not None):
         # Exact seeds have error 0, which a logarithmic axis cannot show.
@@ -112,57 +145,92 @@ def _draw_floor(axes: Axes, summaries: list[Summary]) -> None:
         axes.plot([], [], " ", label=f"solver's floor below {bound}")
 
 
-def _draw_tuning(axes: Axes, title: str, summaries: list[Summary]) -> None:
+def _draw_tuning(axes: Axes, panel: Panel) -> None:
     """Errors against something else than data or rounds: a colour for each family, fainter for fewer data."""
+    summaries = panel.summaries
     labels = list(dict.fromkeys(entry.case["label"] for entry in summaries))
     most = max(entry.held or 0 for entry in summaries)
     for summary in summaries:
         label = summary.case["label"]
-        short = _short_name(summary, title) if len(labels) > 1 else ""
+        short = _short_name(summary, panel.name) if len(labels) > 1 else ""
         faint = 1.0 if summary.held == most else 0.5
         colour = labels.index(label) if len(labels) > 1 else summaries.index(summary)
         name = ", ".join(filter(None, (short, curve_name(summary))))
         _draw_curve(axes, summary, COLOURS[colour % len(COLOURS)], name, alpha=faint if len(labels) > 1 else 1.0)
-    axis, sizes = summaries[0].axis, np.unique(np.concatenate([entry.sizes for entry in summaries]))
-    axes.set(yscale="log", xlabel=AXIS_NAMES[axis], ylabel=f"{METRIC_NAMES[summaries[0].metric]} in the true game")
-    if axis != "scale":
+    sizes = np.unique(np.concatenate([entry.sizes for entry in summaries]))
+    axes.set(
+        yscale="log", xlabel=AXIS_NAMES[panel.axis], ylabel=f"{METRIC_NAMES[summaries[0].metric]} in the true game"
+    )
+    if panel.axis != "scale":
         axes.set_xscale("log")
     if not np.all(np.isfinite(sizes)):
         beyond, finite = _places(sizes)[-1], sizes[np.isfinite(sizes)]
         axes.axvline(beyond, color="0.8", lw=0.6, ls=":", zorder=0)
         powers = np.arange(np.ceil(np.log10(finite[0])), np.floor(np.log10(finite[-1])) + 1)
         axes.set_xticks([*10.0**powers, beyond], [*(f"$10^{{{power:g}}}$" for power in powers), "$\\infty$"])
-    axes.set_title(title)
     axes.legend(frameon=False, loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=2)
-    axes.spines[["top", "right"]].set_visible(False)
 
 
-def _draw_panel(axes: Axes, title: str, summaries: list[Summary]) -> None:
+def _draw_rates(axes: Axes, panel: Panel) -> None:
+    """Errors against data or rounds."""
+    summaries = panel.summaries
     played = summaries[0].held is not None
     mixed = len({entry.metric for entry in summaries}) > 1 or len(summaries) == 1
     for index, summary in enumerate(summaries):
-        short = _short_name(summary, title) if len(summaries) > 1 else ""
+        short = _short_name(summary, panel.name) if len(summaries) > 1 else ""
         metric = METRIC_NAMES[summary.metric] if mixed and not played else ""
         parts = [short, curve_name(summary)] if played else [metric, short]
-        colour, spread = COLOURS[index % len(COLOURS)], len(summaries) <= MOST_SPREADS
-        _draw_curve(axes, summary, colour, ", ".join(filter(None, parts)), spread=spread)
+        colour = COLOURS[index % len(COLOURS)]
+        _draw_curve(axes, summary, colour, ", ".join(filter(None, parts)), spread=panel.has_spread)
     sizes = np.unique(np.concatenate([entry.sizes for entry in summaries])).astype(float)
     start = max((float(entry.spread[1, 0]) for entry in summaries if len(entry.means)), default=0.0) * 2
-    axis = summaries[0].axis
     if start > 0:
-        _guide(axes, sizes, start, -0.5, f"${SYMBOLS[axis]}^{{-1/2}}$")
-        _guide(axes, sizes, start, -1.0, f"${SYMBOLS[axis]}^{{-1}}$")
+        if len(sizes) > 1:
+            _guide(axes, sizes, start, -0.5, f"${SYMBOLS[panel.axis]}^{{-1/2}}$")
+            _guide(axes, sizes, start, -1.0, f"${SYMBOLS[panel.axis]}^{{-1}}$")
         axes.set(xscale="log", yscale="log")
     what = "gap" if mixed and not played else METRIC_NAMES[summaries[0].metric]
-    axes.set(xlabel=AXIS_NAMES[axis], ylabel=f"{what} in the true game")
-    axes.set_title(title if len(summaries) > 1 else _plain(case_name(summaries[0].case)))
+    axes.set(xlabel=AXIS_NAMES[panel.axis], ylabel=f"{what} in the true game")
     if not played:  # else the curves themselves end in the solver's floor
         _draw_floor(axes, summaries)
     if len(summaries) == 1:
         axes.legend(frameon=False, loc="lower left")
     else:  # below the axes, where it covers no curve
-        axes.legend(frameon=False, loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=2 if played else 1)
-    axes.spines[["top", "right"]].set_visible(False)
+        axes.legend(frameon=False, loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=_legend_columns(summaries[0]))
+
+
+def group_panels(summaries: list[Summary]) -> list[Panel]:
+    """Curves that share axes, together."""
+    panels: dict[tuple[str, str, str], list[Summary]] = {}
+    for summary in summaries:
+        shared = summary.case["panel"]
+        played = summary.held is not None and summary.axis not in TUNING
+        if played and shared == summary.case["label"]:  # many curves: temperatures do not share axes
+            shared = case_name(summary.case)
+        metric = KINDS[summary.metric] if len(summary.case["metrics"]) > 1 else ""
+        panels.setdefault((shared, summary.axis, metric), []).append(summary)
+    return [Panel(name, axis, group) for (name, axis, _), group in panels.items()]
+
+
+def caption(panels: list[Panel]) -> str:
+    """What points and bands are."""
+    return CAPTION.format(spread=SPREAD if any(panel.has_spread for panel in panels) else "")
+
+
+def _draw_grid(panels: list[Panel]) -> Figure:
+    columns = min(COLUMNS, len(panels))
+    rows = -(-len(panels) // columns)
+    most = max(-(-len(panel.summaries) // _legend_columns(panel.summaries[0])) for panel in panels)
+    height = PANEL_HEIGHT + (LEGEND_ENTRY_HEIGHT * most if most > 1 else 0)
+    figure = Figure(figsize=(PANEL_WIDTH * columns, height * rows), layout="constrained")
+    FigureCanvasAgg(figure)
+    grid = figure.subplots(rows, columns, squeeze=False).ravel()
+    for axes, panel in zip(grid, panels, strict=False):
+        (_draw_tuning if panel.axis in TUNING else _draw_rates)(axes, panel)
+        axes.spines[["top", "right"]].set_visible(False)
+    for axes in grid[len(panels) :]:
+        axes.set_axis_off()
+    return figure
 
 
 def draw(summaries: list[Summary]) -> Figure:
@@ -171,30 +239,22 @@ def draw(summaries: list[Summary]) -> Figure:
     Points are means over seeds, the dark band is their bootstrap 95 % band, the light band holds the seeds from 5 % to
     95 %; gaps are summed over players.
     """
-    panels: dict[tuple[str, str, str], list[Summary]] = {}
-    for summary in summaries:
-        shared = summary.case["panel"]
-        played = summary.held is not None and summary.axis not in TUNING
-        if played and shared == summary.case["label"]:  # many curves: temperatures do not share axes
-            shared = case_name(summary.case)
-        metric = KINDS[summary.metric] if len(summary.case["metrics"]) > 1 else ""
-        panels.setdefault((_plain(shared), summary.axis, metric), []).append(summary)
-    columns = min(COLUMNS, len(panels))
-    rows = -(-len(panels) // columns)
-    # Curves of one case stand in two columns of the legend.
-    most = max((-(-len(group) // (1 if group[0].held is None else 2)) for group in panels.values()), default=1)
-    height = PANEL_HEIGHT + (LEGEND_ENTRY_HEIGHT * most if most > 1 else 0)
-    figure = Figure(figsize=(PANEL_WIDTH * columns, height * rows), layout="constrained")
-    FigureCanvasAgg(figure)
-    grid = figure.subplots(rows, columns, squeeze=False).ravel()
-    for axes, ((title, axis, _), group) in zip(grid, panels.items(), strict=False):
-        (_draw_tuning if axis in TUNING else _draw_panel)(axes, title, group)
-    for axes in grid[len(panels) :]:
-        axes.set_axis_off()
-    spread = any(axis not in TUNING and len(group) <= MOST_SPREADS for (_, axis, _), group in panels.items())
-    caption = CAPTION.format(spread=SPREAD if spread else "")
-    figure.supxlabel(textwrap.fill(caption, CAPTION_WIDTH * columns), fontsize=6, color="0.3")
+    panels = group_panels(summaries)
+    figure = _draw_grid(panels)
+    for axes, panel in zip(figure.axes, panels, strict=False):
+        axes.set_title(_plain(panel.title))
+    width = CAPTION_WIDTH * min(COLUMNS, len(panels))
+    figure.supxlabel(textwrap.fill(caption(panels), width), fontsize=6, color="0.3")
     return figure
+
+
+def panel_svg(panel: Panel) -> str:
+    """A panel as a figure of its own, without title; the same text again for the same curves."""
+    buffer = io.StringIO()
+    with matplotlib.rc_context(STYLE), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing")  # letters are drawn by whatever shows the text
+        _draw_grid([panel]).savefig(buffer, format="svg", metadata={"Date": None}, bbox_inches="tight", pad_inches=0.02)
+    return buffer.getvalue()
 
 
 def save_figure(summaries: list[Summary], folder: Path) -> list[Path]:

@@ -3,6 +3,7 @@
 from typing import Any, NamedTuple
 
 import numpy as np
+import pyarrow as pa
 
 from gamekl.evaluate.fit import Rate, bootstrap_means, fit_paired_rate, fit_rate
 from gamekl.experiment.plan import METRICS, TUNING
@@ -90,6 +91,34 @@ class Summary(NamedTuple):
     def ratios(self) -> np.ndarray | None:
         """Of the means to what is predicted, if anything is."""
         return None if self.predicted is None else self.means / self.predicted
+
+
+class Tally(NamedTuple):
+    """How the solves of a case ended, and what its data cover.
+
+    Attributes:
+        case: the plan's entry.
+        statuses: how many solves ended with each status.
+        missing: the share of the datasets that miss a joint action at some stage.
+        up_to: the largest sample size of which one does; 0 if none does.
+        most: how many one of them misses at most.
+    """
+
+    case: dict[str, Any]
+    statuses: dict[int, int]
+    missing: float
+    up_to: int
+    most: int
+
+    @property
+    def solves(self) -> int:
+        """How many there are."""
+        return sum(self.statuses.values())
+
+    @property
+    def failures(self) -> int:
+        """How many of them did not converge."""
+        return self.solves - self.statuses.get(0, 0)
 
 
 def _summarize(
@@ -209,11 +238,35 @@ def _is_along(case: dict[str, Any], first: dict[str, Any]) -> bool:
 
 def summarize(store: Store) -> list[Summary]:
     """One summary for each curve of a run that has data; every shard's checksum is verified on the way."""
-    plan, config = store.plan(), store.config()
-    table = store.read()
+    plan = store.plan()
+    return summarize_table(store.read(), plan["cases"] if plan else [], store.config()["seed"])
+
+
+def tally(table: pa.Table, cases: list[dict[str, Any]]) -> list[Tally]:
+    """One for each case, those without data too."""
+    columns = {name: table[name].to_numpy() for name in ("case", "num_samples", "status", "unvisited")}
+    found = []
+    for number, case in enumerate(cases):
+        mine = {name: column[columns["case"] == number] for name, column in columns.items()}
+        statuses, counts = np.unique(mine["status"], return_counts=True)
+        missing = mine["unvisited"] > 0
+        found.append(
+            Tally(
+                case=case,
+                statuses={int(status): int(count) for status, count in zip(statuses, counts, strict=True)},
+                missing=float(missing.mean()) if len(missing) else 0.0,
+                up_to=int(mine["num_samples"][missing].max(initial=0)),
+                most=int(mine["unvisited"].max(initial=0)),
+            )
+        )
+    return found
+
+
+def summarize_table(table: pa.Table, cases: list[dict[str, Any]], seed: int) -> list[Summary]:
+    """As `summarize`, of rows that are there already; the bootstrap's random numbers follow from the seed."""
     columns = {name: table[name].to_numpy() for name in COLUMNS}
-    seed, found = config["seed"], []
-    left = [case | {"number": number} for number, case in enumerate(plan["cases"] if plan else [])]
+    found = []
+    left: list[dict[str, Any]] = [case | {"number": number} for number, case in enumerate(cases)]
     while left:
         case = left.pop(0)
         if case["axis"] != "num_samples":

@@ -1,29 +1,35 @@
 """A folder of immutable, checksummed Parquet shards.
 
     config.json     what was asked for, all defaults filled in
-    plan.json       what follows from it: sample sizes, predicted constants
-    manifest.jsonl  one line for each run that added shards (versions, device) and for each shard (sha256, rows)
+    plan.json       what follows from it: sample sizes, predicted constants, chunks
+    manifest/       *.jsonl, a file for each run that added shards: a line for each kind of worker (versions, device)
+                    and for each shard (sha256, rows)
     shards/         *.parquet, published whole: written beside, synced, renamed, the folder synced
     events.jsonl    what happened when
 
-A shard counts as done when the manifest has its checksum and the file still has it too. Loads no jax.
+A shard counts as done when the manifest has its checksum and the file still has it too. Each run writes to a file of
+its own and each line carries a checksum, so several runs may share a folder, and a line that a kill or a fault of the
+disk has spoilt counts as not written. Loads no jax.
 """
 
 import fcntl
 import hashlib
-import io
 import json
 import os
+import threading
+import time
+import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-SCHEMA_VERSION = 2
+# Of shards, plan and manifest. Folders of another one are refused.
+SCHEMA_VERSION = 3
 
 
 class StoreError(RuntimeError):
@@ -38,14 +44,24 @@ def _sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def publish(path: Path, content: bytes) -> None:
-    """Write a file so that it is either wholly there or not at all, also after a crash."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    with open(temporary, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(temporary, path)
+def publish(path: Path, content: bytes, *, replace: bool = True) -> None:
+    """Write a file so that it is either wholly there or not at all, also after a crash.
+
+    Raises:
+        FileExistsError: it is there and `replace` is False.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}.tmp")
+    try:
+        with open(temporary, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        if replace:
+            os.replace(temporary, path)
+        else:
+            os.link(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
     _sync_folder(path.parent)
 
 
@@ -60,6 +76,14 @@ def _differences(there: Any, here: Any, path: str = "") -> Iterator[str]:
         yield f"{path} (there {json.dumps(there)[:60]}, here {json.dumps(here)[:60]})"
 
 
+def _digest(plan: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(plan, sort_keys=True).encode()).hexdigest()
+
+
+def _checksum(content: bytes) -> bytes:
+    return f"{zlib.crc32(content):08x}".encode()
+
+
 class Store:
     """The results folder of one run."""
 
@@ -67,41 +91,64 @@ class Store:
         """Nothing is read or made before it is asked for."""
         self.root = Path(root)
         self.shards = self.root / "shards"
+        self.manifest = self.root / "manifest"
+        self._own = self.manifest / f"{time.time_ns():020d}-{os.getpid()}.jsonl"
 
     def shard_path(self, name: str) -> Path:
         """Where the shard of this name lies."""
         return self.shards / f"{name}.parquet"
 
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        """Whatever stands in the way of writing is told with the folder and what helps."""
+        try:
+            yield
+        except OSError as error:
+            raise StoreError(
+                f"out: got {self.root}, where gamekl cannot write ({error.strerror or error}); takes a folder with "
+                "room and permission (--out). What is finished is kept: the same command goes on"
+            ) from error
+
     def open(self, config: dict[str, Any]) -> None:
-        """Make the folder, or check that it was made by the same config, and clear what a killed run left half-written.
+        """Make the folder, or check that it was made by the same config.
 
         Raises:
-            StoreError: another config made it, or it holds something else.
+            StoreError: another config or another version made it, it holds something else, or it cannot be written.
         """
-        self.shards.mkdir(parents=True, exist_ok=True)
+        with self._writing():
+            for folder in (self.shards, self.manifest):
+                folder.mkdir(parents=True, exist_ok=True)
         path = self.root / "config.json"
-        if path.exists():
-            differences = list(_differences(self._read_json(path), config))
-            if differences:
-                raise StoreError(
-                    f"out: got {self.root}, which was made by another config: {'; '.join(differences[:8])}; "
-                    "takes a new folder (--out) or the same config"
-                )
-        elif any(self.shards.iterdir()):
+        if not path.exists() and any(self.shards.iterdir()):
             raise StoreError(f"out: got {self.root}, which has shards but no config.json; takes a new folder (--out)")
-        else:
-            publish(path, json.dumps(config, indent=1, sort_keys=True).encode())
-        for leftover in [*self.root.glob(".*.tmp"), *self.shards.glob(".*.tmp")]:
-            leftover.unlink()
-        self._mend_manifest()
+        with self._writing(), suppress(FileExistsError):
+            publish(path, json.dumps(config, indent=1, sort_keys=True).encode(), replace=False)
+        differences = list(_differences(self.config(), config))
+        if differences:
+            raise StoreError(
+                f"out: got {self.root}, which was made by another config: {'; '.join(differences[:8])}; "
+                "takes a new folder (--out) or the same config"
+            )
+
+    def clear(self) -> None:
+        """Remove what killed runs left half-written; nobody else may be using the folder."""
+        for folder in (self.root, self.shards, self.manifest):
+            for leftover in folder.glob(".*.tmp"):
+                leftover.unlink()
 
     @contextmanager
-    def lock(self) -> Iterator[None]:
-        """Hold the folder, so that two runs do not write into it at once; freed by the system if the run dies."""
-        self.root.mkdir(parents=True, exist_ok=True)
-        with open(self.root / ".lock", "w") as file:
+    def lock(self, *, shared: bool = False) -> Iterator[None]:
+        """Hold the folder, alone or shared with others that do so; freed by the system if the run dies.
+
+        Raises:
+            StoreError: somebody else holds it.
+        """
+        with self._writing():
+            self.root.mkdir(parents=True, exist_ok=True)
+            file = open(self.root / ".lock", "w")
+        with file:
             try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                fcntl.flock(file, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
             except OSError as error:
                 raise StoreError(f"out: got {self.root}, which another run is using; takes a free folder") from error
             yield
@@ -120,82 +167,84 @@ class Store:
         return self._read_json(self.root / "config.json")
 
     def plan(self) -> dict[str, Any] | None:
-        """The stored plan, or None."""
+        """The stored plan, or None.
+
+        Raises:
+            StoreError: it is damaged, or another version's.
+        """
         path = self.root / "plan.json"
-        return self._read_json(path) if path.exists() else None
-
-    def write_plan(self, plan: dict[str, Any]) -> None:
-        """Store the plan, once."""
-        publish(self.root / "plan.json", json.dumps(plan, indent=1).encode())
-
-    def _manifest(self) -> tuple[list[dict[str, Any]], bool]:
-        """The readable lines of the manifest, and whether there are others (a kill can cut the last one short)."""
-        path = self.root / "manifest.jsonl"
         if not path.exists():
-            return [], False
-        lines, torn = [], False
-        content = path.read_bytes()
-        for line in content.split(b"\n")[: None if content.endswith(b"\n") else -1]:
-            if not line:
-                continue
-            try:
-                entry = json.loads(line)
-            except ValueError:
-                torn = True
-                continue
-            if isinstance(entry, dict) and ("run" in entry or entry.keys() >= {"shard", "sha256"}):
-                lines.append(entry)
-            else:
-                torn = True
-        return lines, torn or (bool(content) and not content.endswith(b"\n"))
+            return None
+        plan = self._read_json(path)
+        if not isinstance(plan, dict) or plan.get("schema") != SCHEMA_VERSION:
+            there = plan.get("schema", "1 or 2") if isinstance(plan, dict) else "none"
+            raise StoreError(
+                f"run: {path} has schema {there}, this gamekl takes {SCHEMA_VERSION}; use the gamekl that made it, or "
+                "run gamekl sweep into a new folder (--out)"
+            )
+        if plan.pop("sha256", None) != _digest(plan):
+            raise StoreError(f"run: {path} is damaged; remove it and run gamekl sweep again")
+        return plan
 
-    def _mend_manifest(self) -> None:
-        lines, torn = self._manifest()
-        if torn:
-            self._write_manifest(lines)
+    def write_plan(self, plan: dict[str, Any]) -> dict[str, Any]:
+        """Store the plan unless there is one; what is there now."""
+        plan = {"schema": SCHEMA_VERSION, **plan}
+        with self._writing(), suppress(FileExistsError):
+            content = json.dumps({**plan, "sha256": _digest(plan)}, indent=1).encode()
+            publish(self.root / "plan.json", content, replace=False)
+        return cast(dict[str, Any], self.plan())
 
-    def _write_manifest(self, lines: list[dict[str, Any]]) -> None:
-        publish(self.root / "manifest.jsonl", "".join(json.dumps(line) + "\n" for line in lines).encode())
+    def _lines(self) -> Iterator[dict[str, Any]]:
+        """What the manifests of all runs tell, in order of time; lines that are not whole tell nothing."""
+        for path in sorted(self.manifest.glob("*.jsonl")):
+            for line in path.read_bytes().split(b"\n"):
+                content, _, checksum = line.rpartition(b" ")
+                if checksum == _checksum(content):
+                    yield json.loads(content)
 
-    def forget(self, names: set[str]) -> None:
-        """Take shards out of the manifest, so that they count as not made."""
-        self._write_manifest([line for line in self._manifest()[0] if line.get("shard") not in names])
+    def runs(self) -> list[dict[str, Any]]:
+        """Versions and devices of the workers that added shards, in order of time."""
+        return [line["run"] for line in self._lines() if "run" in line]
 
-    def _append(self, name: str, line: dict[str, Any], *, sync: bool) -> None:
-        with open(self.root / name, "a", encoding="utf-8") as file:
-            file.write(json.dumps(line) + "\n")
+    def _append(self, line: dict[str, Any]) -> None:
+        """Add to this run's manifest."""
+        content = json.dumps(line).encode()
+        with self._writing(), open(self._own, "ab") as file:
+            file.write(content + b" " + _checksum(content) + b"\n")
             file.flush()
-            if sync:
-                os.fsync(file.fileno())
+            os.fsync(file.fileno())
 
     def record_run(self, facts: dict[str, Any]) -> None:
-        """Note versions and device of a run that is about to add shards."""
-        self._append("manifest.jsonl", {"run": facts}, sync=True)
+        """Note versions and device of workers that add shards in this run."""
+        self._append({"run": facts})
 
     def log(self, event: str, **facts: Any) -> None:
         """Add a line to the event log."""
-        time = datetime.now(UTC).isoformat(timespec="milliseconds")
-        self._append("events.jsonl", {"time": time, "event": event, **facts}, sync=False)
+        now = datetime.now(UTC).isoformat(timespec="milliseconds")
+        with self._writing(), open(self.root / "events.jsonl", "a", encoding="utf-8") as file:
+            file.write(json.dumps({"time": now, "event": event, **facts}) + "\n")
 
-    def write_shard(self, name: str, table: pa.Table, metadata: dict[str, str]) -> None:
+    def write_shard(self, name: str, content: bytes, rows: int) -> None:
         """Publish a shard and enter its checksum into the manifest."""
-        facts = {"gamekl_schema": str(SCHEMA_VERSION), **metadata}
-        buffer = io.BytesIO()
-        pq.write_table(table.replace_schema_metadata(facts), buffer, compression="zstd", write_page_checksum=True)
-        content = buffer.getvalue()
-        publish(self.shard_path(name), content)
-        entry = {"shard": name, "sha256": hashlib.sha256(content).hexdigest(), "rows": table.num_rows}
-        self._append("manifest.jsonl", entry, sync=True)
+        with self._writing():
+            publish(self.shard_path(name), content)
+        self._append({"shard": name, "sha256": hashlib.sha256(content).hexdigest(), "rows": rows})
 
     def verified(self) -> tuple[set[str], set[str]]:
-        """The shards that are whole, and those that the manifest has but whose file is gone or damaged."""
-        whole, damaged = set(), set()
-        checksums = {line["shard"]: line["sha256"] for line in self._manifest()[0] if "shard" in line}
-        for name, checksum in checksums.items():
-            path = self.shard_path(name)
-            found = hashlib.sha256(path.read_bytes()).hexdigest() if path.exists() else None
-            (whole if found == checksum else damaged).add(name)
-        return whole, damaged
+        """The shards that are whole, and those that a manifest has but whose file is gone or damaged."""
+        checksums: dict[str, set[str]] = {}
+        for line in self._lines():
+            if "shard" in line:
+                checksums.setdefault(line["shard"], set()).add(line["sha256"])
+        found = {name: self._sha256(name) for name in checksums}
+        whole = {name for name, known in checksums.items() if found[name] in known}
+        return whole, checksums.keys() - whole
+
+    def _sha256(self, name: str) -> str | None:
+        try:
+            return hashlib.sha256(self.shard_path(name).read_bytes()).hexdigest()
+        except FileNotFoundError:
+            return None
 
     def read(self) -> pa.Table:
         """All shards as one table, every checksum verified.
@@ -211,5 +260,8 @@ class Store:
             )
         if not whole:
             raise StoreError(f"run: got {self.root}, which has no finished shard; takes a folder made by gamekl sweep")
-        tables = [pq.read_table(self.shard_path(name), page_checksum_verification=True) for name in sorted(whole)]
-        return pa.concat_tables(tables)
+        return pa.concat_tables(self.tables(sorted(whole)))
+
+    def tables(self, names: list[str]) -> list[pa.Table]:
+        """The shards of these names, which are verified already."""
+        return [pq.read_table(self.shard_path(name), page_checksum_verification=True) for name in names]

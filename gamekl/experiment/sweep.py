@@ -1,167 +1,123 @@
 """The sweep: every chunk of a plan becomes a shard, in whatever runs that takes."""
 
 import logging
-import platform
-from itertools import groupby
+import threading
+from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
-from typing import Any
-
-import jax
-import jax.numpy as jnp
-import numpy as np
-import pyarrow as pa
-from jaxtyping import Array
+from typing import Any, NamedTuple
 
 import gamekl
-from gamekl.core.arrays import has_float64
-from gamekl.core.games import stack
-from gamekl.experiment.config import FamilyConfig, SweepConfig
-from gamekl.experiment.pipeline import compute
-from gamekl.experiment.plan import (
-    TUNING,
-    Chunk,
-    Setting,
-    family_key,
-    hash_files,
-    make_chunks,
-    make_plan,
-    make_settings,
-    tunings,
-)
+from gamekl.experiment.config import SweepConfig
+from gamekl.experiment.engines import Engine, threads
+from gamekl.experiment.forecast import MEMORY, plan_sweep
+from gamekl.experiment.plan import Chunk, hash_files, make_chunks
 from gamekl.experiment.progress import Progress
+from gamekl.experiment.shards import Work
 from gamekl.experiment.store import Store, StoreError
 
 logger = logging.getLogger("gamekl")
 
 
-FLOATS = (
-    "regularized_gap",
-    "regularized_gap_max",
-    "nash_gap",
-    "regularized_cce_gap",
-    "cce_gap",
-    "ce_gap",
-    "solver_gap",
-    "bound",
-    "residual",
-)
-INTEGERS = ("num_steps", "status", "unvisited", "exceeded")
+class Outcome(NamedTuple):
+    """What a run of a sweep came to.
+
+    Attributes:
+        planned: shards, of the part that was asked for.
+        made: how many of them this run made.
+        missing: how many of them are still to be made, because it was interrupted.
+    """
+
+    planned: int
+    made: int
+    missing: int
 
 
-def data_keys(config: SweepConfig, family: FamilyConfig, case: dict[str, Any], chunk: Chunk) -> Array:
-    """One key for each game and seed of a chunk, ``[game, seed]``: each dataset is independent of all others."""
-    index = tunings(family).index({name: case[name] for name in TUNING})
-    key = jax.random.fold_in(jax.random.fold_in(jax.random.fold_in(family_key(config, family), 1), index), chunk.point)
-    seeds = chunk.block * config.seeds_per_chunk + jnp.arange(config.seeds_per_chunk)
-    game_keys = jax.vmap(lambda game: jax.random.fold_in(key, game))(jnp.arange(case["num_games"]))
-    return jax.vmap(lambda game_key: jax.vmap(lambda seed: jax.random.fold_in(game_key, seed))(seeds))(game_keys)
+def _part_of(chunks: list[Chunk], part: tuple[int, int]) -> list[Chunk]:
+    """The k-th of n parts, as equal as can be; neighbours stay together, so that a part has few shapes to compile."""
+    k, n = part
+    if not 1 <= k <= n:
+        raise ValueError(f"chunk: got {k}/{n}, takes K/N with K from 1 to N")
+    return chunks[len(chunks) * (k - 1) // n : len(chunks) * k // n]
 
 
-def run_chunk(config: SweepConfig, case: dict[str, Any], chunk: Chunk, settings: Setting) -> pa.Table:
-    """Compute one chunk: a row for each game and seed, and for each number of rounds of families that play."""
-    family = config.family[case["family"]]
-    num_samples = case["num_samples"][chunk.point]
-    results = compute(family, case, data_keys(config, family, case, chunk), settings, num_samples)
-    shape = results["status"].shape
-    game, seed = (grid.ravel().astype(np.int32) for grid in np.indices(shape)[:2])
-    rows = len(game)
-
-    def column(name: str, dtype: Any) -> pa.Array:
-        if name not in results:
-            return pa.nulls(rows, pa.from_numpy_dtype(dtype))
-        return pa.array(np.asarray(results[name]).ravel().astype(dtype))
-
-    return pa.table(
-        {
-            "case": pa.array(np.full(rows, chunk.case, dtype=np.int32)),
-            "label": pa.array([case["label"]] * rows).dictionary_encode(),
-            **{name: pa.array([case[name]] * rows, type=pa.float64()) for name in TUNING},
-            "num_samples": pa.array(np.full(rows, num_samples, dtype=np.int64)),
-            "game": pa.array(game),
-            "seed": pa.array(seed + np.int32(chunk.block * config.seeds_per_chunk)),
-            **{name: column(name, np.float64) for name in FLOATS},
-            **{name: column(name, np.int32) for name in INTEGERS},
-        }
-    )
-
-
-def _batched_settings(config: SweepConfig, case: dict[str, Any]) -> Setting:
-    settings = make_settings(config, config.family[case["family"]], case)
-    dtype = jnp.dtype(config.dtype)
-    cast = [
-        Setting(jax.tree.map(lambda leaf: leaf.astype(dtype), game), regularizer.astype(dtype), behavior, features)
-        for game, regularizer, behavior, features in settings
-    ]
-    return stack(cast)
-
-
-def _facts(config: SweepConfig) -> dict[str, Any]:
-    device = jax.devices()[0]
-    return {
-        "gamekl": gamekl.__version__,
-        "jax": jax.__version__,
-        "numpy": np.__version__,
-        "pyarrow": pa.__version__,
-        "python": platform.python_version(),
-        "platform": device.platform,
-        "device": device.device_kind,
-        "dtype": config.dtype,
-    }
-
-
-def run_sweep(config: SweepConfig, out: str | Path) -> tuple[int, int]:
+def run_sweep(
+    config: SweepConfig,
+    out: str | Path,
+    *,
+    engine: Engine | None = None,
+    memory: float = MEMORY,
+    part: tuple[int, int] | None = None,
+    stop: threading.Event | None = None,
+) -> Outcome:
     """Run a sweep, or what is left of it: planned chunks less the verified shards.
 
-    Needs jax's x64 mode: counts and predicted constants are float64, games and solver have the config's dtype.
+    Counts and predicted constants are float64, games and solver have the config's dtype, whatever jax's x64 mode.
 
-    Returns:
-        How many shards were planned, and how many of them this call made.
+    Args:
+        config: the sweep.
+        out: results folder.
+        engine: of `gamekl.experiment.engines`; `threads` if None. The results do not depend on it.
+        memory: GiB that a chunk may take; chunks that an earlier run planned stay as they are.
+        part: (k, n) for the k-th of n parts, k from 1; several parts may run at once, on several machines that share
+            the folder.
+        stop: once it is set, no chunk is begun any more; those under way are finished and kept.
 
     Raises:
-        StoreError: the folder was made by another config or is in use.
+        StoreError: the folder was made by another config or is in use, or a payoff file has changed.
         ValueError: a family whose games, behavior or sample sizes cannot be had.
-        RuntimeError: jax's x64 mode is off.
+        EngineError: workers cannot be had, or die.
     """
-    if not has_float64():
-        raise RuntimeError("jax_enable_x64: got False, takes True: jax.config.update('jax_enable_x64', True)")
     store = Store(out)
-    with store.lock():
+    with store.lock(shared=part is not None):
         store.open(config.canonical())
+        if part is None:
+            store.clear()
         whole, damaged = store.verified()
-        for name in sorted(damaged):
-            logger.warning("shard %s is damaged or gone; it is made anew", name)
-            store.log("damaged", shard=name)
-        if damaged:
-            store.forget(damaged)
-        plan = store.plan()
-        if plan is None:
-            plan = make_plan(config)
-            store.write_plan(plan)
+        plan = store.plan() or store.write_plan(plan_sweep(config, memory))
         changed = [path for path, digest in hash_files(config).items() if plan["files"].get(path) != digest]
         if changed:
             raise StoreError(
                 f"game.path: got {changed[0]}, which changed since {out} was begun; takes a new folder (--out)"
             )
         chunks = make_chunks(config, plan)
+        if part is not None:
+            chunks = _part_of(chunks, part)
         missing = [chunk for chunk in chunks if chunk.name not in whole]
-        if missing:
-            _run_chunks(config, plan, missing, store)
-    return len(chunks), len(missing)
+        for chunk in missing:
+            if chunk.name in damaged:
+                logger.warning("shard %s is damaged or gone; it is made anew", chunk.name)
+                store.log("damaged", shard=chunk.name)
+        made = _run_chunks(config, plan, missing, store, engine or threads(), stop or threading.Event())
+    return Outcome(len(chunks), made, len(missing) - made)
 
 
-def _run_chunks(config: SweepConfig, plan: dict[str, Any], chunks: list[Chunk], store: Store) -> None:
-    facts = _facts(config)
-    store.record_run(facts)
-    store.log("start", chunks=len(chunks), **facts)
-    metadata = {"gamekl": gamekl.__version__, "config_sha256": config.digest(), "dtype": config.dtype}
-    with Progress(len(chunks), "shards") as progress:
-        for number, group in groupby(chunks, key=lambda chunk: chunk.case):
-            case = plan["cases"][number]
-            settings = _batched_settings(config, case)
-            for chunk in group:
-                table = run_chunk(config, case, chunk, settings)
-                store.write_shard(chunk.name, table, metadata)
-                failed = int(np.count_nonzero(table["status"].to_numpy()))
-                store.log("shard", shard=chunk.name, failed=failed)
-                progress.advance(f"{case['label']}, n = {case['num_samples'][chunk.point]}")
-    store.log("end")
+def _until(stop: threading.Event, chunks: list[Chunk]) -> Iterator[Chunk]:
+    for chunk in chunks:
+        if stop.is_set():
+            return
+        yield chunk
+
+
+def _run_chunks(
+    config: SweepConfig, plan: dict[str, Any], chunks: list[Chunk], store: Store, engine: Engine, stop: threading.Event
+) -> int:
+    """How many were made."""
+    if not chunks:
+        return 0
+    work = Work.of(config, plan)
+    known: list[dict[str, Any]] = []
+    made = 0
+    store.log("start", chunks=len(chunks), gamekl=gamekl.__version__, config_sha256=config.digest())
+    with Progress(len(chunks), "shards") as progress, closing(engine(work, _until(stop, chunks))) as shards:
+        for chunk, shard in shards:
+            if shard.facts not in known:
+                known.append(shard.facts)
+                store.record_run(shard.facts)
+            store.write_shard(chunk.name, shard.content, shard.rows)
+            store.log("shard", shard=chunk.name, failed=shard.failed)
+            case = plan["cases"][chunk.case]
+            made += 1
+            progress.advance(f"{case['label']}, n = {case['num_samples'][chunk.point]}")
+    store.log("end" if made == len(chunks) else "interrupted", made=made)
+    return made

@@ -1,5 +1,6 @@
 """The curves of a run as plain text."""
 
+import re
 import textwrap
 from typing import Any
 
@@ -13,10 +14,17 @@ METRIC_NAMES = {
     "cce_gap": "CCE gap",
 }
 SYMBOLS = {"num_samples": "n", "num_steps": "T", "temperature": "τ", "concentrability": "C", "scale": "c"}
+HEADER = ("game", "seeds x sizes", "slope [95 % interval]", "size^s E[gap]", "predicted", "ratios at largest", "failed")
+UNPRINTABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
 LEGEND = (
     "size^s E[gap]: the mean gap at the largest size, scaled by the rate to be expected; predicted: what that should "
     "come to, or its bound (<); ratios: mean over prediction at the largest sizes; above: gaps above their own bound."
 )
+
+
+def printable(text: str) -> str:
+    """A user's text, less what neither a figure nor a page can hold."""
+    return UNPRINTABLE.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
 def case_name(case: dict[str, Any]) -> str:
@@ -39,13 +47,14 @@ def curve_name(entry: Summary) -> str:
     return f"{name}, in the estimate" if entry.is_bound else name
 
 
-def _name(entry: Summary) -> str:
+def full_name(entry: Summary) -> str:
+    """What tells a curve from all others of a run."""
     metric = METRIC_NAMES[entry.metric] if len(entry.case["metrics"]) > 1 else ""
     return ", ".join(filter(None, (case_name(entry.case), curve_name(entry), metric)))
 
 
-def _cells(entry: Summary) -> list[str]:
-    """One line of the table."""
+def rate_cells(entry: Summary) -> list[str]:
+    """What stands under `HEADER`."""
     rate, ratios, power = entry.rate, entry.ratios, -entry.slope
     scaled = predicted = "none"
     if len(entry.means):
@@ -55,7 +64,7 @@ def _cells(entry: Summary) -> list[str]:
             predicted = f"{'< ' if entry.is_bound else ''}{entry.predicted[-1] * unit:.4g}"
     failed = f"{entry.failures} of {entry.solves}"
     return [
-        _name(entry),
+        full_name(entry),
         f"{entry.solves // len(entry.case[entry.axis])} x {len(entry.case[entry.axis])} {SYMBOLS[entry.axis]}",
         "too few points" if rate is None else f"{rate.slope:+.4f} [{rate.low:+.4f}, {rate.high:+.4f}]",
         scaled,
@@ -65,7 +74,7 @@ def _cells(entry: Summary) -> list[str]:
     ]
 
 
-def _aligned(lines: list[list[str]]) -> list[str]:
+def aligned(lines: list[list[str]]) -> list[str]:
     """Cells under each other; lines may be of unequal lengths."""
     columns = max(map(len, lines))
     padded = [[*line, *[""] * (columns - len(line))] for line in lines]
@@ -74,29 +83,29 @@ def _aligned(lines: list[list[str]]) -> list[str]:
     return [row.rstrip() for row in rows]
 
 
-def _along(entry: Summary) -> list[str]:
-    """The means of a curve along its own axis."""
+def point_cells(entry: Summary) -> dict[float, str]:
+    """The means of a curve at the places of its own axis."""
     values = zip(entry.sizes, entry.means, entry.standard_errors, strict=True)
-    told = [f"{SYMBOLS[entry.axis]}={size:g}: {mean:.3g} ± {error:.1g}" for size, mean, error in values]
-    return [_name(entry), f"{entry.failures} of {entry.solves} failed", *told]
+    return {float(size): f"{mean:.3g} ± {error:.1g}" for size, mean, error in values}
+
+
+def _along(entry: Summary) -> list[str]:
+    told = [f"{SYMBOLS[entry.axis]}={size:g}: {cell}" for size, cell in point_cells(entry).items()]
+    return [full_name(entry), f"{entry.failures} of {entry.solves} failed", *told]
+
+
+def split_tables(summaries: list[Summary]) -> tuple[list[Summary], list[Summary]]:
+    """The curves that have a line of slopes, and those that are shown along an axis of their own."""
+    rates = [entry for entry in summaries if entry.axis == "num_samples" or entry.is_bound]
+    return rates, [entry for entry in summaries if entry.axis in TUNING]
 
 
 def format_table(summaries: list[Summary]) -> str:
     """Plain text: slopes, and size^-slope E[gap] beside the predicted constant; then means along other axes."""
-    header = [
-        "game",
-        "seeds x sizes",
-        "slope [95 % interval]",
-        "size^s E[gap]",
-        "predicted",
-        "ratios at largest",
-        "failed",
-    ]
-    rates = [entry for entry in summaries if entry.axis == "num_samples" or entry.is_bound]
-    others = [entry for entry in summaries if entry.axis in TUNING]
+    rates, others = split_tables(summaries)
     parts = []
     if rates:
-        parts += [*_aligned([header, *map(_cells, rates)]), "", textwrap.fill(LEGEND, 120)]
+        parts += [*aligned([[*HEADER], *map(rate_cells, rates)]), "", textwrap.fill(LEGEND, 120)]
     if others:
-        parts += [""] * bool(parts) + _aligned([_along(entry) for entry in others])
+        parts += [""] * bool(parts) + aligned([_along(entry) for entry in others])
     return "\n".join(parts)

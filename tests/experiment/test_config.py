@@ -217,11 +217,6 @@ def test_reference_may_round():
     assert config.family[0].reference[0] == (third, third, third)
 
 
-def test_chunks_must_divide():
-    assert faults(seeds_per_chunk=3) == ["seeds_per_chunk: got 3, takes a divisor of num_seeds = 10"]
-    assert faults(seeds_per_chunk=20) == ["seeds_per_chunk: got 20, takes a divisor of num_seeds = 10"]
-
-
 def test_duplicate_labels():
     assert faults(family__1__label="a") == ["family.label: got ['a'] more than once, takes unique labels"]
 
@@ -302,7 +297,7 @@ def test_not_toml(tmp_path, content):
 
 
 def test_no_such_file(tmp_path):
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(ConfigError, match=r"got .*none.toml, takes a TOML file \(.*No such file"):
         load_config(tmp_path / "none.toml")
 
 
@@ -310,8 +305,6 @@ def test_overrides(tmp_path):
     path = write(tmp_path, TOML)
     config = load_config(path, seed=9, num_seeds=30, dtype="float32", name=None)
     assert (config.seed, config.num_seeds, config.dtype, config.name) == (9, 30, "float32", "tiny")
-    with pytest.raises(ConfigError, match="seeds_per_chunk: got 5, takes a divisor of num_seeds = 12"):
-        load_config(path, num_seeds=12)
     with pytest.raises(ConfigError, match="sed: got an unknown key; did you mean 'seed'"):
         load_config(path, sed=1)
 

@@ -36,20 +36,11 @@ num_samples = { first = 100, points = 12 }
 SHARDS = 2 * 12 * 5 + 12 * 5
 
 
-# Shells start their background jobs with SIGINT ignored, and their children inherit that.
-INTERRUPTIBLE = """
-import signal
-from gamekl.cli import main
-signal.signal(signal.SIGINT, signal.default_int_handler)
-main()
-"""
-
-
 class Runs:
     """Sweeps of one config by the command line, in a folder with a compilation cache of its own."""
 
-    def __init__(self, folder, config, program=("-m", "gamekl")):
-        self.folder, self.program = folder, program
+    def __init__(self, folder, config, *flags):
+        self.folder, self.flags = folder, flags
         (folder / "config.toml").write_text(config)
         self.environment = os.environ | {
             "JAX_COMPILATION_CACHE_DIR": str(folder / "cache"),
@@ -58,7 +49,7 @@ class Runs:
         }
 
     def start(self, out):
-        command = [sys.executable, *self.program, "sweep", "config.toml", "--out", str(out)]
+        command = [sys.executable, "-m", "gamekl", "sweep", "config.toml", "--out", str(out), *self.flags]
         with open(self.folder / "stderr", "ab") as errors:
             return subprocess.Popen(
                 command, cwd=self.folder, env=self.environment, stdout=subprocess.PIPE, stderr=errors, text=True
@@ -106,8 +97,8 @@ def check_whole_so_far(out, expected):
     return {f"{name}.parquet" for name in whole}
 
 
-def check_kills(folder, kills, seed):
-    runs = Runs(folder, HEAD + GANE + EXACT)
+def check_kills(folder, kills, seed, engine):
+    runs = Runs(folder, HEAD + GANE + EXACT, "--engine", engine)
     assert f"{SHARDS} shards made, 0 were there" in runs.finish(folder / "whole")
     expected = contents(folder / "whole")
     rng = random.Random(seed)  # noqa: S311
@@ -134,30 +125,67 @@ def check_kills(folder, kills, seed):
     assert Store(out).verified() == ({name.removesuffix(".parquet") for name in expected}, set())
     assert Store(out).read().num_rows == SHARDS * 200
     assert sorted(path.name for path in out.iterdir()) == sorted(
-        [".lock", "config.json", "events.jsonl", "manifest.jsonl", "plan.json", "shards"]
+        [".lock", "config.json", "events.jsonl", "manifest", "plan.json", "shards"]
     )
+    assert not [path for path in (out / "manifest").iterdir() if path.suffix != ".jsonl"]
 
 
-def test_four_kills(tmp_path):
-    check_kills(tmp_path, kills=4, seed=1)
+@pytest.mark.parametrize("engine", ["threads", "processes"])
+def test_three_kills(tmp_path, engine):
+    check_kills(tmp_path, 3, 1, engine)
 
 
 @pytest.mark.slow
-def test_twenty_kills(tmp_path):
-    check_kills(tmp_path, kills=20, seed=2)
+@pytest.mark.parametrize("engine", ["threads", "processes"])
+def test_a_hundred_kills(tmp_path, engine):
+    check_kills(tmp_path, 100, 2, engine)
 
 
-def test_interrupt(tmp_path):
-    """Control-C says how to go on."""
-    runs = Runs(tmp_path, HEAD + EXACT, ("-c", INTERRUPTIBLE))
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_interrupt(tmp_path, number):
+    """Control-C, or what a cluster sends before it kills: chunks under way are kept, and one is told how to go on."""
+    runs = Runs(tmp_path, HEAD + EXACT)
     runs.finish(tmp_path / "whole")
     expected = contents(tmp_path / "whole")
     out = tmp_path / "stopped"
-    status, printed = runs.stop(out, 10, 0, signal.SIGINT)
+    status, printed = runs.stop(out, 10, 0, number)
     assert (status, printed) == (1, "")
     errors = (tmp_path / "stderr").read_text()
-    assert f"interrupted; the same command goes on from what {out} holds" in errors
+    assert "the chunks under way are finished and kept" in errors
+    assert f"shards are missing: the same command goes on from what {out} holds" in errors
     assert "Traceback" not in errors
-    assert 9 <= len(check_whole_so_far(out, expected)) < len(expected)  # the tenth may be published but not listed
+    whole = check_whole_so_far(out, expected)
+    assert whole == published(out) and 10 <= len(whole) < len(expected)
     runs.finish(out)
+    assert contents(out) == expected
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A file system of 400 kB; needs root."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", "size=400k", "tmpfs", str(folder)]
+    if subprocess.run(command, capture_output=True, check=False).returncode:
+        pytest.skip("mount is not permitted")
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True)
+
+
+def test_full_disk(tmp_path, small_disk):
+    """One message; what fitted is whole, and the sweep goes on when there is room."""
+    runs = Runs(tmp_path, HEAD + EXACT)
+    runs.finish(tmp_path / "whole")
+    expected = contents(tmp_path / "whole")
+    out = small_disk / "run"
+    process = runs.start(out)
+    assert process.wait(timeout=300) == 2
+    process.communicate()
+    errors = (tmp_path / "stderr").read_text()
+    assert f"out: got {out}, where gamekl cannot write (No space left on device)" in errors
+    assert "Traceback" not in errors
+    whole = check_whole_so_far(out, expected)
+    assert 0 < len(whole) < len(expected)
+    subprocess.run(["mount", "-o", "remount,size=40m", str(small_disk)], check=True)
+    assert f"{len(expected) - len(whole)} shards made" in runs.finish(out)
     assert contents(out) == expected

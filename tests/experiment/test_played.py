@@ -11,8 +11,9 @@ from gamekl.experiment.load import ConfigError, parse_config
 from gamekl.experiment.plan import make_chunks, make_plan
 from gamekl.experiment.plot import draw, save_figure
 from gamekl.experiment.report import summarize
+from gamekl.experiment.shards import data_keys
 from gamekl.experiment.store import Store
-from gamekl.experiment.sweep import data_keys, run_sweep
+from gamekl.experiment.sweep import run_sweep
 from gamekl.experiment.table import format_table
 
 REFERENCE = [[0.34, 0.33, 0.33], [0.33, 0.34, 0.33]]
@@ -62,7 +63,7 @@ def test_rows_are_what_the_public_functions_give(swept, number):
     config, plan = sweep(PLAYED, BASELINE), Store(swept).plan()
     case = plan["cases"][number]
     chunk = next(chunk for chunk in make_chunks(config, plan) if chunk.case == number and chunk.point == 1)
-    key = data_keys(config, config.family[case["family"]], case, chunk)[0, 7]
+    key = data_keys(config, config.family[case["family"]], case, chunk.point, np.arange(8))[0, 7]
     game = gk.games.shapley()
     statistics = gk.offline.sample_statistics(key, game, jnp.full((3, 3), 1 / 9), 10_000.0, jnp.asarray(1.0))
     estimate = gk.offline.estimate(statistics).game

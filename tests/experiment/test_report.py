@@ -1,11 +1,13 @@
 """Summaries and figures of stores made by hand, whose errors are known."""
 
+import io
 import math
 import struct
 
 import matplotlib
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from gamekl.experiment.plan import TUNING
@@ -67,7 +69,9 @@ def make(folder, cases, tables):
     store.open({"seed": 4})
     store.write_plan({"cases": cases})
     for index, table in enumerate(tables):
-        store.write_shard(f"{index:03d}", table, {})
+        sink = io.BytesIO()
+        pq.write_table(table, sink, write_page_checksum=True)
+        store.write_shard(f"{index:03d}", sink.getvalue(), table.num_rows)
     return store
 
 

@@ -1,0 +1,145 @@
+"""What of a run is there, and all of it as one table."""
+
+import csv
+import io
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from gamekl.experiment.config import SweepConfig
+from gamekl.experiment.load import ConfigError, parse_config
+from gamekl.experiment.plan import make_chunks
+from gamekl.experiment.store import Store, StoreError, publish
+
+AGAIN = "gamekl sweep with the same config and folder makes"
+NAMED = 5  # how many damaged shards are named
+
+
+class Stock(NamedTuple):
+    """What of a run can be read.
+
+    Attributes:
+        config: that made it; None if it cannot be read.
+        plan: that follows from it; None if there is none, or it cannot be read.
+        planned: how many shards there are to be; None if that is not known.
+        whole: the names of the verified shards, in order.
+        damaged: the names of those that are damaged or gone, in order.
+        faults: why config or plan cannot be read.
+    """
+
+    config: SweepConfig | None
+    plan: dict[str, Any] | None
+    planned: int | None
+    whole: list[str]
+    damaged: list[str]
+    faults: list[str]
+
+    @property
+    def state(self) -> str:
+        """In one word: "damaged", "unfinished" or "complete"."""
+        if self.damaged or self.faults:
+            return "damaged"
+        return "complete" if len(self.whole) == self.planned else "unfinished"
+
+    @property
+    def notices(self) -> list[str]:
+        """What whoever uses the run must know first: one line for each thing that is amiss."""
+        told = [f"damaged: {fault}" for fault in self.faults]
+        if self.damaged:
+            named = ", ".join(self.damaged[:NAMED]) + (", ..." if len(self.damaged) > NAMED else "")
+            told.append(f"damaged: {len(self.damaged):,} shards are damaged or gone ({named}); {AGAIN} them anew")
+        if len(self.whole) != self.planned:
+            planned = "an unknown number of" if self.planned is None else f"{self.planned:,}"
+            there = f"{len(self.whole):,} of {planned} planned shards are there"
+            told.append(f"unfinished: {there}, and all results rest on these alone; {AGAIN} the rest")
+        return told
+
+
+def take_stock(store: Store) -> Stock:
+    """Read config and plan and verify every shard, whatever is damaged.
+
+    Raises:
+        StoreError: config or plan cannot be read, and no shard either.
+    """
+    faults: list[str] = []
+
+    def attempt(read: Callable[[], Any]) -> Any:
+        try:
+            return read()
+        except (StoreError, ConfigError) as error:
+            faults.append(str(error))
+            return None
+
+    config = attempt(lambda: parse_config(store.config()))
+    plan = attempt(store.plan)
+    whole, damaged = store.verified()
+    if faults and not whole:
+        raise StoreError(faults[0])
+    planned = len(make_chunks(config, plan)) if config is not None and plan is not None else None
+    return Stock(config, plan, planned, sorted(whole), sorted(damaged), faults)
+
+
+def check_file(out: Path, *suffixes: str) -> None:
+    """Raise ``ValueError`` for what is a folder or has none of the suffixes."""
+    if out.suffix not in suffixes or out.is_dir():
+        raise ValueError(f"out: got {out}, takes a file that ends in {' or '.join(suffixes)}")
+
+
+def read_shards(store: Store, names: list[str]) -> pa.Table:
+    """Shards as one table, text as plain strings; of facts in which the shards differ the metadata hold all."""
+    tables = store.tables(names)
+    facts: dict[bytes, set[bytes]] = {}
+    for table in tables:
+        for key, value in (table.schema.metadata or {}).items():
+            facts.setdefault(key, set()).add(value)
+    joined = pa.concat_tables(tables)
+    plain = pa.schema(
+        field.with_type(field.type.value_type) if pa.types.is_dictionary(field.type) else field
+        for field in joined.schema
+    )
+    return joined.cast(plain).replace_schema_metadata({key: b", ".join(sorted(facts[key])) for key in sorted(facts)})
+
+
+def _csv(table: pa.Table) -> bytes:
+    # Not pyarrow's own writer: its 1.0 is "1", after which polars takes no 0.5.
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(table.column_names)
+    for batch in table.to_batches(max_chunksize=10_000):
+        writer.writerows(zip(*(column.to_pylist() for column in batch.columns), strict=True))
+    return text.getvalue().encode()
+
+
+def _parquet(table: pa.Table) -> bytes:
+    buffer = io.BytesIO()
+    pq.write_table(table, buffer, compression="zstd", write_page_checksum=True)
+    return buffer.getvalue()
+
+
+def export(store: Store, out: Path) -> tuple[int, Stock]:
+    """Write all shards of a run as one table, wholly or not at all.
+
+    Args:
+        store: of the run.
+        out: a file that ends in ``.parquet`` or ``.csv``. Parquet's metadata have what the shards' have: the version of
+            the schema (``gamekl_schema``), of gamekl, the config's hash and the dtype. What a solver does not have is
+            null, in CSV empty (polars finds a column's type by ``infer_schema_length=None``).
+
+    Returns:
+        How many rows it has, and what there is of the run.
+
+    Raises:
+        StoreError: a shard is damaged, or there is none.
+        ValueError: a file that ends otherwise.
+    """
+    check_file(out, ".parquet", ".csv")
+    stock = take_stock(store)
+    if stock.damaged or not stock.whole:
+        raise StoreError(f"run: got {store.root}, takes a run with whole shards; {'; '.join(stock.notices)}")
+    table = read_shards(store, stock.whole)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    publish(out, (_csv if out.suffix == ".csv" else _parquet)(table))
+    return table.num_rows, stock

@@ -1,0 +1,198 @@
+"""From a chunk of a plan to the bytes of its shard, wherever that is computed."""
+
+import io
+import json
+import platform
+import threading
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from jax.sharding import Mesh
+from jaxtyping import Array
+
+import gamekl
+from gamekl.core.games import stack
+from gamekl.experiment.config import FamilyConfig, SweepConfig
+from gamekl.experiment.plan import TUNING, Chunk, Setting, family_key, make_settings, tunings
+from gamekl.experiment.programs import as_compiled, compute, program
+from gamekl.experiment.store import SCHEMA_VERSION
+
+FLOATS = (
+    "regularized_gap",
+    "regularized_gap_max",
+    "nash_gap",
+    "regularized_cce_gap",
+    "cce_gap",
+    "ce_gap",
+    "solver_gap",
+    "bound",
+    "residual",
+)
+INTEGERS = ("num_steps", "status", "unvisited", "exceeded")
+
+# Two threads that need the same settings, or the same compiled program, do not both make them.
+_making = threading.Lock()
+
+
+class Work(NamedTuple):
+    """All that a worker needs to make any shard of a sweep, as JSON texts, so that it travels and can be hashed.
+
+    Attributes:
+        config: `SweepConfig.canonical`.
+        cases: of the plan.
+    """
+
+    config: str
+    cases: str
+
+    @classmethod
+    def of(cls, config: SweepConfig, plan: dict[str, Any]) -> "Work":
+        """The work of a planned sweep."""
+        return cls(json.dumps(config.canonical()), json.dumps(plan["cases"]))
+
+
+class Shard(NamedTuple):
+    """A finished shard.
+
+    Attributes:
+        content: of its Parquet file.
+        rows: how many it has.
+        failed: how many solves of these did not converge.
+        facts: versions and device of the worker that made it.
+    """
+
+    content: bytes
+    rows: int
+    failed: int
+    facts: dict[str, Any]
+
+
+class _Prepared(NamedTuple):
+    config: SweepConfig
+    family: FamilyConfig
+    case: dict[str, Any]
+    settings: Setting
+
+
+@lru_cache(maxsize=2)
+def _prepare(work: Work, number: int) -> _Prepared:
+    config, case = SweepConfig.model_validate_json(work.config), json.loads(work.cases)[number]
+    family = config.family[case["family"]]
+    return _Prepared(config, family, case, batched_settings(config, family, case))
+
+
+def batched_settings(config: SweepConfig, family: FamilyConfig, case: dict[str, Any]) -> Setting:
+    """The settings of a case in the config's dtype, with a leading axis."""
+    dtype = jnp.dtype(config.dtype)
+    return stack(
+        [
+            Setting(jax.tree.map(lambda leaf: leaf.astype(dtype), game), regularizer.astype(dtype), behavior, features)
+            for game, regularizer, behavior, features in make_settings(config, family, case)
+        ]
+    )
+
+
+def data_keys(config: SweepConfig, family: FamilyConfig, case: dict[str, Any], point: int, seeds: Any) -> Array:
+    """One key for each game and seed, ``[game, seed]``: each dataset is independent of all others."""
+    index = tunings(family).index({name: case[name] for name in TUNING})
+    key = jax.random.fold_in(jax.random.fold_in(jax.random.fold_in(family_key(config, family), 1), index), point)
+    game_keys = jax.vmap(lambda game: jax.random.fold_in(key, game))(jnp.arange(case["num_games"]))
+    return jax.vmap(lambda game_key: jax.vmap(lambda seed: jax.random.fold_in(game_key, seed))(seeds))(game_keys)
+
+
+class Compiled(NamedTuple):
+    """A chunk's program, compiled for its shapes.
+
+    Attributes:
+        key: of its kind; programs of one key are compiled once.
+        memory: bytes that it takes while it runs: arguments, results and what lies between them.
+    """
+
+    key: str
+    memory: int
+
+
+def compile_program(work: Work, number: int, point: int, num_seeds: int) -> Compiled:
+    """Compile what computes a case's chunks of so many seeds (or, of those that work on the host, the estimates)."""
+    with jax.enable_x64(True), _making:
+        config, family, case, settings = _prepare(work, number)
+        keys = data_keys(config, family, case, point, jnp.arange(num_seeds))
+        function, rest = as_compiled(*program(family, case, case["num_samples"][point]))
+        compiled = function.lower(keys, settings, *rest).compile().compiled
+        shapes = jax.tree.map(lambda leaf: jax.typeof(leaf) if eqx.is_array(leaf) else leaf, (keys, *rest))
+        used = compiled.memory_analysis()
+    key = f"{function} {shapes} {jax.tree.map(jnp.shape, settings)}"
+    return Compiled(key, used.temp_size_in_bytes + used.argument_size_in_bytes + used.output_size_in_bytes)
+
+
+def make_shard(work: Work, chunk: Chunk, mesh: Mesh | None = None) -> Shard:
+    """Compute one chunk: a row for each game and seed, and for each number of rounds of families that play.
+
+    The bytes depend on the work and the chunk alone (and, in the last digits, on the kind of device).
+    """
+    with jax.enable_x64(True):
+        with _making:
+            config, family, case, settings = _prepare(work, chunk.case)
+            num_samples = case["num_samples"][chunk.point]
+            seeds = chunk.first_seed + jnp.arange(chunk.num_seeds)
+            keys = data_keys(config, family, case, chunk.point, seeds)
+            batch, rest = program(family, case, num_samples)
+            if mesh is None:
+                compiled, taken = as_compiled(batch, rest)
+                compiled.lower(keys, settings, *taken).compile()
+        results = jax.tree.map(np.asarray, compute(batch, keys, settings, rest, mesh))
+    table = _tabulate(case, chunk, num_samples, results)
+    metadata = {
+        "gamekl_schema": str(SCHEMA_VERSION),
+        "gamekl": gamekl.__version__,
+        "config_sha256": config.digest(),
+        "dtype": config.dtype,
+    }
+    buffer = io.BytesIO()
+    pq.write_table(table.replace_schema_metadata(metadata), buffer, compression="zstd", write_page_checksum=True)
+    failed = int(np.count_nonzero(results["status"]))
+    return Shard(buffer.getvalue(), table.num_rows, failed, facts(1 if mesh is None else mesh.size))
+
+
+def _tabulate(case: dict[str, Any], chunk: Chunk, num_samples: int, results: dict[str, np.ndarray]) -> pa.Table:
+    game, seed = (grid.ravel().astype(np.int32) for grid in np.indices(results["status"].shape)[:2])
+    rows = len(game)
+
+    def column(name: str, dtype: Any) -> pa.Array:
+        if name not in results:
+            return pa.nulls(rows, pa.from_numpy_dtype(dtype))
+        return pa.array(results[name].ravel().astype(dtype))
+
+    return pa.table(
+        {
+            "case": pa.array(np.full(rows, chunk.case, dtype=np.int32)),
+            "label": pa.array([case["label"]] * rows).dictionary_encode(),
+            **{name: pa.array([case[name]] * rows, type=pa.float64()) for name in TUNING},
+            "num_samples": pa.array(np.full(rows, num_samples, dtype=np.int64)),
+            "game": pa.array(game),
+            "seed": pa.array(seed + np.int32(chunk.first_seed)),
+            **{name: column(name, np.float64) for name in FLOATS},
+            **{name: column(name, np.int32) for name in INTEGERS},
+        }
+    )
+
+
+def facts(num_devices: int = 1) -> dict[str, Any]:
+    """Versions and device of this process."""
+    device = jax.devices()[0]
+    return {
+        "gamekl": gamekl.__version__,
+        "jax": jax.__version__,
+        "numpy": np.__version__,
+        "pyarrow": pa.__version__,
+        "python": platform.python_version(),
+        "platform": device.platform,
+        "device": device.device_kind,
+        "devices": num_devices,
+    }
