@@ -13,33 +13,42 @@ from gamekl.games.classic import (
 from gamekl.games.featured import Featured, context_linear, linear, smooth
 from gamekl.games.files import load_game, parse_nfg, read_nfg, read_npz, write_nfg
 from gamekl.games.hard_pair import hard_pair
+from gamekl.games.interop import from_pygambit, from_pyspiel, read_efg, to_pygambit, to_pyspiel
 from gamekl.games.random import covariant, normal, polymatrix, potential, uniform, zero_sum
+from gamekl.games.reduction import MergedGame, merge_equivalent
 from gamekl.games.staged import contextual, markov
 
 __all__ = [
     "Featured",
+    "MergedGame",
     "chicken",
     "context_linear",
     "contextual",
     "coordination",
     "covariant",
     "donation",
+    "from_pygambit",
+    "from_pyspiel",
     "hard_pair",
     "linear",
     "load_game",
     "markov",
     "matching_pennies",
+    "merge_equivalent",
     "normal",
     "parse_nfg",
     "perturbed_rock_paper_scissors",
     "polymatrix",
     "potential",
     "prisoners_dilemma",
+    "read_efg",
     "read_nfg",
     "read_npz",
     "rock_paper_scissors",
     "shapley",
     "smooth",
+    "to_pygambit",
+    "to_pyspiel",
     "uniform",
     "write_nfg",
     "zero_sum",

@@ -6,9 +6,9 @@ file format".
 """
 
 import re
-from collections.abc import Iterator
-from fractions import Fraction
-from math import prod
+from collections.abc import Callable, Iterable, Iterator
+from itertools import chain, islice
+from math import inf, prod
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -17,14 +17,18 @@ import jax.numpy as jnp
 import numpy as np
 
 from gamekl.core.arrays import read_arrays
-from gamekl.core.games import NormalFormGame
+from gamekl.core.games import NormalFormGame, require_normal_form
 from gamekl.core.validation import check_finite
 
 MAX_FILE_BYTES = 1 << 30
-MAX_PLAYERS = 64
+MAX_PLAYERS = 63  # an array of jax has at most 64 axes
 MAX_NUMBERS = 1 << 27
+MAX_DIGITS = 2000
 
-_TOKEN = re.compile(r'\s*(?:(?P<text>"(?:[^"\\]|\\.)*")|(?P<brace>[{}])|(?P<word>[^\s{}",]+))\s*,?', re.DOTALL)
+# Possessive quantifiers: no character is looked at twice, however the text is broken.
+_TOKEN = re.compile(
+    r'\s*+(?:(?P<text>"[^"\\]*+(?:\\.[^"\\]*+)*+")|(?P<brace>[{}])|(?P<word>[^\s{}",]++))\s*+,?', re.DOTALL
+)
 
 
 def _tokens(content: str) -> Iterator[str]:
@@ -32,7 +36,8 @@ def _tokens(content: str) -> Iterator[str]:
     while position < end:
         match = _TOKEN.match(content, position)
         if match is None:
-            raise ValueError(f"nfg: got {content[position : position + 20]!r} at {position}, takes a closed string")
+            got = content[position : position + 20]
+            raise ValueError(f"nfg: got {got!r} at {position}, takes a brace, a number or a closed string")
         position = match.end()
         yield match["text"] or match["brace"] or match["word"]
 
@@ -62,39 +67,59 @@ class _Reader:
             raise ValueError(f"nfg: got {token[:40]!r}, takes {expected} in double quotes")
         return token[1:-1]
 
-    def until_brace(self, expected: str) -> list[str]:
-        items = []
+    def group(self, expected: str) -> Iterator[str]:
+        """The tokens up to a closing brace, which is taken, too."""
         while self.head != "}":
-            items.append(self.take(expected))
+            yield self.take(expected)
         self.literal("}")
-        return items
+
+    def names(self, expected: str) -> int:
+        """How many names are in a group."""
+        names = list(self.group(expected))
+        for name in names:
+            if not name.startswith('"'):
+                raise ValueError(f"nfg: got {name[:40]!r}, takes {expected} in double quotes")
+        return len(names)
+
+    def exactly(
+        self, count: int, convert: Callable[[Iterable[str]], Iterator[Any]], what: str, dtype: type
+    ) -> np.ndarray:
+        """The rest of the file: `count` tokens, converted as they are read."""
+        rest = chain(() if self.head is None else (self.head,), self._tokens)
+        values = np.fromiter(convert(islice(rest, count)), dtype)
+        more = next(rest, None) is not None
+        if more or len(values) < count:
+            raise ValueError(f"nfg: got {'more' if more else len(values)} {what}, takes {count}")
+        return values
 
 
 _DECIMAL = re.compile(
-    r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?|[+-]?(?:nan|inf(?:inity)?)", re.IGNORECASE
+    r"[+-]?(?:[0-9]++(?:\.[0-9]*+)?|\.[0-9]++)(?:e[+-]?[0-9]++)?|[+-]?(?:nan|inf(?:inity)?)", re.ASCII | re.IGNORECASE
 )
-_RATIONAL = re.compile(r"[+-]?[0-9]+/0*[1-9][0-9]*")
+_RATIONAL = re.compile(r"([+-]?[0-9]++)/(0*+[1-9][0-9]*+)")
 
 
-def _number(token: str) -> float:
-    if len(token) <= 400:
-        if _DECIMAL.fullmatch(token):
-            return float(token)
-        if _RATIONAL.fullmatch(token):
-            return float(Fraction(token))
-    raise ValueError(f"nfg: got {token[:40]!r}, takes a number such as 1, -0.5, 1e-3 or 2/3")
+def _numbers(tokens: Iterable[str]) -> Iterator[float]:
+    """The nearest floats."""
+    for token in tokens:
+        decimal = len(token) <= MAX_DIGITS and _DECIMAL.fullmatch(token)
+        yield float(token) if decimal else _rational(token)
 
 
-def _game(payoffs: np.ndarray, dtype: Any) -> NormalFormGame:
-    """The game of payoffs that are finite also after they are cast."""
-    game = NormalFormGame(jnp.asarray(payoffs, dtype=dtype or float))
-    check_finite("payoffs", np.asarray(game.payoffs))
-    return game
+def _rational(token: str) -> float:
+    match = _RATIONAL.fullmatch(token) if len(token) <= MAX_DIGITS else None
+    if match is None:
+        raise ValueError(f"nfg: got {token[:40]!r}, takes a number such as 1, -0.5, 1e-3 or 2/3")
+    numerator, denominator = map(int, match.groups())
+    try:
+        return numerator / denominator
+    except OverflowError:
+        return inf if numerator > 0 else -inf
 
 
-def _count(token: str, expected: str) -> int:
+def _count(token: str) -> int:
     if not re.fullmatch(r"[1-9][0-9]{0,8}", token):
-        raise ValueError(f"nfg: got {token[:40]!r}, takes {expected}")
+        raise ValueError(f"nfg: got {token[:40]!r}, takes a number of strategies >= 1")
     return int(token)
 
 
@@ -102,58 +127,48 @@ def _sizes(reader: _Reader, players: int) -> list[int]:
     """Numbers of strategies, given as numbers or as nested lists of names."""
     reader.literal("{")
     sizes = []
-    while reader.head != "}":
+    while reader.head != "}" and len(sizes) <= players:
         if reader.head == "{":
             reader.literal("{")
-            sizes.append(len(reader.until_brace("a strategy's name")))
+            sizes.append(reader.names("a strategy's name"))
         else:
-            sizes.append(_count(reader.take("a number of strategies"), "a number of strategies >= 1"))
-    reader.literal("}")
-    if len(sizes) != players or min(sizes, default=0) < 1:
+            sizes.append(_count(reader.take("a number of strategies")))
+    if len(sizes) != players or min(sizes) < 1:
         raise ValueError(f"nfg: got numbers of strategies {sizes}, takes one >= 1 for each of {players} players")
+    reader.literal("}")
     if players * prod(sizes) > MAX_NUMBERS:
         raise ValueError(f"nfg: got {players} x {sizes} payoffs, takes at most {MAX_NUMBERS} numbers")
     return sizes
 
 
+_INDEX = re.compile("[0-9]{1,9}")
+
+
 def _outcome_payoffs(reader: _Reader, players: int, cells: int) -> np.ndarray:
     """The outcome variant: a table of outcomes, then for each cell the number of its outcome; 0 pays nothing."""
     reader.literal("{")
-    outcomes = [np.zeros(players)]
+    table = [0.0] * players
     while reader.head == "{":
         reader.literal("{")
         reader.string("an outcome's name")
-        payoffs = [_number(token) for token in reader.until_brace("a payoff")]
+        payoffs = list(_numbers(reader.group("a payoff")))
         if len(payoffs) != players:
-            raise ValueError(f"nfg: got {len(payoffs)} payoffs in outcome {len(outcomes)}, takes {players}")
-        outcomes.append(np.array(payoffs))
+            raise ValueError(f"nfg: got {len(payoffs)} payoffs in outcome {len(table) // players}, takes {players}")
+        table.extend(payoffs)
     reader.literal("}")
-    indices = np.array([_outcome_index(token, len(outcomes)) for token in _exactly(reader, cells, "outcome numbers")])
-    return np.array(outcomes)[indices].reshape(-1)
+    outcomes = np.array(table).reshape(-1, players)
+
+    def indices(tokens: Iterable[str]) -> Iterator[int]:
+        for token in tokens:
+            if not _INDEX.fullmatch(token) or int(token) >= len(outcomes):
+                raise ValueError(f"nfg: got outcome number {token[:40]!r}, takes 0 to {len(outcomes) - 1}")
+            yield int(token)
+
+    return outcomes[reader.exactly(cells, indices, "outcome numbers", int)]
 
 
-def _outcome_index(token: str, outcomes: int) -> int:
-    if not re.fullmatch(r"[0-9]{1,9}", token) or int(token) >= outcomes:
-        raise ValueError(f"nfg: got outcome number {token[:40]!r}, takes 0 to {outcomes - 1}")
-    return int(token)
-
-
-def _exactly(reader: _Reader, count: int, what: str) -> list[str]:
-    tokens = []
-    while reader.head is not None and len(tokens) <= count:
-        tokens.append(reader.take(what))
-    if len(tokens) != count:
-        got = "more" if len(tokens) > count else len(tokens)
-        raise ValueError(f"nfg: got {got} {what}, takes {count}")
-    return tokens
-
-
-def parse_nfg(content: str, *, dtype: Any = None) -> NormalFormGame:
-    """Parse the text of an ``.nfg`` file, payoff or outcome variant.
-
-    Raises:
-        ValueError: the text is truncated, malformed, or of an absurd size; the message says where.
-    """
+def nfg_payoffs(content: str) -> np.ndarray:
+    """The payoffs ``[player, *actions]`` in the text of an ``.nfg`` file; errors as of `parse_nfg`."""
     reader = _Reader(content)
     reader.literal("NFG")
     reader.literal("1")
@@ -161,36 +176,66 @@ def parse_nfg(content: str, *, dtype: Any = None) -> NormalFormGame:
         raise ValueError("nfg: the header takes 'NFG 1 R' or 'NFG 1 D'")
     reader.string("the game's title")
     reader.literal("{")
-    names = reader.until_brace("a player's name")
-    if not 1 <= len(names) <= MAX_PLAYERS:
-        raise ValueError(f"nfg: got {len(names)} players, takes 1 to {MAX_PLAYERS}")
-    players = len(names)
+    players = reader.names("a player's name")
+    if not 1 <= players <= MAX_PLAYERS:
+        raise ValueError(f"nfg: got {players} players, takes 1 to {MAX_PLAYERS}")
     sizes = _sizes(reader, players)
     if reader.head is not None and reader.head.startswith('"'):
         reader.string("a comment")
     if reader.head == "{":
         numbers = _outcome_payoffs(reader, players, prod(sizes))
     else:
-        numbers = np.array([_number(token) for token in _exactly(reader, players * prod(sizes), "payoffs")])
+        numbers = reader.exactly(players * prod(sizes), _numbers, "payoffs", float)
     # In the file the first player's strategy runs fastest, and a cell holds all players' payoffs.
-    payoffs = numbers.reshape(*reversed(sizes), players).transpose()
-    return _game(payoffs, dtype)
+    return numbers.reshape(*reversed(sizes), players).transpose()
+
+
+def finite_game(payoffs: np.ndarray, dtype: Any) -> NormalFormGame:
+    """The game of payoffs that are finite also after they are cast."""
+    if dtype is not None and not jnp.issubdtype(dtype, jnp.floating):
+        raise ValueError(f"dtype: got {dtype}, takes float32 or float64")
+    game = NormalFormGame(jnp.asarray(payoffs, dtype=dtype or float))
+    check_finite("payoffs", np.asarray(game.payoffs))
+    return game
+
+
+def parse_nfg(content: str, *, dtype: Any = None) -> NormalFormGame:
+    """Parse the text of an ``.nfg`` file, payoff or outcome variant.
+
+    Decimals and rationals become the nearest float; names of players, strategies and outcomes are not kept.
+
+    Raises:
+        ValueError: the text is truncated, malformed, or of an absurd size; the message says where.
+    """
+    return finite_game(nfg_payoffs(content), dtype)
 
 
 def read_nfg(path: str | PathLike[str], *, dtype: Any = None) -> NormalFormGame:
-    """Read an ``.nfg`` file; raises ``ValueError`` as `parse_nfg` does."""
+    """Read an ``.nfg`` file, UTF-8 with or without a byte-order mark.
+
+    Raises:
+        OSError: the file cannot be read.
+        ValueError: as of `parse_nfg`; the message names the file.
+    """
     size = Path(path).stat().st_size
     if size > MAX_FILE_BYTES:
         raise ValueError(f"path: got {path} of {size} bytes, takes at most {MAX_FILE_BYTES}")
     try:
-        content = Path(path).read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        raise ValueError(f"path: got {path}, which is no UTF-8 text ({error})") from error
-    return parse_nfg(content, dtype=dtype)
+        return parse_nfg(Path(path).read_text(encoding="utf-8-sig"), dtype=dtype)
+    except ValueError as error:
+        raise ValueError(f"path: got {path}, which is no readable .nfg payoff file: {error}") from error
 
 
 def write_nfg(game: NormalFormGame, path: str | PathLike[str], *, title: str = "gamekl") -> None:
-    """Write a game in the payoff variant; numbers are written so that reading them gives the same bits."""
+    """Write a game in the payoff variant; numbers are written so that reading them gives the same bits.
+
+    Raises:
+        OSError: the file cannot be written.
+        TypeError: `game` is no `NormalFormGame`.
+        ValueError: payoffs that are not finite.
+    """
+    require_normal_form(game)
+    check_finite("payoffs", np.asarray(game.payoffs))
     payoffs = np.asarray(game.payoffs)
     players = " ".join(f'"Player {index + 1}"' for index in range(game.num_players))
     sizes = " ".join(str(size) for size in game.num_actions)
@@ -201,14 +246,22 @@ def write_nfg(game: NormalFormGame, path: str | PathLike[str], *, title: str = "
 
 
 def read_npz(path: str | PathLike[str], *, dtype: Any = None) -> NormalFormGame:
-    """Read the array ``payoffs`` ``[player, *actions]`` of an ``.npz`` file (never pickled objects)."""
+    """Read the array ``payoffs`` ``[player, *actions]`` of an ``.npz`` file (never pickled objects).
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: it is damaged or holds no payoffs; the message names the file.
+    """
     arrays = read_arrays(path, ".npz payoff file")
-    if "payoffs" not in arrays:
-        raise ValueError(f"path: got {path}, which is no readable .npz payoff file: it holds no array named 'payoffs'")
-    payoffs = arrays["payoffs"]
-    if payoffs.dtype.kind not in "iuf":
-        raise ValueError(f"payoffs: got dtype {payoffs.dtype}, takes real numbers")
-    return _game(payoffs, dtype)
+    try:
+        if "payoffs" not in arrays:
+            raise ValueError("it holds no array named 'payoffs'")
+        payoffs = arrays["payoffs"]
+        if payoffs.dtype.kind not in "iuf":
+            raise ValueError(f"payoffs: got dtype {payoffs.dtype}, takes real numbers")
+        return finite_game(payoffs, dtype)
+    except ValueError as error:
+        raise ValueError(f"path: got {path}, which is no readable .npz payoff file: {error}") from error
 
 
 def load_game(path: str | PathLike[str], *, dtype: Any = None) -> NormalFormGame:

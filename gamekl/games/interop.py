@@ -1,0 +1,273 @@
+"""Games to and from other tools: OpenSpiel's `pyspiel` and Gambit's `pygambit`.
+
+Neither tool is needed to import gamekl. Axis order is player order, here and there. Numpy needs no function of its own:
+``NormalFormGame(payoffs)`` takes an array ``[player, *actions]`` and ``np.asarray(game.payoffs)`` gives it back.
+"""
+
+import importlib
+import itertools
+import re
+from collections import defaultdict
+from collections.abc import Iterator
+from math import log10
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from gamekl.core.games import NormalFormGame, require_normal_form
+from gamekl.core.validation import validate
+from gamekl.games.files import finite_game
+
+MAX_STRATEGIES = 1 << 20
+MAX_HISTORIES = 200_000
+MAX_VISITS = 10**9
+MAX_LOG = 1000  # where counting stops: 10^1000 joint strategies
+MAX_FILE_BYTES = 1 << 20
+MAX_FILE_NODES = 1 << 12
+
+
+def _tool(name: str, extra: str) -> Any:
+    try:
+        return importlib.import_module(name)
+    except ImportError as error:
+        raise ImportError(f"{name}: got no such package, takes pip install 'gamekl[{extra}]'") from error
+
+
+def _refuse(what: Any, logs: list[float], histories: int = 1) -> None:
+    """Raise ``ValueError`` if ``10**logs`` strategies of each player, or the walks through the tree, are too many."""
+    if sum(logs) <= log10(MAX_STRATEGIES) + 1e-9 and histories <= min(MAX_HISTORIES, MAX_VISITS / 10 ** sum(logs)):
+        return
+    counts = " x ".join(str(round(10**log)) if log < 12 else f"10^{log:.1f}" for log in logs)
+    least = "at least " if histories > MAX_HISTORIES or sum(logs) > MAX_LOG else ""
+    tree = f" and {least}{histories} histories" if histories > 1 else ""
+    raise ValueError(
+        f"game: got {what} with {least}{counts} pure strategies{tree}, takes at most {MAX_STRATEGIES} joint strategies"
+        f", {MAX_HISTORIES} histories, and {MAX_VISITS:.0e} of the one times the other"
+    )
+
+
+def to_pyspiel(game: NormalFormGame) -> Any:
+    """The game as a ``pyspiel.MatrixGame`` (two players) or ``pyspiel.TensorGame`` (any other number), in float64.
+
+    Raises:
+        ImportError: OpenSpiel is not installed.
+        TypeError: `game` is no `NormalFormGame`.
+        ValueError: payoffs that are not finite.
+    """
+    pyspiel = _tool("pyspiel", "openspiel")
+    require_normal_form(game)
+    validate(game)
+    payoffs = np.asarray(game.payoffs, dtype=np.float64)
+    return pyspiel.create_matrix_game(*payoffs) if len(payoffs) == 2 else pyspiel.create_tensor_game(list(payoffs))
+
+
+def from_pyspiel(game: Any, *, dtype: Any = None) -> NormalFormGame:
+    """The normal form of an OpenSpiel game.
+
+    An action of a game in normal form stays one action. An extensive game goes through
+    ``pyspiel.extensive_to_tensor_game``: an action is then a pure strategy, that is a legal action for every
+    information state, also for those that the strategy's own moves exclude (`merge_equivalent` merges what pays the
+    same). Strategies run through the information states in the order of their strings, the first fastest.
+
+    Args:
+        game: a ``pyspiel`` game, or the name of one with its parameters, as ``"kuhn_poker(players=2)"``.
+        dtype: of the payoffs; the default float if None.
+
+    Raises:
+        ImportError: OpenSpiel is not installed.
+        TypeError: `game` is neither.
+        ValueError: an unknown name; a game whose chance is sampled, or that has no information states; one of too many
+            pure strategies, which are counted before any is made.
+    """
+    pyspiel = _tool("pyspiel", "openspiel")
+    if isinstance(game, str):
+        if game.partition("(")[0] not in pyspiel.registered_names():
+            raise ValueError(
+                f"game: got {game!r}, takes a name such as 'kuhn_poker', one of pyspiel.registered_names()"
+            )
+    elif not isinstance(game, pyspiel.Game):
+        raise TypeError(f"game: got {type(game).__name__}, takes a pyspiel game or its name")
+    try:
+        loaded = pyspiel.load_game(game) if isinstance(game, str) else game
+        return finite_game(_spiel_payoffs(pyspiel, loaded), dtype)
+    except pyspiel.SpielError as error:
+        raise ValueError(f"game: got {game}, takes one that has a normal form ({error})") from error
+
+
+def _spiel_payoffs(pyspiel: Any, game: Any) -> np.ndarray:
+    """Payoffs ``[player, *actions]``."""
+    kind = game.get_type()
+    if isinstance(game, pyspiel.MatrixGame | pyspiel.TensorGame):
+        tensor = game
+    elif kind.information == kind.Information.ONE_SHOT:
+        return _one_shot_payoffs(game)
+    else:
+        _check_strategies(game)
+        tensor = pyspiel.extensive_to_tensor_game(game)
+    return np.stack([tensor.player_utilities(player) for player in range(game.num_players())])
+
+
+def _one_shot_payoffs(game: Any) -> np.ndarray:
+    root = game.new_initial_state()
+    actions = [root.legal_actions(player) for player in range(game.num_players())]
+    sizes = [len(entry) for entry in actions]
+    _refuse(game, [log10(size) for size in sizes])
+    ends = (_after(root, joint) for joint in itertools.product(*actions))
+    return np.array([end.returns() for end in ends]).T.reshape(-1, *sizes)
+
+
+def _after(state: Any, joint: tuple[int, ...]) -> Any:
+    child = state.clone()
+    child.apply_actions(joint)
+    return child
+
+
+def _children(state: Any, num_players: int) -> Iterator[Any]:
+    if state.is_terminal():
+        return iter(())
+    if state.is_simultaneous_node():
+        joint = itertools.product(*(state.legal_actions(player) for player in range(num_players)))
+        return (_after(state, actions) for actions in joint)
+    return (state.child(action) for action in state.legal_actions())
+
+
+def _histories(game: Any) -> Iterator[Any]:
+    """All states of the tree, one path of it in memory at a time."""
+    stack = [iter([game.new_initial_state()])]
+    while stack:
+        state = next(stack[-1], None)
+        if state is None:
+            stack.pop()
+        else:
+            yield state
+            stack.append(_children(state, game.num_players()))
+
+
+def _check_strategies(game: Any) -> None:
+    """Raise ``ValueError`` unless the tree and its normal form are small enough to walk for every joint strategy."""
+    kind = game.get_type()
+    if kind.chance_mode == kind.ChanceMode.SAMPLED_STOCHASTIC or kind.dynamics == kind.Dynamics.MEAN_FIELD:
+        raise ValueError(f"game: got {game} with sampled chance or a mean field, takes one whose chances are known")
+    seen: set[tuple[int, str]] = set()
+    logs = [0.0] * game.num_players()
+    histories = 0
+    for state in _histories(game):
+        histories += 1
+        if histories > MAX_HISTORIES or sum(logs) > MAX_LOG:
+            break
+        if state.is_chance_node() or state.is_terminal():
+            continue
+        for player in range(game.num_players()) if state.is_simultaneous_node() else [state.current_player()]:
+            place = (player, state.information_state_string(player))
+            if place not in seen:
+                seen.add(place)
+                logs[player] += log10(len(state.legal_actions(player)))
+    _refuse(game, logs, histories)
+
+
+def to_pygambit(game: NormalFormGame, *, title: str = "gamekl") -> Any:
+    """The game as a ``pygambit.Game`` in strategic form.
+
+    Payoffs become the shortest decimals that read as the same floats; only -0 becomes 0.
+
+    Args:
+        game: of at most 2^20 joint actions, as pygambit takes some 20 microseconds for each payoff.
+        title: of the game, ASCII as pygambit demands.
+
+    Raises:
+        ImportError: pygambit is not installed.
+        TypeError: `game` is no `NormalFormGame`.
+        ValueError: payoffs that are not finite, too many of them, or a title that is not ASCII.
+    """
+    pygambit = _tool("pygambit", "gambit")
+    require_normal_form(game)
+    validate(game)
+    _refuse(f"a game of shape {game.num_actions}", [log10(size) for size in game.num_actions])
+    if not title.isascii():
+        raise ValueError(f"title: got {title!r}, takes ASCII, as pygambit demands")
+    payoffs = np.asarray(game.payoffs, dtype=np.float64)
+    # Gambit reads no exponents with a plus, but integers of any length.
+    spelled = [int(value) if value.is_integer() else value for value in payoffs.ravel().tolist()]
+    return pygambit.Game.from_arrays(*np.array(spelled, dtype=object).reshape(payoffs.shape), title=title)
+
+
+def from_pygambit(game: Any, *, dtype: Any = None) -> NormalFormGame:
+    """The strategic form of a Gambit game, each rational payoff as the nearest float.
+
+    Of a game tree it is Gambit's reduced form: strategies of a player that differ only where the player's own moves
+    never lead are one action. What merely pays the same stays apart; `merge_equivalent` merges that, too.
+
+    Args:
+        game: a ``pygambit.Game``, a table or a tree.
+        dtype: of the payoffs; the default float if None.
+
+    Raises:
+        ImportError: pygambit is not installed.
+        TypeError: `game` is no ``pygambit.Game``.
+        ValueError: no players, a payoff beyond the largest float, or too many strategies, which are counted before
+            Gambit makes them.
+    """
+    pygambit = _tool("pygambit", "gambit")
+    if not isinstance(game, pygambit.Game):
+        raise TypeError(f"game: got {type(game).__name__}, takes a pygambit.Game")
+    if not len(game.players):
+        raise ValueError("game: got no players, takes at least one")
+    if game.is_tree:
+        _refuse("a pygambit tree", [log10(count) for count in _reduced_strategies(game)], len(game.nodes))
+    else:
+        _refuse("a pygambit table", [log10(len(player.strategies)) for player in game.players])
+    payoffs = np.zeros((len(game.players), *(len(player.strategies) for player in game.players)))
+    try:
+        for cell in np.ndindex(*payoffs.shape[1:]):
+            if outcome := game[cell]:  # one that was deleted pays nothing
+                payoffs[(slice(None), *cell)] = [float(outcome[player]) for player in game.players]
+    except OverflowError as error:
+        raise ValueError(f"payoffs: got one beyond {np.finfo(float).max:.3g}, takes finite numbers") from error
+    return finite_game(payoffs, dtype)
+
+
+def _reduced_strategies(game: Any) -> list[int]:
+    """How many reduced strategies each player of a tree has; without perfect recall, at most.
+
+    With perfect recall a player's information sets are a forest: a strategy takes an action in each set that follows
+    what it did before, so that the numbers multiply over those sets and add over the actions in each.
+    """
+    moves = (node.infoset for node in game.nodes if not node.is_terminal)
+    infosets = dict.fromkeys(infoset for infoset in moves if not infoset.is_chance)
+    counts: defaultdict[Any, int] = defaultdict(lambda: 1)  # after an action of the player's own, or from the start
+    perfect_recall = game.is_perfect_recall
+    for infoset in reversed(infosets):
+        before = infoset.own_prior_actions[0] if perfect_recall else None
+        total = sum(counts[action] for action in infoset.actions)
+        counts[infoset.player if before is None else before] *= total
+    return [counts[player] for player in game.players]
+
+
+# A string as Gambit reads it, where a quote after any backslash goes on, or the word that opens a node.
+_NODE = re.compile(r'"(?:[^"\\]++|\\++[^\\])*+(?:"|\Z)|\b([pct])\b')
+
+
+def read_efg(path: str | PathLike[str], *, dtype: Any = None) -> NormalFormGame:
+    """Read the reduced normal form of a game tree from Gambit's ``.efg``, through pygambit (see `from_pygambit`).
+
+    Strategies that differ only where the player's own moves never lead are merged; payoff-equivalent ones are not.
+    Files are of at most 4,096 nodes: Gambit's reader takes time that grows with their square, and stack with the depth.
+
+    Raises:
+        ImportError: pygambit is not installed.
+        OSError: the file cannot be read.
+        ValueError: no game, or one too large; the message names the file.
+    """
+    pygambit = _tool("pygambit", "gambit")
+    size = Path(path).stat().st_size
+    if size > MAX_FILE_BYTES:
+        raise ValueError(f"path: got {path} of {size} bytes, takes at most {MAX_FILE_BYTES}")
+    try:
+        nodes = sum(match[1] is not None for match in _NODE.finditer(Path(path).read_text(encoding="utf-8")))
+        if nodes > MAX_FILE_NODES:
+            raise ValueError(f"it has {nodes} nodes, more than {MAX_FILE_NODES}")
+        return from_pygambit(pygambit.read_efg(path), dtype=dtype)
+    except ValueError as error:
+        raise ValueError(f"path: got {path}, which is no readable .efg game: {error}") from error

@@ -1,0 +1,326 @@
+"""Games to and from pygambit 16.7 and OpenSpiel 2.0; every test but the last ones needs one of them."""
+
+import itertools
+import subprocess
+import sys
+import time
+from fractions import Fraction
+from pathlib import Path
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+import gamekl as gk
+
+shapes = st.lists(st.integers(1, 3), min_size=1, max_size=4).map(lambda sizes: (len(sizes), *sizes))
+tables = hnp.arrays(np.float64, shapes, elements=st.floats(allow_nan=False, allow_infinity=False))
+extremes = np.array([[5e-324, -0.0, 0.1, 1.7976931348623157e308, 1e16, 1e22, -1e-7, 2.0**53 + 2]])
+
+
+@settings(max_examples=30, deadline=None)
+@given(tables)
+@example(extremes)
+def test_to_pygambit_and_back(payoffs):
+    """The same bits, but that a rational knows no -0."""
+    pytest.importorskip("pygambit")
+    theirs = gk.games.to_pygambit(gk.NormalFormGame(payoffs), title="ours")
+    assert theirs.title == "ours"
+    back = np.asarray(gk.games.from_pygambit(theirs).payoffs)
+    assert back.shape == payoffs.shape
+    assert back.tobytes() == (payoffs + 0.0).tobytes()
+
+
+@settings(max_examples=30, deadline=None)
+@given(tables)
+@example(extremes)
+def test_to_pyspiel_and_back(payoffs):
+    pytest.importorskip("pyspiel")
+    back = np.asarray(gk.games.from_pyspiel(gk.games.to_pyspiel(gk.NormalFormGame(payoffs))).payoffs)
+    assert back.shape == payoffs.shape
+    assert back.tobytes() == payoffs.tobytes()
+
+
+def test_players_and_actions_keep_their_order():
+    """Player p's payoff at joint action (a, b, c) is the number p abc, here and in both tools."""
+    pygambit, _ = pytest.importorskip("pygambit"), pytest.importorskip("pyspiel")
+    payoffs = np.fromfunction(lambda p, a, b, c: 1000 * p + 100 * a + 10 * b + c, (3, 2, 3, 4))
+    game = gk.NormalFormGame(payoffs)
+    gambit, spiel = gk.games.to_pygambit(game), gk.games.to_pyspiel(game)
+    for player, *joint in itertools.product(range(3), range(2), range(3), range(4)):
+        number = payoffs[(player, *joint)]
+        assert gambit[tuple(joint)][list(gambit.players)[player]] == number
+        state = spiel.new_initial_state()
+        state.apply_actions(joint)
+        assert state.player_return(player) == number
+    named = pygambit.Game.from_dict({"Z": [[1, 2], [3, 4], [5, 6]], "A": [[1, 0], [0, 0], [0, 7]]})
+    np.testing.assert_array_equal(
+        gk.games.from_pygambit(named).payoffs, [[[1, 2], [3, 4], [5, 6]], [[1, 0], [0, 0], [0, 7]]]
+    )
+
+
+def test_rationals_become_the_nearest_floats():
+    pygambit = pytest.importorskip("pygambit")
+    numbers = [Fraction(1, 3), Fraction(10**40 + 1, 3**50), Fraction(1, 2**1074), 2**54 + 3, "0.1", "1e-320"]
+    theirs = pygambit.Game.from_arrays(np.array(numbers, dtype=object))
+    ours = gk.games.from_pygambit(theirs).payoffs[0]
+    np.testing.assert_array_equal(ours, [float(Fraction(number)) for number in numbers])
+    assert gk.games.from_pygambit(pygambit.Game.from_arrays(np.ones(2)), dtype="float32").payoffs.dtype == jnp.float32
+
+
+def test_a_joint_action_without_an_outcome_pays_nothing():
+    pygambit = pytest.importorskip("pygambit")
+    theirs = gk.games.to_pygambit(gk.NormalFormGame(np.ones((2, 2, 2))))
+    theirs.delete_outcome(theirs[1, 0])
+    np.testing.assert_array_equal(gk.games.from_pygambit(theirs).payoffs, [[[1, 1], [0, 1]]] * 2)
+    assert isinstance(theirs, pygambit.Game)
+
+
+def test_every_tree_of_gambits_catalog(tmp_path):
+    """The reduced form by pygambit's own count and payoffs; the .nfg that pygambit writes of it is the same game."""
+    pygambit = pytest.importorskip("pygambit")
+    paths = sorted((Path(pygambit.__file__).parent / "catalog_data").rglob("*.efg"))
+    assert len(paths) >= 30
+    for path in paths:
+        theirs, ours = pygambit.read_efg(path), gk.games.read_efg(path)
+        assert ours.num_actions == tuple(len(player.strategies) for player in theirs.players)
+        for table, expected in zip(ours.payoffs, theirs.to_arrays(), strict=True):
+            np.testing.assert_array_equal(table, expected.astype(float))
+        theirs.to_nfg(tmp_path / "game.nfg")
+        np.testing.assert_array_equal(gk.games.load_game(tmp_path / "game.nfg").payoffs, ours.payoffs)
+
+
+CENTIPEDE = 'EFG 2 R "c" { "1" "2" } ""\n' + "".join(
+    f'p "" {1 + turn % 2} {1 + turn // 2} "" {{ "stop" "on" }} 0\nt "" {turn + 1} "" {{ {turn} 1/3 }}\n'
+    for turn in range(40)
+)
+
+
+def test_strategies_are_merged_where_their_own_moves_never_lead(tmp_path):
+    """The centipede: 2^20 plans for each player, of which 21 differ; they are counted without making any."""
+    pytest.importorskip("pygambit")
+    path = tmp_path / "centipede.efg"
+    path.write_text(CENTIPEDE + 't "" 99 "" { 7 8 }')
+    payoffs = np.asarray(gk.games.read_efg(path).payoffs)
+    assert payoffs.shape == (2, 21, 21)
+    # Gambit's first strategy stops at once, the last never; the end comes at the earlier stop.
+    first, second = np.meshgrid(2 * np.arange(21), 2 * np.arange(21) + 1, indexing="ij")
+    stop = np.minimum(first, second)
+    np.testing.assert_array_equal(payoffs[0], np.where(stop < 40, stop, 7))
+    np.testing.assert_array_equal(payoffs[1], np.where(stop < 40, 1 / 3, 8))
+
+
+def independent_choices(count):
+    """Chance draws one of `count` places, and the one player, who sees it, chooses left or right: 2^count plans."""
+    nodes = [
+        f'p "" 1 {place + 1} "" {{ "l" "r" }} 0\nt "" {2 * place + 1} "" {{ {place} }}\nt "" {2 * place + 2} "" {{ 1 }}'
+        for place in range(count)
+    ]
+    draws = " ".join(f'"{place}" 1/{count}' for place in range(count))
+    return f'EFG 2 R "" {{ "only" }} ""\nc "" 1 "" {{ {draws} }} 0\n' + "\n".join(nodes)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (
+            independent_choices(30),
+            r"game: got a pygambit tree with 1073741824 pure strategies and 91 histories, takes at most",
+        ),
+        (independent_choices(100), r"10\^30.1 pure strategies"),
+        (independent_choices(1400), r"it has 4201 nodes, more than 4096"),
+        ("x " * 10**6, r"of 2000000 bytes, takes at most 1048576"),
+        ('p "" 1 1 0 ' * 10**4, r"it has 10000 nodes"),
+        ('"' + '\\"' * 10**5 + " p" * 5000, "End of file"),
+        ("", "Expecting EFG"),
+        ("NFG 1 R", "Expecting EFG"),
+        ('EFG 2 R "" { "a" } ""', "Invalid type of node"),
+        ('EFG 2 R "" { } "" t "" 0', "game: got no players, takes at least one"),
+        ('EFG 2 R "" { "a" } "" t "" 1 "" { 1e400 }', r"payoffs: got one beyond 1.8e\+308, takes finite numbers"),
+        ('EFG 2 R "" { "a" } "" t "" 1 "" { 1e400/3 }', r"no readable \.efg game"),
+        ("\udcff", r"no readable \.efg game: 'utf-8' codec"),
+    ],
+)
+def test_bad_trees(tmp_path, content, message):
+    pytest.importorskip("pygambit")
+    path = tmp_path / "game.efg"
+    path.write_bytes(content.encode("utf-8", "surrogateescape"))
+    start = time.process_time()
+    with pytest.raises(ValueError, match=rf"^path: got .*game\.efg.*{message}"):
+        gk.games.read_efg(path)
+    assert time.process_time() - start < 10
+
+
+def test_imperfect_recall_is_counted_from_above(tmp_path):
+    """A player who forgets: Gambit's own count is at most the product over information sets, by which we refuse."""
+    pytest.importorskip("pygambit")
+    path = tmp_path / "game.efg"
+    path.write_text(
+        'EFG 2 R "" { "a" } ""\np "" 1 1 "" { "l" "r" } 0\n'
+        'p "" 1 2 "" { "l" "r" } 0\nt "" 1 "" { 1 }\nt "" 2 "" { 2 }\n'
+        'p "" 1 2 "" { "l" "r" } 0\nt "" 3 "" { 3 }\nt "" 4 "" { 4 }\n'
+    )
+    np.testing.assert_array_equal(gk.games.read_efg(path).payoffs, [[1, 2, 3, 4]])
+
+
+def walked(spiel, game):
+    """The normal form by walking the tree for every joint strategy, in the order that `from_pyspiel` promises."""
+    places = [{} for _ in range(game.num_players())]
+    stack = [game.new_initial_state()]
+    while stack:
+        state = stack.pop()
+        if not state.is_terminal():
+            if not state.is_chance_node():
+                player = state.current_player()
+                places[player][state.information_state_string(player)] = state.legal_actions()
+            stack.extend(state.child(action) for action in state.legal_actions())
+    plans = [
+        [
+            dict(zip(sorted(seen), moves[::-1], strict=True))
+            for moves in itertools.product(*(seen[key] for key in sorted(seen, reverse=True)))
+        ]
+        for seen in places
+    ]
+
+    def expected(state, joint):
+        if state.is_terminal():
+            return np.array(state.returns())
+        if state.is_chance_node():
+            return sum(chance * expected(state.child(action), joint) for action, chance in state.chance_outcomes())
+        player = state.current_player()
+        return expected(state.child(joint[player][state.information_state_string(player)]), joint)
+
+    cells = [expected(game.new_initial_state(), joint) for joint in itertools.product(*plans)]
+    return np.array(cells).T.reshape(len(plans), *map(len, plans))
+
+
+@pytest.mark.parametrize(
+    ("name", "shape"),
+    [
+        ("kuhn_poker", (64, 64)),
+        ("nim(pile_sizes=1;2)", (3, 4)),
+        ("first_sealed_auction(max_value=3)", (6, 6)),
+        ("first_sealed_auction(max_value=2,players=3)", (2, 2, 2)),
+    ],
+)
+def test_extensive_games_of_openspiel(name, shape):
+    spiel = pytest.importorskip("pyspiel")
+    payoffs = np.asarray(gk.games.from_pyspiel(name).payoffs)
+    assert payoffs.shape == (len(shape), *shape)
+    np.testing.assert_allclose(payoffs, walked(spiel, spiel.load_game(name)), atol=1e-12)
+
+
+def test_normal_forms_of_openspiel():
+    spiel = pytest.importorskip("pyspiel")
+    np.testing.assert_array_equal(gk.games.from_pyspiel("matrix_pd").payoffs, [[[5, 0], [10, 1]], [[5, 10], [0, 1]]])
+    pennies = gk.games.from_pyspiel("matching_pennies_3p")
+    assert pennies.num_actions == (2, 2, 2)
+    loaded = gk.games.from_pyspiel(spiel.load_tensor_game("matching_pennies_3p"))
+    np.testing.assert_array_equal(pennies.payoffs, loaded.payoffs)
+    # Player 0 wants to match 1, 1 to match 2, and 2 to differ from 0.
+    for a, b, c in itertools.product(range(2), repeat=3):
+        np.testing.assert_array_equal(
+            pennies.payoffs[:, a, b, c], [1 if a == b else -1, 1 if b == c else -1, 1 if c != a else -1]
+        )
+
+
+def test_colonel_blotto():
+    """One-shot games that OpenSpiel does not hold as tables: whoever wins more of 3 fields."""
+    pytest.importorskip("pyspiel")
+    soldiers = [split for split in itertools.product(range(5), repeat=3) if sum(split) == 4]
+    game = gk.games.from_pyspiel("blotto(coins=4)")
+    expected = [[np.sign(np.sign(np.subtract(mine, other)).sum()) for other in soldiers] for mine in soldiers]
+    assert game.num_actions == (15, 15)
+    np.testing.assert_array_equal(game.payoffs, [expected, np.negative(expected)])
+
+
+def test_simultaneous_moves_in_a_tree():
+    """Goofspiel with two cards is turned into a tree; both forms are the same game."""
+    spiel = pytest.importorskip("pyspiel")
+    game = spiel.load_game("goofspiel(num_cards=2,imp_info=True,returns_type=point_difference)")
+    ours = gk.games.from_pyspiel(game)
+    turns = gk.games.from_pyspiel(spiel.convert_to_turn_based(game))
+    assert ours.num_actions == turns.num_actions
+    np.testing.assert_allclose(ours.payoffs, turns.payoffs)
+    np.testing.assert_allclose(ours.payoffs[0], -ours.payoffs[1])
+    assert np.any(np.asarray(ours.payoffs))
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        (
+            "leduc_poker",
+            r"leduc_poker\(\) with 10\^168.4 x 10\^168.4 pure strategies and 9457 histories, takes at most",
+        ),
+        ("kuhn_poker(players=3)", "with 65536 x 65536 x 65536 pure strategies and 617 histories"),
+        ("goofspiel(num_cards=3)", r"with 10\^17.7 x 10\^17.7 pure strategies"),
+        ("blotto(players=10)", "with 66 x 66 x 66 x 66 x 66 x 66 x 66 x 66 x 66 x 66 pure strategies, takes"),
+        ("chess", r"with at least 10\^"),
+        ("blackjack", "with at least 16 pure strategies and at least 200001 histories"),
+        ("mfg_garnet", "sampled chance or a mean field"),
+        ("backgammon", "takes one that has a normal form .*InformationStateString"),
+        ("kuhn_poker(players=99)", "takes one that has a normal form"),
+        ("kuhn_poker(", "takes one that has a normal form"),
+        ("", "takes a name such as 'kuhn_poker'"),
+        ("Kuhn", "'Kuhn', takes a name such as 'kuhn_poker'"),
+    ],
+)
+def test_games_without_a_normal_form_of_ours(name, message):
+    pytest.importorskip("pyspiel")
+    start = time.process_time()
+    with pytest.raises(ValueError, match=f"^game: got .*{message}"):
+        gk.games.from_pyspiel(name)
+    assert time.process_time() - start < 20
+
+
+def test_other_objects_are_refused():
+    pytest.importorskip("pyspiel")
+    pytest.importorskip("pygambit")
+    pairs = gk.PolymatrixGame(np.zeros((2, 2, 1, 1)))
+    with pytest.raises(TypeError, match=r"game: got int, takes a pyspiel game or its name"):
+        gk.games.from_pyspiel(3)
+    with pytest.raises(TypeError, match=r"game: got str, takes a pygambit.Game"):
+        gk.games.from_pygambit("poker")
+    for convert in (gk.games.to_pyspiel, gk.games.to_pygambit):
+        with pytest.raises(TypeError, match=r"PolymatrixGame"):
+            convert(pairs)
+        with pytest.raises(ValueError, match=r"payoffs\[0, 1\]: got inf"):
+            convert(gk.NormalFormGame([[0, np.inf]]))
+    with pytest.raises(ValueError, match=r"title: got 'é', takes ASCII"):
+        gk.games.to_pygambit(gk.games.chicken(), title="é")
+    with pytest.raises(ValueError, match=r"game: got a game of shape \(1025, 1024\) with 1025 x 1024 pure strategies"):
+        gk.games.to_pygambit(gk.NormalFormGame(np.zeros((2, 1025, 1024))))
+
+
+def test_no_file(tmp_path):
+    pytest.importorskip("pygambit")
+    with pytest.raises(FileNotFoundError, match=r"none\.efg"):
+        gk.games.read_efg(tmp_path / "none.efg")
+
+
+@pytest.mark.parametrize(
+    ("tool", "extra", "call"),
+    [
+        ("pyspiel", "openspiel", "from_pyspiel('kuhn_poker')"),
+        ("pyspiel", "openspiel", "to_pyspiel(gamekl.games.chicken())"),
+        ("pygambit", "gambit", "from_pygambit(None)"),
+        ("pygambit", "gambit", "to_pygambit(gamekl.games.chicken())"),
+        ("pygambit", "gambit", "read_efg('game.efg')"),
+    ],
+)
+def test_without_the_tool(monkeypatch, tool, extra, call):
+    monkeypatch.setitem(sys.modules, tool, None)
+    with pytest.raises(ImportError, match=rf"^{tool}: .*pip install 'gamekl\[{extra}\]'$"):
+        eval(f"gamekl.games.{call}", {"gamekl": gk})  # noqa: S307
+
+
+def test_importing_gamekl_imports_neither():
+    program = (
+        "import sys, gamekl; gamekl.games.from_pyspiel; print([n for n in ('pyspiel', 'pygambit') if n in sys.modules])"
+    )
+    run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert run.stdout.strip() == "[]"
