@@ -6,8 +6,8 @@
 behavior, Gaussian noise 1, 10 sample sizes over three decades and 10, 100 and 1,000 seeds: 10^4, 10^5 and 10^6 solves.
 Each number has a process of its own, in which `run_sweep`'s engine of threads, one a processor, draws statistics,
 estimates, solves, measures the gaps in the true games and hands over the bytes of shards, which are published in a
-results folder. The plan and the compilation come before the clock. Peak memory is what the process holds more than it
-did before the first shard; the budget is --memory's default for each thread.
+results folder. The plan and one shard, for which everything is compiled, come before the clock. Peak memory is what the
+process holds more than it did before that shard; the budget is --memory's default for each thread.
 """
 
 import tempfile
@@ -20,10 +20,10 @@ from common import digits, facts, num_processors, options, peak_memory, save, ta
 from matplotlib.figure import Figure
 
 from gamekl.experiment.engines import threads
-from gamekl.experiment.forecast import MEMORY, compile_program, plan_sweep
+from gamekl.experiment.forecast import MEMORY, plan_sweep
 from gamekl.experiment.load import parse_config
 from gamekl.experiment.plan import make_chunks
-from gamekl.experiment.shards import Work
+from gamekl.experiment.shards import Work, make_shard
 from gamekl.experiment.store import Store
 
 GAMES, SIZES = 100, 10
@@ -50,8 +50,8 @@ def measure(seeds: int) -> Measured:
     config = parse_config({"name": "bench", "num_seeds": seeds, "family": [family]})
     plan = plan_sweep(config)
     work, chunks = Work.of(config, plan), make_chunks(config, plan)
-    compile_program(work, 0, 0, chunks[0].num_seeds)
     before, failed = peak_memory(), 0
+    make_shard(work, chunks[0])
     with tempfile.TemporaryDirectory() as folder:
         store = Store(folder)
         store.open(config.canonical())
