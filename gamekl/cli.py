@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -13,7 +13,10 @@ Equilibria from logged play.
 commands:
   sweep CONFIG   run the sweep of a TOML config, or what is left of it
   plot RUN       draw a run's figure and print its table
-  solve GAME     solve a payoff file (.nfg or .npz): Nash, correlated, coarse correlated
+  report RUN     write all about a run as one HTML file
+  results RUN    write a run's results as one table, Parquet or CSV
+  data LOG...    tell what a log of play (Parquet or CSV) has and covers
+  solve GAME     solve a payoff file (.nfg or .npz): Nash, correlated, coarse correlated; or --data LOG, with bands
 
 gamekl COMMAND --help tells a command's arguments; gamekl --version the version.
 """
@@ -36,6 +39,18 @@ def _sweep(arguments: Sequence[str]) -> None:
         """The TOML file."""
         out: Path | None = None
         """Results folder; runs/NAME if not given."""
+        dry_run: bool = False
+        """Tell what it comes to: cells, compilations, memory, time; and make nothing."""
+        engine: Literal["threads", "processes", "devices", "dask"] = "threads"
+        """Where chunks are computed: threads or processes of this machine, each on all its devices, a Dask cluster."""
+        workers: int | None = None
+        """How many threads or processes; one for each processor if not given."""
+        scheduler: str | None = None
+        """Address of the Dask scheduler."""
+        chunk: str | None = None
+        """K/N: the K-th of N parts of the work only; parts may run at once, as a Slurm array does."""
+        memory: float = 1.0
+        """GiB that one chunk may take."""
         name: str | None = None
         """Name of the run."""
         dtype: Literal["float64", "float32"] | None = None
@@ -48,22 +63,16 @@ def _sweep(arguments: Sequence[str]) -> None:
         """How many of them one shard holds."""
 
     flags = tyro.cli(Sweep, prog="gamekl sweep", args=arguments)
+    from gamekl.experiment.launch import Launch, launch, preview
     from gamekl.experiment.load import load_config
 
-    overrides = {key: value for key, value in vars(flags).items() if key not in ("config", "out")}
-    config = load_config(flags.config, **overrides)
-    out = flags.out or Path("runs") / config.name
-    _enable_x64()
-    from gamekl.experiment.sweep import run_sweep
-
-    try:
-        planned, made = run_sweep(config, out)
-    except KeyboardInterrupt:
-        raise SystemExit(f"interrupted; the same command goes on from what {out} holds") from None
-    if made:
-        print(f"{made} shards made, {planned - made} were there: {out}")
+    top = ("name", "dtype", "seed", "num_seeds", "seeds_per_chunk")
+    config = load_config(flags.config, **{key: getattr(flags, key) for key in top})
+    how = Launch(flags.engine, flags.workers, flags.scheduler, flags.chunk, flags.memory)
+    if flags.dry_run:
+        preview(config, how)
     else:
-        print(f"all {planned} shards are there already: {out}")
+        launch(config, flags.out or Path("runs") / config.name, how)
 
 
 def _plot(arguments: Sequence[str]) -> None:
@@ -92,14 +101,73 @@ def _plot(arguments: Sequence[str]) -> None:
     print("figure: " + ", ".join(str(path) for path in paths))
 
 
-def _solve(arguments: Sequence[str]) -> None:
+def _report(arguments: Sequence[str]) -> None:
     import tyro
 
     @dataclass
-    class Solve:
-        """Solve a payoff file, with uniform references where there are any."""
+    class Report:
+        """Write all about a run, finished or not, as one HTML file that opens without a network."""
 
-        game: Annotated[Path, tyro.conf.Positional]
+        run: Annotated[Path, tyro.conf.Positional]
+        """The results folder."""
+        out: Path | None = None
+        """The file; report.html in the results folder if not given."""
+
+    flags = tyro.cli(Report, prog="gamekl report", args=arguments)
+    from gamekl.experiment.html import write_report
+    from gamekl.experiment.store import Store
+
+    out = flags.out or flags.run / "report.html"
+    for notice in write_report(Store(flags.run), out).notices:
+        print(notice, file=sys.stderr)
+    print(f"report: {out}")
+
+
+def _results(arguments: Sequence[str]) -> None:
+    import tyro
+
+    @dataclass
+    class Results:
+        """Write the results of a run, finished or not, as one table."""
+
+        run: Annotated[Path, tyro.conf.Positional]
+        """The results folder."""
+        out: Path | None = None
+        """The file, .parquet or .csv; results.parquet in the results folder if not given."""
+
+    flags = tyro.cli(Results, prog="gamekl results", args=arguments)
+    from gamekl.experiment.export import export
+    from gamekl.experiment.store import Store
+
+    out = flags.out or flags.run / "results.parquet"
+    rows, stock = export(Store(flags.run), out)
+    for notice in stock.notices:
+        print(notice, file=sys.stderr)
+    print(f"{rows} rows of {len(stock.whole)} shards: {out}")
+
+
+def _data(arguments: Sequence[str]) -> None:
+    import tyro
+
+    from gamekl.experiment.flags import Data
+
+    flags = tyro.cli(Data, prog="gamekl data", args=arguments)
+    _enable_x64()
+    from gamekl.experiment.logs import data
+
+    data(flags)
+
+
+def _solve(arguments: Sequence[str]) -> None:
+    import tyro
+
+    from gamekl.experiment.flags import LogSolve
+
+    @dataclass
+    class Solve:
+        """Solve a payoff file, with uniform references where there are any; or a log for its Nash equilibrium."""
+
+        game: Annotated[Path | None, tyro.conf.Positional] = None
         """The payoff file: .nfg, or .npz with an array payoffs [player, *actions]."""
         temperature: float | None = None
         """Payoff units per nat; for nash and cce."""
@@ -116,9 +184,19 @@ def _solve(arguments: Sequence[str]) -> None:
         """Of the payoffs and the solver."""
         save: Path | None = None
         """Write the solution to this .npz file."""
+        log: Annotated[LogSolve, tyro.conf.OmitArgPrefixes] = field(default_factory=LogSolve)
 
     flags = tyro.cli(Solve, prog="gamekl solve", args=arguments)
+    if (flags.game is None) == (not flags.log.data):
+        got = "none" if flags.game is None else f"{flags.game} beside --data"
+        raise ValueError(f"game: got {got}, takes a payoff file, or --data LOG --schema TOML in its place")
     _enable_x64()
+    if flags.game is None:
+        if flags.concept != "nash" or flags.dtype != "float64":
+            raise ValueError(f"concept, dtype: got {flags.concept}, {flags.dtype} for a log, takes nash, float64")
+        from gamekl.experiment.logs import solve_log
+
+        raise SystemExit(0 if solve_log(flags.log, flags.temperature, flags.tol, flags.save) else 1)
     from gamekl.experiment.answer import answer
     from gamekl.games import load_game
 
@@ -128,7 +206,14 @@ def _solve(arguments: Sequence[str]) -> None:
         raise SystemExit(1)
 
 
-COMMANDS: dict[str, Any] = {"sweep": _sweep, "plot": _plot, "solve": _solve}
+COMMANDS: dict[str, Any] = {
+    "sweep": _sweep,
+    "plot": _plot,
+    "report": _report,
+    "results": _results,
+    "data": _data,
+    "solve": _solve,
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

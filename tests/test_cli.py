@@ -6,9 +6,10 @@ import sys
 import jax
 import numpy as np
 import pytest
+from commands import refused, run
 
 import gamekl as gk
-from gamekl.cli import main
+from gamekl.cli import COMMANDS
 from gamekl.experiment.store import Store
 
 CONFIG = """
@@ -30,26 +31,6 @@ def here(tmp_path, monkeypatch):
     """Each test has a folder of its own, and is in it."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "config.toml").write_text(CONFIG)
-
-
-def run(capsys, *arguments):
-    """Exit status and what is printed."""
-    try:
-        main([str(entry) for entry in arguments])
-        status = 0
-    except SystemExit as error:
-        status = error.code
-    printed = capsys.readouterr()
-    return status, printed.out, printed.err
-
-
-def refused(capsys, *arguments):
-    """The one line on stderr of a command that ends with status 2."""
-    status, out, err = run(capsys, *arguments)
-    assert status == 2
-    assert out == ""
-    assert err.endswith("\n") and err.count("\n") == 1, err
-    return err
 
 
 def policies(printed):
@@ -165,7 +146,8 @@ def test_payoffs_that_are_not_finite(capsys, tmp_path, bad):
     payoffs[1, 0, 1] = bad
     np.savez(tmp_path / "game.npz", payoffs=payoffs)
     err = refused(capsys, "solve", "game.npz", "--temperature", "1")
-    assert err.startswith(f"gamekl solve: payoffs[1, 0, 1]: got {bad} ") and "takes finite numbers" in err
+    assert err.startswith("gamekl solve: path: got game.npz, which is no readable .npz payoff file: ")
+    assert f"payoffs[1, 0, 1]: got {bad} " in err and "takes finite numbers" in err
 
 
 def test_nan_in_nfg(capsys, tmp_path):
@@ -214,7 +196,9 @@ def test_npy_for_npz(capsys, tmp_path):
 def test_unknown_command(capsys, arguments):
     status, out, err = run(capsys, *arguments)
     assert (status, out) == (2, "")
-    assert err.startswith(f"gamekl: got command {arguments[0]!r}, takes one of sweep, plot, solve")
+    assert err.startswith(
+        f"gamekl: got command {arguments[0]!r}, takes one of sweep, plot, report, results, data, solve"
+    )
     assert "usage: gamekl COMMAND" in err
 
 
@@ -238,7 +222,7 @@ def test_help_and_version(capsys):
     for flags in [("--help",), ("-h",), ()]:
         status, out, err = run(capsys, *flags)
         assert (status, err) == (0, "")
-        assert all(f"  {command} " in out for command in ("sweep", "plot", "solve"))
+        assert all(f"  {command} " in out for command in COMMANDS)
     assert run(capsys, "--version") == (0, f"gamekl {gk.__version__}\n", "")
 
 

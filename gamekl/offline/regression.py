@@ -4,6 +4,7 @@ import logging
 from typing import Any
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
@@ -66,12 +67,14 @@ def _check_numbers(field: str, counts: np.ndarray) -> None:
 
 def _check_masked(statistics: AnyStatistics, regularizer: Regularizer) -> None:
     # numpy, here and above: inside ``jit`` even concrete arrays would be traced by jax.numpy.
-    stage = statistics.counts.shape[: _num_stages(statistics)]
+    axes = _num_stages(statistics)
+    stage, actions = statistics.counts.shape[:axes], statistics.counts.shape[axes:]
+    shapes, takes = [entry.shape for entry in regularizer.log_reference], [(*stage, size) for size in actions]
+    if shapes != takes:
+        raise ValueError(f"log_reference: got references of actions {shapes}, takes {takes}")
     allowed = np.ones(stage, dtype=bool)
     for player, entry in enumerate(regularizer.log_reference):
         allowed = allowed[..., None] & ~np.isneginf(entry).reshape(*stage, *[1] * player, -1)
-    if allowed.shape != statistics.counts.shape:
-        raise ValueError(f"log_reference: got references of actions {allowed.shape}, takes {statistics.counts.shape}")
     found = np.argwhere(~allowed & (np.asarray(statistics.counts) > 0))
     if len(found):
         raise ValueError(
@@ -116,7 +119,7 @@ def estimate(
     rows = isinstance(data, Dataset | ContextualDataset | MarkovDataset)
     if split and not rows:
         raise ValueError(f"split: got {type(data).__name__}, takes episodes (a MarkovDataset)")
-    statistics = statistics_from_dataset(data, split=split) if rows else data
+    statistics = statistics_from_dataset(data, split=split) if rows else _on_device(data)
     if is_concrete(statistics, regularizer):
         _check_counts(statistics)
         if regularizer is not None:
@@ -139,6 +142,11 @@ def estimate(
             f"penalty: got {float(model.penalty):g} with features that depend on each other in the data, takes more"
         )
     return found
+
+
+def _on_device(statistics: AnyStatistics) -> AnyStatistics:
+    """Those of a log on disk, which are numpy's, as jax's."""
+    return jax.tree.map(lambda leaf: jnp.asarray(leaf) if isinstance(leaf, np.ndarray) else leaf, statistics)
 
 
 def _warn_of_unvisited(statistics: AnyStatistics, prior_mean: float | int) -> None:

@@ -173,7 +173,9 @@ print(json.dumps({"rows": arguments[0].shape, "loops": text.count(" while("), "f
 """
 
 
-@pytest.mark.parametrize(("dtype", "tolerance"), [("float64", 1e-12), ("float32", 1e-6)])
+@pytest.mark.parametrize(
+    ("dtype", "tolerance"), [("float64", 1e-12), pytest.param("float32", 1e-6, marks=pytest.mark.slow)]
+)
 def test_eight_devices(tmp_path, dtype, tolerance):
     """Games over eight devices: the numbers of one device, and no device waits for another inside the solver."""
     game = {"kind": "uniform", "num_actions": [2, 2], "num_games": 6}

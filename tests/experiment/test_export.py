@@ -8,8 +8,8 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet as pq
 import pytest
+from commands import run
 
-from gamekl.cli import main
 from gamekl.experiment.export import export, take_stock
 from gamekl.experiment.load import parse_config
 from gamekl.experiment.plan import make_chunks
@@ -210,17 +210,6 @@ def test_a_run_of_which_nothing_is_left(tmp_path):
     (store.root / "config.json").write_text('{"name": 3}')
     with pytest.raises(StoreError, match=r"family: got nothing, takes a value"):
         take_stock(store)
-
-
-def run(capsys, *arguments):
-    """Exit status and what is printed."""
-    try:
-        main([str(entry) for entry in arguments])
-        status = 0
-    except SystemExit as error:
-        status = error.code
-    printed = capsys.readouterr()
-    return status, printed.out, printed.err
 
 
 def test_command(whole, tmp_path, capsys):

@@ -4,6 +4,7 @@ import json
 import shutil
 
 import pytest
+from commands import refused
 
 from gamekl.cli import main
 from gamekl.experiment.store import Store
@@ -17,16 +18,6 @@ game = { kind = "matching_pennies" }
 num_samples = { first = 100, decades = 1, points = 2 }
 """
 GANE = FAMILY.replace('solver = "exact"', "temperatures = [0.5]")
-
-
-def refused(capsys, *arguments):
-    """The one message."""
-    with pytest.raises(SystemExit) as caught:
-        main(list(map(str, arguments)))
-    out, err = capsys.readouterr()
-    assert caught.value.code == 2, err
-    assert not out and "Traceback" not in err and err.startswith(f"gamekl {arguments[0]}: ")
-    return err
 
 
 @pytest.fixture

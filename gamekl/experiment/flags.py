@@ -1,0 +1,35 @@
+"""Flags of the commands that take a user's log. Loads no jax."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+
+
+@dataclass
+class Data:
+    """Tell what a log of joint actions and rewards has and what it covers, before anything is solved."""
+
+    logs: Annotated[tuple[Path, ...], tyro.conf.Positional]
+    """The log: .parquet, .csv or .csv.gz files."""
+    schema: Path
+    """The TOML file that says what its columns mean."""
+
+
+@dataclass
+class LogSolve:
+    """How a log is solved."""
+
+    data: tuple[Path, ...] = ()
+    """A log in place of the payoff file: .parquet, .csv or .csv.gz files."""
+    schema: Path | None = None
+    """The TOML file that says what the columns of the log mean."""
+    reference: Literal["uniform", "behavior"] = "uniform"
+    """The anchor of a log: uniform, or what each player played there."""
+    resamples: int = 200
+    """Of the bootstrap that makes the bands of a log."""
+    seed: int = 0
+    """Of the bootstrap."""
+    prior_mean: float = 0.0
+    """What joint actions that the log never saw are taken to pay, payoff units."""
