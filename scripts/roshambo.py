@@ -10,11 +10,12 @@ scored (B y)_i; column j: -(x'A)_j and -(x'B)_j. Bootstrap bands of both, the pr
 their difference. (The bands of the equilibrium itself, to the left of the figure, are wider: there each resample has
 an equilibrium of its own.)
 
-What is not selected is predicted without bias. The best reply is selected: it is the program with the largest of 43
-predictions, and against a mixture that was chosen to leave nothing to gain, by the same data.
+A program that nobody selected is predicted almost without bias. The best reply is selected: it is the largest of 43
+predictions, and against a mixture that was chosen, by the same data, to leave nothing to gain.
 
 That bands hold as often as they say is seen in many splits of all matches, at random, into a log and held-out ones:
-rows are independent and of one law, so each split is as good as a log that was played for it.
+rows are independent and of one law, so each split is as good as a log that was played for it. (They need matches of
+nearly all pairs: in logs of 2,000, where half of the pairs have none, 95 % bands hold 90 to 93 % of the scores.)
 """
 
 import logging
