@@ -237,10 +237,11 @@ def test_twenty_killed_dask_workers(tmp_path, cluster):
         while len(killed) < 20 and not over.is_set():
             done = len(list((tmp_path / "killed").glob("shards/*.parquet")))
             if done > len(killed) * shards / 25:
-                nanny = cluster.workers[len(killed) % 2]
-                if nanny.process is not None and nanny.process.pid is not None:
-                    os.kill(nanny.process.pid, signal.SIGKILL)
-                    killed.append(nanny.process.pid)
+                running = [nanny.process for nanny in list(cluster.workers.values()) if nanny.process is not None]
+                pids = {process.pid for process in running if process.pid is not None} - set(killed)
+                if pids:
+                    killed.append(pids.pop())
+                    os.kill(killed[-1], signal.SIGKILL)
             time.sleep(0.05)
 
     killer = threading.Thread(target=kill)
