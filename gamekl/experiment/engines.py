@@ -5,7 +5,6 @@ iterator only when a worker is free (or nearly so), so a caller that stops the i
 more. Equal chunks give equal bytes in every engine; over several devices, equal up to the last digits.
 """
 
-import itertools
 import logging
 import multiprocessing
 import os
@@ -193,12 +192,14 @@ def dask(scheduler: str) -> Engine:
             sent[future.key] = chunk
             completed.add(future)
 
-        # Enough that no worker waits, also if more of them come.
-        for chunk in itertools.islice(chunks, 2 * sum(client.nthreads().values()) + 2):
-            submit(chunk)
+        def fill() -> None:
+            """Enough that no worker waits, also if more of them come."""
+            while len(sent) < 2 * sum(client.nthreads().values()) + 2 and (chunk := next(chunks, None)) is not None:
+                submit(chunk)
+
+        fill()
         for future in completed:
             yield sent.pop(future.key), future.result()
-            if (chunk := next(chunks, None)) is not None:
-                submit(chunk)
+            fill()
 
     return run

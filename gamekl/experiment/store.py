@@ -145,11 +145,14 @@ class Store:
         """
         with self._writing():
             self.root.mkdir(parents=True, exist_ok=True)
-            file = open(self.root / ".lock", "w")
+            file = open(self.root / ".lock", "a+")  # network file systems lock only what may be read and written
         with file:
             try:
-                fcntl.flock(file, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
-            except OSError as error:
+                with self._writing():
+                    fcntl.flock(file, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
+            except StoreError as error:
+                if not isinstance(error.__cause__, BlockingIOError):
+                    raise
                 raise StoreError(f"out: got {self.root}, which another run is using; takes a free folder") from error
             yield
 
@@ -228,13 +231,26 @@ class Store:
         """Publish a shard and enter its checksum into the manifest."""
         with self._writing():
             publish(self.shard_path(name), content)
-        self._append({"shard": name, "sha256": hashlib.sha256(content).hexdigest(), "rows": rows})
+        entry = {"shard": name, "sha256": hashlib.sha256(content).hexdigest(), "rows": rows}
+        self._append({**entry, "plan": self._plan_digest()})
+
+    def _plan_digest(self) -> str | None:
+        """Of the stored plan, or None where there is none that can be read."""
+        try:
+            plan = self.plan()
+        except StoreError:
+            return None
+        return None if plan is None else _digest(plan)
 
     def verified(self) -> tuple[set[str], set[str]]:
-        """The shards that are whole, and those that a manifest has but whose file is gone or damaged."""
+        """The shards that are whole, and those that a manifest has but whose file is gone or damaged.
+
+        Where the plan can be read, shards of another one do not count: the same name may mean other seeds there.
+        """
         checksums: dict[str, set[str]] = {}
+        current = self._plan_digest()
         for line in self._lines():
-            if "shard" in line:
+            if "shard" in line and (current is None or line["plan"] == current):
                 checksums.setdefault(line["shard"], set()).add(line["sha256"])
         found = {name: self._sha256(name) for name in checksums}
         whole = {name for name, known in checksums.items() if found[name] in known}

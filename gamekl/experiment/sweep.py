@@ -73,8 +73,8 @@ def run_sweep(
         store.open(config.canonical())
         if part is None:
             store.clear()
-        whole, damaged = store.verified()
         plan = store.plan() or store.write_plan(plan_sweep(config, memory))
+        whole, damaged = store.verified()
         changed = [path for path, digest in hash_files(config).items() if plan["files"].get(path) != digest]
         if changed:
             raise StoreError(

@@ -95,7 +95,7 @@ def test_config(capsys, config, text, message):
         (("--chunk", "4/3"), "chunk: got 4/3, takes K/N with K from 1 to N"),
         (("--num-seeds", "1"), "num_seeds: got 1"),
         (("--out", "config.toml"), "out: got config.toml, where gamekl cannot write (File exists)"),
-        (("--out", "/sys/gamekl"), "out: got /sys/gamekl, where gamekl cannot write (Operation not permitted)"),
+        (("--out", "/sys/gamekl"), "out: got /sys/gamekl, where gamekl cannot write ("),
         (("--out", "/proc/1/gamekl"), "out: got /proc/1/gamekl, where gamekl cannot write ("),
     ],
 )

@@ -195,6 +195,19 @@ def test_resume_without_plan_or_manifest(run):
     assert shard_bytes(run) == before
 
 
+def test_resume_with_another_plan(tmp_path):
+    """Where the plan was lost and the new one has other chunks, shards of the old one count as not made."""
+    run_sweep(sweep(family=[EXACT], seeds_per_chunk=None, num_seeds=40), tmp_path / "run")
+    store = Store(tmp_path / "run")
+    plan = store.plan()
+    (tmp_path / "run" / "plan.json").unlink()
+    store.write_plan({**plan, "cases": [case | {"seeds_per_chunk": 20} for case in plan["cases"]]})
+    assert store.verified() == (set(), set())
+    assert run_sweep(sweep(family=[EXACT], seeds_per_chunk=None, num_seeds=40), tmp_path / "run") == (4, 4, 0)
+    data = columns(tmp_path / "run")
+    assert len(data["seed"]) == len(set(zip(data["num_samples"].tolist(), data["seed"].tolist(), strict=True))) == 80
+
+
 def test_damaged_name_in_the_manifest(run):
     """A name that no shard has must not stand in the way of a run that is otherwise whole."""
     [manifest] = (run / "manifest").iterdir()
