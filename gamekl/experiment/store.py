@@ -250,7 +250,7 @@ class Store:
         checksums: dict[str, set[str]] = {}
         current = self._plan_digest()
         for line in self._lines():
-            if "shard" in line and (current is None or line["plan"] == current):
+            if "shard" in line and (current is None or line.get("plan") == current):
                 checksums.setdefault(line["shard"], set()).add(line["sha256"])
         found = {name: self._sha256(name) for name in checksums}
         whole = {name for name, known in checksums.items() if found[name] in known}
