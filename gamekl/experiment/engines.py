@@ -23,6 +23,7 @@ from jax.sharding import Mesh
 
 from gamekl.experiment.plan import Chunk
 from gamekl.experiment.shards import Shard, Work, make_shard
+from gamekl.solvers.driver import processors
 
 logger = logging.getLogger("gamekl")
 
@@ -38,11 +39,6 @@ class EngineError(RuntimeError):
 
 Shards = Generator[tuple[Chunk, Shard], None, None]
 Engine = Callable[[Work, Iterator[Chunk]], Shards]
-
-
-def processors() -> int:
-    """How many of them this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _as_completed(

@@ -14,6 +14,7 @@ from gamekl.experiment import engines
 from gamekl.experiment.config import SweepConfig
 from gamekl.experiment.forecast import forecast, format_forecast
 from gamekl.experiment.sweep import run_sweep
+from gamekl.solvers.driver import processors
 
 
 class Launch(NamedTuple):
@@ -111,5 +112,5 @@ def launch(config: SweepConfig, out: Path, how: Launch) -> None:
 def preview(config: SweepConfig, how: Launch) -> None:
     """Print what the sweep comes to on this machine, and make nothing."""
     how.check()
-    workers = how.workers or (engines.processors() if how.engine in ("threads", "processes") else 1)
+    workers = how.workers or (processors() if how.engine in ("threads", "processes") else 1)
     print(format_forecast(forecast(config, how.memory), workers))

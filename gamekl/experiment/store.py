@@ -147,13 +147,12 @@ class Store:
             self.root.mkdir(parents=True, exist_ok=True)
             file = open(self.root / ".lock", "a+")  # network file systems lock only what may be read and written
         with file:
-            try:
-                with self._writing():
+            with self._writing():
+                try:
                     fcntl.flock(file, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
-            except StoreError as error:
-                if not isinstance(error.__cause__, BlockingIOError):
-                    raise
-                raise StoreError(f"out: got {self.root}, which another run is using; takes a free folder") from error
+                except BlockingIOError as error:
+                    message = f"out: got {self.root}, which another run is using; takes a free folder"
+                    raise StoreError(message) from error
             yield
 
     def _read_json(self, path: Path) -> Any:

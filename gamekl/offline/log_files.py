@@ -131,10 +131,11 @@ def _check_header(places: Sequence[Place], names: Sequence[str], path: Path) -> 
             raise ValueError(f"{place.field}: got {found} columns {place.column!r} in {path}, takes names that differ")
 
 
-def _places(schema: LogSchema, path: Path) -> list[Place]:
+def _places(schema: LogSchema, path: Path) -> dict[str, Place]:
+    """The columns that a schema names, by field."""
     named = {entry.field: entry.column for entry in schema.label_columns} | schema.number_columns
     named |= {} if schema.group is None else {"group": schema.group}
-    return [Place(field, column, path) for field, column in named.items()]
+    return {field: Place(field, column, path) for field, column in named.items()}
 
 
 def _parquet(path: Path, places: Sequence[Place], batch_rows: int) -> _Source:
@@ -222,9 +223,7 @@ def read_batches(path: Path, schema: LogSchema, batch_rows: int) -> Iterator[Bat
         ValueError: the file is damaged; a column is missing, doubled or of another type; a value is missing, or is no
             number that its field takes.
     """
-    named = {entry.field: entry.column for entry in schema.label_columns} | schema.number_columns
-    named |= {} if schema.group is None else {"group": schema.group}
-    places = {field: Place(field, column, path) for field, column in named.items()}
+    places = _places(schema, path)
     names, first = [], 0
     try:
         opened = _parquet if path.suffix.lower() == ".parquet" else _csv

@@ -24,6 +24,11 @@ LARGEST_CHUNK = {"cpu": 2**12, "gpu": 2**17}
 CHUNKS_PER_WORKER = 2
 
 
+def processors() -> int:
+    """How many of them this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def _chunk_size(size: int, workers: int, lanes: int, platform: str) -> int:
     wanted = -(-size // (workers * CHUNKS_PER_WORKER))
     largest = LARGEST_CHUNK["cpu" if platform == "cpu" else "gpu"]
@@ -37,8 +42,7 @@ def _workers(devices: Sequence[Device] | None) -> list[Device]:
         raise ValueError("devices: got none, takes at least one jax device")
     if devices[0].platform != "cpu":
         return [device for device in devices for _ in range(2)]
-    processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return [device for device in devices for _ in range(max(1, processors // len(devices)))]
+    return [device for device in devices for _ in range(max(1, processors() // len(devices)))]
 
 
 @cache
