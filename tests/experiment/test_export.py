@@ -88,11 +88,11 @@ def parquet(table, gamekl="0.1.0"):
     return buffer.getvalue()
 
 
-def make_run(folder, *, shards=None, statuses=None, unvisited=None):
+def make_run(folder, *, planned=None, shards=None, statuses=None, unvisited=None):
     """A run of all planned shards, or of the first so many; statuses and missed cells by (case, point)."""
     store = Store(folder)
     store.open(config().canonical())
-    made = store.write_plan(plan())
+    made = store.write_plan(planned or plan())
     store.record_run(FACTS)
     for chunk in make_chunks(config(), made)[:shards]:
         case, cell = made["cases"][chunk.case], (chunk.case, chunk.point)

@@ -10,7 +10,7 @@ import matplotlib
 import matplotlib.image
 import numpy as np
 import pytest
-from test_export import FACTS, LABELS, SEEDS, SIZES, config, damage, make_run, run
+from test_export import FACTS, LABELS, SEEDS, SIZES, config, damage, make_run, plan, run
 
 from gamekl.experiment.html import config_toml, inline_svg, write_report
 from gamekl.experiment.load import parse_config
@@ -121,26 +121,20 @@ def test_labels_are_there_and_harmless(text, page):
 
 def test_letters_that_no_page_can_hold(tmp_path):
     """A config may say \\u0007; no part of the page may."""
-    store = make_run(tmp_path / "run")
-    made = store.plan()
-    made["cases"][0] |= {"label": "bell \x07\ud800 end", "panel": made["cases"][1]["panel"]}
-    (store.root / "plan.json").unlink()
-    store.write_plan(made)
-    text = report(store, tmp_path / "report.html")
+    planned = plan()
+    planned["cases"][0] |= {"label": "bell \x07\x00 end", "panel": planned["cases"][1]["panel"]}
+    text = report(make_run(tmp_path / "run", planned=planned), tmp_path / "report.html")
     page = Page(text)
     assert all("bell \ufffd\ufffd end" in page.text(tag) for tag in ("th", "text")) and "\x07" not in text
 
 
 @pytest.mark.filterwarnings("error")
 def test_long_names_leave_room_for_the_curves(tmp_path):
-    store = make_run(tmp_path / "run")
-    made = store.plan()
-    for number, case in enumerate(made["cases"]):
+    planned = plan()
+    for number, case in enumerate(planned["cases"]):
         case |= {"label": f"{number} is " + "long " * 15, "panel": "one panel"}
-    (store.root / "plan.json").unlink()
-    store.write_plan(made)
     with matplotlib.rc_context(STYLE):
-        figure = draw(summarize(store))
+        figure = draw(summarize(make_run(tmp_path / "run", planned=planned)))
         figure.draw_without_rendering()
     place = figure.axes[0].get_position()
     assert place.width > 0.6 and place.height > 0.3
