@@ -21,13 +21,9 @@ from matplotlib.figure import Figure
 
 import gamekl as gk
 from gamekl.experiment.plot import STYLE
+from gamekl.solvers.driver import processors as num_processors
 
 RESULTS = Path(__file__).parent / "results"
-
-
-def num_processors() -> int:
-    """How many processors this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @contextmanager

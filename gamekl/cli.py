@@ -95,7 +95,10 @@ def _plot(arguments: Sequence[str]) -> None:
 
     summaries = summarize(Store(flags.run))
     folder = flags.out or flags.run
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ValueError(f"out: got {folder}, takes a folder that can be made ({error.strerror})") from error
     paths = save_figure(summaries, folder)
     print(format_table(summaries))
     print("figure: " + ", ".join(str(path) for path in paths))
@@ -192,8 +195,9 @@ def _solve(arguments: Sequence[str]) -> None:
         raise ValueError(f"game: got {got}, takes a payoff file, or --data LOG --schema TOML in its place")
     _enable_x64()
     if flags.game is None:
-        if flags.concept != "nash" or flags.dtype != "float64":
-            raise ValueError(f"concept, dtype: got {flags.concept}, {flags.dtype} for a log, takes nash, float64")
+        for name, taken in {"concept": "nash", "dtype": "float64"}.items():
+            if getattr(flags, name) != taken:
+                raise ValueError(f"{name}: got {getattr(flags, name)!r} for a log, takes {taken!r}")
         from gamekl.experiment.logs import solve_log
 
         raise SystemExit(0 if solve_log(flags.log, flags.temperature, flags.tol, flags.save) else 1)

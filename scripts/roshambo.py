@@ -42,7 +42,6 @@ TEMPERATURES = (1.0, 0.5, 0.2, 0.1, 0.05, 0.02, 0.01, 0.005)
 SHOWN = 0.02  # temperature of the right half of the figure
 SPLIT_TEMPERATURES = (0.1, 0.005)
 NUM_SPLITS = 100
-FIXED = 1e9  # a temperature at which the equilibrium is the reference
 GAMD_ROUNDS = 5_000
 HEADER = (
     "             programs           row's value          best reply            in their\n"
@@ -106,9 +105,9 @@ class Comparison(NamedTuple):
 
 
 def compare(log: gk.offline.Log, heldout: gk.offline.Log, log_policy: Any, key: jax.Array) -> Comparison:
-    """Bootstrap both with the profile held fixed, by an anchor to it that is too strong to leave."""
-    fixed, keys = gk.Regularizer(log_policy, FIXED), jax.random.split(key)
-    found = [gk.learning.bootstrap(part, fixed, one) for part, one in zip((log, heldout), keys, strict=True)]
+    """Bootstrap both with the profile held fixed."""
+    parts = zip((log, heldout), jax.random.split(key), strict=True)
+    found = [gk.learning.bootstrap_profile(part, log_policy, one) for part, one in parts]
     scores = [jax.tree.map(lambda *players: np.stack(players), *result.action_values) for result in found]
     values = [result.value for result in found]
     return Comparison(scores[0].point, difference(*scores), values[0].point, difference(*values))

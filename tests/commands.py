@@ -1,5 +1,7 @@
 """Commands of the shell, called within the tests' own process."""
 
+import re
+
 from gamekl.cli import main
 
 
@@ -15,8 +17,10 @@ def run(capsys, *arguments):
 
 
 def refused(capsys, *arguments):
-    """The message on stderr of a command that ends with status 2 and does nothing."""
+    """The message on stderr, after what tells of cases begun, of a command that ends with status 2 and does nothing."""
     status, out, err = run(capsys, *arguments)
     assert (status, out) == (2, "") and "Traceback" not in err, err
-    assert err.startswith(f"gamekl {arguments[0]}: ") and err.endswith("\n")
-    return err
+    begun, name, message = err.partition(f"gamekl {arguments[0]}: ")
+    assert all(re.match("(planning|measuring the memory of) case [0-9]+ of ", line) for line in begun.splitlines())
+    assert name and message.endswith("\n")
+    return name + message

@@ -2,9 +2,12 @@
 
 import difflib
 import tomllib
+from collections.abc import Iterable, Iterator
+from itertools import groupby
 from os import PathLike
 from pathlib import Path
-from typing import Any, TypeVar
+from types import NoneType, UnionType
+from typing import Annotated, Any, NamedTuple, TypeVar, Union, get_args, get_origin
 
 import pydantic
 
@@ -15,51 +18,131 @@ class ConfigError(ValueError):
     """Values that do not fit a schema; the message has one line for each fault."""
 
 
-def _known_keys(model: Any, location: tuple[int | str, ...]) -> list[str]:
-    """The keys of the table in which the last key of `location` stands."""
-    for key in location[:-1]:
-        if isinstance(key, str) and key in model.model_fields:
-            annotation = model.model_fields[key].annotation
-            for kind in (annotation, *getattr(annotation, "__args__", ())):
-                model = kind if hasattr(kind, "model_fields") else model
-    return list(model.model_fields)
+# What is taken where pydantic finds a fault of some type, in the terms of its context.
+TAKES = {
+    "literal_error": "{expected}",
+    "greater_than": "a number > {gt}",
+    "greater_than_equal": "a number >= {ge}",
+    "less_than": "a number < {lt}",
+    "less_than_equal": "a number <= {le}",
+    "finite_number": "a finite number",
+    **dict.fromkeys(("float_type", "float_parsing"), "a number"),
+    **dict.fromkeys(("int_type", "int_parsing", "int_from_float"), "an integer"),
+    "string_type": "a string",
+    "string_too_short": "a string of {min_length} or more letters",
+    "string_too_long": "a string of up to {max_length} letters",
+    "string_pattern_mismatch": "a string that matches {pattern}",
+    "too_short": "a list of {min_length} or more",
+    "too_long": "a list of up to {max_length}",
+    "missing": "a value",
+}
+# What the entries of a list are called, and of which types an example may be.
+ENTRIES = {float: ("numbers", (float, int)), int: ("integers", (int,)), tuple: ("lists", ())}
+FEW = 2  # names that are told from each other at a glance
 
 
-def _fault(error: Any, model: type[pydantic.BaseModel]) -> str:
-    location = error["loc"]
-    path = ".".join(str(part) for part in location if not str(part).startswith(("constrained-", "literal[", "tuple[")))
-    got = repr(error["input"])
-    got = got if len(got) <= 80 else got[:77] + "..."
-    if error["type"] == "extra_forbidden":
-        known = _known_keys(model, location)
-        close = difflib.get_close_matches(str(location[-1]), known, n=1)
-        hint = f"did you mean {close[0]!r}? " if close else ""
-        return f"{path}: got an unknown key; {hint}takes {', '.join(known)}"
-    if error["type"] == "missing":
-        return f"{path}: got nothing, takes a value"
-    message = error["msg"].removeprefix("Value error, ")
-    if error["type"] == "value_error":
-        return f"{path}: {message}" if path else message
-    return f"{path}: got {got}, takes: {message}"
+class _Fault(NamedTuple):
+    location: tuple[int | str, ...]
+    message: str
+    meant: str | None = None
+    takes: str | None = None
 
 
-def _merged(faults: list[str]) -> list[str]:
-    """One line for a value that is none of several things."""
-    told: dict[str, str] = {}
-    for fault in faults:
-        got, _, takes = fault.partition(", takes: ")
-        told[got] = f"{told[got]}; or {takes}" if got in told else fault
-    return list(told.values())
+def _alternatives(annotation: Any) -> list[Any]:
+    """What a value may be, one by one."""
+    if get_origin(annotation) is Annotated:
+        return _alternatives(get_args(annotation)[0])
+    if get_origin(annotation) in (Union, UnionType):
+        return [entry for part in get_args(annotation) for entry in _alternatives(part) if entry is not NoneType]
+    return [annotation]
+
+
+def _fields(annotation: Any) -> dict[str, Any]:
+    """Of the table that a value may be, the annotation of each key; none if it may be no table."""
+    tables = [part for part in _alternatives(annotation) if hasattr(part, "model_fields")]
+    return {key: field.annotation for table in tables for key, field in table.model_fields.items()}
+
+
+def _entries(annotation: Any, kind: type) -> tuple[Any, ...]:
+    """The arguments of the list or table that a value may be; none if it may be none."""
+    return next((get_args(part) for part in _alternatives(annotation) if get_origin(part) is kind), ())
+
+
+def _walk(model: Any, location: tuple[int | str, ...]) -> tuple[tuple[int | str, ...], Any]:
+    """The keys alone, without the names of alternatives that pydantic puts between them; the annotation there."""
+    keys, annotation = [], model
+    for key in location:
+        fields, values = _fields(annotation), _entries(annotation, dict)
+        if isinstance(key, int):
+            annotation = _entries(annotation, tuple)[0]
+        elif key in fields or values:
+            annotation = fields[key] if key in fields else values[-1]
+        else:
+            continue
+        keys.append(key)
+    return tuple(keys), annotation
+
+
+def _list_of(annotation: Any, got: Any, key: int | str) -> str:
+    """The list that is taken there, with an example if nothing else is taken."""
+    entries = _entries(annotation, tuple)
+    [entry, *_] = _alternatives(entries[0])
+    if _fields(entry):
+        return f"a list of tables, each under [[{key}]]"
+    name, types = ENTRIES.get(get_origin(entry) or entry, ("strings", (str,)))
+    if entries[-1] is not Ellipsis:
+        return f"a list of {len(entries)} {name}"
+    alone = type(got) in types and len(_alternatives(annotation)) == 1
+    return f"a list of {name}, such as [{got!r}]" if alone else f"a list of {name}"
+
+
+def _meant(got: Any, known: Iterable[str]) -> str | None:
+    """The one of the known names that was probably meant."""
+    return next(iter(difflib.get_close_matches(got.lower(), known, n=1)), None) if isinstance(got, str) else None
+
+
+def _fault(error: Any, model: type[pydantic.BaseModel]) -> _Fault:
+    kind, value, context = error["type"], error["input"], error.get("ctx", {})
+    if kind == "extra_forbidden":
+        location, annotation = _walk(model, error["loc"][:-1])
+        key, known = error["loc"][-1], _fields(annotation)
+        return _Fault((*location, key), "got an unknown key", _meant(key, known), ", ".join(known))
+    location, annotation = _walk(model, error["loc"])
+    if kind == "value_error":  # says itself what is taken
+        return _Fault(location, error["msg"].removeprefix("Value error, "))
+    got = "nothing" if kind == "missing" else "a table" if isinstance(value, dict) else repr(value)
+    meant, takes = None, error["msg"]
+    if kind == "tuple_type":
+        takes = _list_of(annotation, value, location[-1])
+    elif kind in ("model_type", "dict_type"):
+        takes = " of ".join(filter(None, ("a table", ", ".join(_fields(annotation)))))
+    elif kind in TAKES:
+        whole = {key: int(entry) for key, entry in context.items() if isinstance(entry, float) and entry.is_integer()}
+        takes = TAKES[kind].format(**context | whole)
+    if kind == "literal_error":
+        names = [name for part in _alternatives(annotation) for name in get_args(part) if isinstance(name, str)]
+        meant = _meant(value, names) if len(names) > FEW else None
+    return _Fault(location, f"got {got if len(got) <= 80 else got[:77] + '...'}", meant, takes)
+
+
+def _told(faults: list[_Fault]) -> Iterator[str]:
+    """One line for a value that is none of several things, and none if the fault is within it."""
+    within = {fault.location[:-depth] for fault in faults for depth in range(1, len(fault.location))}
+    for location, group in groupby(faults, key=lambda fault: fault.location):
+        alike = list(group)
+        if location in within:
+            continue
+        line = ": ".join(filter(None, (".".join(map(str, location)), alike[0].message)))
+        taken = " or ".join(dict.fromkeys(fault.takes for fault in alike if fault.takes))
+        if taken:
+            line += f"; did you mean {alike[0].meant!r}? takes {taken}" if alike[0].meant else f", takes {taken}"
+        yield line
 
 
 def config_error(error: pydantic.ValidationError, model: type[pydantic.BaseModel], name: str) -> ConfigError:
     """What pydantic found, one line for each fault, with its key path; `name` is what the values are called."""
-    entries = error.errors(include_url=False)
-    # A list whose entries are at fault counts as too short for pydantic, which is no news.
-    inner = {entry["loc"][:-depth] for entry in entries for depth in range(1, len(entry["loc"]))}
-    told = [entry for entry in entries if not (entry["type"] == "too_short" and entry["loc"] in inner)]
-    faults = "\n".join(f"  {line}" for line in _merged([_fault(entry, model) for entry in told]))
-    return ConfigError(f"{name}:\n{faults}")
+    faults = [_fault(entry, model) for entry in error.errors(include_url=False)]
+    return ConfigError("\n  ".join([f"{name}:", *_told(faults)]))
 
 
 def parse(model: type[M], values: dict[str, Any], name: str) -> M:

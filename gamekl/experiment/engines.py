@@ -15,12 +15,15 @@ from collections.abc import Callable, Generator, Iterator
 from concurrent import futures
 from concurrent.futures.process import BrokenProcessPool
 from functools import partial
+from multiprocessing import resource_tracker
+from multiprocessing.context import SpawnContext, SpawnProcess
 from typing import Any
 
 import jax
 import numpy as np
 from jax.sharding import Mesh
 
+import gamekl
 from gamekl.experiment.plan import Chunk
 from gamekl.experiment.shards import Shard, Work, make_shard
 from gamekl.solvers.driver import processors
@@ -31,6 +34,8 @@ logger = logging.getLogger("gamekl")
 TRIES = 3
 # Seconds in which a scheduler is to answer.
 PATIENCE = 10
+# What asks a sweep to stop.
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class EngineError(RuntimeError):
@@ -55,9 +60,14 @@ def _as_completed(
             yield pending.pop(done), done
 
 
+def default_workers() -> int:
+    """One for each processor where jax computes on them, else one."""
+    return processors() if jax.default_backend() == "cpu" else 1
+
+
 def threads(num_workers: int | None = None) -> Engine:
-    """Threads of this process, by default one for each processor where jax computes on them, else one."""
-    workers = num_workers or (processors() if jax.default_backend() == "cpu" else 1)
+    """Threads of this process, `default_workers` if None."""
+    workers = num_workers or default_workers()
 
     def run(work: Work, chunks: Iterator[Chunk]) -> Shards:
         with futures.ThreadPoolExecutor(workers) as pool:
@@ -78,9 +88,30 @@ def devices() -> Engine:
     return run
 
 
+class _Worker(SpawnProcess):
+    """A process that leaves signals to its parent: they are sent to both, and the chunk under way is to be finished."""
+
+    terminate = SpawnProcess.kill  # a pool that has broken ends its workers by a signal that these ignore
+
+    def start(self) -> None:
+        """As a process that no signal reaches until it has begun to ignore them."""
+        resource_tracker.ensure_running()  # which undoes the mask, if it comes after it
+        kept = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+        try:
+            super().start()
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, kept)
+
+
+class _Workers(SpawnContext):
+    Process = _Worker
+
+
 def _begin_worker() -> None:
-    """A worker leaves Control-C to its parent, and does not outlive it."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    """A worker ignores its parent's signals, and does not outlive it."""
+    for number in SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
     parent: Any = multiprocessing.parent_process()
 
     def watch() -> None:
@@ -101,17 +132,17 @@ def _submit(pool: futures.ProcessPoolExecutor, work: Work, chunk: Chunk) -> futu
 
 
 def processes(num_workers: int | None = None) -> Engine:
-    """Processes of this machine, by default one for each processor; where one dies, its chunk is tried again.
+    """Processes of this machine, `default_workers` if None; where one dies, its chunk is tried again.
 
-    The engine raises `EngineError` when workers die over one chunk again and again.
+    The engine raises `EngineError` when workers die at their start, or over one chunk again and again.
     """
-    workers = num_workers or processors()
-    spawn = multiprocessing.get_context("spawn")
+    workers = num_workers or default_workers()
 
     def run(work: Work, chunks: Iterator[Chunk]) -> Shards:
         tries: Counter[Chunk] = Counter()
         again: deque[Chunk] = deque()
         lost: list[Chunk] = []
+        begun = False
 
         def source() -> Iterator[Chunk]:
             """What a whole pool takes; a broken one takes no more."""
@@ -119,19 +150,25 @@ def processes(num_workers: int | None = None) -> Engine:
                 yield chunk
 
         while True:
-            with futures.ProcessPoolExecutor(workers, mp_context=spawn, initializer=_begin_worker) as pool:
+            with futures.ProcessPoolExecutor(workers, mp_context=_Workers(), initializer=_begin_worker) as pool:
                 for chunk, done in _as_completed(partial(_submit, pool, work), source(), workers):
                     try:
                         shard = done.result()
                     except BrokenProcessPool:
                         lost.append(chunk)
                     else:
+                        begun = True
                         yield chunk, shard
             if not lost:
                 return
             tries.update(lost)
             logger.warning("a worker died; %d chunks are tried again", len(lost))
             worst, times = tries.most_common(1)[0]
+            if times == TRIES and not begun:
+                raise EngineError(
+                    f"engine: workers died {times} times before any shard was made; takes a script whose work stands "
+                    'under if __name__ == "__main__", less memory for a chunk (--memory) or fewer workers (--workers)'
+                )
             if times == TRIES:
                 raise EngineError(
                     f"engine: workers died {times} times over shard {worst.name} and others; takes less memory for a "
@@ -143,15 +180,19 @@ def processes(num_workers: int | None = None) -> Engine:
     return run
 
 
+def _version() -> str:
+    return gamekl.__version__
+
+
 def dask(scheduler: str) -> Engine:
-    """The workers of a Dask cluster, each of which needs gamekl installed; they may come, go and die.
+    """The workers of a Dask cluster, which like its scheduler need gamekl installed; they may come, go and die.
 
     Args:
         scheduler: its address, ``tcp://host:port``.
 
     Raises:
-        EngineError: Dask is not installed. The engine raises it where no scheduler or no worker answers, or where
-            workers die over one chunk again and again.
+        EngineError: Dask is not installed. The engine raises it where no scheduler or no worker answers, or one
+            has another gamekl, or workers die over one chunk again and again.
     """
     try:
         import distributed
@@ -172,8 +213,23 @@ def dask(scheduler: str) -> Engine:
             ) from error
         return client
 
+    def check(client: Any) -> None:
+        """Without gamekl a worker would lose whatever it is sent, again and again."""
+        answers = client.run(_version, on_error="return")
+        try:
+            answers["the scheduler"] = client.run_on_scheduler(_version)
+        except Exception as error:  # whatever it met when it looked for gamekl
+            answers["the scheduler"] = error
+        for place, answer in answers.items():
+            if answer != _version():
+                raise EngineError(
+                    f"scheduler: got {scheduler!r}, where {place} has gamekl {answer}; takes a scheduler and workers "
+                    f"that all have gamekl {_version()}"
+                )
+
     def run(work: Work, chunks: Iterator[Chunk]) -> Shards:
         with connect() as client:
+            check(client)
             try:
                 yield from compute(client, work, chunks)
             except (distributed.KilledWorker, futures.CancelledError, OSError) as error:

@@ -12,7 +12,8 @@ import pyarrow.parquet as pq
 from gamekl.experiment.config import SweepConfig
 from gamekl.experiment.load import ConfigError, parse_config
 from gamekl.experiment.plan import make_chunks
-from gamekl.experiment.store import Store, StoreError, publish
+from gamekl.experiment.publish import publish
+from gamekl.experiment.store import Store, StoreError
 
 AGAIN = "gamekl sweep with the same config and folder makes"
 NAMED = 5  # how many damaged shards are named
@@ -82,10 +83,34 @@ def take_stock(store: Store) -> Stock:
     return Stock(config, plan, planned, sorted(whole), sorted(damaged), faults)
 
 
-def check_file(out: Path, *suffixes: str) -> None:
-    """Raise ``ValueError`` for what is a folder or has none of the suffixes."""
+def check_paths(store: Store, out: Path, *suffixes: str) -> None:
+    """Before anything is read: that there may be a run, and that `out` can be a file with one of the suffixes.
+
+    Raises:
+        StoreError: the run is no folder.
+        ValueError: `out` is a folder, is in none that is there, or ends otherwise.
+    """
+    if not store.root.is_dir():
+        raise StoreError(f"run: got {store.root}, which is no folder; takes one made by gamekl sweep")
     if out.suffix not in suffixes or out.is_dir():
         raise ValueError(f"out: got {out}, takes a file that ends in {' or '.join(suffixes)}")
+    if not out.parent.is_dir():
+        raise ValueError(f"out: got {out}, takes a file in a folder that is there")
+
+
+def write_file(out: Path, content: bytes) -> None:
+    """Write a file wholly or not at all.
+
+    Raises:
+        StoreError: it cannot be written.
+    """
+    try:
+        publish(out, content)
+    except OSError as error:
+        raise StoreError(
+            f"out: got {out}, where gamekl cannot write ({error.strerror or error}); takes a file in a folder with "
+            "room and permission"
+        ) from error
 
 
 def read_shards(store: Store, names: list[str]) -> pa.Table:
@@ -132,14 +157,13 @@ def export(store: Store, out: Path) -> tuple[int, Stock]:
         How many rows it has, and what there is of the run.
 
     Raises:
-        StoreError: a shard is damaged, or there is none.
-        ValueError: a file that ends otherwise.
+        StoreError: the run is no folder, a shard is damaged, or there is none; or the file cannot be written.
+        ValueError: a file that ends otherwise, or in no folder that is there.
     """
-    check_file(out, ".parquet", ".csv")
+    check_paths(store, out, ".parquet", ".csv")
     stock = take_stock(store)
     if stock.damaged or not stock.whole:
         raise StoreError(f"run: got {store.root}, takes a run with whole shards; {'; '.join(stock.notices)}")
     table = read_shards(store, stock.whole)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    publish(out, (_csv if out.suffix == ".csv" else _parquet)(table))
+    write_file(out, (_csv if out.suffix == ".csv" else _parquet)(table))
     return table.num_rows, stock

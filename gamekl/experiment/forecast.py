@@ -1,13 +1,16 @@
 """What a sweep will take, before it is run: memory, compilations, time."""
 
+import threading
 import time
 from typing import Any, NamedTuple
 
 import jax
 
 from gamekl.experiment.config import SweepConfig
-from gamekl.experiment.plan import Chunk, make_chunks, make_plan
-from gamekl.experiment.shards import Work, compile_program, make_shard
+from gamekl.experiment.plan import Chunk, check_part, hash_files, make_chunks, part_of, plan_cases, tunings
+from gamekl.experiment.programs import ON_HOST, program
+from gamekl.experiment.progress import announced
+from gamekl.experiment.shards import Compiled, Work, compile_program, make_shard
 from gamekl.experiment.table import aligned, case_name
 
 # GiB that a chunk may take, if nothing else is said.
@@ -16,89 +19,151 @@ MEMORY = 1.0
 MOST_SEEDS = 1000
 # Seconds.
 SHORT = 5.0
+HOST = 'the host\'s: what "exact" and "pnvi" need beside what is compiled, which is not counted'
 
 
-def _seeds_for_memory(config: SweepConfig, plan: dict[str, Any], number: int, memory: float) -> int:
+def _compile(work: Work, case: dict[str, Any], number: int, num_seeds: int) -> Compiled:
+    """The program of a case's largest sample size."""
+    return compile_program(work, number, len(case["num_samples"]) - 1, num_seeds)
+
+
+def _seeds_for_memory(config: SweepConfig, plan: dict[str, Any], number: int, memory: float | int) -> int:
     """How many seeds of a case's chunks fit into so many GiB: all of them in the fewest equal parts.
 
     Raises:
         ValueError: not even one does.
     """
-    work, seeds = Work.of(config, plan), min(MOST_SEEDS, config.num_seeds)
-    largest = len(plan["cases"][number]["num_samples"]) - 1
-    while (taken := compile_program(work, number, largest, seeds).memory / 2**30) > memory:
-        if seeds == 1:
-            label = plan["cases"][number]["label"]
-            raise ValueError(
-                f"memory: got {memory:g} GiB, but a single seed of all games of {label!r} takes {taken:.2g} GiB; takes "
-                "more, or families of fewer games"
-            )
-        seeds = max(1, min(seeds - 1, int(seeds * memory / taken)))
-    parts = -(-config.num_seeds // seeds)
-    return -(-config.num_seeds // parts)
+    work, case = Work.of(config, plan), plan["cases"][number]
+
+    def taken(seeds: int) -> float:
+        return _compile(work, case, number, seeds).memory / 2**30
+
+    def in_equal_parts(seeds: int) -> int:
+        return -(-config.num_seeds // -(-config.num_seeds // seeds))
+
+    seeds = in_equal_parts(min(MOST_SEEDS, config.num_seeds))
+    if (most := taken(seeds)) <= memory:
+        return seeds
+    if (least := taken(1)) > memory:
+        raise ValueError(
+            f"memory: got {memory:g} GiB, but a single seed of all games of {case['label']!r} takes {least:.2g} GiB; "
+            "takes more, or families of fewer games"
+        )
+    while most > memory:  # what a program takes is about linear in the seeds
+        line = 1 + int((memory - least) / (most - least) * (seeds - 1))
+        seeds = in_equal_parts(min(line, seeds - 1))
+        most = taken(seeds)
+    return seeds
 
 
-def plan_sweep(config: SweepConfig, memory: float = MEMORY) -> dict[str, Any]:
-    """The plan with the seeds of each chunk, as many as there is memory for.
+def plan_sweep(
+    config: SweepConfig, memory: float | int = MEMORY, stop: threading.Event | None = None
+) -> dict[str, Any]:
+    """The plan with the seeds of each chunk, as many as there is memory for; each case is named on stderr.
+
+    What solvers that work on the host ("exact" and "pnvi") need there, beside the compiled estimate, is not counted.
 
     Raises:
         ValueError: a family whose games, behavior or sample sizes cannot be had, or whose games alone take too much.
+        KeyboardInterrupt: `stop` was set.
     """
+    names = [case_name({"label": family.label, **tuning}) for family in config.family for tuning in tunings(family)]
     with jax.enable_x64(True):
-        plan = make_plan(config)
-    for number, case in enumerate(plan["cases"]):
-        case["seeds_per_chunk"] = config.seeds_per_chunk or _seeds_for_memory(config, plan, number, memory)
-    return plan
+        cases = [case for _, case in zip(announced("planning", names, stop), plan_cases(config), strict=True)]
+    plan = {"cases": cases, "files": hash_files(config)}
+    if config.seeds_per_chunk:
+        return plan | {"cases": [case | {"seeds_per_chunk": config.seeds_per_chunk} for case in cases]}
+    widths = [_seeds_for_memory(config, plan, n, memory) for n in announced("measuring the memory of", names, stop)]
+    return plan | {"cases": [case | {"seeds_per_chunk": width} for case, width in zip(cases, widths, strict=True)]}
+
+
+class CaseForecast(NamedTuple):
+    """What the chunks of one case come to.
+
+    Attributes:
+        case: the plan's.
+        chunks: how many there are.
+        num_seeds: of each of them, the last maybe fewer.
+        memory: of each of them, bytes.
+        on_host: whether the solver works on the host, where its memory is not counted.
+        seconds: of all of them, one after another.
+    """
+
+    case: dict[str, Any]
+    chunks: int
+    num_seeds: int
+    memory: int
+    on_host: bool
+    seconds: float
 
 
 class Forecast(NamedTuple):
-    """What a sweep comes to.
+    """What a sweep, or a part of it, comes to.
 
     Attributes:
-        cases: the plan's.
+        cases: those that have chunks there.
         num_seeds: of the sweep.
-        chunks: of each case.
-        memory: of each case's chunks, bytes.
-        seconds: of each case's chunks, one after another.
         programs: how many are compiled.
         planning: seconds that the plan took, compilations among them.
     """
 
-    cases: list[dict[str, Any]]
+    cases: list[CaseForecast]
     num_seeds: int
-    chunks: list[int]
-    memory: list[int]
-    seconds: list[float]
     programs: int
     planning: float
 
 
-def forecast(config: SweepConfig, memory: float = MEMORY) -> Forecast:
-    """Plan a sweep, compile each of its programs, and time one chunk of each, at the largest sample size.
+def forecast(
+    config: SweepConfig,
+    memory: float | int = MEMORY,
+    part: tuple[int, int] | None = None,
+    stop: threading.Event | None = None,
+) -> Forecast:
+    """Plan a sweep, compile a program of each case, and time one chunk of each kind, at the largest sample size.
+
+    Memory is that of compiled programs: what solvers that work on the host ("exact" and "pnvi") need there, beside the
+    compiled estimate, is not counted. Networks, whose programs are one for each sample size, take less time at smaller
+    sizes, which is not counted either.
+
+    Args:
+        config: the sweep.
+        memory: GiB that a chunk may take.
+        part: as of `gamekl.experiment.sweep.run_sweep`; the forecast is of that part alone.
+        stop: once it is set, no further case is begun with.
 
     Raises:
-        ValueError: as `plan_sweep`.
+        ValueError: as `plan_sweep`, or there is no such part.
+        KeyboardInterrupt: `stop` was set.
     """
-    begun = time.perf_counter()
-    plan = plan_sweep(config, memory)
+    check_part(part)
+    begun, spent = time.perf_counter(), 0.0
+    plan = plan_sweep(config, memory, stop)
     work = Work.of(config, plan)
-    chunks: list[list[Chunk]] = [[] for _ in plan["cases"]]
-    for chunk in make_chunks(config, plan):
-        chunks[chunk.case].append(chunk)
-    largest = [next(chunk for chunk in mine if chunk.point == mine[-1].point) for mine in chunks]
-    compiled = [compile_program(work, chunk.case, chunk.point, chunk.num_seeds) for chunk in largest]
-    planning = time.perf_counter() - begun
-    shown = {program.key: chunk for program, chunk in zip(compiled, largest, strict=True)}
-    timed = {key: _time(work, chunk) for key, chunk in shown.items()}
-    return Forecast(
-        cases=plan["cases"],
-        num_seeds=config.num_seeds,
-        chunks=[len(mine) for mine in chunks],
-        memory=[program.memory for program in compiled],
-        seconds=[timed[program.key] * len(mine) for program, mine in zip(compiled, chunks, strict=True)],
-        programs=len(timed),
-        planning=planning,
-    )
+    chunks: dict[int, list[Chunk]] = {}
+    for chunk in part_of(make_chunks(config, plan), part):
+        chunks.setdefault(chunk.case, []).append(chunk)
+    cases: list[CaseForecast] = []
+    timed: dict[Any, float] = {}
+    programs: set[Any] = set()
+    names = [case_name(plan["cases"][number]) for number in chunks]
+    for _, (number, mine) in zip(announced("timing", names, stop), chunks.items(), strict=True):
+        case = plan["cases"][number]
+        family, sizes = config.family[case["family"]], case["num_samples"]
+        width = min(case["seeds_per_chunk"], config.num_seeds)
+        compiled = _compile(work, case, number, width)
+        neural = family.estimator == "neural"
+        # Cases of one program have chunks of one width, so that its key at that width tells it from all others.
+        kinds = {(compiled.key, chunk.num_seeds, sizes[chunk.point] if neural else None): chunk for chunk in mine}
+        programs |= kinds.keys()
+        kind, chunk = max(kinds.items(), key=lambda entry: (entry[1].point, entry[1].num_seeds))
+        if (family.solver, kind) not in timed:  # on the host, solvers of one program differ
+            start = time.perf_counter()
+            timed[family.solver, kind] = _time(work, chunk)
+            spent += time.perf_counter() - start
+        seconds = timed[family.solver, kind] * sum(entry.num_seeds for entry in mine) / chunk.num_seeds
+        on_host = program(family, case, sizes[-1])[0] in ON_HOST
+        cases.append(CaseForecast(case, len(mine), width, compiled.memory, on_host, seconds))
+    return Forecast(cases, config.num_seeds, len(programs), time.perf_counter() - begun - spent)
 
 
 def _time(work: Work, chunk: Chunk) -> float:
@@ -120,20 +185,23 @@ def _duration(seconds: float) -> str:
     return f"{seconds:.1f} s"
 
 
-def _size(memory: float) -> str:
+def _size(memory: int) -> str:
     return f"{memory / 2**20:.0f} MiB" if memory < 2**30 else f"{memory / 2**30:.2f} GiB"
 
 
 def format_forecast(found: Forecast, num_workers: int) -> str:
     """As a table, with the sum for so many workers at once."""
     lines = [["game", "games x seeds x sizes", "shards", "seeds of each", "memory of each", "time, one after another"]]
-    for case, chunks, memory, seconds in zip(found.cases, found.chunks, found.memory, found.seconds, strict=True):
-        sizes, width = len(case["num_samples"]), case["seeds_per_chunk"]
-        cells = f"{case['num_games']} x {found.num_seeds} x {sizes}"
-        lines.append([case_name(case), cells, str(chunks), str(width), _size(memory), _duration(seconds)])
-    total, memory = sum(found.seconds) / num_workers, max(found.memory) * num_workers
+    for case, chunks, width, memory, on_host, seconds in found.cases:
+        cells = f"{case['num_games']} x {found.num_seeds} x {len(case['num_samples'])}"
+        size = _size(memory) + (" and the host's" if on_host else "")
+        lines.append([case_name(case), cells, str(chunks), str(width), size, _duration(seconds)])
+    total = sum(entry.seconds for entry in found.cases) / num_workers
+    memory = max((entry.memory for entry in found.cases), default=0) * num_workers
     summary = (
-        f"{sum(found.chunks)} shards; programs to compile: {found.programs} (planned and compiled in "
-        f"{_duration(found.planning)}); about {_duration(total)} and {_size(memory)} with {num_workers} at once"
+        f"{sum(entry.chunks for entry in found.cases)} shards; programs to compile: {found.programs} (planned and "
+        f"compiled in {_duration(found.planning)}); about {_duration(total)} and {_size(memory)} with {num_workers} at "
+        "once"
     )
-    return "\n".join([*aligned(lines), "", summary])
+    notes = [HOST] * any(entry.on_host for entry in found.cases)
+    return "\n".join([*aligned(lines), "", summary, *notes])

@@ -13,10 +13,10 @@ from xml.etree import ElementTree
 
 import gamekl
 from gamekl.experiment.config import SweepConfig
-from gamekl.experiment.export import Stock, check_file, read_shards, take_stock
+from gamekl.experiment.export import Stock, check_paths, read_shards, take_stock, write_file
 from gamekl.experiment.plot import Panel, caption, group_panels, panel_svg
 from gamekl.experiment.report import Summary, Tally, summarize_table, tally
-from gamekl.experiment.store import Store, publish
+from gamekl.experiment.store import Store
 from gamekl.experiment.table import (
     HEADER,
     LEGEND,
@@ -277,12 +277,12 @@ def write_report(store: Store, out: Path) -> Stock:
         What there is of the run.
 
     Raises:
-        StoreError: the run's config or plan cannot be read, and no shard either.
-        ValueError: a file that ends otherwise.
+        StoreError: the run is no folder, or its config or plan cannot be read, and no shard either; or the file cannot
+            be written.
+        ValueError: a file that ends otherwise, or in no folder that is there.
     """
-    check_file(out, ".html", ".htm")
+    check_paths(store, out, ".html", ".htm")
     stock = take_stock(store)
     page = _page(store, stock)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    publish(out, page.encode())
+    write_file(out, page.encode())
     return stock

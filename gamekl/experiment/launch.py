@@ -5,6 +5,7 @@ import re
 import signal
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,7 +15,9 @@ from gamekl.experiment import engines
 from gamekl.experiment.config import SweepConfig
 from gamekl.experiment.forecast import forecast, format_forecast
 from gamekl.experiment.sweep import run_sweep
-from gamekl.solvers.driver import processors
+
+# Seconds within which one stop may be signalled twice: to the process, and to its group.
+SAME_SIGNAL = 1.0
 
 
 class Launch(NamedTuple):
@@ -69,19 +72,24 @@ class Launch(NamedTuple):
 
 @contextmanager
 def _stopped_by_signals() -> Iterator[threading.Event]:
-    """Control-C or a scheduler's SIGTERM sets the event; a second one ends the process at once."""
-    stop = threading.Event()
+    """Control-C or a scheduler's SIGTERM sets the event; a second one, not just after it, ends the process at once."""
+    stop, first = threading.Event(), 0.0
 
     def handle(number: int, frame: object) -> None:
+        nonlocal first
         del number, frame
-        if stop.is_set():
+        if not stop.is_set():
+            first = time.monotonic()
+            print("\nthe chunks under way are finished and kept; once more stops at once", file=sys.stderr, flush=True)
+            stop.set()
+        elif time.monotonic() - first > SAME_SIGNAL:
             os._exit(1)
-        print("\nthe chunks under way are finished and kept; once more stops at once", file=sys.stderr, flush=True)
-        stop.set()
 
-    kept = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    kept = {number: signal.signal(number, handle) for number in engines.SIGNALS}
     try:
         yield stop
+    except KeyboardInterrupt as error:
+        raise SystemExit("interrupted while the sweep was planned; nothing is begun") from error
     finally:
         for number, handler in kept.items():
             signal.signal(number, handler)
@@ -112,5 +120,6 @@ def launch(config: SweepConfig, out: Path, how: Launch) -> None:
 def preview(config: SweepConfig, how: Launch) -> None:
     """Print what the sweep comes to on this machine, and make nothing."""
     how.check()
-    workers = how.workers or (processors() if how.engine in ("threads", "processes") else 1)
-    print(format_forecast(forecast(config, how.memory), workers))
+    workers = how.workers or (engines.default_workers() if how.engine in ("threads", "processes") else 1)
+    with _stopped_by_signals() as stop:
+        print(format_forecast(forecast(config, how.memory, part=how.part, stop=stop), workers))

@@ -11,9 +11,10 @@ import numpy as np
 from gamekl.core.regularizer import Regularizer
 from gamekl.core.response import nash_gap
 from gamekl.experiment.flags import Data, LogSolve
-from gamekl.learning.bootstrap import Band, Bootstrap, bootstrap
+from gamekl.learning.bands import Band
+from gamekl.learning.bootstrap import Bootstrap, bootstrap
 from gamekl.offline.log_schema import Label, load_log_schema
-from gamekl.offline.logs import Log, read_log
+from gamekl.offline.logs import MOST_VALUES, Log, read_log
 from gamekl.solvers.solution import Status
 
 # Labels of a player, and unseen cells, that are named; and actions over all contexts that are printed.
@@ -37,20 +38,32 @@ def _cell(log: Log, index: np.ndarray) -> str:
     return f"({', '.join(labels)}){context}"
 
 
+def _rows(log: Log) -> str:
+    """How many rows, and how many values of the column of groups."""
+    if log.num_values is None:
+        return f"{log.num_rows:,} rows"
+    more = " or more" if log.num_values == MOST_VALUES else ""
+    return f"{log.num_rows:,} rows with {log.num_values:,}{more} values of {log.group!r}"
+
+
+def _unseen(log: Log, missing: np.ndarray) -> str:
+    """How many cells have no rows, and the first of them."""
+    cells = np.argwhere(missing)
+    named = [_cell(log, index) for index in cells[:MOST_NAMED]]
+    return f"cells never seen: {len(cells):,} of {missing.size:,}" + (f": {_some(named, len(cells))}" if named else "")
+
+
 def describe(log: Log) -> str:
     """What a log has and what it covers, one finding a line."""
     found = log.coverage()
-    lines = [f"{log.num_rows:,} rows"]
+    lines = [_rows(log)]
     lines += [
         f"{name}: {len(labels)} actions: {_some(labels)}" for name, labels in zip(log.players, log.actions, strict=True)
     ]
     if log.contexts is not None:
         lines.append(f"contexts: {len(log.contexts)}: {_some(log.contexts)}")
     lines.append(f"rows in a cell: least {found.fewest:,.0f}, median {found.median:,.0f}, most {found.most:,.0f}")
-    missing = np.argwhere(found.missing)
-    named = [_cell(log, index) for index in missing[:MOST_NAMED]]
-    lines.append(f"cells never seen: {len(missing):,} of {found.missing.size:,}")
-    lines[-1] += f": {_some(named, len(missing))}" if named else ""
+    lines.append(_unseen(log, found.missing))
     noise = ", ".join(f"{name} {value:.4g}" for name, value in zip(log.players, log.noise.tolist(), strict=True))
     lines.append(f"standard deviation of rewards within cells: {noise}")
     lines.append("concentrability of unilateral deviations, inf where a cell that they reach was never seen:")
@@ -91,19 +104,18 @@ def solve_log(flags: LogSolve, temperature: float | None, tol: float | None, sav
         raise ValueError("schema: got none, takes the TOML file that says what the columns of the log mean")
     if temperature is None:
         raise ValueError("temperature: got none, takes a number > 0 for a log")
+    if not 0 <= flags.seed < 2**63:
+        raise ValueError(f"seed: got {flags.seed}, takes a whole number >= 0 and below 2^63")
     log = read_log(flags.data, load_log_schema(flags.schema))
     regularizer = _anchor(log, flags.reference, temperature)
-    found = bootstrap(
-        log,
-        regularizer,
-        jax.random.key(flags.seed),
-        num_resamples=flags.resamples,
-        prior_mean=flags.prior_mean,
-        tol=tol,
-    )
+    key, options = jax.random.key(flags.seed), {"prior_mean": flags.prior_mean, "tol": tol}
+    try:
+        found = bootstrap(log, regularizer, key, num_resamples=flags.resamples, **options)
+    except ValueError as error:
+        raise ValueError(str(error).replace("num_resamples:", "resamples:", 1)) from error
     if save is not None:
         _save(save, log, found)
-    print("\n".join(_lines(log, found, regularizer)))
+    print("\n".join(_lines(log, found, regularizer, flags.prior_mean)))
     return int(found.solution.status) == Status.converged
 
 
@@ -118,9 +130,14 @@ def _table(heads: tuple[str, ...], labels: Sequence[Label], bands: Sequence[Band
         yield "  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip()
 
 
-def _lines(log: Log, found: Bootstrap, regularizer: Regularizer) -> Iterator[str]:
+def _lines(log: Log, found: Bootstrap, regularizer: Regularizer, prior_mean: float) -> Iterator[str]:
     solution = found.solution
-    yield f"{log.num_rows:,} rows in {found.num_groups} groups; [bands] at level {found.level:g}"
+    group = "some of the rows, by chance" if log.group is None else "all rows of one or more of these values"
+    yield _rows(log)
+    yield f"[bands] at level {found.level:g} from resamples of {found.num_groups} groups; a group is {group}"
+    missing = np.asarray(found.estimate.counts) == 0
+    if np.any(missing):
+        yield f"{_unseen(log, missing)}; they are taken to pay {prior_mean:g}"
     printed = sum(np.size(band.point) for band in found.policy)
     if printed > MOST_PRINTED:
         yield f"policies: {printed:,} probabilities, not printed; --save writes them"

@@ -3,7 +3,9 @@
 import hashlib
 import itertools
 import math
+import platform
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
@@ -210,26 +212,50 @@ def tunings(family: FamilyConfig) -> list[dict[str, float | None]]:
     return [dict(zip(TUNING, values, strict=True)) for values in grid]
 
 
+def _hash(path: str) -> str:
+    return hashlib.sha256(Path(path).read_bytes()).hexdigest()
+
+
 def hash_files(config: SweepConfig) -> dict[str, str]:
-    """The sha256 of each payoff file, by which a change between runs is noticed."""
+    """The sha256 of each payoff file, by which a change is noticed."""
     paths = [str(family.game.path) for family in config.family if family.game.kind == "file"]
-    return {path: hashlib.sha256(Path(path).read_bytes()).hexdigest() for path in paths}
+    return {path: _hash(path) for path in paths}
 
 
-def make_plan(config: SweepConfig) -> dict[str, Any]:
-    """The cases of a sweep as plain JSON values: family by tuning, with sample sizes and predicted rates.
+def check_files(files: dict[str, str]) -> None:
+    """Raise ``ValueError`` unless this machine has the payoff files that the sweep was planned with."""
+    for path, digest in files.items():
+        try:
+            there = _hash(path)
+        except OSError as error:
+            raise ValueError(
+                f"game.path: got {path}, which {platform.node()} cannot read ({error.strerror}); takes a file that "
+                "every worker has"
+            ) from error
+        if there != digest:
+            raise ValueError(
+                f"game.path: got {path}, which is not (on {platform.node()}) what the sweep was planned with; takes "
+                "that file, or a new folder (--out)"
+            )
+
+
+def plan_cases(config: SweepConfig) -> Iterator[dict[str, Any]]:
+    """The cases of a sweep as plain JSON values, one by one: family by tuning, with sample sizes and predicted rates.
 
     Raises:
         ValueError: a family whose games, behavior or sample sizes cannot be had; the message names it.
     """
-    cases = []
     for index, family in enumerate(config.family):
         for tuning in tunings(family):
             try:
-                cases.append({"family": index, **_case(config, family, tuning)})
+                yield {"family": index, **_case(config, family, tuning)}
             except (ValueError, OSError) as error:
                 raise ValueError(f"family.{index} ({family.label}): {error}") from error
-    return {"cases": cases, "files": hash_files(config)}
+
+
+def make_plan(config: SweepConfig) -> dict[str, Any]:
+    """All of `plan_cases`, and the hashes of payoff files."""
+    return {"cases": list(plan_cases(config)), "files": hash_files(config)}
 
 
 def make_chunks(config: SweepConfig, plan: dict[str, Any]) -> list[Chunk]:
@@ -243,3 +269,15 @@ def make_chunks(config: SweepConfig, plan: dict[str, Any]) -> list[Chunk]:
                 name = f"{number:03d}-{slug}-n{point:03d}-b{block:04d}"
                 chunks.append(Chunk(name, number, point, first, min(width, config.num_seeds - first)))
     return chunks
+
+
+def check_part(part: tuple[int, int] | None) -> None:
+    """Raise ``ValueError`` unless it is (k, n) with k from 1 to n, or None."""
+    if part is not None and not 1 <= part[0] <= part[1]:
+        raise ValueError(f"chunk: got {part[0]}/{part[1]}, takes K/N with K from 1 to N")
+
+
+def part_of(chunks: list[Chunk], part: tuple[int, int] | None) -> list[Chunk]:
+    """The k-th of n parts, as equal as can be, or all; neighbours stay together: a part has few shapes to compile."""
+    k, n = part or (1, 1)
+    return chunks[len(chunks) * (k - 1) // n : len(chunks) * k // n]

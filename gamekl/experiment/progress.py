@@ -1,7 +1,9 @@
 """Progress on stderr: a bar on a terminal, else a line every few seconds. Loads no jax."""
 
 import sys
+import threading
 import time
+from collections.abc import Iterator, Sequence
 from types import TracebackType
 
 import rich.console
@@ -17,6 +19,7 @@ class Progress:
         """`unit` is what is counted, in the plural."""
         self._total, self._unit, self._done = total, unit, 0
         self._start = self._last = time.monotonic()
+        self._first = self._start
         self._bar = None
         if sys.stderr.isatty():
             columns = (
@@ -47,8 +50,12 @@ class Progress:
             self._bar.update(self._task, advance=1, description=what)
             return
         now = time.monotonic()
+        if self._done == 1:
+            self._first = now
         if now - self._last >= SECONDS_BETWEEN_LINES or self._done == self._total:
-            rate = self._done / (now - self._start)
+            # The first step has all the compiling, which is no measure of the others.
+            steps, taken = (1, now - self._start) if self._done == 1 else (self._done - 1, now - self._first)
+            rate = steps / max(taken, 1e-9)
             left = (self._total - self._done) / rate
             print(
                 f"{self._done}/{self._total} {self._unit}, {rate:.1f}/s, {left:.0f} s left: {what}",
@@ -56,3 +63,16 @@ class Progress:
                 flush=True,
             )
             self._last = now
+
+
+def announced(work: str, names: Sequence[str], stop: threading.Event | None) -> Iterator[int]:
+    """Number cases, and say which of them is begun with.
+
+    Raises:
+        KeyboardInterrupt: `stop` is set.
+    """
+    for number, name in enumerate(names):
+        if stop is not None and stop.is_set():
+            raise KeyboardInterrupt
+        print(f"{work} case {number + 1} of {len(names)}: {name}", file=sys.stderr, flush=True)
+        yield number

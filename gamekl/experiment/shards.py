@@ -4,6 +4,7 @@ import io
 import json
 import platform
 import threading
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -19,7 +20,7 @@ from jaxtyping import Array
 import gamekl
 from gamekl.core.games import stack
 from gamekl.experiment.config import FamilyConfig, SweepConfig
-from gamekl.experiment.plan import TUNING, Chunk, Setting, family_key, make_settings, tunings
+from gamekl.experiment.plan import TUNING, Chunk, Setting, check_files, family_key, make_settings, tunings
 from gamekl.experiment.programs import as_compiled, compute, program
 from gamekl.experiment.store import SCHEMA_VERSION
 
@@ -46,15 +47,17 @@ class Work(NamedTuple):
     Attributes:
         config: `SweepConfig.canonical`.
         cases: of the plan.
+        files: of the plan: payoff files and their hashes.
     """
 
     config: str
     cases: str
+    files: str
 
     @classmethod
     def of(cls, config: SweepConfig, plan: dict[str, Any]) -> "Work":
         """The work of a planned sweep."""
-        return cls(json.dumps(config.canonical()), json.dumps(plan["cases"]))
+        return cls(json.dumps(config.canonical()), json.dumps(plan["cases"]), json.dumps(plan["files"]))
 
 
 class Shard(NamedTuple):
@@ -82,6 +85,7 @@ class _Prepared(NamedTuple):
 
 @lru_cache(maxsize=2)
 def _prepare(work: Work, number: int) -> _Prepared:
+    check_files(json.loads(work.files))
     config, case = SweepConfig.model_validate_json(work.config), json.loads(work.cases)[number]
     family = config.family[case["family"]]
     return _Prepared(config, family, case, batched_settings(config, family, case))
@@ -106,6 +110,29 @@ def data_keys(config: SweepConfig, family: FamilyConfig, case: dict[str, Any], p
     return jax.vmap(lambda game_key: jax.vmap(lambda seed: jax.random.fold_in(game_key, seed))(seeds))(game_keys)
 
 
+class _Task(NamedTuple):
+    """A function of `programs` and what it is called with."""
+
+    batch: Callable[..., Any]
+    keys: Array
+    settings: Setting
+    rest: tuple[Any, ...]
+
+    def compile(self) -> "Compiled":
+        """Of a function and shapes that it compiled before, jax has kept the program."""
+        function, rest = as_compiled(self.batch, self.rest)
+        used = function.lower(self.keys, self.settings, *rest).compile().compiled.memory_analysis()
+        shapes = jax.tree.map(lambda leaf: jax.typeof(leaf) if eqx.is_array(leaf) else leaf, (self.keys, *rest))
+        key = f"{function} {shapes} {jax.tree.map(jnp.shape, self.settings)}"
+        return Compiled(key, used.temp_size_in_bytes + used.argument_size_in_bytes + used.output_size_in_bytes)
+
+
+def _make_task(prepared: _Prepared, point: int, seeds: Array) -> _Task:
+    config, family, case, settings = prepared
+    batch, rest = program(family, case, case["num_samples"][point])
+    return _Task(batch, data_keys(config, family, case, point, seeds), settings, rest)
+
+
 class Compiled(NamedTuple):
     """A chunk's program, compiled for its shapes.
 
@@ -121,14 +148,7 @@ class Compiled(NamedTuple):
 def compile_program(work: Work, number: int, point: int, num_seeds: int) -> Compiled:
     """Compile what computes a case's chunks of so many seeds (or, of those that work on the host, the estimates)."""
     with jax.enable_x64(True), _making:
-        config, family, case, settings = _prepare(work, number)
-        keys = data_keys(config, family, case, point, jnp.arange(num_seeds))
-        function, rest = as_compiled(*program(family, case, case["num_samples"][point]))
-        compiled = function.lower(keys, settings, *rest).compile().compiled
-        shapes = jax.tree.map(lambda leaf: jax.typeof(leaf) if eqx.is_array(leaf) else leaf, (keys, *rest))
-        used = compiled.memory_analysis()
-    key = f"{function} {shapes} {jax.tree.map(jnp.shape, settings)}"
-    return Compiled(key, used.temp_size_in_bytes + used.argument_size_in_bytes + used.output_size_in_bytes)
+        return _make_task(_prepare(work, number), point, jnp.arange(num_seeds)).compile()
 
 
 def make_shard(work: Work, chunk: Chunk, mesh: Mesh | None = None) -> Shard:
@@ -138,16 +158,13 @@ def make_shard(work: Work, chunk: Chunk, mesh: Mesh | None = None) -> Shard:
     """
     with jax.enable_x64(True):
         with _making:
-            config, family, case, settings = _prepare(work, chunk.case)
-            num_samples = case["num_samples"][chunk.point]
-            seeds = chunk.first_seed + jnp.arange(chunk.num_seeds)
-            keys = data_keys(config, family, case, chunk.point, seeds)
-            batch, rest = program(family, case, num_samples)
+            prepared = _prepare(work, chunk.case)
+            task = _make_task(prepared, chunk.point, chunk.first_seed + jnp.arange(chunk.num_seeds))
             if mesh is None:
-                compiled, taken = as_compiled(batch, rest)
-                compiled.lower(keys, settings, *taken).compile()
-        results = jax.tree.map(np.asarray, compute(batch, keys, settings, rest, mesh))
-    table = _tabulate(case, chunk, num_samples, results)
+                task.compile()
+        results = jax.tree.map(np.asarray, compute(*task, mesh))
+    config, case = prepared.config, prepared.case
+    table = _tabulate(case, chunk, case["num_samples"][chunk.point], results)
     metadata = {
         "gamekl_schema": str(SCHEMA_VERSION),
         "gamekl": gamekl.__version__,

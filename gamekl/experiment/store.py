@@ -16,11 +16,11 @@ import fcntl
 import hashlib
 import json
 import os
-import threading
 import time
+import uuid
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, cast
@@ -28,41 +28,14 @@ from typing import Any, cast
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from gamekl.experiment.publish import publish, publish_new
+
 # Of shards, plan and manifest. Folders of another one are refused.
 SCHEMA_VERSION = 3
 
 
 class StoreError(RuntimeError):
     """A results folder that cannot be used as asked; the message says why and what helps."""
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def publish(path: Path, content: bytes, *, replace: bool = True) -> None:
-    """Write a file so that it is either wholly there or not at all, also after a crash.
-
-    Raises:
-        FileExistsError: it is there and `replace` is False.
-    """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}.tmp")
-    try:
-        with open(temporary, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        if replace:
-            os.replace(temporary, path)
-        else:
-            os.link(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
-    _sync_folder(path.parent)
 
 
 def _differences(there: Any, here: Any, path: str = "") -> Iterator[str]:
@@ -92,7 +65,8 @@ class Store:
         self.root = Path(root)
         self.shards = self.root / "shards"
         self.manifest = self.root / "manifest"
-        self._own = self.manifest / f"{time.time_ns():020d}-{os.getpid()}.jsonl"
+        self._own = self.manifest / f"{time.time_ns():020d}-{uuid.uuid4().hex}.jsonl"
+        self._current: str | None = None  # digest of the plan that was read or written last
 
     def shard_path(self, name: str) -> Path:
         """Where the shard of this name lies."""
@@ -122,7 +96,7 @@ class Store:
         if not path.exists() and any(self.shards.iterdir()):
             raise StoreError(f"out: got {self.root}, which has shards but no config.json; takes a new folder (--out)")
         with self._writing(), suppress(FileExistsError):
-            publish(path, json.dumps(config, indent=1, sort_keys=True).encode(), replace=False)
+            publish_new(path, json.dumps(config, indent=1, sort_keys=True).encode())
         differences = list(_differences(self.config(), config))
         if differences:
             raise StoreError(
@@ -136,20 +110,27 @@ class Store:
             for leftover in folder.glob(".*.tmp"):
                 leftover.unlink()
 
-    @contextmanager
-    def lock(self, *, shared: bool = False) -> Iterator[None]:
-        """Hold the folder, alone or shared with others that do so; freed by the system if the run dies.
+    def lock(self) -> AbstractContextManager[None]:
+        """Hold the folder alone; freed by the system if the run dies.
 
         Raises:
             StoreError: somebody else holds it.
         """
+        return self._hold(fcntl.LOCK_EX)
+
+    def share(self) -> AbstractContextManager[None]:
+        """As `lock`, together with others that share it."""
+        return self._hold(fcntl.LOCK_SH)
+
+    @contextmanager
+    def _hold(self, operation: int) -> Iterator[None]:
         with self._writing():
             self.root.mkdir(parents=True, exist_ok=True)
             file = open(self.root / ".lock", "a+")  # network file systems lock only what may be read and written
         with file:
             with self._writing():
                 try:
-                    fcntl.flock(file, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
+                    fcntl.flock(file, operation | fcntl.LOCK_NB)
                 except BlockingIOError as error:
                     message = f"out: got {self.root}, which another run is using; takes a free folder"
                     raise StoreError(message) from error
@@ -186,6 +167,7 @@ class Store:
             )
         if plan.pop("sha256", None) != _digest(plan):
             raise StoreError(f"run: {path} is damaged; remove it and run gamekl sweep again")
+        self._current = _digest(plan)
         return plan
 
     def write_plan(self, plan: dict[str, Any]) -> dict[str, Any]:
@@ -193,7 +175,7 @@ class Store:
         plan = {"schema": SCHEMA_VERSION, **plan}
         with self._writing(), suppress(FileExistsError):
             content = json.dumps({**plan, "sha256": _digest(plan)}, indent=1).encode()
-            publish(self.root / "plan.json", content, replace=False)
+            publish_new(self.root / "plan.json", content)
         return cast(dict[str, Any], self.plan())
 
     def _lines(self) -> Iterator[dict[str, Any]]:
@@ -227,11 +209,11 @@ class Store:
             file.write(json.dumps({"time": now, "event": event, **facts}) + "\n")
 
     def write_shard(self, name: str, content: bytes, rows: int) -> None:
-        """Publish a shard and enter its checksum into the manifest."""
+        """Publish a shard of the plan that was read or written last, and enter its checksum into the manifest."""
         with self._writing():
             publish(self.shard_path(name), content)
         entry = {"shard": name, "sha256": hashlib.sha256(content).hexdigest(), "rows": rows}
-        self._append({**entry, "plan": self._plan_digest()})
+        self._append({**entry, "plan": self._current})
 
     def _plan_digest(self) -> str | None:
         """Of the stored plan, or None where there is none that can be read."""

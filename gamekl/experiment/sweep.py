@@ -11,10 +11,10 @@ import gamekl
 from gamekl.experiment.config import SweepConfig
 from gamekl.experiment.engines import Engine, threads
 from gamekl.experiment.forecast import MEMORY, plan_sweep
-from gamekl.experiment.plan import Chunk, hash_files, make_chunks
+from gamekl.experiment.plan import Chunk, check_files, check_part, make_chunks, part_of
 from gamekl.experiment.progress import Progress
 from gamekl.experiment.shards import Work
-from gamekl.experiment.store import Store, StoreError
+from gamekl.experiment.store import Store
 
 logger = logging.getLogger("gamekl")
 
@@ -31,12 +31,6 @@ class Outcome(NamedTuple):
     planned: int
     made: int
     missing: int
-
-
-def _part_of(chunks: list[Chunk], part: tuple[int, int]) -> list[Chunk]:
-    """The k-th of n parts, as equal as can be; neighbours stay together, so that a part has few shapes to compile."""
-    k, n = part
-    return chunks[len(chunks) * (k - 1) // n : len(chunks) * k // n]
 
 
 def run_sweep(
@@ -62,27 +56,21 @@ def run_sweep(
         stop: once it is set, no chunk is begun any more; those under way are finished and kept.
 
     Raises:
-        StoreError: the folder was made by another config or is in use, or a payoff file has changed.
-        ValueError: a family whose games, behavior or sample sizes cannot be had.
+        StoreError: the folder was made by another config or is in use.
+        ValueError: a family whose games, behavior or sample sizes cannot be had; a payoff file that has changed.
+        KeyboardInterrupt: `stop` was set while the plan was made.
         EngineError: workers cannot be had, or die.
     """
-    if part is not None and not 1 <= part[0] <= part[1]:
-        raise ValueError(f"chunk: got {part[0]}/{part[1]}, takes K/N with K from 1 to N")
+    check_part(part)
     store = Store(out)
-    with store.lock(shared=part is not None):
+    with store.share() if part else store.lock():
         store.open(config.canonical())
         if part is None:
             store.clear()
-        plan = store.plan() or store.write_plan(plan_sweep(config, memory))
+        plan = store.plan() or store.write_plan(plan_sweep(config, memory, stop=stop))
+        check_files(plan["files"])
         whole, damaged = store.verified()
-        changed = [path for path, digest in hash_files(config).items() if plan["files"].get(path) != digest]
-        if changed:
-            raise StoreError(
-                f"game.path: got {changed[0]}, which changed since {out} was begun; takes a new folder (--out)"
-            )
-        chunks = make_chunks(config, plan)
-        if part is not None:
-            chunks = _part_of(chunks, part)
+        chunks = part_of(make_chunks(config, plan), part)
         missing = [chunk for chunk in chunks if chunk.name not in whole]
         for chunk in missing:
             if chunk.name in damaged:

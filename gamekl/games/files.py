@@ -192,8 +192,12 @@ def nfg_payoffs(content: str) -> np.ndarray:
 
 def finite_game(payoffs: np.ndarray, dtype: Any) -> NormalFormGame:
     """The game of payoffs that are finite also after they are cast."""
-    if dtype is not None and not jnp.issubdtype(dtype, jnp.floating):
-        raise ValueError(f"dtype: got {dtype}, takes float32 or float64")
+    try:
+        known = dtype is None or jnp.dtype(dtype).name in ("float32", "float64")
+    except TypeError:
+        known = False
+    if not known:
+        raise ValueError(f"dtype: got {dtype!r}, takes 'float32' or 'float64'")
     game = NormalFormGame(jnp.asarray(payoffs, dtype=dtype or float))
     check_finite("payoffs", np.asarray(game.payoffs))
     return game
@@ -265,9 +269,17 @@ def read_npz(path: str | PathLike[str], *, dtype: Any = None) -> NormalFormGame:
 
 
 def load_game(path: str | PathLike[str], *, dtype: Any = None) -> NormalFormGame:
-    """Read a game from a payoff file, ``.nfg`` or ``.npz`` by its suffix."""
+    """Read a game from a payoff file, ``.nfg`` or ``.npz`` by its suffix.
+
+    Raises:
+        OSError: the file cannot be read.
+        ValueError: it has another suffix, or holds no payoffs; the message names the file.
+    """
     readers = {".nfg": read_nfg, ".npz": read_npz}
     suffix = Path(path).suffix.lower()
     if suffix not in readers:
         raise ValueError(f"path: got {path}, takes a file that ends in .nfg or .npz")
-    return readers[suffix](path, dtype=dtype)
+    try:
+        return readers[suffix](path, dtype=dtype)
+    except OSError as error:
+        raise type(error)(f"path: got {path}, takes a payoff file that can be read ({error.strerror})") from error

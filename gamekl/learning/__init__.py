@@ -1,6 +1,7 @@
 """Methods in which estimating and solving alternate, or whose solver must know how uncertain the estimate is."""
 
-from gamekl.learning.bootstrap import Band, Bootstrap, bootstrap
+from gamekl.learning.bands import Band
+from gamekl.learning.bootstrap import Bootstrap, ProfileBootstrap, bootstrap, bootstrap_profile
 from gamekl.learning.markov import fit_stages
 from gamekl.learning.pessimistic import (
     PessimisticJoint,
@@ -18,9 +19,11 @@ __all__ = [
     "PessimisticJoint",
     "PessimisticProfile",
     "PessimisticValues",
+    "ProfileBootstrap",
     "bellman_consistent",
     "bellman_consistent_cce",
     "bootstrap",
+    "bootstrap_profile",
     "fit_stages",
     "pnvi",
     "strategy_wise",

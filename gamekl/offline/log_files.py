@@ -154,7 +154,7 @@ def _parquet(path: Path, places: Sequence[Place], batch_rows: int) -> _Source:
 
 
 def _csv(path: Path, places: Sequence[Place], batch_rows: int) -> _Source:
-    with csv.open_csv(path) as reader:
+    with csv.open_csv(_stream(path)) as reader:
         header = reader.schema
     _check_header(places, header.names, path)
     kinds = {place.field: "numbers" if place.takes == "numbers" else "text" for place in places}
@@ -166,10 +166,15 @@ def _csv(path: Path, places: Sequence[Place], batch_rows: int) -> _Source:
     return _Source(header.names, kinds, _blocks(path, asked, max(SMALLEST_BLOCK, ROW_BYTES * batch_rows)))
 
 
+def _stream(path: Path) -> Any:
+    """The text of a CSV file; pyarrow itself would not know gzip by .GZ."""
+    return pa.input_stream(path, compression="gzip" if path.suffix.lower() == ".gz" else None)
+
+
 def _blocks(path: Path, asked: dict[str, pa.DataType], block_size: int) -> Iterator[Any]:
     """The columns of a CSV file that are asked for, with their types."""
     yield from csv.open_csv(
-        path,
+        _stream(path),
         # In one thread errors know their row; two are no faster.
         read_options=csv.ReadOptions(use_threads=False, block_size=block_size),
         convert_options=csv.ConvertOptions(

@@ -3,6 +3,7 @@
 A label is a string or an integer. Parquet says which; in CSV, and beside it, all labels of a column decide together.
 """
 
+import logging
 import re
 from pathlib import Path
 
@@ -11,6 +12,8 @@ import pyarrow as pa
 
 from gamekl.offline.log_files import Batch, Labels
 from gamekl.offline.log_schema import Label, LabelColumn
+
+logger = logging.getLogger("gamekl")
 
 WHOLE = re.compile("0|-?[1-9][0-9]*")
 
@@ -95,3 +98,19 @@ def in_order(column: LabelColumn, texts: list[str], kind: str | None) -> tuple[l
     labels = [int(text) for text in texts] if odd is None and kind != "strings" else texts
     order = sorted(range(len(texts)), key=labels.__getitem__)  # pyright: ignore[reportArgumentType]
     return order, tuple(labels[index] for index in order)
+
+
+def warn_of_twins(column: LabelColumn, labels: tuple[Label, ...]) -> None:
+    """Tell of labels that were found, and not listed, and differ only in case or in the spaces around them."""
+    first: dict[str, Label] = {}
+    pairs = [(first.setdefault(str(label).strip().casefold(), label), label) for label in labels]
+    twins = [pair for pair in pairs if pair[0] is not pair[1]]
+    if twins and column.labels is None:
+        more = f" ({len(twins)} such pairs)" if len(twins) > 1 else ""
+        logger.warning(
+            "%s: got labels %r and %r in column %r, which differ only in case or spaces, and are taken for two%s",
+            column.field,
+            *twins[0],
+            column.column,
+            more,
+        )

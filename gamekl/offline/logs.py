@@ -26,7 +26,7 @@ from gamekl.core.regularizer import Regularizer
 from gamekl.core.validation import check_whole
 from gamekl.offline.behavior import concentrability
 from gamekl.offline.log_files import Batch, Paths, as_paths, read_batches
-from gamekl.offline.log_labels import check_kinds, hash_texts, in_order, mix, number
+from gamekl.offline.log_labels import check_kinds, hash_texts, in_order, mix, number, warn_of_twins
 from gamekl.offline.log_schema import Label, LabelColumn, LogSchema
 from gamekl.offline.statistics import ContextualStatistics, Statistics
 
@@ -37,6 +37,8 @@ MOST_ENTRIES = 2**22
 # Fewer groups than this are kept only where they are asked for: bands of fewer are poor.
 FEWEST_GROUPS = 16
 MOST_GROUPS = 2**16
+# Values of the column of groups that are counted.
+MOST_VALUES = 2**16
 
 
 class LogCoverage(NamedTuple):
@@ -72,6 +74,8 @@ class Log(eqx.Module):
         actions: the labels of each player's actions, in the order of the tables.
         contexts: the labels of the contexts, or None.
         num_rows: how many rows there are.
+        group: the column whose values keep rows together, or None.
+        num_values: how many values it has, 65,536 where there are more; None without it.
     """
 
     groups: Any
@@ -80,6 +84,8 @@ class Log(eqx.Module):
     actions: tuple[tuple[Label, ...], ...] = eqx.field(static=True)
     contexts: tuple[Label, ...] | None = eqx.field(static=True)
     num_rows: int = eqx.field(static=True)
+    group: str | None = eqx.field(static=True)
+    num_values: int | None = eqx.field(static=True)
 
     @property
     def num_groups(self) -> int:
@@ -164,12 +170,14 @@ class _Sums(NamedTuple):
         centres: the first row's rewards, ``[player]``.
         squares: sums of (reward - centre)^2, ``[player]``.
         num_rows: how many rows.
+        values: hashes of the values of the column of groups, sorted.
     """
 
     tables: np.ndarray
     centres: np.ndarray
     squares: np.ndarray
     num_rows: int
+    values: np.ndarray
 
 
 def _add(sums: _Sums, batch: Batch, schema: LogSchema, known: list[dict[str, int]]) -> _Sums:
@@ -180,11 +188,17 @@ def _add(sums: _Sums, batch: Batch, schema: LogSchema, known: list[dict[str, int
     rewards = [batch.columns[field] for field in schema.number_columns]
     if schema.preference is not None:
         rewards.append(1 - rewards[0])
+    values = sums.values
     if schema.group is None:
         hashes = mix(np.arange(sums.num_rows, sums.num_rows + rows, dtype=np.uint64))
     else:
         found = batch.columns["group"]
-        hashes = hash_texts(found.texts)[found.indices]
+        of_texts = hash_texts(found.texts)
+        hashes = of_texts[found.indices]
+        if len(values) < MOST_VALUES:
+            used = np.zeros(len(of_texts), bool)
+            used[found.indices] = True
+            values = np.union1d(values, of_texts[used])[:MOST_VALUES]
     cells = (hashes & np.uint64(tables.shape[1] - 1)).astype(np.int64)
     for size, code in zip(tables.shape[2:], codes, strict=True):
         cells = cells * size + code
@@ -194,7 +208,7 @@ def _add(sums: _Sums, batch: Batch, schema: LogSchema, known: list[dict[str, int
         for table, reward in zip(tables[1:], rewards, strict=True):
             np.add.at(table.reshape(-1), cells, reward)
         squares = [np.square(reward - centre).sum() for reward, centre in zip(rewards, centres, strict=True)]
-        return _Sums(tables, centres, sums.squares + squares, sums.num_rows + rows)
+        return _Sums(tables, centres, sums.squares + squares, sums.num_rows + rows, values)
 
 
 def read_log(paths: Paths, schema: Any, *, num_groups: int = 64, batch_rows: int = 2**17) -> Log:
@@ -226,7 +240,8 @@ def read_log(paths: Paths, schema: Any, *, num_groups: int = 64, batch_rows: int
     columns, players = schema.label_columns, len(schema.player)
     known = [{str(label): code for code, label in enumerate(column.labels or ())} for column in columns]
     nothing = np.zeros(players)
-    sums = _Sums(np.zeros((1 + players, num_groups, *(0 for _ in columns))), nothing, nothing, 0)
+    empty = np.zeros((1 + players, num_groups, *(0 for _ in columns)))
+    sums = _Sums(empty, nothing, nothing, 0, np.zeros(0, np.uint64))
     agreed: dict[str, tuple[str, Path]] = {}
     for batch in (batch for path in files for batch in read_batches(path, schema, batch_rows)):
         check_kinds(batch, columns, agreed)
@@ -241,6 +256,8 @@ def read_log(paths: Paths, schema: Any, *, num_groups: int = 64, batch_rows: int
     kinds = [agreed.get(column.field, (None,))[0] for column in columns]
     found = [in_order(*entry) for entry in zip(columns, map(list, known), kinds, strict=True)]
     orders, labels = zip(*found, strict=True)
+    for entry in zip(columns, labels, strict=True):
+        warn_of_twins(*entry)
     occupied = tables[0].any(axis=tuple(range(1, tables.ndim - 1)))
     tables = tables[np.ix_(range(1 + players), occupied, *orders)]
     return Log(
@@ -250,6 +267,8 @@ def read_log(paths: Paths, schema: Any, *, num_groups: int = 64, batch_rows: int
         actions=labels[-players:],
         contexts=None if schema.context is None else labels[0],
         num_rows=sums.num_rows,
+        group=schema.group,
+        num_values=None if schema.group is None else len(sums.values),
     )
 
 

@@ -125,7 +125,7 @@ def test_misspelt_key(path, value, key, close, known):
 
 def test_key_like_no_other():
     [line] = faults(family__0__zzz=1)
-    assert line.startswith("family.0.zzz: got an unknown key; takes label, ")
+    assert line.startswith("family.0.zzz: got an unknown key, takes label, ")
     assert "did you mean" not in line
 
 
@@ -190,13 +190,57 @@ def test_bad_value(path, value):
         ("family__0__num_samples", {"first": 0}, "family.0.num_samples.first: got 0"),
         ("family__0__num_samples", {"first": "aut"}, "family.0.num_samples.first: got 'aut'"),
         ("family__0__reference", "unifrom", "family.0.reference: got 'unifrom'"),
-        ("family__0__reference", [[1.5, -0.5], [0.5, 0.5]], "family.0.reference.0.0: got 1.5"),
+        ("family__0__reference", [[1.5, 0.5], [0.5, 0.5]], "family.0.reference.0.0: got 1.5"),
         ("family__0__reference", [[0.5, float("nan")], [0.5, 0.5]], "family.0.reference.0.1: got nan"),
     ],
 )
 def test_bad_value_inside(path, value, where):
-    lines = faults(**{path: value})
-    assert any(line.startswith(f"{where}, takes: ") for line in lines)
+    """One line, of the innermost value that is at fault."""
+    [line] = faults(**{path: value})
+    assert line.startswith(f"{where}, takes ")
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "line"),
+    [
+        ("family__0__temperatures", 0.5, "got 0.5, takes a list of numbers, such as [0.5]"),
+        ("family__0__temperatures", "1", "got '1', takes a list of numbers"),
+        ("family__0__temperatures", {"a": 1}, "got a table, takes a list of numbers"),
+        ("family__1__game__num_actions", 3, "got 3, takes a list of integers, such as [3]"),
+        ("family__0__metrics", "nash_gap", "got 'nash_gap', takes a list of strings, such as ['nash_gap']"),
+        ("family__0__payoff_range", 1.0, "got 1.0, takes a list of 2 numbers"),
+        ("family__0__payoff_range", [0, 1, 2], "got [0, 1, 2], takes a list of up to 2"),
+        ("family__0__reference", 0.5, "got 0.5, takes 'uniform' or a list of lists"),
+        ("family__0__noise", "bern", "got 'bern', takes a number or 'bernoulli'"),
+        ("family__0__noise", -0.5, "got -0.5, takes a number >= 0 or 'bernoulli'"),
+        ("family__0__concentrability", 0.5, "got 0.5, takes a number >= 1 or a list of numbers"),
+        ("family__0__num_samples", 100, "got 100, takes a table of first, decades, points"),
+        ("family__0__label", "", "got '', takes a string of 1 or more letters"),
+        ("family", {"label": "a"}, "got a table, takes a list of tables, each under [[family]]"),
+        ("family", [], "got [], takes a list of 1 or more"),
+        ("dtype", "float16", "got 'float16', takes 'float64' or 'float32'"),
+        ("seed", 2**32, "got 4294967296, takes a number < 4294967296"),
+        ("num_seeds", "ten", "got 'ten', takes an integer"),
+    ],
+)
+def test_what_is_taken(path, value, line):
+    """In one sentence, in the words of a TOML file."""
+    assert faults(**{path: value}) == [f"{path.replace('__', '.')}: {line}"]
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "close"),
+    [
+        ("family__0__game__kind", "matchin_pennies", "matching_pennies"),
+        ("family__0__game__kind", "chickn", "chicken"),
+        ("family__1__game__kind", "Uniform", "uniform"),
+        ("family__0__solver", "GANE", "gane"),
+        ("family__0__axis", "temperatur", "temperature"),
+    ],
+)
+def test_misspelt_name(path, value, close):
+    [line] = faults(**{path: value})
+    assert line.startswith(f"{path.replace('__', '.')}: got {value!r}; did you mean {close!r}? takes '")
 
 
 def test_no_line_about_what_is_right():

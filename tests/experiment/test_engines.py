@@ -16,6 +16,7 @@ import pytest
 
 from gamekl.experiment import engines
 from gamekl.experiment.load import parse_config
+from gamekl.experiment.shards import make_shard
 from gamekl.experiment.store import Store, StoreError
 from gamekl.experiment.sweep import run_sweep
 
@@ -143,8 +144,25 @@ def always_dying(work, chunk):
 
 def test_workers_that_always_die(monkeypatch, tmp_path):
     monkeypatch.setattr(engines, "make_shard", always_dying)
-    with pytest.raises(engines.EngineError, match=r"workers died 3 times over shard .*takes less memory"):
+    with pytest.raises(engines.EngineError, match=r"workers died 3 times before any shard was made; takes a script"):
         run_sweep(config(), tmp_path, engine=engines.processes(2))
+
+
+def dying_over_the_last(work, chunk):
+    """Instead of `make_shard`, in a worker."""
+    if (chunk.case, chunk.point, chunk.first_seed) == (2, 2, 15):
+        os._exit(1)
+    return make_shard(work, chunk)
+
+
+def test_workers_that_die_over_one_chunk(expected, monkeypatch, tmp_path):
+    """All others are made."""
+    monkeypatch.setattr(engines, "make_shard", dying_over_the_last)
+    with pytest.raises(
+        engines.EngineError, match=r"workers died 3 times over shard 002-exact-n002-b0001 .*less memory"
+    ):
+        run_sweep(config(), tmp_path, engine=engines.processes(1))
+    assert contents(tmp_path).items() < expected.items() and len(contents(tmp_path)) == SHARDS - 1
 
 
 # A process of its own, because jax's devices cannot change once they are there. It runs the sweep, and then looks at
@@ -255,6 +273,22 @@ def test_twenty_killed_dask_workers(tmp_path, cluster):
     assert contents(tmp_path / "killed") == contents(tmp_path / "whole")
 
 
+def test_dask_without_gamekl(tmp_path):
+    """Workers that lack it would be sent the same work for ever."""
+    distributed = pytest.importorskip("distributed")
+    (tmp_path / "sitecustomize.py").write_text('import sys; sys.modules["gamekl"] = None')
+    environment = os.environ | {"PYTHONPATH": str(tmp_path)}
+    with distributed.LocalCluster(n_workers=0, dashboard_address=None) as empty:
+        command = [sys.executable, "-m", "distributed.cli.dask_worker", empty.scheduler_address, "--no-dashboard"]
+        worker = subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL)
+        try:
+            with pytest.raises(engines.EngineError, match=r"tcp://.* has gamekl .*No module named.* takes a scheduler"):
+                run_sweep(config(), tmp_path / "run", engine=engines.dask(empty.scheduler_address))
+        finally:
+            worker.terminate()
+            worker.wait()
+
+
 def test_no_scheduler(monkeypatch, tmp_path):
     monkeypatch.setattr(engines, "PATIENCE", 1)
     with pytest.raises(engines.EngineError, match=r"scheduler: got 'tcp://127.0.0.1:9', where no Dask scheduler"):
@@ -277,5 +311,5 @@ def test_dask_is_not_installed(monkeypatch):
 
 
 def test_a_folder_in_use_by_a_part(tmp_path):
-    with Store(tmp_path).lock(shared=True), pytest.raises(StoreError, match="another run is using"):
+    with Store(tmp_path).share(), pytest.raises(StoreError, match="another run is using"):
         run_sweep(config(), tmp_path)

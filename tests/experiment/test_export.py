@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet as pq
 import pytest
-from commands import run
+from commands import refused, run
 
 from gamekl.experiment.export import export, take_stock
 from gamekl.experiment.load import parse_config
@@ -126,9 +126,9 @@ def expected():
 
 
 def test_parquet(whole, tmp_path):
-    count, stock = export(whole, tmp_path / "deep" / "table.parquet")
+    count, stock = export(whole, tmp_path / "table.parquet")
     assert (count, stock.state, stock.notices) == (len(LABELS) * len(SIZES) * SEEDS, "complete", [])
-    found = pq.read_table(tmp_path / "deep" / "table.parquet")
+    found = pq.read_table(tmp_path / "table.parquet")
     assert found.to_pydict() == expected().to_pydict()
     assert found.schema.field("label").type == pa.string()
     assert {key.decode(): value.decode() for key, value in found.schema.metadata.items()} == {
@@ -245,18 +245,30 @@ def test_a_damaged_run_is_refused(tmp_path, capsys):
     [
         (["--out", "table.txt"], "out: got table.txt, takes a file that ends in .parquet or .csv"),
         (["--out", "."], "out: got ., takes a file that ends in .parquet or .csv"),
+        (["--out", "no/where/table.csv"], "out: got no/where/table.csv, takes a file in a folder that is there"),
+        (["--out", "/proc/table.csv"], "out: got /proc/table.csv, where gamekl cannot write ("),
     ],
 )
-def test_files_that_are_refused(whole, capsys, arguments, message):
-    assert run(capsys, "results", whole.root, *arguments) == (2, "", f"gamekl results: {message}\n")
+def test_files_that_are_refused(whole, capsys, tmp_path, monkeypatch, arguments, message):
+    monkeypatch.chdir(tmp_path)
+    assert refused(capsys, "results", whole.root, *arguments).startswith(f"gamekl results: {message}")
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("command", ["results", "report"])
-def test_no_run(tmp_path, capsys, command):
-    status, out, err = run(capsys, command, tmp_path / "nowhere")
-    assert (status, out) == (2, "") and err.count("\n") == 1
-    assert "which has no config.json; takes a folder made by gamekl sweep" in err
-    assert not (tmp_path / "nowhere").exists()
+@pytest.mark.parametrize("name", ["nowhere", "file"])
+def test_no_run(tmp_path, capsys, command, name):
+    (tmp_path / "file").touch()
+    message = f"run: got {tmp_path / name}, which is no folder; takes one made by gamekl sweep"
+    assert run(capsys, command, tmp_path / name) == (2, "", f"gamekl {command}: {message}\n")
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+@pytest.mark.parametrize("command", ["results", "report"])
+def test_a_folder_without_a_run(tmp_path, capsys, command):
+    message = f"run: got {tmp_path}, which has no config.json; takes a folder made by gamekl sweep"
+    assert run(capsys, command, tmp_path) == (2, "", f"gamekl {command}: {message}\n")
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_run_without_shards(tmp_path):
@@ -274,6 +286,8 @@ def test_a_table_is_there_wholly_or_not_at_all(whole, tmp_path, monkeypatch):
         raise OSError("power cut")
 
     monkeypatch.setattr("os.replace", crash)
-    with pytest.raises(OSError, match="power cut"):
+    with pytest.raises(
+        StoreError, match=r"where gamekl cannot write \(power cut\); takes a file in a folder with room"
+    ):
         export(whole, tmp_path / "table.csv")
     assert (tmp_path / "table.csv").read_bytes() == before

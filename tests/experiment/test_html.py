@@ -236,9 +236,9 @@ def test_a_damaged_run(tmp_path, capsys):
     """The other shards are shown, and the damaged ones named."""
     store = make_run(tmp_path / "run")
     names = [damage(store, 0), damage(store, 17)]
-    status, _, err = run(capsys, "report", store.root, "--out", tmp_path / "deep" / "page.html")
+    status, _, err = run(capsys, "report", store.root, "--out", tmp_path / "page.html")
     assert status == 0 and err.startswith("damaged: 2 shards are damaged or gone")
-    text = (tmp_path / "deep" / "page.html").read_text()
+    text = (tmp_path / "page.html").read_text()
     page = Page(text)
     assert '<p class="state damaged">' in text and 'class="notice damaged"' in text
     assert all(name in page.text("p") for name in names) and "16 of 18 planned shards" in page.text("p")

@@ -49,11 +49,11 @@ class Runs:
         }
 
     def start(self, out):
+        """As the leader of a process group, as shells and `timeout` do."""
         command = [sys.executable, "-m", "gamekl", "sweep", "config.toml", "--out", str(out), *self.flags]
+        options = {"cwd": self.folder, "env": self.environment, "text": True, "start_new_session": True}
         with open(self.folder / "stderr", "ab") as errors:
-            return subprocess.Popen(
-                command, cwd=self.folder, env=self.environment, stdout=subprocess.PIPE, stderr=errors, text=True
-            )
+            return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, **options)
 
     def finish(self, out):
         """Run to the end; returns what it prints."""
@@ -62,8 +62,8 @@ class Runs:
         assert process.returncode == 0, (self.folder / "stderr").read_text()[-2000:]
         return printed
 
-    def stop(self, out, target, delay, number):
-        """Send a signal soon after as many shards are published; returns the exit status and what was printed."""
+    def stop(self, out, target, delay, send):
+        """`send` to the process soon after so many shards are published; returns its status and what it printed."""
         process = self.start(out)
         try:
             deadline = time.monotonic() + 300
@@ -71,7 +71,7 @@ class Runs:
                 assert time.monotonic() < deadline
                 time.sleep(0.001)
             time.sleep(delay)
-            process.send_signal(number)
+            send(process)
             printed, _ = process.communicate(timeout=60)
         finally:
             process.kill()
@@ -109,7 +109,7 @@ def check_kills(folder, kills, seed, engine):
     killed, before = 0, set()
     for target in targets:
         delay = rng.uniform(0, 2.0 if target == 0 else 0.02)
-        status, _ = runs.stop(out, target, delay, signal.SIGKILL)
+        status, _ = runs.stop(out, target, delay, subprocess.Popen.kill)
         assert status in (-signal.SIGKILL, 0)
         killed += status == -signal.SIGKILL
         if out.exists():
@@ -141,19 +141,31 @@ def test_a_hundred_kills(tmp_path, engine):
     check_kills(tmp_path, 100, 2, engine)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_interrupt(tmp_path, number):
-    """Control-C, or what a cluster sends before it kills: chunks under way are kept, and one is told how to go on."""
-    runs = Runs(tmp_path, HEAD + EXACT)
+def control_c(process):
+    """What a terminal does: the whole group gets it."""
+    os.killpg(process.pid, signal.SIGINT)
+
+
+def timeout(process):
+    """What the command of this name and batch systems do: the process gets it, and then its group."""
+    process.send_signal(signal.SIGTERM)
+    os.killpg(process.pid, signal.SIGTERM)
+
+
+@pytest.mark.parametrize("engine", ["threads", "processes"])
+@pytest.mark.parametrize("send", [control_c, timeout])
+def test_interrupt(tmp_path, send, engine):
+    """Chunks under way are kept, and one is told how to go on."""
+    runs = Runs(tmp_path, HEAD + EXACT, "--engine", engine)
     runs.finish(tmp_path / "whole")
     expected = contents(tmp_path / "whole")
     out = tmp_path / "stopped"
-    status, printed = runs.stop(out, 10, 0, number)
+    status, printed = runs.stop(out, 10, 0, send)
     assert (status, printed) == (1, "")
     errors = (tmp_path / "stderr").read_text()
     assert "the chunks under way are finished and kept" in errors
     assert f"shards are missing: the same command goes on from what {out} holds" in errors
-    assert "Traceback" not in errors
+    assert "Traceback" not in errors and "a worker died" not in errors
     whole = check_whole_so_far(out, expected)
     assert whole == published(out) and 10 <= len(whole) < len(expected)
     runs.finish(out)

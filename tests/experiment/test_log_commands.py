@@ -78,12 +78,16 @@ def test_data_tells_what_there_is(capsys):
     ]
 
 
+def without(missing):
+    """The rows of `table` but those of some cells (a, b, x)."""
+    whole = table()
+    rows = zip(*(whole[name].to_pylist() for name in ("a", "b", "x")), strict=True)
+    return whole.filter(pa.array([row not in missing for row in rows]))
+
+
 def test_data_names_what_is_missing(capsys):
     """Of several files, CSV among them, with contexts."""
-    whole = table()
-    missing = [("down", 2, "old"), ("up", 0, "new")]
-    rows = zip(*(whole[name].to_pylist() for name in ("a", "b", "x")), strict=True)
-    kept = whole.filter(pa.array([row not in missing for row in rows]))
+    kept = without([("down", 2, "old"), ("up", 0, "new")])
     pq.write_table(kept.slice(0, 100), "log.parquet")
     pa.csv.write_csv(kept.slice(100), "more.csv")
     Path("log.toml").write_text(f'context = "x"\n{TOML}')
@@ -103,6 +107,20 @@ def test_data_names_few_of_many(capsys):
     assert "rower nan, columnist nan" in out
 
 
+def test_groups_are_told_from_what_they_are_groups_of(capsys):
+    """100 matches are hashed into 64 groups, of which some get none."""
+    pq.write_table(table().append_column("m", pa.array(np.arange(400) // 4)), "log.parquet")
+    Path("log.toml").write_text(f'group = "m"\n{TOML}')
+    _, out, _ = run(capsys, "data", "log.parquet", "--schema", "log.toml")
+    assert out.startswith("400 rows with 100 values of 'm'\n")
+    _, out, _ = run(capsys, "solve", "--data", "log.parquet", "--schema", "log.toml", "--temperature", "0.7")
+    assert out.splitlines()[:2] == [
+        "400 rows with 100 values of 'm'",
+        f"[bands] at level 0.95 from resamples of {read().num_groups} groups; "
+        "a group is all rows of one or more of these values",
+    ]
+
+
 @pytest.mark.parametrize("reference", ["uniform", "behavior"])
 def test_solve_prints_the_anchored_equilibrium_with_bands(capsys, reference):
     arguments = ("solve", "--data", "log.parquet", "--schema", "log.toml", "--temperature", "0.7")
@@ -114,7 +132,12 @@ def test_solve_prints_the_anchored_equilibrium_with_bands(capsys, reference):
     if reference == "behavior":
         anchor = gk.Regularizer([jnp.log(jnp.asarray(entry)) for entry in log.marginals], 0.7)
     found = gk.learning.bootstrap(log, anchor, jax.random.key(5))
-    assert out.startswith("400 rows in 64 groups; [bands] at level 0.95\n\nrower ")
+    assert out.splitlines()[:3] == [
+        "400 rows",
+        "[bands] at level 0.95 from resamples of 64 groups; a group is some of the rows, by chance",
+        "",
+    ]
+    assert out.splitlines()[3].startswith("rower ")
     saved = np.load("found.npz")
     assert saved["actions_0"].tolist() == ["up", "down"] and saved["actions_1"].tolist() == [0, 1, 2]
     for player, head in enumerate(log.players):
@@ -143,8 +166,12 @@ def test_solve_prints_each_context(capsys, monkeypatch):
         np.testing.assert_allclose(
             numbers(out, f"columnist in {context}")[:, 0, 0], saved["policy_1"][index], rtol=1e-3
         )
+    assert "never seen" not in out
     monkeypatch.setattr("gamekl.experiment.logs.MOST_PRINTED", 9)
-    _, out, _ = run(capsys, *arguments)
+    monkeypatch.setattr("gamekl.experiment.logs.MOST_NAMED", 1)
+    pq.write_table(without([("down", 2, "old"), ("up", 0, "new")]), "log.parquet")
+    _, out, _ = run(capsys, *arguments, "--prior-mean", "-2")
+    assert out.splitlines()[2] == "cells never seen: 2 of 12: (up, 0) in new and 1 more; they are taken to pay -2"
     assert "policies: 10 probabilities, not printed; --save writes them" in out and "rower in" not in out
 
 
@@ -176,15 +203,18 @@ BAD = {
     "no temperature": (("solve", *LOG), "temperature: got none, takes a number > 0"),
     "temperature 0": (("solve", *LOG, "--temperature", "0"), "temperature: got 0.0, takes numbers > 0"),
     "temperature nan": (("solve", *LOG, "--temperature", "nan"), "temperature: got nan"),
-    "other concept": (("solve", *LOG, "--concept", "cce"), "concept, dtype: got cce, float64 for a log, takes nash"),
-    "float32": (
-        ("solve", *LOG, "--dtype", "float32"),
-        "concept, dtype: got nash, float32 for a log, takes nash, float64",
-    ),
+    "other concept": (("solve", *LOG, "--concept", "cce"), "concept: got 'cce' for a log, takes 'nash'"),
+    "float32": (("solve", *LOG, "--dtype", "float32"), "dtype: got 'float32' for a log, takes 'float64'"),
     "few resamples": (
         ("solve", *LOG, "--temperature", "1", "--resamples", "9"),
-        "num_resamples: got 9, takes at least 80",
+        "gamekl solve: resamples: got 9, takes at least 45 for level 0.95 and 64 groups",
     ),
+    "no resamples": (
+        ("solve", *LOG, "--temperature", "1", "--resamples", "0"),
+        "gamekl solve: resamples: got 0, takes a whole number >= 1",
+    ),
+    "seed below 0": (("solve", *LOG, "--temperature", "1", "--seed", "-1"), "seed: got -1, takes a whole number >= 0"),
+    "seed beyond 2^63": (("solve", *LOG, "--temperature", "1", "--seed", str(2**63)), "seed: got 9223372036854775808"),
     "prior inf": (("solve", *LOG, "--temperature", "1", "--prior-mean", "inf"), "prior_mean: got inf, takes a finite"),
     "bad tol": (("solve", *LOG, "--temperature", "1", "--tol", "-1"), "tol: got -1.0, takes a number >= 0"),
     "no place to save": (("solve", *LOG, "--temperature", "1", "--save", "none/x.npz"), "none/x.npz"),

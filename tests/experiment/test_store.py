@@ -12,7 +12,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from gamekl.experiment import store as store_module
-from gamekl.experiment.store import Store, StoreError, publish
+from gamekl.experiment.publish import publish
+from gamekl.experiment.store import Store, StoreError
 
 CONFIG = {"name": "tiny", "seed": 1, "family": [{"label": "a", "noise": 1.0}, {"label": "b", "noise": 0.5}]}
 
@@ -366,10 +367,10 @@ def test_lock_of_another_process(tmp_path):
 def test_shared_locks(tmp_path):
     """Parts of a sweep hold a folder together; what needs it alone is refused, and the other way round."""
     one, other = Store(tmp_path), Store(tmp_path)
-    with one.lock(shared=True), other.lock(shared=True):
+    with one.share(), other.share():
         with pytest.raises(StoreError, match="another run is using"), Store(tmp_path).lock():
             pytest.fail("the lock was given")
-    with one.lock(), pytest.raises(StoreError, match="another run is using"), other.lock(shared=True):
+    with one.lock(), pytest.raises(StoreError, match="another run is using"), other.share():
         pytest.fail("the lock was given")
 
 

@@ -5,6 +5,7 @@ import json
 import math
 import shutil
 from functools import partial
+from pathlib import Path
 
 import jax
 import numpy as np
@@ -12,6 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import gamekl as gk
+from gamekl.experiment.engines import threads
 from gamekl.experiment.load import parse_config
 from gamekl.experiment.plan import make_chunks, make_plan, make_settings, tunings
 from gamekl.experiment.report import summarize
@@ -405,8 +407,26 @@ def test_a_file_that_changed_is_noticed(tmp_path):
     config = sweep(family=[family])
     run_sweep(config, tmp_path / "run")
     gk.games.write_nfg(gk.games.prisoners_dilemma(), path)
-    with pytest.raises(StoreError, match=r"game\.path: got .*game\.nfg, which changed since"):
+    with pytest.raises(
+        ValueError, match=r"game\.path: got .*game\.nfg, which is not .* what the sweep was planned with"
+    ):
         run_sweep(config, tmp_path / "run")
+
+
+@pytest.mark.parametrize("change", [lambda path: path.write_bytes(path.read_bytes() + b" "), Path.unlink])
+def test_a_file_that_changes_before_a_worker_reads_it(tmp_path, change):
+    """Or that is another on the worker's machine, or is not there."""
+    path = tmp_path / "game.nfg"
+    gk.games.write_nfg(gk.games.chicken(), path)
+
+    def elsewhere(work, chunks):
+        change(path)
+        yield from threads(1)(work, chunks)
+
+    family = {"label": "file", "game": {"kind": "file", "path": str(path)}, "temperatures": [1.0]}
+    with pytest.raises(ValueError, match=r"game\.path: got .*game\.nfg, which"):
+        run_sweep(sweep(family=[family]), tmp_path / "run", engine=elsewhere)
+    assert not list((tmp_path / "run" / "shards").iterdir())
 
 
 def test_family_of_a_file(tmp_path):
