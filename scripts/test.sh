@@ -1,6 +1,8 @@
 #!/usr/bin/env bash
 # Environment, install, lint, types, all tests but the slow ones and those that need a GPU.
 # Further arguments go to pytest: `bash scripts/test.sh -m slow` runs the slow ones.
+# The tests compile more than they compute, so LLVM is asked for less, but only where XLA_FLAGS is not set: an empty one
+# (`XLA_FLAGS= bash scripts/test.sh`) tests programs as users get them.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 source scripts/environment.sh
@@ -12,4 +14,5 @@ prepare_environment "[test,oracles]" || echo "the oracles did not install; the t
 .venv/bin/ruff format --check .
 .venv/bin/ruff check .
 .venv/bin/pyright --pythonpath .venv/bin/python
+export XLA_FLAGS="${XLA_FLAGS---xla_backend_optimization_level=0}"
 .venv/bin/pytest --numprocesses 2 --dist loadfile -m "not slow and not gpu" "$@"

@@ -39,7 +39,7 @@ def induction(game, log_policy, log_reference, taus, respond=None):
     return np.asarray(game.initial_probs) @ ahead
 
 
-CASES = [(3, 4, (2, 3)), (2, 2, (2, 2, 3)), (1, 3, (3, 2))]
+CASES = [(3, 4, (2, 3)), (2, 2, (2, 2, 3)), pytest.param(1, 3, (3, 2), marks=pytest.mark.slow)]
 
 
 @pytest.mark.parametrize("horizon, states, num_actions", CASES)

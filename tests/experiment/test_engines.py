@@ -210,7 +210,8 @@ def test_eight_devices(tmp_path, dtype, tolerance):
         {"label": "exact", "solver": "exact", "game": {"kind": "matching_pennies"}, "num_samples": samples},
     ]
     asked = {"name": "e", "num_seeds": 5, "seeds_per_chunk": 5, "dtype": dtype, "family": families}
-    environment = os.environ | {"XLA_FLAGS": "--xla_force_host_platform_device_count=8"}
+    flags = f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count=8"
+    environment = os.environ | {"XLA_FLAGS": flags}
     command = [sys.executable, "-c", EIGHT, json.dumps(asked), str(tmp_path / "eight")]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=600, check=False)
     assert done.returncode == 0, done.stderr[-2000:]

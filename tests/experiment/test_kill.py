@@ -130,7 +130,7 @@ def check_kills(folder, kills, seed, engine):
     assert not [path for path in (out / "manifest").iterdir() if path.suffix != ".jsonl"]
 
 
-@pytest.mark.parametrize("engine", ["threads", "processes"])
+@pytest.mark.parametrize("engine", ["threads", pytest.param("processes", marks=pytest.mark.slow)])
 def test_two_kills(tmp_path, engine):
     check_kills(tmp_path, 2, 1, engine)
 

@@ -35,6 +35,7 @@ def sweep(*families):
     return parse_config({"name": "staged", "seed": 3, "num_seeds": 400, "family": families})
 
 
+@pytest.mark.slow
 def test_errors_have_the_predicted_size(tmp_path):
     """25 % is five standard errors or more of 400 seeds and one or two games."""
     run_sweep(sweep(MARKOV, CONTEXTUAL), tmp_path)

@@ -48,7 +48,7 @@ def test_chicken():
 
 
 @pytest.mark.parametrize("concept, objective", KINDS)
-@pytest.mark.parametrize("shape", [(3, 3), (2, 4), (2, 3, 2)], ids=str)
+@pytest.mark.parametrize("shape", [(3, 3), pytest.param((2, 4), marks=pytest.mark.slow), (2, 3, 2)], ids=str)
 def test_random_games_are_solved_and_certified(shape, concept, objective):
     games = random_games(shape, 100)
     solve = jax.jit(jax.vmap(lambda game: gk.solve_correlated(game, concept=concept, objective=objective)))
