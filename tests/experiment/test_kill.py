@@ -152,8 +152,15 @@ def timeout(process):
     os.killpg(process.pid, signal.SIGTERM)
 
 
-@pytest.mark.parametrize("engine", ["threads", "processes"])
-@pytest.mark.parametrize("send", [control_c, timeout])
+@pytest.mark.parametrize(
+    "send, engine",
+    [
+        (control_c, "threads"),
+        (timeout, "processes"),
+        pytest.param(control_c, "processes", marks=pytest.mark.slow),
+        pytest.param(timeout, "threads", marks=pytest.mark.slow),
+    ],
+)
 def test_interrupt(tmp_path, send, engine):
     """Chunks under way are kept, and one is told how to go on."""
     runs = Runs(tmp_path, HEAD + EXACT, "--engine", engine)

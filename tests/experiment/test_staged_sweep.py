@@ -82,6 +82,7 @@ FEATURED = {
 PLAIN = {**FEATURED["game"], "kind": "context_linear"}
 
 
+@pytest.mark.slow
 def test_linear_estimates(tmp_path):
     """They have the predicted error, by either way to give features."""
     families = [
