@@ -7,7 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from gamekl import evaluate, games, learning, offline
+    from gamekl import evaluate, games, learning, offline, preference, rules
     from gamekl.core.games import ContextualGame, MarkovGame, NormalFormGame, PolymatrixGame, stack
     from gamekl.core.regularizer import Regularizer
     from gamekl.core.response import action_values, best_response, nash_gap, regularized_gap
@@ -17,11 +17,13 @@ if TYPE_CHECKING:
     from gamekl.solvers.correlated import CorrelatedEquilibrium, solve_correlated, solve_welfare
     from gamekl.solvers.correlated_solution import CorrelatedSolution
     from gamekl.solvers.exact import solve_nash_exact
+    from gamekl.solvers.follow import follow
     from gamekl.solvers.gamd import gamd, multiplicative_weights
     from gamekl.solvers.history import gamd_history, multiplicative_weights_history
     from gamekl.solvers.mirror import sos_md
     from gamekl.solvers.nash import gane, solve_nash
     from gamekl.solvers.solution import Solution, SolveError, Status, load_solution
+    from gamekl.solvers.trajectory import Trajectory
 
 __version__ = "0.1.0"
 
@@ -43,6 +45,10 @@ _HOMES = {
     "gamd_batch": "solvers.batch",
     "gamd_history": "solvers.history",
     "sos_md": "solvers.mirror",
+    "rules": None,
+    "follow": "solvers.follow",
+    "Trajectory": "solvers.trajectory",
+    "preference": None,
     "multiplicative_weights": "solvers.gamd",
     "multiplicative_weights_history": "solvers.history",
     "CorrelatedSolution": "solvers.correlated_solution",
@@ -74,10 +80,12 @@ __all__ = [
     "Solution",
     "SolveError",
     "Status",
+    "Trajectory",
     "action_values",
     "best_response",
     "evaluate",
     "exploitability",
+    "follow",
     "gamd",
     "gamd_batch",
     "gamd_history",
@@ -90,7 +98,9 @@ __all__ = [
     "nash_conv",
     "nash_gap",
     "offline",
+    "preference",
     "regularized_gap",
+    "rules",
     "solve_correlated",
     "solve_nash",
     "solve_nash_batch",

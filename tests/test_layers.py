@@ -16,7 +16,9 @@ BELOW = {
     "experiment": {"experiment", "learning", "core", *MIDDLE, "gamekl"},
     "cli": {"cli", "experiment", "learning", "core", *MIDDLE, "gamekl"},
     "__main__": {"cli"},
-    "gamekl": {"experiment", "learning", "core", *MIDDLE},
+    "rules": {"solvers"},
+    "preference": {"solvers", "offline"},
+    "gamekl": {"rules", "preference", "experiment", "learning", "core", *MIDDLE},
 }
 FILES = sorted(PACKAGE.rglob("*.py"))
 

@@ -65,6 +65,15 @@ class AnchoredGame(eqx.Module):
         cost = jnp.sum(policy * drift, axis=1) - top - jnp.log(mass)
         return Play(policy, self.values(policy), cost)
 
+    def play_policy(self, policy: Profiles) -> Play:
+        """The round in which these policies are played."""
+        cost = jnp.where(policy > 0, policy * (jnp.log(jnp.where(policy > 0, policy, 1)) - self.log_reference), 0)
+        return Play(policy, self.values(policy), cost.sum(axis=1))
+
+    def again(self) -> "AnchoredGame":
+        """The game for a second evaluation in one round: the same, unless values are drawn."""
+        return self
+
     def log_policy(self, drift: Profiles) -> Profiles:
         """The logarithms of that round's policies; -inf where masked or padding."""
         return self.log_reference + drift - self.soft_most(drift)[:, None]
@@ -128,6 +137,19 @@ class AnchoredNormalForm(AnchoredGame):
         return jnp.stack(blocks)
 
 
+class AnchoredSymmetric(AnchoredGame):
+    """One player in a symmetric game of two, against itself.
+
+    Attributes:
+        table: C r / tau, own action by the opponent's, shape ``[actions, actions]`` (and ``lane``).
+    """
+
+    table: Float[Array, "own others *lane"]
+
+    def values(self, policy: Profiles) -> Profiles:
+        return lanes.contract(self.table, policy[0], 1)[None]
+
+
 class AnchoredPolymatrix(AnchoredGame):
     """Of a `PolymatrixGame`.
 
@@ -161,3 +183,28 @@ def anchor(game: OneShotGame, regularizer: Regularizer) -> AnchoredGame:
         size = mask.size
         return AnchoredPolymatrix(table=table.reshape(size, size), **shared)
     return AnchoredNormalForm(tables=scaled_payoffs(levelled, regularizer), **shared)
+
+
+def unscaled(game: OneShotGame, regularizer: Regularizer) -> AnchoredGame:
+    """As `anchor`, with values in payoff units, of which nothing is subtracted."""
+    references = padded(regularizer.log_reference, -jnp.inf)
+    units = jnp.ones_like(regularizer.temperatures)
+    shared = {"log_reference": references, "mask": support(references), "temperature": units}
+    if isinstance(game, PolymatrixGame):
+        return AnchoredPolymatrix(table=jnp.moveaxis(game.payoffs, 1, 2).reshape(references.size, -1), **shared)
+    tables = tuple(jnp.moveaxis(payoffs, player, 0) for player, payoffs in enumerate(game.payoffs))
+    return AnchoredNormalForm(tables=tables, **shared)
+
+
+def against_itself(
+    payoffs: Float[Array, "actions actions"], log_reference: Float[Array, " actions"], temperature: Float[Array, ""]
+) -> AnchoredSymmetric:
+    """A symmetric game of two in which both play one policy; the payoffs' first axis is the own action."""
+    mask = support(log_reference)
+    table = centre(payoffs.T, mask).T / temperature
+    return AnchoredSymmetric(log_reference[None], mask[None], temperature[None], table)
+
+
+def unscaled_against_itself(payoffs: Float[Array, "actions actions"], log_reference: Array) -> AnchoredSymmetric:
+    """As `against_itself`, with values in payoff units, of which nothing is subtracted."""
+    return AnchoredSymmetric(log_reference[None], support(log_reference)[None], jnp.ones(1, payoffs.dtype), payoffs)

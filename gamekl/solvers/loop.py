@@ -5,13 +5,13 @@ asked who has finished: a question in every round would cost more than the round
 """
 
 from collections.abc import Callable
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Int
 
-from gamekl.core.anchored import AnchoredGame, Play, Profiles
+from gamekl.core.anchored import AnchoredGame, Play
 from gamekl.solvers.rules import Rule
 
 S = TypeVar("S")
@@ -25,11 +25,11 @@ class Run(NamedTuple):
 
     Attributes:
         round: rounds made, shape ``[lane]``.
-        drift: of the next round.
+        state: the rule's, before the next round.
     """
 
     round: Int[Array, " lane"]
-    drift: Profiles
+    state: Any
 
 
 class Block(NamedTuple):
@@ -48,8 +48,7 @@ class Block(NamedTuple):
 
 def start(rule: Rule, game: AnchoredGame) -> Run:
     """Before the first round."""
-    drift = rule.init(game)
-    return Run(jnp.zeros(drift.shape[-1:], dtype=jnp.int32), drift)
+    return Run(jnp.zeros(game.log_reference.shape[-1:], dtype=jnp.int32), rule.init(game))
 
 
 def iterate(
@@ -84,12 +83,13 @@ def iterate(
         last = jnp.where(running(run, summary), limit, run.round)
 
         def play_round(run: Run, _: None) -> tuple[Run, Play]:
-            drift, play = rule.step(game, run.drift, run.round + 1)
-            return Run(run.round + 1, jnp.where(run.round < last, drift, run.drift)), play
+            state, play = rule.step(game, run.state, run.round + 1)
+            kept = jax.tree.map(lambda after, before: jnp.where(run.round < last, after, before), state, run.state)
+            return Run(run.round + 1, kept), play
 
         after, plays = jax.lax.scan(play_round, run, length=BLOCK)
         rounds = run.round + 1 + jnp.arange(BLOCK, dtype=jnp.int32)[:, None]
         summary = observe(summary, Block(plays, rounds, rounds <= last))
-        return Run(jnp.minimum(after.round, jnp.maximum(last, run.round)), after.drift), summary
+        return Run(jnp.minimum(after.round, jnp.maximum(last, run.round)), after.state), summary
 
     return jax.lax.while_loop(lambda carry: jnp.any(running(*carry)), play_block, (run, summary))

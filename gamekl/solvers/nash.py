@@ -15,13 +15,13 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from gamekl.core.arrays import has_float64
+from gamekl.core.batching import sharing_lanes
 from gamekl.core.games import ContextualGame, MarkovGame, NormalFormGame, StagedGame, require_normal_form
 from gamekl.core.policies import Profile, check_profile, is_concrete
 from gamekl.core.regularizer import Regularizer
 from gamekl.core.validation import validate
 from gamekl.solvers.implicit import attach
 from gamekl.solvers.ladder import make_problem, solve_problem, solve_problems
-from gamekl.solvers.queue import sharing_lanes
 from gamekl.solvers.solution import Solution, Status, check_options, raise_unless_converged
 from gamekl.solvers.staged import StagedSolution, solve_stages
 

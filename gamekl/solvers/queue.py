@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
-from jax.custom_batching import custom_vmap
+import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from gamekl.core.games import NormalFormGame, OneShotGame
@@ -89,8 +89,13 @@ def _platform() -> str:
 
 def fitting_lanes(games: OneShotGame) -> int:
     """How many games like these (a batch, with a leading axis) stay in cache together, or on a device."""
-    fitting = BUDGET[_platform()] // (math.prod(games.payoffs.shape[1:]) * games.payoffs.dtype.itemsize)
-    return min(MOST_LANES[_platform()], 2 ** (max(fitting, 1).bit_length() - 1))
+    return fitting_tables(games.payoffs)
+
+
+def fitting_tables(*tables: Array | np.ndarray) -> int:
+    """The same of what games have, each a batch."""
+    size = sum(math.prod(table.shape[1:]) * table.dtype.itemsize for table in tables)
+    return min(MOST_LANES[_platform()], 2 ** (max(BUDGET[_platform()] // size, 1).bit_length() - 1))
 
 
 def num_lanes(games: NormalFormGame) -> int:
@@ -182,37 +187,3 @@ def in_blocks(function: Callable[..., R], width: int, *batch: Any) -> R:
     rows = jnp.minimum(jnp.arange(blocks * width), size - 1).reshape(blocks, width)
     mapped = jax.lax.map(lambda block: function(*jax.tree.map(lambda leaf: leaf[block], batch)), rows)
     return jax.tree.map(lambda leaf: leaf.reshape(blocks * width, *leaf.shape[2:])[:size], mapped)
-
-
-def sharing_lanes(alone: Callable[[T], R], together: Callable[[T], R]) -> Callable[[T], R]:
-    """A solver of one problem, to which ``jax.vmap`` gives whole batches.
-
-    Args:
-        alone: solves one problem.
-        together: solves a batch of them; all leaves of problems and results have a leading axis.
-
-    Returns:
-        A function of one problem: `alone`. Under ``jax.vmap``, nested or not, one call of `together`.
-    """
-    one, many = custom_vmap(alone), custom_vmap(together)
-
-    @one.def_vmap
-    def from_one(size: int, in_batched: list[T], problem: T) -> tuple[R, R]:
-        results = many(_stretch(size, in_batched[0], problem))
-        return results, jax.tree.map(lambda _: True, results)
-
-    @many.def_vmap
-    def from_many(size: int, in_batched: list[T], problems: T) -> tuple[R, R]:
-        stretched = _stretch(size, in_batched[0], problems)
-        results = many(jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), stretched))
-        results = jax.tree.map(lambda leaf: leaf.reshape(size, -1, *leaf.shape[1:]), results)
-        return results, jax.tree.map(lambda _: True, results)
-
-    return one
-
-
-def _stretch(size: int, in_batched: T, problem: T) -> T:
-    """Give the batch's axis to the leaves that lack it."""
-    return jax.tree.map(
-        lambda leaf, batched: leaf if batched else jnp.broadcast_to(leaf, (size, *leaf.shape)), problem, in_batched
-    )

@@ -7,19 +7,38 @@ rounds are to be averaged and what is known of the average; `solvers.loop` is th
 
 from abc import abstractmethod
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, ArrayLike, Float, Int
 
 from gamekl.core.anchored import AnchoredGame, Play, Profiles
+from gamekl.core.games import OneShotGame
 from gamekl.core.policies import is_concrete, support
 from gamekl.core.regularizer import Regularizer
 
 WEIGHTINGS = ("uniform", "linear")
+
+
+def as_schedule(step_size: ArrayLike | Callable[..., Any]) -> Callable[..., Any]:
+    """A number, or a schedule of optax, as a schedule that is a pytree.
+
+    Raises:
+        ValueError: the number is not positive.
+    """
+    if callable(step_size):
+        return jax.tree_util.Partial(step_size)
+    if is_concrete(step_size) and not np.all(np.asarray(step_size, dtype=float) > 0):
+        raise ValueError(f"step_size: got {step_size!r}, takes a number > 0 or a schedule")
+    return jax.tree_util.Partial(_constant, jnp.asarray(step_size, float))
+
+
+def _constant(step_size: Array, round: Array) -> Array:
+    del round
+    return step_size
 
 
 class Rule(eqx.Module):
@@ -27,17 +46,26 @@ class Rule(eqx.Module):
 
     Attributes:
         weighting: of its rounds, one of `WEIGHTINGS`.
+        evaluations: how often it asks for values in a round.
+        anchored: whether it heads for the anchored equilibrium; else the reference is only where it begins.
     """
 
-    weighting: str = eqx.field(static=True)
+    evaluations: ClassVar[int] = 1
+    anchored: ClassVar[bool] = True
 
-    def init(self, game: AnchoredGame) -> Profiles:
-        """The drift before the first round: none, the references are played."""
+    weighting: str = eqx.field(static=True, default="uniform", kw_only=True)
+
+    def init(self, game: AnchoredGame) -> Any:
+        """The state before the first round, by default a drift: none, the references are played."""
         return jnp.zeros_like(game.log_reference)
 
     @abstractmethod
-    def step(self, game: AnchoredGame, drift: Profiles, round: Int[Array, " lane"]) -> tuple[Profiles, Play]:
-        """The drift after a round, which is counted from 1, and what was played in it."""
+    def step(self, game: AnchoredGame, state: Any, round: Int[Array, " lane"], /) -> tuple[Any, Play]:
+        """The state after a round, which is counted from 1, and what was played in it."""
+
+    def check_fits(self, game: OneShotGame) -> None:
+        """Raise ``ValueError`` where the method makes no sense for a game of this shape."""
+        del game
 
     def bound(
         self, span: Float[Array, " player"], regularizer: Regularizer, rounds: Int[Array, "*rounds 1"]
@@ -62,7 +90,7 @@ class DualAveraging(Rule):
     which is smoothed fictitious play (derived, MATH B1 and B2). The bound is on the regularised coarse gap.
     """
 
-    def step(self, game: AnchoredGame, drift: Profiles, round: Int[Array, " lane"]) -> tuple[Profiles, Play]:
+    def step(self, game: AnchoredGame, drift: Profiles, round: Int[Array, " lane"], /) -> tuple[Profiles, Play]:
         play = game.play(drift)
         time = round.astype(drift.dtype)
         if self.weighting == "uniform":
@@ -84,9 +112,11 @@ class MultiplicativeWeights(Rule):
         pace: tau_i sqrt(t) eta_t, shape ``[player]``.
     """
 
+    anchored = False
+
     pace: Float[Array, "*lane player"]
 
-    def step(self, game: AnchoredGame, drift: Profiles, round: Int[Array, " lane"]) -> tuple[Profiles, Play]:
+    def step(self, game: AnchoredGame, drift: Profiles, round: Int[Array, " lane"], /) -> tuple[Profiles, Play]:
         play = game.play(drift)
         time = round.astype(drift.dtype)
         return (jnp.sqrt(time) * drift + self.pace.T[:, None] * play.values) / jnp.sqrt(time + 1), play
@@ -100,18 +130,30 @@ def _surprise(regularizer: Regularizer) -> Float[Array, " player"]:
     return jnp.stack([jnp.max(jnp.where(support(entry), -entry, 0)) for entry in regularizer.log_reference])
 
 
-class MirrorDescent(Rule):
-    """Anchored mirror descent: pi^{t+1} = argmax <q^t, p> - KL(p || pi0) - KL(p || pi^t) / (eta tau).
+class Stepped(Rule):
+    """A rule with step sizes.
 
     Attributes:
-        step_size: the round, counted from 0, to eta, nats per payoff unit; an optax schedule.
+        step_size: the round, counted from 0, to eta, nats per payoff unit; an optax schedule, or made from a number.
+
+    Raises:
+        ValueError: a number that is not positive.
     """
 
-    step_size: Callable[[Float[Array, " lane"]], Any]
+    step_size: Callable[[Float[Array, " lane"]], Any] = eqx.field(converter=as_schedule)
 
-    def step(self, game: AnchoredGame, drift: Profiles, round: Int[Array, " lane"]) -> tuple[Profiles, Play]:
+    def pace(self, game: AnchoredGame, round: Int[Array, " lane"]) -> Float[Array, "player 1 lane"]:
+        """eta tau, which is a number."""
+        rounds = (round - 1).astype(game.log_reference.dtype)
+        return (jnp.asarray(self.step_size(rounds), rounds.dtype) * game.temperature)[:, None]
+
+
+class MirrorDescent(Stepped):
+    """Anchored mirror descent: pi^{t+1} = argmax <q^t, p> - KL(p || pi0) - KL(p || pi^t) / (eta tau)."""
+
+    def step(self, game: AnchoredGame, drift: Profiles, round: Int[Array, " lane"], /) -> tuple[Profiles, Play]:
         play = game.play(drift)
-        pace = (jnp.asarray(self.step_size((round - 1).astype(drift.dtype)), drift.dtype) * game.temperature)[:, None]
+        pace = self.pace(game, round)
         return (drift + pace * play.values) / (1 + pace), play
 
 
@@ -123,22 +165,11 @@ def anchored(weighting: str, step_size: float | Float[Array, ""] | Callable[...,
     """
     if weighting not in WEIGHTINGS:
         raise ValueError(f"weighting: got {weighting!r}, takes one of {', '.join(map(repr, WEIGHTINGS))}")
-    if step_size is None:
-        return DualAveraging(weighting)
-    if callable(step_size):
-        return MirrorDescent(weighting, jax.tree_util.Partial(step_size))
-    if is_concrete(step_size) and not np.all(np.asarray(step_size, dtype=float) > 0):
-        raise ValueError(f"step_size: got {step_size!r}, takes a number > 0 or a schedule")
-    return MirrorDescent(weighting, jax.tree_util.Partial(_constant, jnp.asarray(step_size, float)))
-
-
-def _constant(step_size: Array, round: Array) -> Array:
-    del round
-    return step_size
+    return DualAveraging(weighting=weighting) if step_size is None else MirrorDescent(step_size, weighting=weighting)
 
 
 def hedge(span: Float[Array, " player"], regularizer: Regularizer) -> MultiplicativeWeights:
     """Multiplicative weights for players whose payoffs have ranges `span`."""
     flat = span <= 0
     pace = 2 * jnp.sqrt(_surprise(regularizer)) * regularizer.temperatures / jnp.where(flat, 1, span)
-    return MultiplicativeWeights("uniform", jnp.where(flat, 0, pace))
+    return MultiplicativeWeights(jnp.where(flat, 0, pace))

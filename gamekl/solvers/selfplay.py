@@ -14,6 +14,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from gamekl.core.anchored import anchor
+from gamekl.core.batching import sharing_lanes
 from gamekl.core.games import Game, OneShotGame, require_one_shot
 from gamekl.core.one_shot import payoff_range
 from gamekl.core.policies import is_concrete
@@ -22,7 +23,7 @@ from gamekl.core.validation import validate
 from gamekl.solvers.correlated_solution import CorrelatedSolution
 from gamekl.solvers.loop import Block, Run, iterate, start
 from gamekl.solvers.mixture import Gaps, Kept, Summary, empty, gaps, observe
-from gamekl.solvers.queue import fitting_lanes, in_blocks, sharing_lanes
+from gamekl.solvers.queue import fitting_lanes, in_blocks
 from gamekl.solvers.rules import Rule
 from gamekl.solvers.solution import Status, input_status
 
@@ -98,8 +99,8 @@ def _play_block(problems: Problem, num_actions: tuple[int, ...]) -> Outcome:
 
     first = start(problems.rule, game), empty(game, target, num_actions)
     (run, summary), reached = jax.lax.scan(advance, first, problems.limits.T)
-    last_gaps = there.gaps(run.drift)
-    outcome = Outcome(run, summary, reached, summary.marginals(num_actions), game.log_policy(run.drift), last_gaps)
+    last_gaps = there.gaps(run.state)
+    outcome = Outcome(run, summary, reached, summary.marginals(num_actions), game.log_policy(run.state), last_gaps)
     return jax.tree.map(lambda leaf: jnp.moveaxis(leaf, -1, 0), outcome)
 
 

@@ -1,0 +1,26 @@
+"""First-order rules, to be given to `gamekl.follow` and `gamekl.preference.self_play`.
+
+Each is made from a step size, in nats per payoff unit (`Extragradient`, `Halpern` and `AOG`: in inverse payoff units):
+a number, or an optax schedule of the round counted from 0.
+"""
+
+from gamekl.solvers.euclidean import AOG, Extragradient, Halpern
+from gamekl.solvers.preference_rules import EGPO, INPO, MNPO, MPO, ONPO, SPO, NashMD, NashMP
+from gamekl.solvers.rules import MirrorDescent as MMD
+from gamekl.solvers.rules import Rule
+
+__all__ = [
+    "AOG",
+    "EGPO",
+    "INPO",
+    "MMD",
+    "MNPO",
+    "MPO",
+    "ONPO",
+    "SPO",
+    "Extragradient",
+    "Halpern",
+    "NashMD",
+    "NashMP",
+    "Rule",
+]
