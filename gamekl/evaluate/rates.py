@@ -86,8 +86,7 @@ def predicted_constant(
     joint = joint_behavior(game, behavior)
     regularizer.check_fits(game)
     check_noise(noise, game)
-    if int(solution.status) != 0:
-        raise ValueError(f"solution: got status {int(solution.status)}, takes a converged solution of the game")
+    check_converged(solution)
     if features is None and isinstance(game, NormalFormGame):
         policy = [jnp.exp(entry) for entry in solution.log_policy]
         constant = effective_dimension(game, policy, joint.astype(game.dtype), noise) / (2 * regularizer.temperatures)
@@ -103,7 +102,7 @@ def predicted_constant(
         )
     _check_dimension(game, np.asarray(constant * 2 * regularizer.temperatures), features is not None)
     if isinstance(game, NormalFormGame):
-        _check_branch(game, regularizer, solution)
+        check_branch(game, regularizer, solution)
     return constant
 
 
@@ -123,7 +122,14 @@ def check_features(
     return array.astype(game.dtype)
 
 
-def _check_branch(game: NormalFormGame, regularizer: Regularizer, solution: Any) -> None:
+def check_converged(solution: Any) -> None:
+    """Raise ``ValueError`` unless it is."""
+    if int(solution.status) != 0:
+        raise ValueError(f"solution: got status {int(solution.status)}, takes a converged solution of the game")
+
+
+def check_branch(game: NormalFormGame, regularizer: Regularizer, solution: Any) -> None:
+    """Raise ``ValueError`` where estimated games may lead to another equilibrium."""
     if int(solution.path.bifurcations):
         raise ValueError(
             "game: got a logit path that passes a bifurcation, takes a regular branch: estimated games lead elsewhere"

@@ -2,9 +2,26 @@
 
 from gamekl.core.validation import joint_behavior
 from gamekl.offline.behavior import behavior_with_concentrability, concentrability, stage_concentrability
+from gamekl.offline.bradley_terry import BradleyTerryFit, bradley_terry_preferences, fit_bradley_terry
+from gamekl.offline.comparisons import (
+    Comparisons,
+    PreferenceEstimate,
+    count_comparisons,
+    estimate_preferences,
+    sample_comparisons,
+)
 from gamekl.offline.coverage import Coverage, coverage
 from gamekl.offline.dataset import ContextualDataset, Dataset, MarkovDataset
+from gamekl.offline.joint_preferences import (
+    JointComparisons,
+    count_joint_comparisons,
+    estimate_payoffs,
+    independent_pairs,
+    sample_joint_comparisons,
+    unilateral_pairs,
+)
 from gamekl.offline.log_schema import LogSchema, load_log_schema
+from gamekl.offline.logistic import FitStatus
 from gamekl.offline.logs import Log, read_log
 from gamekl.offline.models import ActionRidge, FiniteClass, Ridge, per_action
 from gamekl.offline.neural import Neural, NeuralFit
@@ -12,34 +29,57 @@ from gamekl.offline.pessimism import lower_confidence
 from gamekl.offline.regression import Estimate, estimate
 from gamekl.offline.rows import sample_dataset, statistics_from_dataset
 from gamekl.offline.statistics import ContextualStatistics, MarkovStatistics, Statistics, sample_statistics
+from gamekl.offline.trajectory_preferences import (
+    TrajectoryComparisons,
+    estimate_rewards,
+    sample_trajectory_comparisons,
+)
 
 __all__ = [
     "ActionRidge",
+    "BradleyTerryFit",
+    "Comparisons",
     "ContextualDataset",
     "ContextualStatistics",
     "Coverage",
     "Dataset",
     "Estimate",
     "FiniteClass",
+    "FitStatus",
+    "JointComparisons",
     "Log",
     "LogSchema",
     "MarkovDataset",
     "MarkovStatistics",
     "Neural",
     "NeuralFit",
+    "PreferenceEstimate",
     "Ridge",
     "Statistics",
+    "TrajectoryComparisons",
     "behavior_with_concentrability",
+    "bradley_terry_preferences",
     "concentrability",
+    "count_comparisons",
+    "count_joint_comparisons",
     "coverage",
     "estimate",
+    "estimate_payoffs",
+    "estimate_preferences",
+    "estimate_rewards",
+    "fit_bradley_terry",
+    "independent_pairs",
     "joint_behavior",
     "load_log_schema",
     "lower_confidence",
     "per_action",
     "read_log",
+    "sample_comparisons",
     "sample_dataset",
+    "sample_joint_comparisons",
     "sample_statistics",
+    "sample_trajectory_comparisons",
     "stage_concentrability",
     "statistics_from_dataset",
+    "unilateral_pairs",
 ]
