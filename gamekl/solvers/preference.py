@@ -1,0 +1,279 @@
+"""Which of K responses to a prompt to prefer: the regularised Nash policy over them, for many prompts at once.
+
+With P_ij the probability that response i is preferred to j (P + P^T = 1), a reference pi0 over the responses, and tau,
+
+    solution      pi* = argmax_p [p^T P pi* - tau KL(p || pi0)] = softmax(log pi0 + P pi* / tau), which is unique
+    gap of pi     max_p [p^T P pi - tau KL(p || pi0)] - [1/2 - tau KL(pi || pi0)]
+                    = tau KL(pi || softmax(log pi0 + P pi / tau)) >= tau KL(pi || pi*)     (derived, MATH A3)
+    Nash gap      max_i (P pi)_i - 1/2
+    win rate      pi^T P pi0
+
+Mirror prox (`rules.NashMP` with its longest step, 2) makes rounds of products alone, each of which brings the KL from
+the solution down by 1 / (1 + 2 tau). Newton's method ends what they have not settled, where tau is small.
+"""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, ArrayLike, Float, Int
+
+from gamekl.core.anchored import Play, against_itself
+from gamekl.core.games import NormalFormGame
+from gamekl.core.lanes import PRECISION
+from gamekl.core.one_shot import player_gap
+from gamekl.core.policies import normalize, support
+from gamekl.core.regularizer import Regularizer
+from gamekl.core.validation import show_place
+from gamekl.solvers.driver import Device, in_chunks
+from gamekl.solvers.ladder import Problem, make_problem, solve_problems
+from gamekl.solvers.loop import Block, iterate, start
+from gamekl.solvers.nash import MAX_STEPS
+from gamekl.solvers.preference_rules import NashMP
+from gamekl.solvers.queue import fitting_tables, in_blocks
+from gamekl.solvers.solution import SolveError, Status
+
+# Of mirror prox: 1 / L of payoffs in [0, 1].
+STEP_SIZE = 2.0
+# Rounds after which Newton's method takes over. With 16 responses they cost about as much as it does.
+MAX_ROUNDS = 512
+# How far P + P^T may be from 1.
+SLACK = 1e-5
+# Prompts whose preferences are checked at a time.
+CHECKED = 2**12
+
+Anything = Array | np.ndarray
+
+
+class NashPolicies(eqx.Module):
+    """Policies over the candidates of prompts, and what they are worth; numpy arrays, in float64.
+
+    Attributes:
+        log_policy: shape ``[prompt, candidate]``; -inf where masked.
+        win_rate: the probability that a response of the policy is preferred to one of the reference, ``[prompt]``.
+        gap: what a response to the policy could still gain, less its KL, ``[prompt]``, in units of preference.
+        nash_gap: the same without regularisation, ``[prompt]``.
+        residual: sup |policy - best response|, ``[prompt]``.
+        chosen: the candidate that the policy plays most, ``[prompt]``.
+        num_steps: rounds of mirror prox, and corrections of Newton's method where these were used, ``[prompt]``.
+        status: a `Status` value, ``[prompt]``. Where it is `Status.nonfinite_input`, the policy is the reference.
+    """
+
+    log_policy: Float[Anything, "*prompt candidate"]
+    win_rate: Float[Anything, "*prompt"]
+    gap: Float[Anything, "*prompt"]
+    nash_gap: Float[Anything, "*prompt"]
+    residual: Float[Anything, "*prompt"]
+    chosen: Int[Anything, "*prompt"]
+    num_steps: Int[Anything, "*prompt"]
+    status: Int[Anything, "*prompt"]
+
+    @property
+    def policy(self) -> Float[np.ndarray, "*prompt candidate"]:
+        """The probabilities."""
+        return np.exp(self.log_policy)
+
+
+class _Prompts(NamedTuple):
+    """What is to be solved; every leaf has a leading axis.
+
+    Attributes:
+        preferences: P; what it says of masked candidates does not count.
+        log_reference: up to a number; -inf where masked.
+        temperature: preference per nat.
+        tol: bound on the gap.
+        max_rounds: most rounds of mirror prox.
+    """
+
+    preferences: Any
+    log_reference: Any
+    temperature: Any
+    tol: Any
+    max_rounds: Any
+
+
+def _exact(prompt: _Prompts) -> _Prompts:
+    """One prompt in float64: P + P^T = 1 to the last bit, 1/2 where a candidate is masked; a reference that sums up."""
+    table, reference = prompt.preferences.astype(float), prompt.log_reference.astype(float)
+    mask = support(reference)
+    table = jnp.where(mask & mask[:, None], 0.5 + (table - table.T) / 2, 0.5)
+    return prompt._replace(preferences=table, log_reference=normalize(reference))
+
+
+def _certify(prompt: _Prompts, log_policy: Float[Array, " candidate"], num_steps: Int[Array, ""]) -> NashPolicies:
+    """What a policy is worth, for one prompt as `_exact` makes it."""
+    reference, policy = prompt.log_reference, jnp.exp(log_policy)
+    values = jnp.matmul(prompt.preferences - 0.5, policy, precision=PRECISION)  # on average 0, for who plays the policy
+    gap = player_gap(log_policy, reference, values, prompt.temperature)
+    response = normalize(reference + values / prompt.temperature)
+    finite = jnp.all(jnp.isfinite(prompt.preferences))
+    missed = jnp.where(finite, Status.not_converged, Status.nonfinite_input)
+    return NashPolicies(
+        log_policy=log_policy,
+        win_rate=0.5 - jnp.sum(jnp.exp(reference) * values),
+        gap=gap,
+        nash_gap=jnp.max(jnp.where(support(reference), values, -jnp.inf)),
+        residual=jnp.max(jnp.abs(policy - jnp.exp(response))),
+        chosen=jnp.argmax(log_policy),
+        num_steps=num_steps,
+        status=jnp.where(gap <= prompt.tol, Status.converged, missed).astype(jnp.int32),
+    )
+
+
+def _play(prompts: _Prompts) -> NashPolicies:
+    """Mirror prox for prompts side by side, each in a lane."""
+    prompts = jax.vmap(_exact)(prompts)
+    games = jax.vmap(against_itself)(prompts.preferences, prompts.log_reference, prompts.temperature)
+    game = jax.tree.map(lambda leaf: jnp.moveaxis(leaf, 0, -1), games)
+    reference, temperature = game.log_reference[0], game.temperature[0]
+
+    def measure(play: Play) -> Float[Array, " lane"]:
+        values = play.values[0] * temperature
+        return jax.vmap(player_gap, in_axes=-1)(jnp.log(play.policy[0]), reference, values, temperature)
+
+    def observe(gap: Float[Array, " lane"], block: Block) -> Float[Array, " lane"]:
+        return jnp.where(block.made[-1], measure(jax.tree.map(lambda leaf: leaf[-1], block.play)), gap)
+
+    finite = jnp.all(jnp.isfinite(prompts.preferences), axis=(1, 2))
+    limit = jnp.where(finite, prompts.max_rounds, 0)
+    rule, unknown = NashMP(STEP_SIZE), jnp.full_like(prompts.tol, jnp.inf)
+    # A round lies between what is measured and what is returned: half of `tol` leaves room for its gap to grow.
+    run, _ = iterate(rule, game, start(rule, game), unknown, limit, observe, lambda gap: gap <= prompts.tol / 2)
+    return jax.vmap(_certify)(prompts, game.log_policy(run.state)[0].T, run.round)
+
+
+@jax.jit
+def _by_mirror_prox(prompts: _Prompts) -> NashPolicies:
+    return in_blocks(_play, fitting_tables(prompts.preferences), prompts)
+
+
+def _two_players(prompt: _Prompts, guess: Float[Array, " candidate"]) -> Problem:
+    game = NormalFormGame(jnp.stack([prompt.preferences, prompt.preferences.T]))
+    return make_problem(game, Regularizer([prompt.log_reference] * 2, prompt.temperature), (guess, guess), None)
+
+
+@jax.jit
+def _by_newton(prompts: _Prompts, guess: Float[Array, "prompt candidate"]) -> NashPolicies:
+    prompts = jax.vmap(_exact)(prompts)
+    solution = solve_problems(jax.vmap(_two_players)(prompts, guess), MAX_STEPS, refine=False)
+    width = fitting_tables(prompts.preferences)
+    return in_blocks(jax.vmap(_certify), width, prompts, solution.log_policy[0], solution.num_steps)
+
+
+def _refuse(field: str, values: np.ndarray, bad: Any, takes: str, first: int = 0) -> None:
+    """Raise ``ValueError`` that names the first of the bad entries, if there is one; row 0 is prompt `first`."""
+    found = np.argwhere(bad)
+    if len(found):
+        place = found[0] + first * (np.arange(found.shape[1]) == 0)
+        raise ValueError(f"{field}{show_place(place)}: got {values[tuple(found[0])]}, takes {takes}")
+
+
+def _as_floats(field: str, values: Any) -> np.ndarray:
+    found = np.asarray(values)
+    if found.dtype.kind not in "fiu":
+        raise ValueError(f"{field}: got dtype {found.dtype}, takes real numbers")
+    return found if found.dtype in (np.float32, np.float64) else found.astype(np.float64)
+
+
+def _check(
+    preferences: Any, reference_logprobs: Any, temperature: Any, mask: Any, tol: Any, max_rounds: Any
+) -> _Prompts:
+    table, reference = _as_floats("preferences", preferences), _as_floats("reference_logprobs", reference_logprobs)
+    tau = _as_floats("temperature", temperature)
+    if table.ndim != 3 or not table.shape[1] == table.shape[2] > 0:
+        raise ValueError(f"preferences: got shape {table.shape}, takes [prompt, candidate, candidate]")
+    rows = table.shape[:2]
+    size, takes = len(table), f"[prompt, candidate] = {rows}"
+    if reference.shape != rows:
+        raise ValueError(f"reference_logprobs: got shape {reference.shape}, takes {takes}")
+    if tau.shape not in ((), (size,)):
+        raise ValueError(f"temperature: got shape {tau.shape}, takes a number or [prompt] = ({size},)")
+    allowed = np.ones(rows, dtype=bool) if mask is None else np.asarray(mask)
+    if allowed.shape != rows or allowed.dtype != bool:
+        raise ValueError(f"mask: got {allowed.dtype} of shape {allowed.shape}, takes booleans {takes}")
+    if not isinstance(tol, int | float | np.number) or not tol >= 0:
+        raise ValueError(f"tol: got {tol!r}, takes a number >= 0")
+    if not isinstance(max_rounds, int | np.integer) or not 0 <= max_rounds < 2**31 - 1:
+        raise ValueError(f"max_rounds: got {max_rounds!r}, takes a whole number from 0 to 2^31 - 2")
+    tau = tau.reshape(-1)
+    _refuse("temperature", tau, ~((tau > 0) & (tau < np.inf)), "numbers > 0")
+    wrong = allowed & (np.isnan(reference) | np.isposinf(reference))
+    _refuse("reference_logprobs", reference, wrong, "logarithms of probabilities")
+    reference = np.where(allowed, reference, -np.inf)
+    kept = np.isfinite(reference)
+    _refuse("mask", kept.sum(axis=1), ~kept.any(axis=1), "one candidate or more, of positive probability")
+    for first in range(0, size, CHECKED):
+        part, both = table[first : first + CHECKED], kept[first : first + CHECKED]
+        both = both[:, None] & both[..., None]
+        _refuse("preferences", part, both & ((part < 0) | (part > 1)), "probabilities", first)
+        total = part + np.swapaxes(part, 1, 2)
+        _refuse("(P + P^T)", total, both & (np.abs(total - 1) > SLACK), f"1 within {SLACK} of preferences P", first)
+    return _Prompts(
+        preferences=table,
+        log_reference=reference,
+        temperature=np.broadcast_to(tau.astype(np.float64), (size,)),
+        tol=np.full(size, tol, dtype=np.float64),
+        max_rounds=np.full(size, max_rounds, dtype=np.int32),
+    )
+
+
+def nash_policies(
+    preferences: ArrayLike | Sequence[Any],
+    reference_logprobs: ArrayLike | Sequence[Any],
+    temperature: ArrayLike | Sequence[Any],
+    *,
+    mask: ArrayLike | Sequence[Any] | None = None,
+    tol: float | int = 1e-6,
+    max_rounds: int = MAX_ROUNDS,
+    devices: Sequence[Device] | None = None,
+    throw: bool = False,
+) -> NashPolicies:
+    """For each prompt the regularised Nash policy over K responses, on every processor or on several devices.
+
+    It works on concrete arrays, from the host, and in float64 whatever their dtype and jax's settings are.
+
+    Args:
+        preferences: P_ij, the probability that response i is preferred to j, shape ``[prompt, candidate, candidate]``,
+            with P + P^T = 1 within 1e-5, of which the antisymmetric part counts; `estimate_preferences` makes them of
+            comparisons. A prompt with NaN gets `Status.nonfinite_input`, and stays alone with it.
+        reference_logprobs: log pi0, shape ``[prompt, candidate]``, up to a number for each prompt: the reference is
+            normalised over the candidates. Zeros, if candidates were drawn from the reference and are to count alike.
+        temperature: tau, units of preference per nat, a number > 0 or ``[prompt]``.
+        mask: which candidates there are, booleans ``[prompt, candidate]``; all if None. Those with a log-probability of
+            -inf are masked, too.
+        tol: bound on the gap, in units of preference, whose formula is good to about 1e-31 / tau.
+        max_rounds: of mirror prox; Newton's method solves what these have not. 0 leaves all to Newton's method.
+        devices: where to work; all local devices of jax's default backend if None.
+        throw: raise if a prompt is not solved. Otherwise `status` tells, for each prompt.
+
+    Returns:
+        The policies with their certificates, as numpy arrays.
+
+    Raises:
+        ValueError: shapes do not fit each other, or a value or an option is bad; the message names field and prompt.
+        SolveError: (``throw``) a prompt is not solved.
+
+    Source: the problem is that of Munos et al. (arXiv 2312.00886), mirror prox that of Tiapkin et al. (arXiv
+    2505.19731), with their rate (1 + 2 tau)^(-1) a round (derived for this step).
+    """
+    prompts = _check(preferences, reference_logprobs, temperature, mask, tol, max_rounds)
+
+    def solve(method: Any, *batch: Any) -> NashPolicies:
+        found = in_chunks(method, batch, fitting_tables(batch[0].preferences), devices, True)
+        return jax.tree.map(np.array, found)
+
+    found = solve(_by_mirror_prox, prompts)
+    left = np.flatnonzero(found.status == Status.not_converged)
+    if len(left):
+        again = solve(_by_newton, *jax.tree.map(lambda leaf: leaf[left], (prompts, found.log_policy)))
+        again = eqx.tree_at(lambda new: new.num_steps, again, again.num_steps + found.num_steps[left])
+        for leaf, new in zip(jax.tree.leaves(found), jax.tree.leaves(again), strict=True):
+            leaf[left] = new
+    failed = np.flatnonzero(found.status != Status.converged)
+    if throw and len(failed):
+        where = f"prompt {failed[0]} ({len(failed)} of {len(found.status)} prompts failed): "
+        raise SolveError(jax.tree.map(lambda leaf: leaf[failed[0]], found), where)
+    return found
