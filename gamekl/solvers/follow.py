@@ -1,5 +1,6 @@
 """Follow a first-order rule round by round: every player in a game, or one policy against itself."""
 
+from collections.abc import Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -175,13 +176,13 @@ def follow(
 
 
 def self_play(
-    preferences: ArrayLike,
-    log_reference: ArrayLike,
+    preferences: ArrayLike | Sequence[Any],
+    log_reference: ArrayLike | Sequence[Any],
     temperature: ArrayLike,
     rule: Rule,
     *,
     num_steps: Any,
-    target: ArrayLike | None = None,
+    target: ArrayLike | Sequence[Any] | None = None,
     tol: ArrayLike = 1e-6,
     num_queries: int | None = None,
     key: Any = None,
