@@ -26,6 +26,14 @@ def show_place(index: np.ndarray) -> str:
     return f"[{', '.join(map(str, index))}]" if len(index) else ""
 
 
+def refuse(field: str, values: np.ndarray, bad: ArrayLike, takes: str, first: int = 0) -> None:
+    """Raise ``ValueError`` that names the first of the bad entries, if there is one; row 0 is called `first`."""
+    found = np.argwhere(bad)
+    if len(found):
+        place = found[0] + first * (np.arange(found.shape[1]) == 0)
+        raise ValueError(f"{field}{show_place(place)}: got {values[tuple(found[0])]}, takes {takes}")
+
+
 def check_finite(field: str, values: np.ndarray) -> None:
     """Raise unless every entry is finite."""
     bad = np.argwhere(~np.isfinite(values))

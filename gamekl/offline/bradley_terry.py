@@ -23,8 +23,8 @@ from gamekl.core.batching import joining_batches
 from gamekl.core.games import as_float_array
 from gamekl.core.lanes import largest, matmul, total
 from gamekl.core.policies import is_concrete
-from gamekl.core.validation import check_whole, show_place
-from gamekl.offline.comparisons import Comparisons, check_any, refuse
+from gamekl.core.validation import check_whole, refuse, show_place
+from gamekl.offline.comparisons import Comparisons, check_any
 from gamekl.offline.logistic import FitStatus, Slopes, maximize
 from gamekl.offline.pessimism import check_nonnegative
 

@@ -22,7 +22,7 @@ from jaxtyping import Array, ArrayLike, Float
 from gamekl.core.arrays import has_float64
 from gamekl.core.games import as_float_array
 from gamekl.core.policies import is_concrete
-from gamekl.core.validation import check_distribution, check_finite, check_whole, show_place
+from gamekl.core.validation import check_distribution, check_finite, check_whole, refuse
 from gamekl.offline.draws import (
     MAX_DRAWN_IN_FLOAT32,
     MAX_EXACT,
@@ -34,13 +34,6 @@ from gamekl.offline.draws import (
 from gamekl.offline.pessimism import check_nonnegative
 
 logger = logging.getLogger("gamekl")
-
-
-def refuse(field: str, values: np.ndarray, bad: np.ndarray, takes: str) -> None:
-    """Raise ``ValueError`` that names the first of the bad entries, if there is one."""
-    found = np.argwhere(bad)
-    if len(found):
-        raise ValueError(f"{field}{show_place(found[0])}: got {values[tuple(found[0])]}, takes {takes}")
 
 
 class Comparisons(eqx.Module):

@@ -22,7 +22,7 @@ from jaxtyping import Array, ArrayLike, Float
 
 from gamekl.core.games import NormalFormGame, as_float_array, require_normal_form
 from gamekl.core.policies import is_concrete
-from gamekl.core.validation import Behavior, check_finite, joint_behavior
+from gamekl.core.validation import Behavior, check_finite, joint_behavior, refuse
 from gamekl.offline.bradley_terry import MAX_STEPS, check_bounded, fit_rewards
 from gamekl.offline.comparisons import (
     Comparisons,
@@ -31,7 +31,6 @@ from gamekl.offline.comparisons import (
     count_comparisons,
     draw_wins,
     pair_chances,
-    refuse,
 )
 from gamekl.offline.logistic import FitStatus
 from gamekl.offline.pessimism import check_nonnegative

@@ -25,9 +25,8 @@ from jaxtyping import Array, ArrayLike, Float
 
 from gamekl.core.games import MarkovGame, as_float_array
 from gamekl.core.policies import is_concrete
-from gamekl.core.validation import Behavior, check_finite, check_whole
+from gamekl.core.validation import Behavior, check_finite, check_whole, refuse
 from gamekl.offline.bradley_terry import MAX_STEPS
-from gamekl.offline.comparisons import refuse
 from gamekl.offline.dataset import ENDED, MarkovDataset
 from gamekl.offline.logistic import Slopes, maximize
 from gamekl.offline.pessimism import check_nonnegative

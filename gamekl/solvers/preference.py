@@ -27,7 +27,7 @@ from gamekl.core.lanes import PRECISION
 from gamekl.core.one_shot import player_gap
 from gamekl.core.policies import normalize, support
 from gamekl.core.regularizer import Regularizer
-from gamekl.core.validation import show_place
+from gamekl.core.validation import refuse
 from gamekl.solvers.driver import Device, in_chunks
 from gamekl.solvers.ladder import Problem, make_problem, solve_problems
 from gamekl.solvers.loop import Block, iterate, start
@@ -163,14 +163,6 @@ def _by_newton(prompts: _Prompts, guess: Float[Array, "prompt candidate"]) -> Na
     return in_blocks(jax.vmap(_certify), width, prompts, solution.log_policy[0], solution.num_steps)
 
 
-def _refuse(field: str, values: np.ndarray, bad: Any, takes: str, first: int = 0) -> None:
-    """Raise ``ValueError`` that names the first of the bad entries, if there is one; row 0 is prompt `first`."""
-    found = np.argwhere(bad)
-    if len(found):
-        place = found[0] + first * (np.arange(found.shape[1]) == 0)
-        raise ValueError(f"{field}{show_place(place)}: got {values[tuple(found[0])]}, takes {takes}")
-
-
 def _as_floats(field: str, values: Any) -> np.ndarray:
     found = np.asarray(values)
     if found.dtype.kind not in "fiu":
@@ -199,18 +191,18 @@ def _check(
     if not isinstance(max_rounds, int | np.integer) or not 0 <= max_rounds < 2**31 - 1:
         raise ValueError(f"max_rounds: got {max_rounds!r}, takes a whole number from 0 to 2^31 - 2")
     tau = tau.reshape(-1)
-    _refuse("temperature", tau, ~((tau > 0) & (tau < np.inf)), "numbers > 0")
+    refuse("temperature", tau, ~((tau > 0) & (tau < np.inf)), "numbers > 0")
     wrong = allowed & (np.isnan(reference) | np.isposinf(reference))
-    _refuse("reference_logprobs", reference, wrong, "logarithms of probabilities")
+    refuse("reference_logprobs", reference, wrong, "logarithms of probabilities")
     reference = np.where(allowed, reference, -np.inf)
     kept = np.isfinite(reference)
-    _refuse("mask", kept.sum(axis=1), ~kept.any(axis=1), "one candidate or more, of positive probability")
+    refuse("mask", kept.sum(axis=1), ~kept.any(axis=1), "one candidate or more, of positive probability")
     for first in range(0, size, CHECKED):
         part, both = table[first : first + CHECKED], kept[first : first + CHECKED]
         both = both[:, None] & both[..., None]
-        _refuse("preferences", part, both & ((part < 0) | (part > 1)), "probabilities", first)
+        refuse("preferences", part, both & ((part < 0) | (part > 1)), "probabilities", first)
         total = part + np.swapaxes(part, 1, 2)
-        _refuse("(P + P^T)", total, both & (np.abs(total - 1) > SLACK), f"1 within {SLACK} of preferences P", first)
+        refuse("(P + P^T)", total, both & (np.abs(total - 1) > SLACK), f"1 within {SLACK} of preferences P", first)
     return _Prompts(
         preferences=table,
         log_reference=reference,

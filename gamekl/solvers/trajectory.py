@@ -21,7 +21,7 @@ class Trajectory(eqx.Module):
     """What a rule came to after several numbers of rounds; payoff units, each ``[checkpoint, player]``.
 
     Attributes:
-        num_steps: the checkpoints, shape ``[checkpoint]``; after 0 rounds the references (or `initial`) are played.
+        num_steps: the checkpoints, shape ``[checkpoint]``; after 0 rounds the references are played.
         num_queries: evaluations made for each player's every action, or comparisons where values are asked for, up to
             the checkpoint, shape ``[checkpoint]``.
         regularized_gap: of the last round's profile in the anchored game.
