@@ -3,14 +3,16 @@
     python benchmarks/bench_preference.py [--quick] [--out benchmarks/results]
 
 Preferences P_ij ~ U[0, 1] for i < j, P + P^T = 1; references softmax(N(0, 1)). The peers, in a process of their own on
-one processor, solve the first prompts: mirror prox in numpy; scipy's `root` (Powell's hybrid method, with the
-derivative) from the reference; and Gambit's tracer (`first_step=.3, max_accel=2`) of the game of two, to whose payoffs
-tau log pi0 of the own response is added, as it knows uniform references only. Every answer's gap is computed in numpy,
-by no solver's own code, and counts as failed above 1e-6. gamekl runs on one processor and on all; its time is that from
-tables in memory to certified policies in memory. Contenders take turns; medians over the rounds.
+one processor, solve the first prompts: Newton's method with full steps, and mirror prox, both in numpy; scipy's `root`
+(Powell's hybrid method, with the derivative) from the reference; and Gambit's tracer (`first_step=.3, max_accel=2`) of
+the game of two, to whose payoffs tau log pi0 of the own response is added, as it knows uniform references only. Every
+answer's gap is computed in numpy, by no solver's own code, and counts as failed above 1e-6. gamekl runs on one
+processor and on all; its time is that from tables in memory to certified policies in memory. Contenders take turns;
+medians over the rounds.
 """
 
 import functools
+import os
 import time
 from typing import NamedTuple
 
@@ -20,7 +22,7 @@ from scipy.optimize import root
 from scipy.special import logsumexp
 
 import gamekl as gk
-from gamekl.solvers.preference import MAX_ROUNDS, STEP_SIZE
+from gamekl.solvers.preference import MAX_STEPS
 
 TOLERANCE = 1e-6
 
@@ -65,15 +67,29 @@ def softmax(logits: np.ndarray) -> np.ndarray:
 
 
 def mirror_prox(preferences: np.ndarray, reference: np.ndarray, tau: float) -> np.ndarray:
-    """The same rounds as ours, which stop after as many."""
-    pace, logits = STEP_SIZE * tau, reference
+    """With its longest proven step, 2."""
+    pace, logits = 2 * tau, reference
     for count in range(100_000):
         policy = softmax(logits)
         target = reference + preferences @ policy / tau
-        if count % 16 == 15 and tau * policy @ (np.log(policy) - target + logsumexp(target)) <= TOLERANCE / 2:
+        if count % 8 == 3 and tau * policy @ (np.log(policy) - target + logsumexp(target)) <= TOLERANCE / 2:
             break
         half = softmax((logits + pace * target) / (1 + pace))
         logits = (logits + pace * (reference + preferences @ half / tau)) / (1 + pace)
+    return policy
+
+
+def newton(preferences: np.ndarray, reference: np.ndarray, tau: float) -> np.ndarray:
+    """As `powell`, in logits above the reference."""
+    scaled, logits = (preferences - 0.5) / tau, np.zeros_like(reference)
+    identity = np.eye(len(logits))
+    for _ in range(50):
+        policy = softmax(reference + logits)
+        values = scaled @ policy
+        excess = logits - values
+        if tau * policy @ (excess - policy @ excess) ** 2 <= TOLERANCE:
+            break
+        logits = logits - np.linalg.solve(identity - (scaled - values[:, None]) * policy, excess)
     return policy
 
 
@@ -101,7 +117,7 @@ def gambit(preferences: np.ndarray, reference: np.ndarray, tau: float) -> np.nda
     return np.array([float(point.profile[strategy]) for strategy in next(iter(game.players)).strategies])
 
 
-PEERS = {"numpy, mirror prox": mirror_prox, "scipy, root": powell, "Gambit, tuned": gambit}
+PEERS = {"numpy, Newton": newton, "numpy, mirror prox": mirror_prox, "scipy, root": powell, "Gambit, tuned": gambit}
 
 
 def loop(name: str, case: Case) -> tuple[float, np.ndarray]:
@@ -112,11 +128,11 @@ def loop(name: str, case: Case) -> tuple[float, np.ndarray]:
     return (time.perf_counter() - start) / case.prompts, np.array(policies)
 
 
-def ours(case: Case, max_rounds: int = MAX_ROUNDS) -> tuple[float, gk.preference.NashPolicies]:
+def ours(case: Case, max_steps: int = MAX_STEPS) -> tuple[float, gk.preference.NashPolicies]:
     """Seconds a prompt, and what was found."""
     data = draw(case)
     start = time.perf_counter()
-    found = gk.preference.nash_policies(*data, case.temperature, tol=TOLERANCE, max_rounds=max_rounds)
+    found = gk.preference.nash_policies(*data, case.temperature, tol=TOLERANCE, max_steps=max_steps)
     return (time.perf_counter() - start) / case.prompts, found
 
 
@@ -137,16 +153,17 @@ def beside_loops(quick: bool, rounds: int) -> str:
             for name, (process, call, given) in calls.items():
                 spent, answers[name] = process.submit(call, given).result()
                 seconds.setdefault(name, []).append(spent)
-    base = middle(seconds["gamekl, all processors"])
+    bases = [middle(seconds[name]) for name in list(calls)[:2]]
     for name, found in seconds.items():
         policies = answers[name] if name in PEERS else answers[name].policy
         failed, gap = failures(case, policies)
         whole = middle(found) * case.prompts
         compiled = "" if name in PEERS else digits(max(first[name] * case.prompts - whole, 0))
         spread = f"{digits(min(found) * 1e6)} to {digits(max(found) * 1e6)}"
-        micro, times = digits(middle(found) * 1e6), digits(middle(found) / base)
-        rows.append([name, f"{len(policies):,}", micro, spread, digits(whole), compiled, failed, f"{gap:.1e}", times])
-    header = ["by", "prompts", "us a prompt", "least to most", "s for all", "compilation, s", "failed", "gap", "ratio"]
+        micro, ratios = digits(middle(found) * 1e6), [digits(middle(found) / base) for base in bases]
+        rows.append([name, f"{len(policies):,}", micro, spread, digits(whole), compiled, failed, f"{gap:.1e}", *ratios])
+    header = ["by", "prompts", "us a prompt", "least to most", "s for all", "compilation, s", "failed", "gap"]
+    header += ["/ one processor", "/ all processors"]
     about = (
         f"{case.name}, {case.prompts:,} prompts. The peers solve the first {some}; their time for all is extrapolated."
     )
@@ -159,23 +176,23 @@ def over_sizes(quick: bool, rounds: int) -> str:
     for candidates in sizes:
         for temperature in (1, 0.1, 0.01, 0.001):
             case = Case(candidates, temperature, 512 if quick else 2**20 // candidates**2)
-            spent: dict[int, list[float]] = {MAX_ROUNDS: [], 0: []}
+            spent: dict[int, list[float]] = {MAX_STEPS: [], 0: []}
             for repeat in range(rounds + 1):
-                for max_rounds, found in spent.items():
-                    seconds, answer = ours(case, max_rounds)
+                for max_steps, found in spent.items():
+                    seconds, answer = ours(case, max_steps)
                     if np.any(answer.status != gk.Status.converged):
                         raise RuntimeError(f"{case} was not solved")
                     if repeat:
                         found.append(seconds)
-                    if max_rounds:
+                    if max_steps:
                         steps = answer.num_steps
-            both, newton = (middle(found) * 1e6 for found in spent.values())
-            share = f"{np.mean(steps > MAX_ROUNDS):.1%}"
-            most = np.minimum(steps, MAX_ROUNDS).mean()
+            both, traced = (middle(found) * 1e6 for found in spent.values())
+            left = f"{np.mean(steps > MAX_STEPS):.2%}"
+            most = np.minimum(steps, MAX_STEPS).mean()
             rows.append(
-                [candidates, temperature, f"{case.prompts:,}", digits(both), f"{most:.0f}", share, digits(newton)]
+                [candidates, temperature, f"{case.prompts:,}", digits(both), f"{most:.1f}", left, digits(traced)]
             )
-    header = ["K", "temperature", "prompts", "us a prompt", "rounds", "left to Newton", "Newton alone, us a prompt"]
+    header = ["K", "temperature", "prompts", "us a prompt", "steps", "left to the tracer", "tracer alone, us a prompt"]
     return f"## Candidates and temperatures\n\nOn all processors, compiled before.\n\n{table(header, rows)}\n"
 
 
@@ -190,7 +207,8 @@ def over_prompts(quick: bool, rounds: int) -> str:
 
 def main() -> None:
     given = options(__doc__)
-    head = f"# Policies over K responses\n\n{facts()}; gap 1e-6; medians of {given.rounds} rounds.\n"
+    load = f"load before the run {os.getloadavg()[0]:.1f}"
+    head = f"# Policies over K responses\n\n{facts()}; gap 1e-6; medians of {given.rounds} rounds; {load}.\n"
     parts = [head]
     for part in (beside_loops, over_sizes, over_prompts):
         parts.append(part(given.quick, given.rounds))

@@ -8,8 +8,8 @@ With P_ij the probability that response i is preferred to j (P + P^T = 1), a ref
     Nash gap      max_i (P pi)_i - 1/2
     win rate      pi^T P pi0
 
-Mirror prox (`rules.NashMP` with its longest step, 2) makes rounds of products alone, each of which brings the KL from
-the solution down by 1 / (1 + 2 tau). Newton's method ends what they have not settled, where tau is small.
+Newton's method (`preference_newton`) finds it by products alone; what it has not settled after some steps, the tracer
+of paths behind `solve_nash` does.
 """
 
 from collections.abc import Sequence
@@ -19,9 +19,8 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, ArrayLike, Float, Int
+from jaxtyping import Array, ArrayLike, Bool, Float, Int
 
-from gamekl.core.anchored import Play, against_itself
 from gamekl.core.games import NormalFormGame
 from gamekl.core.lanes import PRECISION
 from gamekl.core.one_shot import player_gap
@@ -30,20 +29,15 @@ from gamekl.core.regularizer import Regularizer
 from gamekl.core.validation import refuse
 from gamekl.solvers.driver import Device, in_chunks
 from gamekl.solvers.ladder import Problem, make_problem, solve_problems
-from gamekl.solvers.loop import Block, iterate, start
-from gamekl.solvers.nash import MAX_STEPS
-from gamekl.solvers.preference_rules import NashMP
+from gamekl.solvers.nash import MAX_STEPS as MAX_CORRECTIONS
+from gamekl.solvers.preference_newton import solve_drift
 from gamekl.solvers.queue import fitting_tables, in_blocks
 from gamekl.solvers.solution import SolveError, Status
 
-# Of mirror prox: 1 / L of payoffs in [0, 1].
-STEP_SIZE = 2.0
-# Rounds after which Newton's method takes over. With 16 responses they cost about as much as it does.
-MAX_ROUNDS = 512
+# Steps after which the tracer takes over. Few prompts need as many, at any temperature.
+MAX_STEPS = 200
 # How far P + P^T may be from 1.
 SLACK = 1e-5
-# Prompts whose preferences are checked at a time.
-CHECKED = 2**12
 
 Anything = Array | np.ndarray
 
@@ -58,7 +52,7 @@ class NashPolicies(eqx.Module):
         nash_gap: the same without regularisation, ``[prompt]``.
         residual: sup |policy - best response|, ``[prompt]``.
         chosen: the candidate that the policy plays most, ``[prompt]``.
-        num_steps: rounds of mirror prox, and corrections of Newton's method where these were used, ``[prompt]``.
+        num_steps: steps tried, and corrections of the tracer where it was used, ``[prompt]``.
         status: a `Status` value, ``[prompt]``. Where it is `Status.nonfinite_input`, the policy is the reference.
     """
 
@@ -85,32 +79,64 @@ class _Prompts(NamedTuple):
         log_reference: up to a number; -inf where masked.
         temperature: preference per nat.
         tol: bound on the gap.
-        max_rounds: most rounds of mirror prox.
+        max_steps: most steps of Newton's method.
     """
 
     preferences: Any
     log_reference: Any
     temperature: Any
     tol: Any
-    max_rounds: Any
+    max_steps: Any
 
 
-def _exact(prompt: _Prompts) -> _Prompts:
-    """One prompt in float64: P + P^T = 1 to the last bit, 1/2 where a candidate is masked; a reference that sums up."""
+class _Prompt(NamedTuple):
+    """One prompt in float64.
+
+    Attributes:
+        advantage: P - 1/2, of which the antisymmetric part; 0 where a candidate is masked.
+        log_reference: normalised.
+        temperature: preference per nat.
+        tol: bound on the gap.
+        finite: whether the advantages are numbers.
+        refused: whether preferences are no probabilities, or those of a pair do not sum to 1.
+    """
+
+    advantage: Any
+    log_reference: Any
+    temperature: Any
+    tol: Any
+    finite: Any
+    refused: Any
+
+
+def _wrong(table: Any, kept: Any) -> tuple[Any, Any]:
+    """Of tables ``[..., candidate, candidate]`` in numpy or jax, with the support: what P, and P + P^T, may not be."""
+    both = kept[..., None, :] & kept[..., None]
+    return both & ((table < 0) | (table > 1)), both & (abs(table + table.mT - 1) > SLACK)
+
+
+def _exact(prompt: _Prompts) -> _Prompt:
     table, reference = prompt.preferences.astype(float), prompt.log_reference.astype(float)
     mask = support(reference)
-    table = jnp.where(mask & mask[:, None], 0.5 + (table - table.T) / 2, 0.5)
-    return prompt._replace(preferences=table, log_reference=normalize(reference))
+    advantage = jnp.where(mask & mask[:, None], (table - table.T) / 2, 0)
+    improbable, unequal = _wrong(table, mask)
+    return _Prompt(
+        advantage=advantage,
+        log_reference=normalize(reference),
+        temperature=prompt.temperature,
+        tol=prompt.tol,
+        finite=jnp.all(jnp.isfinite(advantage)),
+        refused=jnp.any(improbable | unequal),
+    )
 
 
-def _certify(prompt: _Prompts, log_policy: Float[Array, " candidate"], num_steps: Int[Array, ""]) -> NashPolicies:
-    """What a policy is worth, for one prompt as `_exact` makes it."""
+def _certify(prompt: _Prompt, log_policy: Float[Array, " candidate"], num_steps: Int[Array, ""]) -> NashPolicies:
+    """What a policy is worth, for one prompt."""
     reference, policy = prompt.log_reference, jnp.exp(log_policy)
-    values = jnp.matmul(prompt.preferences - 0.5, policy, precision=PRECISION)  # on average 0, for who plays the policy
+    values = jnp.matmul(prompt.advantage, policy, precision=PRECISION)  # on average 0, for who plays the policy
     gap = player_gap(log_policy, reference, values, prompt.temperature)
     response = normalize(reference + values / prompt.temperature)
-    finite = jnp.all(jnp.isfinite(prompt.preferences))
-    missed = jnp.where(finite, Status.not_converged, Status.nonfinite_input)
+    missed = jnp.where(prompt.finite, Status.not_converged, Status.nonfinite_input)
     return NashPolicies(
         log_policy=log_policy,
         win_rate=0.5 - jnp.sum(jnp.exp(reference) * values),
@@ -123,44 +149,31 @@ def _certify(prompt: _Prompts, log_policy: Float[Array, " candidate"], num_steps
     )
 
 
-def _play(prompts: _Prompts) -> NashPolicies:
-    """Mirror prox for prompts side by side, each in a lane."""
-    prompts = jax.vmap(_exact)(prompts)
-    games = jax.vmap(against_itself)(prompts.preferences, prompts.log_reference, prompts.temperature)
-    game = jax.tree.map(lambda leaf: jnp.moveaxis(leaf, 0, -1), games)
-    reference, temperature = game.log_reference[0], game.temperature[0]
-
-    def measure(play: Play) -> Float[Array, " lane"]:
-        values = play.values[0] * temperature
-        return jax.vmap(player_gap, in_axes=-1)(jnp.log(play.policy[0]), reference, values, temperature)
-
-    def observe(gap: Float[Array, " lane"], block: Block) -> Float[Array, " lane"]:
-        return jnp.where(block.made[-1], measure(jax.tree.map(lambda leaf: leaf[-1], block.play)), gap)
-
-    finite = jnp.all(jnp.isfinite(prompts.preferences), axis=(1, 2))
-    limit = jnp.where(finite, prompts.max_rounds, 0)
-    rule, unknown = NashMP(STEP_SIZE), jnp.full_like(prompts.tol, jnp.inf)
-    # A round lies between what is measured and what is returned: half of `tol` leaves room for its gap to grow.
-    run, _ = iterate(rule, game, start(rule, game), unknown, limit, observe, lambda gap: gap <= prompts.tol / 2)
-    return jax.vmap(_certify)(prompts, game.log_policy(run.state)[0].T, run.round)
+def _solve_block(prompts: _Prompts) -> tuple[NashPolicies, Bool[Array, " prompt"]]:
+    exact = jax.lax.optimization_barrier(jax.vmap(_exact)(prompts))
+    limit = jnp.where(exact.finite, prompts.max_steps, 0)
+    given = exact.advantage, exact.log_reference, exact.temperature, exact.tol
+    drift, num_steps = jax.vmap(solve_drift)(*given, limit)
+    log_policy = normalize(exact.log_reference + drift)
+    return jax.vmap(_certify)(exact, log_policy, num_steps), exact.refused
 
 
 @jax.jit
-def _by_mirror_prox(prompts: _Prompts) -> NashPolicies:
-    return in_blocks(_play, fitting_tables(prompts.preferences), prompts)
+def _by_newton(prompts: _Prompts) -> tuple[NashPolicies, Bool[Array, " prompt"]]:
+    return in_blocks(_solve_block, fitting_tables(prompts.preferences), prompts)
 
 
-def _two_players(prompt: _Prompts, guess: Float[Array, " candidate"]) -> Problem:
-    game = NormalFormGame(jnp.stack([prompt.preferences, prompt.preferences.T]))
+def _two_players(prompt: _Prompt, guess: Float[Array, " candidate"]) -> Problem:
+    game = NormalFormGame(jnp.stack([prompt.advantage, prompt.advantage.T]))
     return make_problem(game, Regularizer([prompt.log_reference] * 2, prompt.temperature), (guess, guess), None)
 
 
 @jax.jit
-def _by_newton(prompts: _Prompts, guess: Float[Array, "prompt candidate"]) -> NashPolicies:
-    prompts = jax.vmap(_exact)(prompts)
-    solution = solve_problems(jax.vmap(_two_players)(prompts, guess), MAX_STEPS, refine=False)
+def _by_path(prompts: _Prompts, guess: Float[Array, "prompt candidate"]) -> NashPolicies:
+    exact = jax.vmap(_exact)(prompts)
+    solution = solve_problems(jax.vmap(_two_players)(exact, guess), MAX_CORRECTIONS, refine=False)
     width = fitting_tables(prompts.preferences)
-    return in_blocks(jax.vmap(_certify), width, prompts, solution.log_policy[0], solution.num_steps)
+    return in_blocks(jax.vmap(_certify), width, exact, solution.log_policy[0], solution.num_steps)
 
 
 def _as_floats(field: str, values: Any) -> np.ndarray:
@@ -171,7 +184,7 @@ def _as_floats(field: str, values: Any) -> np.ndarray:
 
 
 def _check(
-    preferences: Any, reference_logprobs: Any, temperature: Any, mask: Any, tol: Any, max_rounds: Any
+    preferences: Any, reference_logprobs: Any, temperature: Any, mask: Any, tol: Any, max_steps: Any
 ) -> _Prompts:
     table, reference = _as_floats("preferences", preferences), _as_floats("reference_logprobs", reference_logprobs)
     tau = _as_floats("temperature", temperature)
@@ -188,8 +201,8 @@ def _check(
         raise ValueError(f"mask: got {allowed.dtype} of shape {allowed.shape}, takes booleans {takes}")
     if not isinstance(tol, int | float | np.number) or not tol >= 0:
         raise ValueError(f"tol: got {tol!r}, takes a number >= 0")
-    if not isinstance(max_rounds, int | np.integer) or not 0 <= max_rounds < 2**31 - 1:
-        raise ValueError(f"max_rounds: got {max_rounds!r}, takes a whole number from 0 to 2^31 - 2")
+    if not isinstance(max_steps, int | np.integer) or not 0 <= max_steps < 2**31 - 1:
+        raise ValueError(f"max_steps: got {max_steps!r}, takes a whole number from 0 to 2^31 - 2")
     tau = tau.reshape(-1)
     refuse("temperature", tau, ~((tau > 0) & (tau < np.inf)), "numbers > 0")
     wrong = allowed & (np.isnan(reference) | np.isposinf(reference))
@@ -197,19 +210,21 @@ def _check(
     reference = np.where(allowed, reference, -np.inf)
     kept = np.isfinite(reference)
     refuse("mask", kept.sum(axis=1), ~kept.any(axis=1), "one candidate or more, of positive probability")
-    for first in range(0, size, CHECKED):
-        part, both = table[first : first + CHECKED], kept[first : first + CHECKED]
-        both = both[:, None] & both[..., None]
-        refuse("preferences", part, both & ((part < 0) | (part > 1)), "probabilities", first)
-        total = part + np.swapaxes(part, 1, 2)
-        refuse("(P + P^T)", total, both & (np.abs(total - 1) > SLACK), f"1 within {SLACK} of preferences P", first)
     return _Prompts(
         preferences=table,
         log_reference=reference,
         temperature=np.broadcast_to(tau.astype(np.float64), (size,)),
         tol=np.full(size, tol, dtype=np.float64),
-        max_rounds=np.full(size, max_rounds, dtype=np.int32),
+        max_steps=np.full(size, max_steps, dtype=np.int32),
     )
+
+
+def _refuse(prompts: _Prompts, first: int) -> None:
+    """Say what is wrong with the preferences of a prompt."""
+    table = prompts.preferences[first : first + 1].astype(float)
+    improbable, unequal = _wrong(table, np.isfinite(prompts.log_reference[first : first + 1]))
+    refuse("preferences", table, improbable, "probabilities", first)
+    refuse("(P + P^T)", table + table.mT, unequal, f"1 within {SLACK} of preferences P", first)
 
 
 def nash_policies(
@@ -219,7 +234,7 @@ def nash_policies(
     *,
     mask: ArrayLike | Sequence[Any] | None = None,
     tol: float | int = 1e-6,
-    max_rounds: int = MAX_ROUNDS,
+    max_steps: int = MAX_STEPS,
     devices: Sequence[Device] | None = None,
     throw: bool = False,
 ) -> NashPolicies:
@@ -237,7 +252,7 @@ def nash_policies(
         mask: which candidates there are, booleans ``[prompt, candidate]``; all if None. Those with a log-probability of
             -inf are masked, too.
         tol: bound on the gap, in units of preference, whose formula is good to about 1e-31 / tau.
-        max_rounds: of mirror prox; Newton's method solves what these have not. 0 leaves all to Newton's method.
+        max_steps: of Newton's method; the tracer of paths solves what these have not. 0 leaves all to the tracer.
         devices: where to work; all local devices of jax's default backend if None.
         throw: raise if a prompt is not solved. Otherwise `status` tells, for each prompt.
 
@@ -248,19 +263,21 @@ def nash_policies(
         ValueError: shapes do not fit each other, or a value or an option is bad; the message names field and prompt.
         SolveError: (``throw``) a prompt is not solved.
 
-    Source: the problem is that of Munos et al. (arXiv 2312.00886), mirror prox that of Tiapkin et al. (arXiv
-    2505.19731), with their rate (1 + 2 tau)^(-1) a round (derived for this step).
+    Source: the problem is that of Munos et al. (arXiv 2312.00886), which first-order methods such as mirror prox
+    (`gamekl.rules.NashMP`) solve too; the method is derived in `preference_newton`.
     """
-    prompts = _check(preferences, reference_logprobs, temperature, mask, tol, max_rounds)
+    prompts = _check(preferences, reference_logprobs, temperature, mask, tol, max_steps)
 
-    def solve(method: Any, *batch: Any) -> NashPolicies:
+    def solve(method: Any, *batch: Any) -> Any:
         found = in_chunks(method, batch, fitting_tables(batch[0].preferences), devices, True)
         return jax.tree.map(np.array, found)
 
-    found = solve(_by_mirror_prox, prompts)
+    found, refused = solve(_by_newton, prompts)
+    if refused.any():
+        _refuse(prompts, int(np.flatnonzero(refused)[0]))
     left = np.flatnonzero(found.status == Status.not_converged)
     if len(left):
-        again = solve(_by_newton, *jax.tree.map(lambda leaf: leaf[left], (prompts, found.log_policy)))
+        again = solve(_by_path, *jax.tree.map(lambda leaf: leaf[left], (prompts, found.log_policy)))
         again = eqx.tree_at(lambda new: new.num_steps, again, again.num_steps + found.num_steps[left])
         for leaf, new in zip(jax.tree.leaves(found), jax.tree.leaves(again), strict=True):
             leaf[left] = new

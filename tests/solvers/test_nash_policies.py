@@ -38,14 +38,14 @@ def test_two_candidates_in_closed_form():
     assert np.all(found.status == gk.Status.converged)
 
 
-@pytest.mark.parametrize("max_rounds", [512, 0])
+@pytest.mark.parametrize("max_steps", [200, 3, 0])
 @pytest.mark.parametrize("tol", [1e-3, 1e-6, 1e-14])
-def test_certificates_by_definition(tol, max_rounds):
-    """Temperatures from 1e-3 on, so some are left to Newton's method."""
-    found = nash_policies(PREFERENCES, REFERENCE, TEMPERATURES, tol=tol, max_rounds=max_rounds)
+def test_certificates_by_definition(tol, max_steps):
+    """Temperatures from 1e-3 on, so three steps leave some to the tracer, and none leave all."""
+    found = nash_policies(PREFERENCES, REFERENCE, TEMPERATURES, tol=tol, max_steps=max_steps)
     assert np.all(found.status == gk.Status.converged)
     assert np.all(found.gap <= tol)
-    assert (found.num_steps.max() > 512) == (max_rounds == 512 and tol < 1e-3)
+    assert (found.num_steps.max() > max_steps) == (max_steps < 200)
     pi, tau = found.policy, TEMPERATURES
     np.testing.assert_allclose(pi.sum(axis=1), 1)
     values = np.einsum("pij,pj->pi", PREFERENCES, pi)
@@ -164,7 +164,7 @@ def test_lists_and_little_shapes():
         ({"mask": np.arange(160).reshape(40, 4) < 100}, r"mask\[25\]: got 0, takes one candidate or more"),
         ({"tol": -1.0}, "tol: got -1.0, takes a number >= 0"),
         ({"tol": np.nan}, "tol: got nan"),
-        ({"max_rounds": -1}, "max_rounds: got -1, takes a whole number"),
+        ({"max_steps": -1}, "max_steps: got -1, takes a whole number"),
         ({"devices": []}, "devices: got none"),
     ],
 )
