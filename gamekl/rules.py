@@ -7,7 +7,7 @@ a number, or an optax schedule of the round counted from 0.
 from gamekl.solvers.euclidean import AOG, Extragradient, Halpern
 from gamekl.solvers.preference_rules import EGPO, INPO, MNPO, MPO, ONPO, SPO, NashMD, NashMP
 from gamekl.solvers.rules import MirrorDescent as MMD
-from gamekl.solvers.rules import Rule
+from gamekl.solvers.rules import Proven, Rule
 
 __all__ = [
     "AOG",
@@ -22,5 +22,6 @@ __all__ = [
     "Halpern",
     "NashMD",
     "NashMP",
+    "Proven",
     "Rule",
 ]

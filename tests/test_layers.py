@@ -13,7 +13,7 @@ BELOW = {
     "core": {"core"},
     **{folder: {folder, "core"} for folder in MIDDLE},
     "learning": {"learning", "core", *MIDDLE},
-    "experiment": {"experiment", "learning", "core", *MIDDLE, "gamekl"},
+    "experiment": {"experiment", "rules", "learning", "core", *MIDDLE, "gamekl"},
     "cli": {"cli", "experiment", "learning", "core", *MIDDLE, "gamekl"},
     "__main__": {"cli"},
     "rules": {"solvers"},

@@ -42,6 +42,17 @@ def check_finite(field: str, values: np.ndarray) -> None:
         raise ValueError(f"{field}{show_place(bad[0])}: got {value} ({len(bad)} such entries), takes finite numbers")
 
 
+def check_preferences(field: str, preferences: np.ndarray) -> None:
+    """Raise ``ValueError`` unless they are probabilities ``[*prompt, candidate, candidate]`` with P + P^T = 1."""
+    shape = preferences.shape
+    if len(shape) < 2 or shape[-1] != shape[-2] or shape[-1] < 2:
+        raise ValueError(f"{field}: got shape {shape}, takes [*prompt, candidate, candidate], at least two candidates")
+    check_finite(field, preferences)
+    refuse(field, preferences, (preferences < 0) | (preferences > 1), "probabilities")
+    excess = np.abs(preferences + np.swapaxes(preferences, -1, -2) - 1)
+    refuse(field, preferences, excess > 16 * np.finfo(preferences.dtype).eps, "P with P + P^T = 1")
+
+
 def check_distribution(field: str, probs: np.ndarray, axes: tuple[int, ...]) -> None:
     """Raise unless the entries are >= 0 and sum to one over `axes`."""
     check_finite(field, probs)

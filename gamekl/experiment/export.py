@@ -79,7 +79,7 @@ def take_stock(store: Store) -> Stock:
     whole, damaged = store.verified()
     if faults and not whole:
         raise StoreError(faults[0])
-    planned = len(make_chunks(config, plan)) if config is not None and plan is not None else None
+    planned = len(make_chunks(plan)) if config is not None and plan is not None else None
     return Stock(config, plan, planned, sorted(whole), sorted(damaged), faults)
 
 

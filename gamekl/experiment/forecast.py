@@ -39,9 +39,9 @@ def _seeds_for_memory(config: SweepConfig, plan: dict[str, Any], number: int, me
         return _compile(work, case, number, seeds).memory / 2**30
 
     def in_equal_parts(seeds: int) -> int:
-        return -(-config.num_seeds // -(-config.num_seeds // seeds))
+        return -(-case["num_seeds"] // -(-case["num_seeds"] // seeds))
 
-    seeds = in_equal_parts(min(MOST_SEEDS, config.num_seeds))
+    seeds = in_equal_parts(min(MOST_SEEDS, case["num_seeds"]))
     if (most := taken(seeds)) <= memory:
         return seeds
     if (least := taken(1)) > memory:
@@ -102,13 +102,11 @@ class Forecast(NamedTuple):
 
     Attributes:
         cases: those that have chunks there.
-        num_seeds: of the sweep.
         programs: how many are compiled.
         planning: seconds that the plan took, compilations among them.
     """
 
     cases: list[CaseForecast]
-    num_seeds: int
     programs: int
     planning: float
 
@@ -140,7 +138,7 @@ def forecast(
     plan = plan_sweep(config, memory, stop)
     work = Work.of(config, plan)
     chunks: dict[int, list[Chunk]] = {}
-    for chunk in part_of(make_chunks(config, plan), part):
+    for chunk in part_of(make_chunks(plan), part):
         chunks.setdefault(chunk.case, []).append(chunk)
     cases: list[CaseForecast] = []
     timed: dict[Any, float] = {}
@@ -149,7 +147,7 @@ def forecast(
     for _, (number, mine) in zip(announced("timing", names, stop), chunks.items(), strict=True):
         case = plan["cases"][number]
         family, sizes = config.family[case["family"]], case["num_samples"]
-        width = min(case["seeds_per_chunk"], config.num_seeds)
+        width = min(case["seeds_per_chunk"], case["num_seeds"])
         compiled = _compile(work, case, number, width)
         neural = family.estimator == "neural"
         # Cases of one program have chunks of one width, so that its key at that width tells it from all others.
@@ -163,7 +161,7 @@ def forecast(
         seconds = timed[family.solver, kind] * sum(entry.num_seeds for entry in mine) / chunk.num_seeds
         on_host = program(family, case, sizes[-1])[0] in ON_HOST
         cases.append(CaseForecast(case, len(mine), width, compiled.memory, on_host, seconds))
-    return Forecast(cases, config.num_seeds, len(programs), time.perf_counter() - begun - spent)
+    return Forecast(cases, len(programs), time.perf_counter() - begun - spent)
 
 
 def _time(work: Work, chunk: Chunk) -> float:
@@ -193,7 +191,7 @@ def format_forecast(found: Forecast, num_workers: int) -> str:
     """As a table, with the sum for so many workers at once."""
     lines = [["game", "games x seeds x sizes", "shards", "seeds of each", "memory of each", "time, one after another"]]
     for case, chunks, width, memory, on_host, seconds in found.cases:
-        cells = f"{case['num_games']} x {found.num_seeds} x {len(case['num_samples'])}"
+        cells = f"{case['num_games']} x {case['num_seeds']} x {len(case['num_samples'])}"
         size = _size(memory) + (" and the host's" if on_host else "")
         lines.append([case_name(case), cells, str(chunks), str(width), size, _duration(seconds)])
     total = sum(entry.seconds for entry in found.cases) / num_workers

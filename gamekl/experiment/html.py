@@ -14,26 +14,31 @@ from xml.etree import ElementTree
 import gamekl
 from gamekl.experiment.config import SweepConfig
 from gamekl.experiment.export import Stock, check_paths, read_shards, take_stock, write_file
-from gamekl.experiment.plot import Panel, caption, group_panels, panel_svg
-from gamekl.experiment.report import Summary, Tally, summarize_table, tally
+from gamekl.experiment.panels import Panel, group_panels
+from gamekl.experiment.plot import caption, panel_svg
+from gamekl.experiment.report import Summary, summarize_table
 from gamekl.experiment.store import Store
 from gamekl.experiment.table import (
+    FOLLOWED_HEADER,
     HEADER,
     LEGEND,
     METRIC_NAMES,
     SYMBOLS,
     case_name,
+    followed_cells,
     full_name,
     point_cells,
     printable,
     rate_cells,
     split_tables,
 )
+from gamekl.experiment.tally import Tally, tally
 from gamekl.solvers.solution import Status
 
 AXIS_WORDS = {
     "num_samples": "rows of data",
     "num_steps": "rounds",
+    "num_queries": "queries",
     "temperature": "the temperature",
     "concentrability": "the concentrability",
     "scale": "the scale of the bonus",
@@ -113,7 +118,7 @@ def _figures(summaries: list[Summary]) -> str:
 
 
 def _curves(summaries: list[Summary]) -> str:
-    rates, others = split_tables(summaries)
+    rates, others, followed = split_tables(summaries)
     parts = []
     if rates:
         rows = [rate_cells(entry) for entry in rates]
@@ -127,6 +132,8 @@ def _curves(summaries: list[Summary]) -> str:
         ]
         header = ["game", "failed", *(f"{SYMBOLS[axis]} = {place:g}" for place in places)]
         parts.append(_table(f"{panel}: mean gap ± standard error against {AXIS_WORDS[axis]}", header, rows))
+    if followed:
+        parts.append(_table("Rules", FOLLOWED_HEADER, [followed_cells(entry) for entry in followed]))
     return _section("curves", "Curves", *parts)
 
 
@@ -168,7 +175,7 @@ def _expected(case: dict[str, Any]) -> str:
 
 
 def _range(sizes: list[int] | None) -> str:
-    return f"{sizes[0]:,} to {sizes[-1]:,} ({len(sizes)} sizes)" if sizes else "none"
+    return f"{sizes[0]:,} to {sizes[-1]:,} ({len(sizes)} sizes)" if sizes and sizes[-1] else "none"
 
 
 def _value(value: Any) -> str:

@@ -13,8 +13,9 @@ import numpy as np
 from jaxtyping import Array
 
 from gamekl.core.response import nash_gap, regularized_gap
-from gamekl.experiment.plan import Setting
+from gamekl.experiment.settings import Setting
 from gamekl.learning.pessimistic import pnvi
+from gamekl.offline.joint_preferences import estimate_payoffs, sample_joint_comparisons
 from gamekl.offline.models import ActionRidge, Ridge
 from gamekl.offline.neural import Neural
 from gamekl.offline.pessimism import lower_confidence
@@ -27,7 +28,7 @@ from gamekl.solvers.nash import gane
 from gamekl.solvers.solution import Status
 
 
-def _for_games_and_seeds(function: Callable[..., Any]) -> Callable[..., Any]:
+def for_games_and_seeds(function: Callable[..., Any]) -> Callable[..., Any]:
     """Map over the games of a family (keys and settings), then over seeds (keys alone)."""
     return jax.vmap(jax.vmap(function, in_axes=(0, None)), in_axes=(0, 0))
 
@@ -36,10 +37,10 @@ class Data(eqx.Module):
     """How a dataset is drawn and what is estimated from it.
 
     Attributes:
-        num_samples: rows, or episodes.
+        num_samples: rows, episodes or comparisons.
         noise: standard deviation, or "bernoulli".
         penalty: of a ridge estimate.
-        estimator: "tabular", "ridge" or "neural".
+        estimator: "tabular", "ridge", "neural" or "preferences".
         linear: whether features are of joint actions too.
         num_rows: `num_samples` where rows are drawn one by one, else None.
     """
@@ -63,6 +64,8 @@ class Data(eqx.Module):
             data_key, net_key = jax.random.split(key)
             rows = sample_dataset(data_key, *drawn, self.num_rows, self.noise)
             return estimate(rows, model=Neural(net_key, setting.features))
+        if self.estimator == "preferences":
+            return estimate_payoffs(sample_joint_comparisons(key, *drawn, self.num_samples))
         statistics = sample_statistics(key, *drawn, self.num_samples, self.noise)
         if self.estimator == "tabular":
             return estimate(statistics)
@@ -73,7 +76,7 @@ class Data(eqx.Module):
 @eqx.filter_jit
 def estimate_batch(keys: Array, settings: Setting, data: Data) -> Estimate:
     """Estimates from data of their own, ``[game, seed]``."""
-    return _for_games_and_seeds(data.estimate)(keys, settings)
+    return for_games_and_seeds(data.estimate)(keys, settings)
 
 
 def _of_profiles(setting: Setting, found: Estimate, log_policy: Any) -> dict[str, Array]:
@@ -101,7 +104,7 @@ def _solved(setting: Setting, found: Estimate) -> dict[str, Array]:
 @eqx.filter_jit
 def gane_batch(keys: Array, settings: Setting, data: Data) -> dict[str, Array]:
     """Estimate, solve and evaluate in the true game; every result is ``[game, seed]``."""
-    return _for_games_and_seeds(lambda key, setting: _solved(setting, data.estimate(key, setting)))(keys, settings)
+    return for_games_and_seeds(lambda key, setting: _solved(setting, data.estimate(key, setting)))(keys, settings)
 
 
 @eqx.filter_jit
@@ -124,7 +127,7 @@ def lower_confidence_batch(keys: Array, settings: Setting, data: Data, scale: Ar
     def one(key: Array, setting: Setting) -> dict[str, Array]:
         return _solved(setting, lower_confidence(data.estimate(key, setting), scale, data.spread))
 
-    return _for_games_and_seeds(one)(keys, settings)
+    return for_games_and_seeds(one)(keys, settings)
 
 
 @eqx.filter_jit
@@ -141,7 +144,7 @@ def surrogate_batch(
             "status": jnp.where(jnp.isfinite(profile.surrogate), Status.converged, Status.not_converged),
         }
 
-    return _for_games_and_seeds(one)(keys, settings)
+    return for_games_and_seeds(one)(keys, settings)
 
 
 @eqx.filter_jit
@@ -149,7 +152,7 @@ def _measure_profiles(settings: Setting, found: Estimate, log_policy: tuple[Arra
     def one(solved: tuple[Estimate, Any], setting: Setting) -> dict[str, Array]:
         return _of_profiles(setting, *solved)
 
-    return _for_games_and_seeds(one)((found, log_policy), settings)
+    return for_games_and_seeds(one)((found, log_policy), settings)
 
 
 def pnvi_batch(keys: Array, settings: Setting, data: Data, scale: Array, payoff_range: Array) -> dict[str, Array]:
@@ -166,7 +169,7 @@ def pnvi_batch(keys: Array, settings: Setting, data: Data, scale: Array, payoff_
 
 @eqx.filter_jit
 def _nash_gaps(settings: Setting, log_policy: tuple[Array, ...]) -> Array:
-    return _for_games_and_seeds(lambda policy, setting: nash_gap(setting.game, policy).sum())(log_policy, settings)
+    return for_games_and_seeds(lambda policy, setting: nash_gap(setting.game, policy).sum())(log_policy, settings)
 
 
 def exact_batch(keys: Array, settings: Setting, data: Data) -> dict[str, Array]:
@@ -213,7 +216,7 @@ def gamd_batch(keys: Array, settings: Setting, data: Data, num_steps: Array, wei
         history = gamd_history(found.game, setting.regularizer, weighting=weighting, **options)
         return _of_joint_policies(found, history, history.regularized_cce_gap_estimated)
 
-    return _for_games_and_seeds(one)(keys, settings)
+    return for_games_and_seeds(one)(keys, settings)
 
 
 @eqx.filter_jit
@@ -226,4 +229,4 @@ def weights_batch(keys: Array, settings: Setting, data: Data, num_steps: Array) 
         history = multiplicative_weights_history(found.game, setting.regularizer, **options)
         return _of_joint_policies(found, history, history.cce_gap_estimated)
 
-    return _for_games_and_seeds(one)(keys, settings)
+    return for_games_and_seeds(one)(keys, settings)

@@ -1,4 +1,4 @@
-"""What a config comes to: its games, its sample sizes, its predicted rates, its chunks."""
+"""What a config comes to: its cases with sample sizes and predicted rates, its chunks."""
 
 import hashlib
 import itertools
@@ -7,49 +7,26 @@ import platform
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
-import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array
 
-from gamekl import games
-from gamekl.core.games import NormalFormGame
-from gamekl.core.policies import outer
-from gamekl.core.regularizer import Regularizer
-from gamekl.core.validation import check_noise, joint_behavior, validate
 from gamekl.evaluate.certificates import uniqueness
+from gamekl.evaluate.preference_rates import predicted_preference_constant
 from gamekl.evaluate.rates import first_sample_size, predicted_constant
-from gamekl.experiment.config import FEATURED, RANDOM, REGULARIZED, STAGED, FamilyConfig, GameConfig, SweepConfig
-from gamekl.games.featured import Featured
-from gamekl.offline.behavior import behavior_with_concentrability
+from gamekl.experiment.config import REGULARIZED, FamilyConfig, SweepConfig
+from gamekl.experiment.parts import ANCHORED
+from gamekl.experiment.settings import Setting, make_settings
 from gamekl.offline.draws import MAX_EXACT
 from gamekl.offline.models import per_action
-from gamekl.solvers.exact import check_enumerable
 from gamekl.solvers.nash import solve_nash
 from gamekl.solvers.solution import SolveError
 
 # What a family may have several values of, in the order of its cases.
 TUNING = ("temperature", "concentrability", "scale")
-# What a solver makes small; the Nash gap, if nothing is said.
-METRICS = {"gane": "regularized_gap", "lcb": "regularized_gap"}
-
-
-class Setting(NamedTuple):
-    """One true game with all that is needed to sample and solve it.
-
-    Attributes:
-        game: the true game.
-        regularizer: at one temperature; at temperature 1 for unregularised solvers, which do not use it.
-        behavior: joint distribution of the logged actions, ``[*stage, *actions]``.
-        features: of contexts, or of contexts and joint actions; None where the estimate needs none.
-    """
-
-    game: Any
-    regularizer: Regularizer
-    behavior: Array
-    features: Array | None
+# What a solver, or a rule that is followed, makes small; the Nash gap, if nothing is said.
+METRICS = {"gane": "regularized_gap", "lcb": "regularized_gap", **dict.fromkeys(ANCHORED, "regularized_gap")}
 
 
 class Chunk(NamedTuple):
@@ -68,63 +45,6 @@ class Chunk(NamedTuple):
     point: int
     first_seed: int
     num_seeds: int
-
-
-def family_key(config: SweepConfig, family: FamilyConfig) -> Array:
-    """The family's own stream of random numbers, whatever stands beside it in the config."""
-    digest = hashlib.sha256(family.label.encode()).digest()
-    key = jax.random.key(config.seed)
-    for start in range(0, 16, 4):
-        key = jax.random.fold_in(key, int.from_bytes(digest[start : start + 4]))
-    return key
-
-
-def make_games(key: Array, config: GameConfig) -> list[Any]:
-    """The games of a family, in float64; those with features as a `Featured`."""
-    if config.kind == "file":
-        return [games.load_game(str(config.path))]
-    constructor = getattr(games, config.kind)
-    parameters: dict[str, Any] = dict(config.parameters)
-    if config.kind in STAGED and config.kind not in FEATURED:
-        parameters["family"] = getattr(games, config.rewards or "uniform")
-    try:
-        if config.kind in (*RANDOM, *STAGED):
-            keys = jax.random.split(key, config.num_games)
-            return [constructor(entry, config.num_actions, **parameters) for entry in keys]
-        return [constructor(**parameters)]
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"game.parameters: got {config.parameters} for kind {config.kind!r} ({error})") from error
-
-
-def make_settings(config: SweepConfig, family: FamilyConfig, case: dict[str, Any]) -> list[Setting]:
-    """The family's games at one temperature and concentrability, in float64, checked."""
-    settings, temperature = [], case["temperature"]
-    key = jax.random.fold_in(family_key(config, family), 0)
-    if family.game.seed is not None:
-        key = jax.random.key(family.game.seed)
-    for made in make_games(key, family.game):
-        game, features = made if isinstance(made, Featured) else (made, None)
-        regularizer = Regularizer.uniform(game, temperature or 1.0)
-        if family.reference != "uniform":
-            with np.errstate(divide="ignore"):
-                references = [np.log(np.asarray(row)) for row in family.reference]
-            regularizer = Regularizer(references, temperature or 1.0)
-        validate(game, regularizer)
-        check_noise(family.noise, game)
-        if family.solver == "exact":
-            check_enumerable(cast(NormalFormGame, game))
-        if case["concentrability"] is not None:
-            behavior = behavior_with_concentrability(
-                game, regularizer.log_reference, case["concentrability"], regularizer=regularizer
-            )
-        elif not isinstance(family.behavior, str):
-            behavior = joint_behavior(game, np.asarray(family.behavior))
-        elif family.behavior == "reference":
-            behavior = outer([jnp.exp(entry) for entry in regularizer.log_reference])
-        else:
-            behavior = jnp.full((*game.stage_shape, *game.num_actions), 1 / math.prod(game.num_actions))
-        settings.append(Setting(game, regularizer, behavior, None if family.estimator == "tabular" else features))
-    return settings
 
 
 def _round_up(number: float | int) -> int:
@@ -167,6 +87,9 @@ def _predict(family: FamilyConfig, settings: list[Setting]) -> Prediction:
             if features is not None and family.game.kind != "linear":
                 design = per_action(features, game.num_actions)
             solution = solve_nash(game, regularizer)
+            if family.estimator == "preferences":
+                constants.append(predicted_preference_constant(game, regularizer, solution, behavior))
+                continue
             found = predicted_constant(game, regularizer, solution, behavior, family.noise, features=design)
             constants.append(found)
             first = max(first, first_sample_size(game, found, regularizer, behavior, features=design))
@@ -184,20 +107,24 @@ def _case(config: SweepConfig, family: FamilyConfig, tuning: dict[str, float | N
         slope, constant = family.expected.slope, family.expected.constant
     if family.num_samples.first != "auto":
         first = family.num_samples.first
-    samples = family.num_samples
+    samples, rule = family.num_samples, family.rule
     sizes = [round(first * 10.0**exponent) for exponent in np.linspace(0, samples.decades, samples.points)]
+    if rule is not None:
+        sizes = [0]  # it has no data
     if len(set(sizes)) < len(sizes) or sizes[-1] > MAX_EXACT[jnp.dtype("float64")]:
         raise ValueError(f"num_samples: got sizes {sizes}, takes sizes that differ, up to 2^53")
     return {
         "label": family.label,
         "panel": family.panel or family.label,
         "axis": family.axis,
-        "metrics": list(family.metrics) or [METRICS.get(family.solver, "nash_gap")],
+        "metrics": list(family.metrics) or [METRICS.get(rule.name if rule else family.solver, "nash_gap")],
         "solver": family.solver,
         **tuning,
         "num_games": len(settings),
+        "num_seeds": config.num_seeds if family.is_random else 1,
         "num_samples": sizes,
         "num_steps": family.num_steps.numbers() if family.num_steps else None,
+        "reach": {"regularized_gap": rule.tol, "kl": rule.kl_tol} if rule else None,
         "slope": slope,
         "constant": constant,
         "remark": remark,
@@ -258,16 +185,16 @@ def make_plan(config: SweepConfig) -> dict[str, Any]:
     return {"cases": list(plan_cases(config)), "files": hash_files(config)}
 
 
-def make_chunks(config: SweepConfig, plan: dict[str, Any]) -> list[Chunk]:
+def make_chunks(plan: dict[str, Any]) -> list[Chunk]:
     """The chunks of a plan whose cases have their ``seeds_per_chunk``, in order."""
     chunks = []
     for number, case in enumerate(plan["cases"]):
         slug = re.sub(r"[^a-z0-9]+", "-", case["label"].lower()).strip("-")
         width = case["seeds_per_chunk"]
         for point in range(len(case["num_samples"])):
-            for block, first in enumerate(range(0, config.num_seeds, width)):
+            for block, first in enumerate(range(0, case["num_seeds"], width)):
                 name = f"{number:03d}-{slug}-n{point:03d}-b{block:04d}"
-                chunks.append(Chunk(name, number, point, first, min(width, config.num_seeds - first)))
+                chunks.append(Chunk(name, number, point, first, min(width, case["num_seeds"] - first)))
     return chunks
 
 

@@ -4,7 +4,7 @@ import io
 import textwrap
 import warnings
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import matplotlib
 import numpy as np
@@ -13,32 +13,28 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from gamekl.experiment.config import REGULARIZED
+from gamekl.experiment.panels import Panel, group_panels
 from gamekl.experiment.plan import TUNING
 from gamekl.experiment.report import Summary
 from gamekl.experiment.table import METRIC_NAMES, SYMBOLS, case_name, curve_name, printable
 
 PANEL_WIDTH, PANEL_HEIGHT = 3.25, 2.6  # inches: one column of a paper
 COLUMNS = 2
-# Colours that people with any colour vision can tell apart (Okabe and Ito).
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+# Colours that people with any colour vision can tell apart (Okabe and Ito; and a brown).
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8C564B")
 LEGEND_ENTRY_HEIGHT = 0.35  # inches, for each curve of a panel that has several
-CAPTION = "points: means over seeds, with a bootstrap 95 % band (dark); {spread}gaps are summed over players"
+CAPTION = "points: means over games and seeds, with a bootstrap 95 % band (dark); {spread}gaps are summed over players"
 SPREAD = "light: 5 % to 95 % of the seeds; "
 CAPTION_WIDTH, LEGEND_WIDTH = 70, 56  # letters a panel
 AXIS_NAMES = {
     "num_samples": "rows of data $n$",
     "num_steps": "rounds $T$",
+    "num_queries": "queries $Q$",
     "temperature": "temperature $\\tau$",
     "concentrability": "concentrability $C$",
     "scale": "scale of the bonus $c$",
 }
-KINDS = {
-    "regularized_gap": "regularised",
-    "regularized_cce_gap": "regularised",
-    "nash_gap": "unregularised",
-    "cce_gap": "unregularised",
-}
-MOST_SPREADS = 3  # bands of more curves would hide each other
+ROUNDING = 1e-17  # below, curves of rules are not shown
 BEYOND = 10.0  # where infinity stands, times the largest number
 STYLE: Any = {
     "font.size": 7,
@@ -52,31 +48,6 @@ STYLE: Any = {
 }
 
 
-class Panel(NamedTuple):
-    """The curves that share axes.
-
-    Attributes:
-        name: of the group of families.
-        axis: what the errors are shown against.
-        summaries: the curves.
-    """
-
-    name: str
-    axis: str
-    summaries: list[Summary]
-
-    @property
-    def title(self) -> str:
-        """What stands above it: a curve that is alone is named in full."""
-        alone = len(self.summaries) == 1 and self.axis not in TUNING
-        return case_name(self.summaries[0].case) if alone else self.name
-
-    @property
-    def has_spread(self) -> bool:
-        """Whether there is room for the bands of the seeds."""
-        return self.axis not in TUNING and len(self.summaries) <= MOST_SPREADS
-
-
 def _plain(text: str) -> str:
     """A user's text, in which matplotlib must not look for formulae."""
     return printable(text).replace("$", r"\$")
@@ -85,6 +56,13 @@ def _plain(text: str) -> str:
 def _guide(axes: Axes, n: np.ndarray, start: float, exponent: float, label: str) -> None:
     axes.plot(n, start * (n / n[0]) ** exponent, color="0.7", lw=0.6, ls=":", zorder=0)
     axes.annotate(label, (n[-1], start * (n[-1] / n[0]) ** exponent), fontsize=5, color="0.5", ha="right", va="bottom")
+
+
+def _guides(axes: Axes, panel: Panel, start: float) -> None:
+    """Lines of the usual slopes."""
+    sizes = np.unique(np.concatenate([entry.sizes for entry in panel.summaries])).astype(float)
+    for power, name in [(-0.5, "-1/2"), (-1.0, "-1")] if len(sizes) > 1 else []:
+        _guide(axes, sizes, start, power, f"${SYMBOLS[panel.axis]}^{{{name}}}$")
 
 
 def _places(sizes: np.ndarray) -> np.ndarray:
@@ -98,7 +76,10 @@ def _short_name(summary: Summary, panel: str) -> str:
     case = summary.case
     tuned = case["concentrability"] is not None or case["scale"] is not None
     name = case["label"] if tuned else case_name(case)
-    return _plain(name.removeprefix(panel).strip(", "))
+    if case["reach"] is not None and panel != case["label"]:  # whose temperature is in the title
+        name = case["label"]
+    name = name.removeprefix(panel).strip(", ")
+    return _plain(name[1:-1] if name.startswith("(") else name)
 
 
 def _legend_columns(summary: Summary) -> int:
@@ -117,11 +98,14 @@ def _draw_curve(
         axes.fill_between(sizes, *np.maximum(summary.spread, summary.means / 1e3), color=colour, alpha=0.12, lw=0)
     finite = np.isfinite(summary.sizes)
     axes.fill_between(sizes[finite], *summary.band[:, finite], color=colour, alpha=0.45 * alpha, lw=0)
-    line = "o-" if summary.axis in TUNING else "o"
+    followed = summary.case["reach"] is not None
+    line = "o-" if summary.axis in TUNING or followed else "o"
     style: Any = {"ms": 2.5, "lw": 0.8, "color": colour, "alpha": alpha}
     axes.plot(sizes[finite], summary.means[finite], line, label=f"{name}{fitted}", **style)
     axes.plot(sizes[~finite], summary.means[~finite], "o", **style)
-    if summary.predicted is not None:
+    if summary.predicted is not None and followed:
+        axes.plot(sizes, summary.predicted, "--", lw=0.6, color=colour)
+    elif summary.predicted is not None:
         source = "$D/2\\tau$" if summary.case["solver"] in REGULARIZED else "known"
         law = f"predicted {summary.case['constant'] or 0:.4g} $n^{{{summary.slope:g}}}$ ({source})"
         label = "its bound" if summary.is_bound else law
@@ -171,6 +155,24 @@ def _draw_tuning(axes: Axes, panel: Panel) -> None:
     axes.legend(frameon=False, loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=2)
 
 
+def _draw_followed(axes: Axes, panel: Panel) -> None:
+    """How rules approach an equilibrium, and what is proven of that."""
+    summaries = panel.summaries
+    for index, summary in enumerate(summaries):
+        _draw_curve(axes, summary, COLOURS[index % len(COLOURS)], _short_name(summary, panel.name), spread=False)
+    if any(entry.predicted is not None for entry in summaries):
+        axes.plot([], [], "--", lw=0.6, color="0.4", label="proven bound")
+    metric = summaries[0].metric
+    if metric.endswith("nash_gap"):
+        _guides(axes, panel, max((float(entry.means[0]) for entry in summaries if len(entry.means)), default=0.0))
+    axes.set(xscale="log", yscale="log", xlabel=AXIS_NAMES[panel.axis], ylabel=METRIC_NAMES[metric])
+    shown = [entry.means for entry in summaries] + [entry.predicted for entry in summaries if entry.is_bound]
+    values = np.concatenate([np.asarray(entry) for entry in shown])
+    if values.max(initial=0) > 0:
+        axes.set_ylim(max(values.min() / 2, ROUNDING), 2 * values.max())
+    axes.legend(frameon=False, loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=2)
+
+
 def _draw_rates(axes: Axes, panel: Panel) -> None:
     """Errors against data or rounds."""
     summaries = panel.summaries
@@ -182,12 +184,9 @@ def _draw_rates(axes: Axes, panel: Panel) -> None:
         parts = [short, curve_name(summary)] if played else [metric, short]
         colour = COLOURS[index % len(COLOURS)]
         _draw_curve(axes, summary, colour, ", ".join(filter(None, parts)), spread=panel.has_spread)
-    sizes = np.unique(np.concatenate([entry.sizes for entry in summaries])).astype(float)
     start = max((float(entry.spread[1, 0]) for entry in summaries if len(entry.means)), default=0.0) * 2
     if start > 0:
-        if len(sizes) > 1:
-            _guide(axes, sizes, start, -0.5, f"${SYMBOLS[panel.axis]}^{{-1/2}}$")
-            _guide(axes, sizes, start, -1.0, f"${SYMBOLS[panel.axis]}^{{-1}}$")
+        _guides(axes, panel, start)
         axes.set(xscale="log", yscale="log")
     what = "gap" if mixed and not played else METRIC_NAMES[summaries[0].metric]
     axes.set(xlabel=AXIS_NAMES[panel.axis], ylabel=f"{what} in the true game")
@@ -197,19 +196,6 @@ def _draw_rates(axes: Axes, panel: Panel) -> None:
         axes.legend(frameon=False, loc="lower left")
     else:  # below the axes, where it covers no curve
         axes.legend(frameon=False, loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=_legend_columns(summaries[0]))
-
-
-def group_panels(summaries: list[Summary]) -> list[Panel]:
-    """Curves that share axes, together."""
-    panels: dict[tuple[str, str, str], list[Summary]] = {}
-    for summary in summaries:
-        shared = summary.case["panel"]
-        played = summary.held is not None and summary.axis not in TUNING
-        if played and shared == summary.case["label"]:  # many curves: temperatures do not share axes
-            shared = case_name(summary.case)
-        metric = KINDS[summary.metric] if len(summary.case["metrics"]) > 1 else ""
-        panels.setdefault((shared, summary.axis, metric), []).append(summary)
-    return [Panel(name, axis, group) for (name, axis, _), group in panels.items()]
 
 
 def caption(panels: list[Panel]) -> str:
@@ -226,7 +212,8 @@ def _draw_grid(panels: list[Panel]) -> Figure:
     FigureCanvasAgg(figure)
     grid = figure.subplots(rows, columns, squeeze=False).ravel()
     for axes, panel in zip(grid, panels, strict=False):
-        (_draw_tuning if panel.axis in TUNING else _draw_rates)(axes, panel)
+        followed = panel.summaries[0].case["reach"] is not None
+        (_draw_followed if followed else _draw_tuning if panel.axis in TUNING else _draw_rates)(axes, panel)
         axes.spines[["top", "right"]].set_visible(False)
     for axes in grid[len(panels) :]:
         axes.set_axis_off()
@@ -236,8 +223,8 @@ def _draw_grid(panels: list[Panel]) -> Figure:
 def draw(summaries: list[Summary]) -> Figure:
     """The figure of a run.
 
-    Points are means over seeds, the dark band is their bootstrap 95 % band, the light band holds the seeds from 5 % to
-    95 %; gaps are summed over players.
+    Points are means over games and seeds, dark bands bootstrap 95 % bands, light ones hold the seeds from 5 % to 95 %;
+    gaps are summed over players.
     """
     panels = group_panels(summaries)
     figure = _draw_grid(panels)

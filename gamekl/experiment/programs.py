@@ -13,8 +13,9 @@ from jaxtyping import Array
 
 from gamekl.experiment import pipeline
 from gamekl.experiment.config import PESSIMISTIC, FamilyConfig
+from gamekl.experiment.followed import follow_batch
 from gamekl.experiment.pipeline import Data
-from gamekl.experiment.plan import Setting
+from gamekl.experiment.settings import Setting, make_rule
 from gamekl.learning.pessimistic import bellman_consistent, strategy_wise
 
 # Those that work on the host after the estimate.
@@ -23,6 +24,10 @@ ON_HOST = (pipeline.exact_batch, pipeline.pnvi_batch)
 
 def program(family: FamilyConfig, case: dict[str, Any], num_samples: int) -> tuple[Callable[..., Any], tuple[Any, ...]]:
     """The function that computes a case's chunks at one sample size, and what it takes beside keys and settings."""
+    if family.rule is not None:
+        made = make_rule(family.rule, case["temperature"])
+        tols = jnp.asarray(family.rule.tol), jnp.asarray(family.rule.kl_tol)
+        return follow_batch, (*made, tols, tuple(case["num_steps"]), family.rule.num_queries)
     neural = family.estimator == "neural"
     data = Data(
         num_samples=jnp.asarray(float(num_samples)),

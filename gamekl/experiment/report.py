@@ -18,6 +18,8 @@ COMPARED = 3
 SHOWN = 4
 # The power of the rounds with which the error of playing falls.
 PLAYED = {"gamd": -1.0, "multiplicative_weights": -0.5}
+# Of rules that are followed, the column of the first round at which a metric is small enough.
+FIRST = {"regularized_gap": "first_gap", "kl": "first_kl"}
 # What the gaps of a profile are for a joint policy.
 COARSE = {"regularized_gap": "regularized_cce_gap", "nash_gap": "cce_gap"}
 COLUMNS = (
@@ -27,15 +29,20 @@ COLUMNS = (
     "scale",
     "num_samples",
     "num_steps",
+    "num_queries",
     "status",
     "regularized_gap",
     "nash_gap",
     "regularized_cce_gap",
     "cce_gap",
+    "average_nash_gap",
+    "kl",
     "solver_gap",
     "bound",
     "exceeded",
     "unvisited",
+    "first_gap",
+    "first_kl",
 )
 
 
@@ -45,7 +52,8 @@ class Summary(NamedTuple):
     Attributes:
         case: the plan's entry.
         metric: the column that was summarised.
-        axis: "num_samples"; "num_steps" of families that play; or what else the family is shown against.
+        axis: "num_samples"; "num_steps" of families that play; that or "num_queries" of rules that are followed; or
+            what else the family is shown against.
         held: of families that play what the other of the two is, of those with another axis the sample size.
         sizes: along the axis, those with data.
         means: mean error over games and seeds.
@@ -61,6 +69,8 @@ class Summary(NamedTuple):
         failures: how many of them did not converge; they are left out of the means.
         exceeded: how many of the others are above the bound of their own game.
         unvisited: how many datasets miss a joint action.
+        first: of rules that are followed, after how many rounds the metric was first as small as the case asks for, -1
+            if never, of each solve that converged; else nothing.
     """
 
     case: dict[str, Any]
@@ -81,6 +91,7 @@ class Summary(NamedTuple):
     failures: int
     exceeded: int
     unvisited: int
+    first: np.ndarray
 
     @property
     def scaled(self) -> np.ndarray:
@@ -91,34 +102,6 @@ class Summary(NamedTuple):
     def ratios(self) -> np.ndarray | None:
         """Of the means to what is predicted, if anything is."""
         return None if self.predicted is None else self.means / self.predicted
-
-
-class Tally(NamedTuple):
-    """How the solves of a case ended, and what its data cover.
-
-    Attributes:
-        case: the plan's entry.
-        statuses: how many solves ended with each status.
-        missing: the share of the datasets that miss a joint action at some stage.
-        up_to: the largest sample size of which one does; 0 if none does.
-        most: how many one of them misses at most.
-    """
-
-    case: dict[str, Any]
-    statuses: dict[int, int]
-    missing: float
-    up_to: int
-    most: int
-
-    @property
-    def solves(self) -> int:
-        """How many there are."""
-        return sum(self.statuses.values())
-
-    @property
-    def failures(self) -> int:
-        """How many of them did not converge."""
-        return self.solves - self.statuses.get(0, 0)
 
 
 def _summarize(
@@ -139,10 +122,13 @@ def _summarize(
     rng = np.random.default_rng(seed)
     band = [np.quantile(bootstrap_means(rng, entry, RESAMPLES), [0.025, 0.975]) for entry in errors]
     own = metric == "solver_gap"
+    bounds = np.array([entry["bound"].mean() for entry in at_size])
     floor = np.array([0.0 if own else entry["solver_gap"].mean() for entry in at_size])
     slope, line = case["slope"], None
     if own:
-        slope, line = PLAYED[case["solver"]], np.array([entry["bound"].mean() for entry in at_size])
+        slope, line = PLAYED[case["solver"]], bounds
+    elif metric == "kl" and np.all(np.isfinite(bounds)):
+        line = bounds
     elif not predicted and axis == "num_samples" and held is None:
         slope = -0.5
     elif predicted and case["constant"] is not None:
@@ -162,14 +148,21 @@ def _summarize(
         floor=floor,
         slope=slope,
         predicted=line,
-        is_bound=own,
+        is_bound=own or (metric == "kl" and line is not None),
         # Against the rounds, only the error of playing is a power law.
         rate=_fit(sizes, errors, means, floor, axis, seed) if own or axis == "num_samples" else None,
         solves=len(rows["status"]),
         failures=int(np.count_nonzero(rows["status"])),
         exceeded=int(np.nansum(converged["exceeded"])),
         unvisited=int(np.count_nonzero(rows["unvisited"])),
+        first=_first(case, converged, metric),
     )
+
+
+def _first(case: dict[str, Any], rows: dict[str, np.ndarray], metric: str) -> np.ndarray:
+    if case["reach"] is None or metric not in FIRST:
+        return np.zeros(0, int)
+    return rows[FIRST[metric]][rows["num_steps"] == case["num_steps"][-1]].astype(int)
 
 
 def _fit(
@@ -213,6 +206,14 @@ def _summarize_played(case: dict[str, Any], rows: dict[str, np.ndarray], seed: i
     ]
 
 
+def _summarize_followed(case: dict[str, Any], rows: dict[str, np.ndarray], seed: int) -> list[Summary]:
+    """Against the rounds, and against queries if the case asks for that."""
+    axes = ["num_steps", *(["num_queries"] if case["axis"] == "num_queries" else [])]
+    return [
+        _summarize(case, rows, seed, metric, axis=axis, predicted=False) for metric in case["metrics"] for axis in axes
+    ]
+
+
 def _summarize_axis(cases: list[dict[str, Any]], columns: dict[str, np.ndarray], seed: int) -> list[Summary]:
     """Against what a family has several values of, at some sample sizes; the cases differ in it alone."""
     shared: dict[str, Any] = cases[0] | {cases[0]["axis"]: None}
@@ -242,26 +243,6 @@ def summarize(store: Store) -> list[Summary]:
     return summarize_table(store.read(), plan["cases"] if plan else [], store.config()["seed"])
 
 
-def tally(table: pa.Table, cases: list[dict[str, Any]]) -> list[Tally]:
-    """One for each case, those without data too."""
-    columns = {name: table[name].to_numpy() for name in ("case", "num_samples", "status", "unvisited")}
-    found = []
-    for number, case in enumerate(cases):
-        mine = {name: column[columns["case"] == number] for name, column in columns.items()}
-        statuses, counts = np.unique(mine["status"], return_counts=True)
-        missing = mine["unvisited"] > 0
-        found.append(
-            Tally(
-                case=case,
-                statuses={int(status): int(count) for status, count in zip(statuses, counts, strict=True)},
-                missing=float(missing.mean()) if len(missing) else 0.0,
-                up_to=int(mine["num_samples"][missing].max(initial=0)),
-                most=int(mine["unvisited"].max(initial=0)),
-            )
-        )
-    return found
-
-
 def summarize_table(table: pa.Table, cases: list[dict[str, Any]], seed: int) -> list[Summary]:
     """As `summarize`, of rows that are there already; the bootstrap's random numbers follow from the seed."""
     columns = {name: table[name].to_numpy() for name in COLUMNS}
@@ -269,13 +250,16 @@ def summarize_table(table: pa.Table, cases: list[dict[str, Any]], seed: int) -> 
     left: list[dict[str, Any]] = [case | {"number": number} for number, case in enumerate(cases)]
     while left:
         case = left.pop(0)
+        mine = columns["case"] == case["number"]
+        rows = {name: column[mine] for name, column in columns.items()}
+        if case["reach"] is not None:
+            found += _summarize_followed(case, rows, seed)
+            continue
         if case["axis"] != "num_samples":
             along = [case, *(other for other in left if _is_along(other, case))]
             left = [other for other in left if other not in along]
             found += _summarize_axis(along, columns, seed)
             continue
-        mine = columns["case"] == case["number"]
-        rows = {name: column[mine] for name, column in columns.items()}
         if case["num_steps"] is None:
             own = METRICS.get(case["solver"], "nash_gap")  # to which the prediction belongs
             found += [_summarize(case, rows, seed, metric, predicted=metric == own) for metric in case["metrics"]]

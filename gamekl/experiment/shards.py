@@ -20,8 +20,9 @@ from jaxtyping import Array
 import gamekl
 from gamekl.core.games import stack
 from gamekl.experiment.config import FamilyConfig, SweepConfig
-from gamekl.experiment.plan import TUNING, Chunk, Setting, check_files, family_key, make_settings, tunings
+from gamekl.experiment.plan import TUNING, Chunk, check_files, tunings
 from gamekl.experiment.programs import as_compiled, compute, program
+from gamekl.experiment.settings import Setting, family_key, make_settings
 from gamekl.experiment.store import SCHEMA_VERSION
 
 FLOATS = (
@@ -31,11 +32,13 @@ FLOATS = (
     "regularized_cce_gap",
     "cce_gap",
     "ce_gap",
+    "average_nash_gap",
+    "kl",
     "solver_gap",
     "bound",
     "residual",
 )
-INTEGERS = ("num_steps", "status", "unvisited", "exceeded")
+INTEGERS = ("num_steps", "num_queries", "status", "unvisited", "exceeded", "first_gap", "first_kl")
 
 # Two threads that need the same settings, or the same compiled program, do not both make them.
 _making = threading.Lock()

@@ -70,7 +70,7 @@ def run_sweep(
         plan = store.plan() or store.write_plan(plan_sweep(config, memory, stop=stop))
         check_files(plan["files"])
         whole, damaged = store.verified()
-        chunks = part_of(make_chunks(config, plan), part)
+        chunks = part_of(make_chunks(plan), part)
         missing = [chunk for chunk in chunks if chunk.name not in whole]
         for chunk in missing:
             if chunk.name in damaged:
@@ -106,6 +106,7 @@ def _run_chunks(
             store.log("shard", shard=chunk.name, failed=shard.failed)
             case = plan["cases"][chunk.case]
             made += 1
-            progress.advance(f"{case['label']}, n = {case['num_samples'][chunk.point]}")
+            size = case["num_samples"][chunk.point]
+            progress.advance(f"{case['label']}, n = {size}" if size else case["label"])
     store.log("end" if made == len(chunks) else "interrupted", made=made)
     return made

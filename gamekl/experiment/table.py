@@ -2,7 +2,9 @@
 
 import re
 import textwrap
-from typing import Any
+from typing import Any, NamedTuple
+
+import numpy as np
 
 from gamekl.experiment.plan import TUNING
 from gamekl.experiment.report import COMPARED, Summary
@@ -12,9 +14,28 @@ METRIC_NAMES = {
     "nash_gap": "Nash gap",
     "regularized_cce_gap": "regularised CCE gap",
     "cce_gap": "CCE gap",
+    "average_nash_gap": "Nash gap of the averages",
+    "kl": "KL from the equilibrium",
 }
-SYMBOLS = {"num_samples": "n", "num_steps": "T", "temperature": "τ", "concentrability": "C", "scale": "c"}
+SYMBOLS = {
+    "num_samples": "n",
+    "num_steps": "T",
+    "num_queries": "Q",
+    "temperature": "τ",
+    "concentrability": "C",
+    "scale": "c",
+}
 HEADER = ("game", "seeds x sizes", "slope [95 % interval]", "size^s E[gap]", "predicted", "ratios at largest", "failed")
+FOLLOWED_HEADER = (
+    "rule",
+    "after",
+    "mean ± standard error",
+    "proven",
+    "rounds to",
+    "median [quartiles]",
+    "reached",
+    "failed",
+)
 UNPRINTABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
 LEGEND = (
     "size^s E[gap]: the mean gap at the largest size, scaled by the rate to be expected; predicted: what that should "
@@ -94,18 +115,66 @@ def _along(entry: Summary) -> list[str]:
     return [full_name(entry), f"{entry.failures} of {entry.solves} failed", *told]
 
 
-def split_tables(summaries: list[Summary]) -> tuple[list[Summary], list[Summary]]:
-    """The curves that have a line of slopes, and those that are shown along an axis of their own."""
-    rates = [entry for entry in summaries if entry.axis == "num_samples" or entry.is_bound]
-    return rates, [entry for entry in summaries if entry.axis in TUNING]
+def followed_cells(entry: Summary) -> list[str]:
+    """What stands under `FOLLOWED_HEADER`, of a rule that is followed."""
+    value = proven = "none"
+    if len(entry.means):
+        value = f"{entry.means[-1]:.3g} ± {entry.standard_errors[-1]:.1g}"
+        if entry.predicted is not None:
+            proven = f"< {max(entry.predicted[-1], 1e-300):.3g}"
+    to = middle = reached = "none"
+    if entry.metric in entry.case["reach"]:
+        to = f"{entry.case['reach'][entry.metric]:g}"
+        hits = entry.first[entry.first >= 0]
+        reached = f"{len(hits)} of {len(entry.first)}"
+        # A run that has not come so far takes longer than all that have.
+        ranked = np.where(entry.first >= 0, entry.first, np.inf)
+        low, half, high = np.quantile(ranked, [0.25, 0.5, 0.75], method="inverted_cdf") if len(ranked) else [np.inf] * 3
+        middle = f"{_rounds(half)} [{_rounds(low)}, {_rounds(high)}]"
+    rounds = len(entry.case["num_steps"])
+    failed = f"{entry.failures // rounds} of {entry.solves // rounds}"
+    failed += f", {entry.exceeded} points above" if entry.is_bound else ""
+    name = ", ".join([case_name(entry.case), METRIC_NAMES[entry.metric]])
+    return [name, f"{entry.case['num_steps'][-1]:,}", value, proven, to, middle, reached, failed]
+
+
+def _rounds(number: float) -> str:
+    return f"{number:,.0f}" if np.isfinite(number) else "never"
+
+
+class Tables(NamedTuple):
+    """The curves of a run by how they are told.
+
+    Attributes:
+        rates: those with a line of slopes.
+        others: those along an axis of their own.
+        followed: rules, once each.
+    """
+
+    rates: list[Summary]
+    others: list[Summary]
+    followed: list[Summary]
+
+
+def split_tables(summaries: list[Summary]) -> Tables:
+    """Each curve to the table in which it stands."""
+    followed = [entry for entry in summaries if entry.case["reach"] is not None]
+    found = [entry for entry in summaries if entry.case["reach"] is None]
+    return Tables(
+        [entry for entry in found if entry.axis == "num_samples" or entry.is_bound],
+        [entry for entry in found if entry.axis in TUNING],
+        [entry for entry in followed if entry.axis == "num_steps"],
+    )
 
 
 def format_table(summaries: list[Summary]) -> str:
-    """Plain text: slopes, and size^-slope E[gap] beside the predicted constant; then means along other axes."""
-    rates, others = split_tables(summaries)
+    """Plain text: slopes, and size^-slope E[gap] beside the predicted constant; means along other axes; rules."""
+    rates, others, followed = split_tables(summaries)
     parts = []
     if rates:
         parts += [*aligned([[*HEADER], *map(rate_cells, rates)]), "", textwrap.fill(LEGEND, 120)]
     if others:
         parts += [""] * bool(parts) + aligned([_along(entry) for entry in others])
+    if followed:
+        parts += [""] * bool(parts) + aligned([[*FOLLOWED_HEADER], *map(followed_cells, followed)])
     return "\n".join(parts)

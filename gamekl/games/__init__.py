@@ -14,7 +14,7 @@ from gamekl.games.featured import Featured, context_linear, linear, smooth
 from gamekl.games.files import load_game, parse_nfg, read_nfg, read_npz, write_nfg
 from gamekl.games.hard_pair import hard_pair
 from gamekl.games.interop import from_pygambit, from_pyspiel, read_efg, to_pygambit, to_pyspiel
-from gamekl.games.random import covariant, normal, polymatrix, potential, uniform, zero_sum
+from gamekl.games.random import covariant, normal, polymatrix, potential, preference, uniform, zero_sum
 from gamekl.games.reduction import MergedGame, merge_equivalent
 from gamekl.games.staged import contextual, markov
 
@@ -40,6 +40,7 @@ __all__ = [
     "perturbed_rock_paper_scissors",
     "polymatrix",
     "potential",
+    "preference",
     "prisoners_dilemma",
     "read_efg",
     "read_nfg",

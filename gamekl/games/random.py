@@ -43,6 +43,20 @@ def zero_sum(key: Array, num_actions: Sequence[int], *, dtype: Any = None) -> No
     return NormalFormGame(jnp.stack([first, -first]))
 
 
+def preference(key: Array, num_actions: Sequence[int], *, dtype: Any = None) -> NormalFormGame:
+    """A symmetric preference game: P_ij ~ U[0, 1] for i < j with P + P^T = 1, and payoffs P and P^T of two players.
+
+    Raises:
+        ValueError: other than two players with the same actions.
+    """
+    players, *sizes = table_shape(num_actions)
+    if players != 2 or len(set(sizes)) > 1:
+        raise ValueError(f"num_actions: got {tuple(num_actions)}, takes two equal numbers for a preference game")
+    upper = jnp.triu(jax.random.uniform(key, sizes, dtype or float), 1)
+    preferences = upper + jnp.tril(1 - upper.T, -1) + jnp.eye(sizes[0], dtype=upper.dtype) / 2
+    return NormalFormGame(jnp.stack([preferences, preferences.T]))
+
+
 def covariant(key: Array, num_actions: Sequence[int], *, correlation: float | int, dtype: Any = None) -> NormalFormGame:
     """Standard normal payoffs whose correlation between any two players, in each cell, is `correlation`.
 

@@ -22,7 +22,7 @@ from jaxtyping import Array, ArrayLike, Float
 from gamekl.core.arrays import has_float64
 from gamekl.core.games import as_float_array
 from gamekl.core.policies import is_concrete
-from gamekl.core.validation import check_distribution, check_finite, check_whole, refuse
+from gamekl.core.validation import check_distribution, check_finite, check_preferences, check_whole, refuse
 from gamekl.offline.draws import (
     MAX_DRAWN_IN_FLOAT32,
     MAX_EXACT,
@@ -76,17 +76,6 @@ class PreferenceEstimate(eqx.Module):
 
     preferences: Float[Array, "*prompt candidate other"]
     counts: Float[Array, "*prompt candidate other"]
-
-
-def check_preferences(field: str, preferences: np.ndarray) -> None:
-    """Raise ``ValueError`` unless they are probabilities ``[*prompt, candidate, candidate]`` with P + P^T = 1."""
-    shape = preferences.shape
-    if len(shape) < 2 or shape[-1] != shape[-2] or shape[-1] < 2:
-        raise ValueError(f"{field}: got shape {shape}, takes [*prompt, candidate, candidate], at least two candidates")
-    check_finite(field, preferences)
-    refuse(field, preferences, (preferences < 0) | (preferences > 1), "probabilities")
-    excess = np.abs(preferences + np.swapaxes(preferences, -1, -2) - 1)
-    refuse(field, preferences, excess > 8 * np.finfo(preferences.dtype).eps, "what it leaves of 1 the other way round")
 
 
 @eqx.filter_jit

@@ -46,7 +46,7 @@ class AskedGame(AnchoredGame):
 
 
 class Asking(Rule):
-    """A rule that is told wins in place of values.
+    """A rule that is told wins in place of values; its rounds are recorded with the values.
 
     Attributes:
         rule: the method.
@@ -67,4 +67,5 @@ class Asking(Rule):
         keys = jax.vmap(jax.random.fold_in)(self.keys, round)
         shared = {name: getattr(game, name) for name in ("log_reference", "mask", "temperature")}
         asked = AskedGame(**shared, chances=self.chances, keys=keys, num_queries=self.num_queries)
-        return self.rule.step(asked, state, round)
+        state, play = self.rule.step(asked, state, round)
+        return state, game.play_policy(play.policy)

@@ -14,7 +14,7 @@ from gamekl.core.batching import sharing_lanes
 from gamekl.core.games import NormalFormGame, OneShotGame, require_one_shot
 from gamekl.core.policies import Profile, is_concrete, padded
 from gamekl.core.regularizer import Regularizer
-from gamekl.core.validation import validate
+from gamekl.core.validation import check_preferences, validate
 from gamekl.solvers.feedback import Asking
 from gamekl.solvers.queue import fitting_tables, in_blocks
 from gamekl.solvers.rules import Rule
@@ -31,6 +31,7 @@ class _Problem(NamedTuple):
         limits: checkpoints, shape ``[checkpoint]``.
         target: of `Trajectory.kl`, padded, or None.
         tol: of `Trajectory.first`.
+        kl_tol: of `Trajectory.first_kl`.
         asked: the game in probabilities to win and a key, or None where values are told.
     """
 
@@ -39,19 +40,21 @@ class _Problem(NamedTuple):
     limits: Int[Array, "*batch checkpoint"]
     target: Float[Array, "*batch player actions"] | None
     tol: Float[Array, "*batch"]
+    kl_tol: Float[Array, "*batch"]
     asked: tuple[AnchoredGame, Any] | None
 
 
 def _follow_block(problems: _Problem, num_queries: int | None) -> Record:
     """Follow rules side by side, each in a lane."""
-    game, limits, target, tol = jax.tree.map(
-        lambda leaf: jnp.moveaxis(leaf, 0, -1), (problems.game, problems.limits, problems.target, problems.tol)
+    game, *measures = jax.tree.map(
+        lambda leaf: jnp.moveaxis(leaf, 0, -1),
+        (problems.game, problems.limits, problems.target, problems.tol, problems.kl_tol),
     )
     rule = problems.rule
     if problems.asked is not None and num_queries is not None:
         chances = jax.tree.map(lambda leaf: jnp.moveaxis(leaf, 0, -1), problems.asked[0])
         rule = Asking(rule, chances, problems.asked[1], num_queries)
-    record = follow_lanes(rule, game, limits, target, tol)
+    record = follow_lanes(rule, game, *measures)
     return jax.tree.map(lambda leaf: jnp.moveaxis(leaf, -1, 0), record)
 
 
@@ -68,7 +71,7 @@ def _follow(problem: _Problem, num_queries: int | None) -> Record:
     return sharing_lanes(alone, together)(problem)
 
 
-def _check(rule: Any, num_steps: Any, tol: Any, num_queries: Any, key: Any) -> np.ndarray:
+def _check(rule: Any, num_steps: Any, tol: Any, kl_tol: Any, num_queries: Any, key: Any) -> np.ndarray:
     """The checkpoints, after checking all that is not the game."""
     if not isinstance(rule, Rule):
         raise TypeError(f"rule: got {type(rule).__name__}, takes one of gamekl.rules, such as gamekl.rules.EGPO(0.3)")
@@ -77,12 +80,15 @@ def _check(rule: Any, num_steps: Any, tol: Any, num_queries: Any, key: Any) -> n
         raise ValueError(f"num_steps: got {num_steps!r}, takes increasing whole numbers >= 0")
     if steps[-1] >= 2**31 - 1:
         raise ValueError(f"num_steps: got {steps[-1]}, takes numbers below 2^31 - 1")
-    if is_concrete(tol) and not np.all(np.asarray(tol, dtype=float) >= 0):
-        raise ValueError(f"tol: got {tol!r}, takes a number >= 0")
+    for name, value in [("tol", tol), ("kl_tol", kl_tol)]:
+        if is_concrete(value) and not np.all(np.asarray(value, dtype=float) >= 0):
+            raise ValueError(f"{name}: got {value!r}, takes a number >= 0")
     if (num_queries is None) != (key is None):
         raise ValueError(f"key: got {key!r} with num_queries {num_queries!r}, takes both or neither")
     if num_queries is not None and (not isinstance(num_queries, int) or num_queries < 1):
         raise ValueError(f"num_queries: got {num_queries!r}, takes a whole number >= 1")
+    if (total := int(steps[-1]) * rule.evaluations * (num_queries or 1)) >= 2**31:
+        raise ValueError(f"num_steps, num_queries: got {total} queries in all, takes fewer than 2^31")
     return steps
 
 
@@ -100,23 +106,9 @@ def _trajectory(problem: _Problem, sizes: tuple[int, ...], num_queries: int | No
         kl=None if problem.target is None else measured.kl,
         log_policy=tuple(jnp.log(record.policy[player, :size]) for player, size in enumerate(sizes)),
         first=record.first,
+        first_kl=None if problem.target is None else record.first_kl,
         status=jnp.where(wrong == Status.converged, status, wrong).astype(jnp.int32),
     )
-
-
-def check_preferences(preferences: np.ndarray) -> None:
-    """Raise ``ValueError`` unless the last two axes are of probabilities P with P + P^T = 1."""
-    wrong = ~((preferences >= 0) & (preferences <= 1))
-    if wrong.any():
-        place = tuple(int(index) for index in np.argwhere(wrong)[0])
-        raise ValueError(f"preferences: got {preferences[place]} at {place}, takes probabilities in [0, 1]")
-    unequal = np.abs(preferences + np.swapaxes(preferences, -1, -2) - 1) > 16 * np.finfo(preferences.dtype).eps
-    if unequal.any():
-        place = tuple(int(index) for index in np.argwhere(unequal)[0])
-        back = (*place[:-2], place[-1], place[-2])
-        raise ValueError(
-            f"preferences: got {preferences[place]} at {place} and {preferences[back]} at {back}, takes P + P^T = 1"
-        )
 
 
 def follow(
@@ -127,6 +119,7 @@ def follow(
     num_steps: Any,
     target: Profile | None = None,
     tol: ArrayLike = 1e-6,
+    kl_tol: ArrayLike = 1e-10,
     num_queries: int | None = None,
     key: Any = None,
     throw: bool = True,
@@ -142,6 +135,7 @@ def follow(
         num_steps: rounds after which to measure, increasing, one number or ``[checkpoint]``; not traced.
         target: log-policies of a known solution, to measure the KL from.
         tol: total regularised gap, payoff units, whose first round is looked for.
+        kl_tol: likewise the total KL from the target, nats.
         num_queries: ask for wins so often for each action in place of being told its value; payoffs are then the
             probabilities to win.
         key: of the queries.
@@ -151,7 +145,7 @@ def follow(
         ValueError: game and regularizer do not fit, or an option or a value is bad.
         TypeError: the rule is none.
     """
-    steps = _check(rule, num_steps, tol, num_queries, key)
+    steps = _check(rule, num_steps, tol, kl_tol, num_queries, key)
     require_one_shot(game)
     Regularizer.require(regularizer)
     regularizer.check_fits(game)
@@ -170,6 +164,7 @@ def follow(
         limits=jnp.asarray(steps, dtype=jnp.int32),
         target=None if logs is None else jnp.exp(logs),
         tol=jnp.asarray(tol, dtype=game.dtype),
+        kl_tol=jnp.asarray(kl_tol, dtype=game.dtype),
         asked=None if key is None else (unscaled(game, regularizer), key),
     )
     return _trajectory(problem, game.num_actions, num_queries, input_status(game, regularizer))
@@ -184,6 +179,7 @@ def self_play(
     num_steps: Any,
     target: ArrayLike | Sequence[Any] | None = None,
     tol: ArrayLike = 1e-6,
+    kl_tol: ArrayLike = 1e-10,
     num_queries: int | None = None,
     key: Any = None,
     throw: bool = True,
@@ -198,6 +194,7 @@ def self_play(
         num_steps: as for `follow`, like the rest.
         target: log-policy of a known solution, ``[actions]``.
         tol: as there.
+        kl_tol: as there.
         num_queries: comparisons for each action and evaluation.
         key: as there.
         throw: as there.
@@ -209,13 +206,13 @@ def self_play(
         ValueError: preferences are none, shapes do not fit, or an option or a value is bad.
         TypeError: the rule is none.
     """
-    steps = _check(rule, num_steps, tol, num_queries, key)
+    steps = _check(rule, num_steps, tol, kl_tol, num_queries, key)
     preferences, log_reference = jnp.asarray(preferences), jnp.asarray(log_reference)
     game = NormalFormGame(jnp.stack([preferences, preferences.T]))
     regularizer = Regularizer((log_reference, log_reference), temperature).astype(game.dtype)
     regularizer.check_fits(game)
     if throw and is_concrete(game, regularizer):
-        check_preferences(np.asarray(preferences))
+        check_preferences("preferences", np.asarray(preferences))
         validate(game, regularizer)
     reference, tau = regularizer.log_reference[0], regularizer.temperature
     problem = _Problem(
@@ -224,6 +221,7 @@ def self_play(
         limits=jnp.asarray(steps, dtype=jnp.int32),
         target=None if target is None else jnp.exp(jnp.asarray(target, dtype=game.dtype))[None],
         tol=jnp.asarray(tol, dtype=game.dtype),
+        kl_tol=jnp.asarray(kl_tol, dtype=game.dtype),
         asked=None if key is None else (unscaled_against_itself(preferences, reference), key),
     )
     return _trajectory(problem, game.num_actions[:1], num_queries, input_status(game, regularizer))

@@ -22,14 +22,24 @@ MMD itself is `rules.MirrorDescent`. Nothing is known where payoffs are general-
 from typing import NamedTuple
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Int
+from jaxtyping import Array, ArrayLike, Int
 
 from gamekl.core.anchored import AnchoredGame, Play, Profiles
 from gamekl.core.games import OneShotGame
-from gamekl.solvers.rules import Stepped
+from gamekl.solvers.rules import Proven, Stepped, falling
 
 Rounds = Int[Array, " lane"]
+
+
+def _slowing(temperature: Array, round: Array) -> Array:
+    return 2 / (temperature * (round + 2))
+
+
+def _slow(temperature: Array, start: ArrayLike, rounds: ArrayLike) -> Array:
+    del start
+    return 8 / (temperature**2 * (jnp.asarray(rounds, temperature.dtype) + 1))
 
 
 class NashMD(Stepped):
@@ -38,6 +48,11 @@ class NashMD(Stepped):
     Source: Munos et al., "Nash Learning from Human Feedback" (arXiv 2312.00886). With steps 2 / (tau (t + 2)) the KL
     to the equilibrium is at most 8 / (tau^2 (T + 1)) (recalled, very loose); with a constant step it keeps a bias.
     """
+
+    @classmethod
+    def proven(cls, temperature: ArrayLike) -> Proven:
+        tau = jnp.asarray(temperature, float)
+        return Proven(cls(jax.tree_util.Partial(_slowing, tau)), jax.tree_util.Partial(_slow, tau))
 
     def step(self, game: AnchoredGame, drift: Profiles, round: Rounds, /) -> tuple[Profiles, Play]:
         pace = self.pace(game, round)
@@ -51,6 +66,11 @@ class INPO(Stepped):
     Source: Zhang et al. (arXiv 2407.00617). The step size is the inverse of the paper's eta'.
     """
 
+    @classmethod
+    def proven(cls, temperature: ArrayLike) -> Proven:
+        kept = 1 / (1 + 4 * jnp.square(temperature))
+        return falling(cls(4 * temperature * kept), kept)
+
     def step(self, game: AnchoredGame, drift: Profiles, round: Rounds, /) -> tuple[Profiles, Play]:
         play, pace = game.play(drift), self.pace(game, round)
         return (1 - pace) * drift + pace * play.values, play
@@ -63,6 +83,11 @@ class EGPO(Stepped):
     """
 
     evaluations = 2
+
+    @classmethod
+    def proven(cls, temperature: ArrayLike) -> Proven:
+        step_size = 1 / (jnp.asarray(temperature, float) + 3)
+        return falling(cls(step_size), 1 - step_size * temperature)
 
     def step(self, game: AnchoredGame, drift: Profiles, round: Rounds, /) -> tuple[Profiles, Play]:
         play, pace = game.play(drift), self.pace(game, round)
@@ -78,6 +103,10 @@ class NashMP(Stepped):
     """
 
     evaluations = 2
+
+    @classmethod
+    def proven(cls, temperature: ArrayLike) -> Proven:
+        return falling(cls(2.0), 1 / (1 + 2 * jnp.asarray(temperature, float)))
 
     def step(self, game: AnchoredGame, drift: Profiles, round: Rounds, /) -> tuple[Profiles, Play]:
         play, pace = game.play(drift), self.pace(game, round)

@@ -7,7 +7,7 @@ rounds are to be averaged and what is known of the average; `solvers.loop` is th
 
 from abc import abstractmethod
 from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import equinox as eqx
 import jax
@@ -41,6 +41,27 @@ def _constant(step_size: Array, round: Array) -> Array:
     return step_size
 
 
+class Proven(NamedTuple):
+    """A rule with steps for which a rate is proven where two players' payoffs are preferences.
+
+    Attributes:
+        rule: the method.
+        kl: from the KL of the start from the equilibrium and the rounds made, to what that KL is at most; nats.
+    """
+
+    rule: "Rule"
+    kl: Callable[[Any, Any], Array]
+
+
+def falling(rule: "Rule", factor: ArrayLike) -> Proven:
+    """The KL falls by a factor in every round."""
+    return Proven(rule, jax.tree_util.Partial(_falling, jnp.asarray(factor, float)))
+
+
+def _falling(factor: Array, start: ArrayLike, rounds: ArrayLike) -> Array:
+    return jnp.asarray(start) * factor ** jnp.asarray(rounds, factor.dtype)
+
+
 class Rule(eqx.Module):
     """A first-order method.
 
@@ -58,6 +79,19 @@ class Rule(eqx.Module):
     def init(self, game: AnchoredGame) -> Any:
         """The state before the first round, by default a drift: none, the references are played."""
         return jnp.zeros_like(game.log_reference)
+
+    @classmethod
+    def proven(cls, temperature: ArrayLike) -> Proven:
+        """The rule with the steps of its proof, where payoffs are preferences, which are in [0, 1].
+
+        Args:
+            temperature: preference per nat.
+
+        Raises:
+            ValueError: nothing is proven of how single rounds approach the anchored equilibrium.
+        """
+        del temperature
+        raise ValueError(f"rule: got {cls.__name__}, of whose single rounds nothing is proven; takes another")
 
     @abstractmethod
     def step(self, game: AnchoredGame, state: Any, round: Int[Array, " lane"], /) -> tuple[Any, Play]:
@@ -149,7 +183,15 @@ class Stepped(Rule):
 
 
 class MirrorDescent(Stepped):
-    """Anchored mirror descent: pi^{t+1} = argmax <q^t, p> - KL(p || pi0) - KL(p || pi^t) / (eta tau)."""
+    """Anchored mirror descent: pi^{t+1} = argmax <q^t, p> - KL(p || pi0) - KL(p || pi^t) / (eta tau).
+
+    Source: Sokota et al., magnetic mirror descent (arXiv 2206.05825). Its steps eta <= tau / L^2 have L = 1/2 for
+    preferences (recalled; derived for L).
+    """
+
+    @classmethod
+    def proven(cls, temperature: ArrayLike) -> Proven:
+        return falling(cls(4 * temperature), 1 / (1 + 4 * jnp.square(temperature)))
 
     def step(self, game: AnchoredGame, drift: Profiles, round: Int[Array, " lane"], /) -> tuple[Profiles, Play]:
         play = game.play(drift)

@@ -5,6 +5,7 @@ single rounds are measured, as Nash equilibria of the anchored and of the origin
 solution; and the profile of each player's averaged policy, which solves zero-sum games.
 """
 
+from functools import partial
 from typing import NamedTuple
 
 import equinox as eqx
@@ -12,7 +13,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from gamekl.core.anchored import AnchoredGame, Profiles
+from gamekl.core.anchored import AnchoredGame, Play, Profiles
 from gamekl.solvers.loop import Block, iterate, start
 from gamekl.solvers.rules import Rule
 
@@ -30,6 +31,7 @@ class Trajectory(eqx.Module):
         kl: KL(target || policy) in nats, or None where there is no target.
         log_policy: after the last checkpoint, ``[actions_i]`` for each player.
         first: after how many rounds the regularised gaps first sum up to `tol` or less; -1 if never.
+        first_kl: after how many the KL does to `kl_tol` or less; -1 if never, None where there is no target.
         status: `Status.converged`; `Status.not_converged` if numbers are not finite; or what is wrong with the input.
     """
 
@@ -41,6 +43,7 @@ class Trajectory(eqx.Module):
     kl: Float[Array, "*batch checkpoint player"] | None
     log_policy: tuple[Float[Array, "*batch _"], ...]
     first: Int[Array, "*batch"]
+    first_kl: Int[Array, "*batch"] | None
     status: Int[Array, "*batch"]
 
 
@@ -60,31 +63,35 @@ class Record(NamedTuple):
         measured: at the checkpoints.
         average: of all policies, shape ``[player, actions, lane]``.
         policy: of the last round, likewise.
-        first: as in `Trajectory`, ``[lane]``.
+        first: as in `Trajectory`, ``[lane]``, like the next.
+        first_kl: of zeros where there is no target.
     """
 
     measured: Measured
     average: Profiles
     policy: Profiles
     first: Int[Array, " lane"]
+    first_kl: Int[Array, " lane"]
 
 
 def _divergence(target: Profiles, policy: Profiles) -> Array:
     """KL(target || policy), shape ``[player, lane]``, as a sum of terms that are all positive, so that none cancel."""
     positive = target > 0
     ratio = jnp.where(positive, policy, 1) / jnp.where(positive, target, 1)
-    near = jnp.abs(ratio - 1) < 0.5
-    logarithm = jnp.where(near, jnp.log1p(jnp.where(near, ratio - 1, 0)), jnp.log(ratio))
-    terms = jnp.where(positive, target * (ratio - 1 - logarithm), policy)
-    return jnp.sum(terms, axis=1)
+    off = ratio - 1
+    series = off**2 * (1 / 2 - off * (1 / 3 - off * (1 / 4 - off / 5)))
+    excess = jnp.where(jnp.abs(off) < 1e-3, series, off - jnp.log(ratio))
+    return jnp.sum(jnp.where(positive, target * excess, policy), axis=1)
 
 
-def _gaps(game: AnchoredGame, policy: Profiles) -> tuple[Array, Array]:
-    """Regularised and not, shape ``[player, lane]``, payoff units."""
-    play = game.play_policy(policy)
-    mean = jnp.sum(policy * play.values, axis=1)
-    regularized = game.soft_most(play.values) - (mean - play.cost)
-    return jnp.maximum(regularized, 0) * game.temperature, (game.most(play.values) - mean) * game.temperature
+def _regularized_gap(game: AnchoredGame, play: Play) -> Array:
+    """Of a round, shape ``[player, lane]``, payoff units."""
+    mean = jnp.sum(play.policy * play.values, axis=1)
+    return jnp.maximum(game.soft_most(play.values) - (mean - play.cost), 0) * game.temperature
+
+
+def _nash_gap(game: AnchoredGame, policy: Profiles, values: Profiles) -> Array:
+    return (game.most(values) - jnp.sum(policy * values, axis=1)) * game.temperature
 
 
 def follow_lanes(
@@ -93,6 +100,7 @@ def follow_lanes(
     limits: Int[Array, "checkpoint lane"],
     target: Profiles | None,
     tol: Float[Array, " lane"],
+    kl_tol: Float[Array, " lane"],
 ) -> Record:
     """Follow a rule in games side by side.
 
@@ -102,46 +110,55 @@ def follow_lanes(
         limits: the checkpoints, increasing.
         target: of `Trajectory.kl`.
         tol: of `Trajectory.first`.
+        kl_tol: of `Trajectory.first_kl`.
     """
     players, _, lane = game.log_reference.shape
     blank = jnp.full((len(limits), players, lane), jnp.nan, game.log_reference.dtype)
     nothing = jnp.zeros_like(game.log_reference)
 
-    def measure(policy: Profiles, average: Profiles) -> Measured:
-        regularized, unregularized = _gaps(game, policy)
-        kl = jnp.zeros_like(regularized) if target is None else _divergence(target, policy)
-        return Measured(regularized, unregularized, _gaps(game, average)[1], kl)
+    def divergence(policy: Profiles) -> Array:
+        return jnp.zeros(policy.shape[::2], policy.dtype) if target is None else _divergence(target, policy)
 
     def add(record: Record, block: Block) -> Record:
         policies, made = block.play.policy, block.made[:, None, None]
         rounds = block.round[:, None, None].astype(policies.dtype)
-        sums = (rounds[0] - 1) * record.average + jnp.cumsum(jnp.where(made, policies, 0), axis=0)
-        averages = sums / rounds
-        measured = jax.vmap(measure)(policies, averages)
+        before = (rounds[0] - 1) * record.average
+        played = jnp.where(made, policies, 0)
+        regularized, kl = jax.vmap(partial(_regularized_gap, game))(block.play), jax.vmap(divergence)(policies)
         steps = block.round - 1  # before the t-th round there were t - 1
-        hit = block.made & (measured.regularized_gap.sum(axis=1) <= tol)
-        found = jnp.where(hit.any(axis=0), steps[0] + jax.lax.argmax(hit, 0, jnp.int32), -1)
+        here = (steps[None] == limits[:, None]) & block.made[None]  # [checkpoint, block, lane]
+
+        def earliest(known: Array, value: Array, bound: Array) -> Array:
+            """The first round at which a total is small enough, if it was not known before."""
+            hit = block.made & (value.sum(axis=1) <= bound)
+            found = jnp.where(hit.any(axis=0), steps[0] + jax.lax.argmax(hit, 0, jnp.int32), -1)
+            return jnp.where(known >= 0, known, found)
 
         def enter(kept: Array, fresh: Array) -> Array:
             """The block's rounds that are checkpoints."""
-            here = (steps[None] == limits[:, None]) & block.made[None]  # [checkpoint, block, lane]
             chosen = jnp.take_along_axis(fresh, jnp.argmax(here, axis=1)[:, None], axis=0)
             return jnp.where(here.any(axis=1)[:, None], chosen, kept)
 
-        last = jnp.maximum(jnp.sum(block.made, axis=0) - 1, 0)
-        any_made = block.made[0]
+        def measure() -> Measured:
+            averages = (before + jnp.cumsum(played, axis=0)) / rounds
+            nash = jax.vmap(partial(_nash_gap, game))
+            of_averages = nash(averages, jax.vmap(game.values)(averages))
+            fresh = Measured(regularized, nash(policies, block.play.values), of_averages, kl)
+            return Measured(*map(enter, record.measured, fresh))
 
-        def final(kept: Array, fresh: Array) -> Array:
-            return jnp.where(any_made, jnp.take_along_axis(fresh, last[None, None, None], axis=0)[0], kept)
-
+        count = jnp.sum(block.made, axis=0)
+        last = jnp.maximum(count - 1, 0)[None, None, None]
+        total = before + played.sum(axis=0)
         return Record(
-            Measured(*map(enter, record.measured, measured)),
-            final(record.average, averages),
-            final(record.policy, policies),
-            jnp.where(record.first >= 0, record.first, found),
+            jax.lax.cond(here.any(), measure, lambda: record.measured),
+            total / jnp.maximum(rounds[0] - 1 + count.astype(policies.dtype), 1),
+            jnp.where(block.made[0], jnp.take_along_axis(policies, last, axis=0)[0], record.policy),
+            earliest(record.first, regularized, tol),
+            earliest(record.first_kl, kl, kl_tol),
         )
 
-    empty = Record(Measured(blank, blank, blank, blank), nothing, nothing, jnp.full(lane, -1, jnp.int32))
+    unknown = jnp.full(lane, -1, jnp.int32)
+    empty = Record(Measured(blank, blank, blank, blank), nothing, nothing, unknown, unknown)
     never = jnp.zeros(lane, dtype=bool)
     _, record = iterate(rule, game, start(rule, game), empty, limits[-1] + 1, add, lambda _: never)
     return record

@@ -8,7 +8,7 @@ import jax
 import pytest
 
 from gamekl.experiment.load import ConfigError, load_config, parse_config
-from gamekl.experiment.plan import family_key
+from gamekl.experiment.settings import family_key
 
 TOML = """
 name = "tiny"
@@ -210,7 +210,7 @@ def test_bad_value_inside(path, value, where):
         ("family__0__metrics", "nash_gap", "got 'nash_gap', takes a list of strings, such as ['nash_gap']"),
         ("family__0__payoff_range", 1.0, "got 1.0, takes a list of 2 numbers"),
         ("family__0__payoff_range", [0, 1, 2], "got [0, 1, 2], takes a list of up to 2"),
-        ("family__0__reference", 0.5, "got 0.5, takes 'uniform' or a list of lists"),
+        ("family__0__reference", 0.5, "got 0.5, takes 'uniform' or 'normal' or a list of lists"),
         ("family__0__noise", "bern", "got 'bern', takes a number or 'bernoulli'"),
         ("family__0__noise", -0.5, "got -0.5, takes a number >= 0 or 'bernoulli'"),
         ("family__0__concentrability", 0.5, "got 0.5, takes a number >= 1 or a list of numbers"),
@@ -316,7 +316,7 @@ def test_solver_mismatch(changes, message):
 
 def test_every_fault_at_once():
     lines = faults(
-        num_seeds=1, seed="x", typo=1, family__0__temperatures=[0.0], family__0__typo=1, family__1__game__kind="none"
+        num_seeds=0, seed="x", typo=1, family__0__temperatures=[0.0], family__0__typo=1, family__1__game__kind="none"
     )
     starts = ["num_seeds:", "seed:", "typo:", "family.0.temperatures.0:", "family.0.typo:", "family.1.game.kind:"]
     assert all(any(line.startswith(start) for line in lines) for start in starts)

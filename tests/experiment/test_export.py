@@ -40,6 +40,8 @@ def plan(labels=LABELS):
         "concentrability": None,
         "scale": None,
         "num_games": 1,
+        "num_seeds": SEEDS,
+        "reach": None,
         "num_samples": list(SIZES),
         "num_steps": None,
         "seeds_per_chunk": WIDTH,
@@ -71,7 +73,8 @@ def rows(case, chunk, n, status, unvisited):
             "num_steps": pa.array(np.full(size, 7, dtype=np.int32)),
             "status": pa.array(np.full(size, status, dtype=np.int32)),
             "unvisited": pa.array(np.full(size, unvisited, dtype=np.int32)),
-            "exceeded": pa.nulls(size, pa.int32()),
+            **{name: pa.nulls(size, pa.float64()) for name in ("average_nash_gap", "kl")},
+            **{name: pa.nulls(size, pa.int32()) for name in ("exceeded", "num_queries", "first_gap", "first_kl")},
         }
     )
 
@@ -94,7 +97,7 @@ def make_run(folder, *, planned=None, shards=None, statuses=None, unvisited=None
     store.open(config().canonical())
     made = store.write_plan(planned or plan())
     store.record_run(FACTS)
-    for chunk in make_chunks(config(), made)[:shards]:
+    for chunk in make_chunks(made)[:shards]:
         case, cell = made["cases"][chunk.case], (chunk.case, chunk.point)
         table = rows(
             case, chunk, case["num_samples"][chunk.point], (statuses or {}).get(cell, 0), (unvisited or {}).get(cell, 0)
@@ -121,7 +124,7 @@ def expected():
     """Every column of every row that the shards of a whole run have, in order."""
     made = plan()
     return pa.concat_tables(
-        rows(made["cases"][chunk.case], chunk, SIZES[chunk.point], 0, 0) for chunk in make_chunks(config(), made)
+        rows(made["cases"][chunk.case], chunk, SIZES[chunk.point], 0, 0) for chunk in make_chunks(made)
     )
 
 
@@ -173,7 +176,7 @@ def test_the_table_is_the_same_again(whole, tmp_path):
 def test_versions_of_all_shards(tmp_path):
     """A run that another version went on with names both."""
     store = make_run(tmp_path / "run", shards=2)
-    made = make_chunks(config(), plan())[2]
+    made = make_chunks(plan())[2]
     table = rows(plan()["cases"][0], made, 1_000, 0, 0)
     store.write_shard(made.name, parquet(table, gamekl="0.2.0"), table.num_rows)
     export(store, tmp_path / "table.parquet")
@@ -182,7 +185,7 @@ def test_versions_of_all_shards(tmp_path):
 
 def test_stock_of_a_whole_run(whole):
     stock = take_stock(whole)
-    names = [chunk.name for chunk in make_chunks(config(), plan())]
+    names = [chunk.name for chunk in make_chunks(plan())]
     assert (stock.config, stock.whole, stock.damaged, stock.planned) == (config(), names, [], len(names))
     assert stock.faults == []
 

@@ -38,7 +38,7 @@ def sweep(**changes):
 
 def all_chunks(config, **options):
     plan = plan_sweep(config, **options)
-    return Work.of(config, plan), make_chunks(config, plan)
+    return Work.of(config, plan), make_chunks(plan)
 
 
 def test_dry_run(capsys, tmp_path, monkeypatch):

@@ -62,7 +62,7 @@ def test_rows_are_what_the_public_functions_give(swept, number):
     """Estimate, play and measure one dataset by hand."""
     config, plan = sweep(PLAYED, BASELINE), Store(swept).plan()
     case = plan["cases"][number]
-    chunk = next(chunk for chunk in make_chunks(config, plan) if chunk.case == number and chunk.point == 1)
+    chunk = next(chunk for chunk in make_chunks(plan) if chunk.case == number and chunk.point == 1)
     key = data_keys(config, config.family[case["family"]], case, chunk.point, np.arange(8))[0, 7]
     game = gk.games.shapley()
     statistics = gk.offline.sample_statistics(key, game, jnp.full((3, 3), 1 / 9), 10_000.0, jnp.asarray(1.0))

@@ -143,7 +143,7 @@ def test_a_schema_from_another_version(capsys, config, run, command):
     given = ("plot", run) if command == "plot" else ("sweep", config, "--out", run)
     plan_of_version(run, 99)
     message = refused(capsys, *given)
-    assert "plan.json has schema 99, this gamekl takes 3; use the gamekl that made it" in message
+    assert "plan.json has schema 99, this gamekl takes 4; use the gamekl that made it" in message
 
 
 @pytest.mark.parametrize("content", [b"", b"{}", b"[]", b"\xff"])

@@ -32,6 +32,8 @@ def case(label="a", **changes):
         "concentrability": None,
         "scale": None,
         "num_games": 1,
+        "num_seeds": len(SPREAD),
+        "reach": None,
         "num_samples": list(N),
         "num_steps": None,
         "slope": -1.0,
@@ -58,7 +60,8 @@ def rows(number, n, errors, *, status=0, floor=1e-20, metric="regularized_gap", 
             "solver_gap": pa.array(np.broadcast_to(np.asarray(floor, dtype=float), size)),
             "status": pa.array(np.broadcast_to(np.asarray(status, dtype=np.int32), size)),
             "num_steps": pa.array(np.full(size, 7, dtype=np.int32)),
-            "exceeded": pa.nulls(size, pa.int32()),
+            **{name: pa.nulls(size, pa.float64()) for name in ("average_nash_gap", "kl")},
+            **{name: pa.nulls(size, pa.int32()) for name in ("exceeded", "num_queries", "first_gap", "first_kl")},
             "unvisited": pa.array(np.broadcast_to(np.asarray(unvisited, dtype=np.int32), size)),
         }
     )

@@ -6,8 +6,9 @@ import pytest
 
 import gamekl as gk
 from gamekl.experiment.load import ConfigError, parse_config
-from gamekl.experiment.plan import make_plan, make_settings, tunings
+from gamekl.experiment.plan import make_plan, tunings
 from gamekl.experiment.report import summarize
+from gamekl.experiment.settings import make_settings
 from gamekl.experiment.store import Store
 from gamekl.experiment.sweep import run_sweep
 

@@ -15,8 +15,9 @@ import pytest
 import gamekl as gk
 from gamekl.experiment.engines import threads
 from gamekl.experiment.load import parse_config
-from gamekl.experiment.plan import make_chunks, make_plan, make_settings, tunings
+from gamekl.experiment.plan import make_chunks, make_plan, tunings
 from gamekl.experiment.report import summarize
+from gamekl.experiment.settings import make_settings
 from gamekl.experiment.shards import data_keys
 from gamekl.experiment.store import SCHEMA_VERSION, Store, StoreError
 from gamekl.experiment.sweep import run_sweep
@@ -86,7 +87,7 @@ def run(swept, tmp_path):
 def test_planned_shards(swept):
     names = sorted(path.name for path in (swept / "shards").iterdir())
     plan = Store(swept).plan()
-    assert names == sorted(f"{chunk.name}.parquet" for chunk in make_chunks(sweep(), plan))
+    assert names == sorted(f"{chunk.name}.parquet" for chunk in make_chunks(plan))
     assert [case["label"] for case in plan["cases"]] == ["pennies", "pennies", "three players", "exact"]
     assert [case["temperature"] for case in plan["cases"]] == [0.5, 1.0, 0.3, None]
 
@@ -140,7 +141,7 @@ def test_every_dataset_has_its_own_key(swept):
     """Over cases, sample sizes, games and seeds."""
     config, plan = sweep(), Store(swept).plan()
     keys = []
-    for chunk in make_chunks(config, plan):
+    for chunk in make_chunks(plan):
         case = plan["cases"][chunk.case]
         seeds = chunk.first_seed + np.arange(chunk.num_seeds)
         key = data_keys(config, config.family[case["family"]], case, chunk.point, seeds)

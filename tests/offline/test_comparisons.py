@@ -145,11 +145,11 @@ def test_refusals():
     some = Comparisons([[0.0, 1.0], [0.0, 0.0]])
     with pytest.raises(ValueError, match="smoothing: got -1.0, takes a finite number >= 0"):
         estimate_preferences(some, smoothing=-1.0)
-    with pytest.raises(ValueError, match=r"prior\[0, 0\]: got 0.7, takes what it leaves of 1 the other way round"):
+    with pytest.raises(ValueError, match=r"prior\[0, 0\]: got 0.7, takes P with P \+ P\^T = 1"):
         estimate_preferences(some, prior=0.7)
     key = jax.random.key(0)
     uneven = PREFERENCES + np.triu(np.full((3, 3), 0.01), 1)
-    with pytest.raises(ValueError, match=r"preferences\[0, 1\]: got 0.91, takes what it leaves of 1"):
+    with pytest.raises(ValueError, match=r"preferences\[0, 1\]: got 0.91, takes P with P"):
         sample_comparisons(key, uneven, BEHAVIOR, 10)
     with pytest.raises(ValueError, match="behavior: got a sum of 2.0"):
         sample_comparisons(key, PREFERENCES, 2 * BEHAVIOR, 10)

@@ -157,7 +157,8 @@ def test_measures_by_their_definitions():
     regularizer = dirichlet_regularizer(jax.random.key(4), game, 0.3)
     solution = gk.solve_nash(game, regularizer)
     steps = np.arange(60)
-    found = gk.follow(game, regularizer, rules.EGPO(0.3), num_steps=steps, target=solution.log_policy, tol=1e-4)
+    measured = {"target": solution.log_policy, "tol": 1e-4, "kl_tol": 1e-3}
+    found = gk.follow(game, regularizer, rules.EGPO(0.3), num_steps=steps, **measured)
     played = [gk.follow(game, regularizer, rules.EGPO(0.3), num_steps=int(t)).log_policy for t in (0, 1, 2, 3, 17)]
     np.testing.assert_allclose(played[0][0], regularizer.log_reference[0], atol=1e-14)
     for t, log_policy in zip((0, 1, 2, 3, 17), played, strict=True):
@@ -170,8 +171,10 @@ def test_measures_by_their_definitions():
     np.testing.assert_allclose(found.average_nash_gap[3], gk.nash_gap(game, tuple(mean)), atol=1e-14)
     total = np.asarray(found.regularized_gap).sum(axis=1)
     assert int(found.first) == np.flatnonzero(total <= 1e-4)[0] > 0
+    assert int(found.first_kl) == np.flatnonzero(np.asarray(found.kl).sum(axis=1) <= 1e-3)[0] > 0
     never = gk.follow(game, regularizer, rules.SPO(0.3), num_steps=60, tol=0.0)
     assert int(never.first) == -1
+    assert never.first_kl is None
 
 
 def test_batches_are_as_each_alone():

@@ -148,44 +148,48 @@ def many():
     return jnp.asarray(tables), jnp.asarray(references), jnp.asarray(temperatures), solutions.log_policy[0]
 
 
-RATES = {
-    "MMD": (lambda tau: rules.MMD(4 * tau), lambda tau: 1 / (1 + 4 * tau**2)),
-    "NashMP": (lambda tau: rules.NashMP(2.0 + 0 * tau), lambda tau: 1 / (1 + 2 * tau)),
-    "EGPO": (lambda tau: rules.EGPO(1 / (tau + 3)), lambda tau: 1 - tau / (tau + 3)),
-    "INPO": (lambda tau: rules.INPO(4 * tau / (1 + 4 * tau**2)), lambda tau: 1 / (1 + 4 * tau**2)),
+# Steps and factors as the papers have them.
+PROVEN = {
+    rules.MMD: (lambda tau: 4 * tau, lambda tau: 1 / (1 + 4 * tau**2)),
+    rules.NashMP: (lambda tau: 2.0 + 0 * tau, lambda tau: 1 / (1 + 2 * tau)),
+    rules.EGPO: (lambda tau: 1 / (tau + 3), lambda tau: 1 - tau / (tau + 3)),
+    rules.INPO: (lambda tau: 1 / (1 / (4 * tau) + tau), lambda tau: 1 / (1 + 4 * tau**2)),
 }
 
 
-@pytest.mark.parametrize("name", RATES)
-def test_rates_hold_in_every_round(many, name):
+@pytest.mark.parametrize("kind", PROVEN)
+def test_rates_hold_in_every_round(many, kind):
     """KL(pi* || pi) falls by the proven factor or faster in each round, until it is as small as rounding."""
     tables, references, temperatures, targets = many
-    make, factor = RATES[name]
+    step_size, factor = PROVEN[kind]
 
     def run(table, reference, tau, target):
         steps = np.arange(301)
-        return self_play(table, reference, tau, make(tau), num_steps=steps, target=target).kl[:, 0]
+        known = kind.proven(tau)
+        kl = self_play(table, reference, tau, known.rule, num_steps=steps, target=target).kl[:, 0]
+        return kl, known.kl(kl[0], steps), known.rule.step_size(jnp.zeros(()))
 
-    kl = np.asarray(jax.jit(jax.vmap(run))(tables, references, temperatures, targets))
+    kl, bound, steps = map(np.asarray, jax.jit(jax.vmap(run))(tables, references, temperatures, targets))
+    np.testing.assert_allclose(steps, step_size(np.asarray(temperatures)), rtol=1e-12)
     before, after = kl[:, :-1], kl[:, 1:]
     allowed = np.asarray(factor(temperatures))[:, None] * (1 + 1e-6)
     counts = after > 1e-10
     assert counts.any(axis=1).sum() > GAMES / 2
     assert np.all((after <= allowed * before) | ~counts)
+    np.testing.assert_allclose(bound[:, 7], kl[:, 0] * np.asarray(factor(temperatures)) ** 7, rtol=1e-9)
 
 
-@pytest.mark.parametrize("name", RATES)
-def test_the_limit_is_the_anchored_equilibrium(name):
+@pytest.mark.parametrize("kind", PROVEN)
+def test_the_limit_is_the_anchored_equilibrium(kind):
     """Also of players with different references, and of three in a general-sum game that is calm enough."""
-    make, _ = RATES[name]
     pair = gk.NormalFormGame(np.stack([P, P.T])), gk.Regularizer((REFERENCE, reference(7, 5)), 0.5)
     three = (
         gk.games.uniform(jax.random.key(0), (2, 3, 2)),
         gk.Regularizer([reference(i, n) for i, n in enumerate((2, 3, 2))], 2.0),
     )
-    for (game, regularizer), step in ((pair, 0.5), (three, 0.25)):
+    for (game, regularizer), tau in ((pair, 0.5), (three, 0.25)):
         solution = gk.solve_nash(game, regularizer, tol=1e-13)
-        found = gk.follow(game, regularizer, make(jnp.asarray(step)), num_steps=2000, target=solution.log_policy)
+        found = gk.follow(game, regularizer, kind.proven(tau).rule, num_steps=2000, target=solution.log_policy)
         for mine, expected in zip(found.log_policy, solution.log_policy, strict=True):
             np.testing.assert_allclose(np.exp(mine), np.exp(expected), atol=1e-8)
         assert np.all(found.regularized_gap[-1] < 1e-14) and np.all(found.kl[-1] < 1e-14)
@@ -234,10 +238,13 @@ def test_nash_md_keeps_a_bias_that_its_schedule_removes():
             self_play(P, REFERENCE, TAU, rules.NashMD(step_size), num_steps=steps, target=target).kl[:, 0]
         )
 
-    constant, smaller, schedule = kl(0.4), kl(0.1), kl(lambda t: 2 / (TAU * (t + 2)))
+    known = rules.NashMD.proven(TAU)
+    constant, smaller, schedule = kl(0.4), kl(0.1), kl(known.rule.step_size)
+    np.testing.assert_allclose(known.rule.step_size(jnp.asarray(3.0)), 2 / (TAU * 5))
     assert constant[2] == pytest.approx(constant[1], rel=1e-6) and constant[2] > 1e-6
     assert 4 < constant[2] / smaller[2] < 40  # about 16: a bias of the order of the step
-    assert np.all(schedule <= 8 / (TAU**2 * (np.array(steps) + 1)))
+    np.testing.assert_allclose(known.kl(1.0, np.array(steps)), 8 / (TAU**2 * (np.array(steps) + 1)))
+    assert np.all(schedule <= known.kl(1.0, np.array(steps)))
     assert schedule[2] < 1e-3 * constant[2]
 
 
@@ -253,10 +260,16 @@ def test_bad_input_names_the_field():
     with pytest.raises(ValueError, match="takes players with the same actions for MNPO"):
         uneven = gk.games.uniform(jax.random.key(0), (2, 3))
         gk.follow(uneven, gk.Regularizer.uniform(uneven, 1.0), rules.MNPO(0.1), num_steps=3)
-    with pytest.raises(ValueError, match=r"preferences: got 1.5 at \(0, 1\), takes probabilities in \[0, 1\]"):
+    with pytest.raises(ValueError, match=r"preferences\[0, 1\]: got 1.5, takes probabilities"):
         self_play([[0.5, 1.5], [-0.5, 0.5]], np.log([0.5, 0.5]), 1.0, rules.EGPO(0.1), num_steps=3)
-    with pytest.raises(ValueError, match=r"preferences: got 0.7 at \(0, 1\) and 0.7 at \(1, 0\), takes P \+ P\^T = 1"):
+    with pytest.raises(ValueError, match=r"preferences\[0, 1\]: got 0.7, takes P with P \+ P\^T = 1"):
         self_play([[0.5, 0.7], [0.7, 0.5]], np.log([0.5, 0.5]), 1.0, rules.EGPO(0.1), num_steps=3)
+    with pytest.raises(ValueError, match="rule: got SPO, of whose single rounds nothing is proven"):
+        rules.SPO.proven(0.1)
+    with pytest.raises(ValueError, match="kl_tol: got -1"):
+        gk.follow(game, regularizer, rules.EGPO(0.1), num_steps=3, kl_tol=-1)
+    with pytest.raises(ValueError, match="got 4000000000 queries in all, takes fewer than 2"):
+        gk.follow(game, regularizer, rules.EGPO(0.1), num_steps=2 * 10**6, num_queries=1000, key=jax.random.key(0))
     with pytest.raises(ValueError, match="key: got None with num_queries 3, takes both or neither"):
         gk.follow(game, regularizer, rules.EGPO(0.1), num_steps=3, num_queries=3)
     with pytest.raises(ValueError, match=r"payoffs: got values outside of \[0, 1\]"):
