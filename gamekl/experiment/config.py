@@ -139,10 +139,9 @@ class FamilyConfig(Strict):
     def _check_rule(self) -> None:
         """A rule to follow, without data; metrics that it has."""
         if (self.solver == "follow") != (self.rule is not None):
-            raise ValueError(
-                f"rule: got {'none' if self.rule is None else 'one'} for solver {self.solver!r}, takes one for "
-                "'follow' only"
-            )
+            takes = "one, such as { name = 'egpo', step_size = 0.3 }" if self.rule is None else "none"
+            got = "none" if self.rule is None else "one"
+            raise ValueError(f"rule: got {got} for solver {self.solver!r}, takes {takes}")
         of_rules = {"average_nash_gap", "kl"}.intersection(self.metrics)
         if self.rule is None:
             if of_rules or self.axis == "num_queries":
@@ -157,7 +156,9 @@ class FamilyConfig(Strict):
             raise ValueError(f"axis: got {self.axis!r} for solver 'follow', takes 'num_queries', or none for rounds")
         anchored = self.rule.name in ANCHORED
         if not anchored and (wrong := {"regularized_gap", "kl"}.intersection(self.metrics)):
-            raise ValueError(f"metrics: got {sorted(wrong)} for {self.rule.name!r}, takes them for {ANCHORED} only")
+            raise ValueError(
+                f"metrics: got {sorted(wrong)} for {self.rule.name!r}, takes 'nash_gap', 'average_nash_gap'"
+            )
         if self.rule.step_size == "proven" and self.game.kind != "preference":
             raise ValueError(
                 f"rule.step_size: got 'proven' for kind {self.game.kind!r}, takes a number, as the proofs are for "

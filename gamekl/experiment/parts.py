@@ -133,7 +133,7 @@ class RuleConfig(Strict):
         name: as there, in lower case.
         step_size: nats per payoff unit (of "extragradient", "halpern" and "aog" inverse payoff units), or
             "temperature", as large as that; or "proven", for kind "preference": the steps of the rule's proof, with the
-            bound on the KL that goes with them.
+            bound on the KL that goes with them where values are told.
         magnet_rounds: for "mpo", after how many rounds the magnet is moved.
         num_queries: ask for wins so often for each action in place of being told its value; of preferences.
         tol: total regularised gap, payoff units, whose first round is looked for.
@@ -155,9 +155,8 @@ class RuleConfig(Strict):
     @model_validator(mode="after")
     def _fits_name(self) -> "RuleConfig":
         if (self.name == "mpo") != (self.magnet_rounds is not None):
-            raise ValueError(
-                f"magnet_rounds: got {self.magnet_rounds} for {self.name!r}, takes a number for 'mpo' only"
-            )
+            got, takes = ("none", "a number") if self.name == "mpo" else (self.magnet_rounds, "none")
+            raise ValueError(f"magnet_rounds: got {got} for {self.name!r}, takes {takes}")
         if self.step_size == "proven" and self.name not in ANCHORED:
             raise ValueError(f"step_size: got 'proven' for {self.name!r}, takes it for {ANCHORED} only")
         if self.step_size == "temperature" and not self.tempered:

@@ -63,6 +63,8 @@ def make_games(key: Array, config: GameConfig) -> list[Any]:
             return [constructor(entry, config.num_actions, **parameters) for entry in keys]
         return [constructor(**parameters)]
     except (TypeError, ValueError) as error:
+        if not config.parameters:
+            raise ValueError(f"game: got what makes no game of kind {config.kind!r} ({error})") from error
         raise ValueError(f"game.parameters: got {config.parameters} for kind {config.kind!r} ({error})") from error
 
 
@@ -85,10 +87,14 @@ PAIRS = {"unilateral": unilateral_pairs, "independent": independent_pairs}
 
 
 def make_rule(config: RuleConfig, temperature: float | None) -> tuple[rules.Rule, Any]:
-    """The rule at a temperature, and what is proven of its KL (`gamekl.rules.Proven`), if anything is."""
+    """The rule at a temperature, and what is proven of its KL (`gamekl.rules.Proven`), if anything is.
+
+    The proofs are for values that are told.
+    """
     kind = RULES[config.name]
     if config.step_size == "proven":
-        return kind.proven(cast(float, temperature))
+        known = kind.proven(cast(float, temperature))
+        return known.rule, known.kl if config.num_queries is None else None
     step_size = cast(float, temperature if config.step_size == "temperature" else config.step_size)
     if config.name == "mpo":
         return rules.MPO(step_size, cast(int, config.magnet_rounds)), None

@@ -170,7 +170,8 @@ def _column(field: str, values: Any, rows: int | None = None) -> np.ndarray:
 def _indices(field: str, values: Any, rows: int | None, size: int | None) -> np.ndarray:
     found = _column(field, values, rows)
     if not np.issubdtype(found.dtype, np.integer):
-        raise ValueError(f"{field}: got dtype {found.dtype}, takes integers")
+        hint = "integers (names, ids): np.unique(names, return_inverse=True) numbers them"
+        raise ValueError(f"{field}: got dtype {found.dtype}, takes {hint}")
     most = np.inf if size is None else size
     refuse(field, found, (found < 0) | (found >= most), "integers from 0" if size is None else f"0 to {size - 1}")
     return found
@@ -188,7 +189,8 @@ def count_comparisons(
     """Count the rows of a log of comparisons.
 
     Args:
-        prompt: of each row, integers from 0, shape ``[row]``.
+        prompt: of each row, integers from 0, shape ``[row]``. Each number up to the largest is a prompt; ids with gaps,
+            and names, are numbered by ``np.unique(ids, return_inverse=True)``.
         first: a candidate of each row, integers from 0.
         second: the other candidate of each row.
         wins: 1 where the first was preferred, 0 where the second was; in between for ties (1/2) and for probabilities.

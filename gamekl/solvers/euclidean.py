@@ -7,9 +7,9 @@ payoff units, all of them find unregularised equilibria where F is monotone, as 
     Halpern         h = P(b x1 + (1 - b) x - eta F(x)),  x' = P(b x1 + (1 - b) x - eta F(h)),  b = 1 / (t + 1)
     AOG             h = P(x - eta F(h_) + (x1 - x) / (t + 1)),  x' = P(x - eta F(h) + (x1 - x) / (t + 1))
 
-x1 is the profile of the first round, the references; h_ is the h of the round before. The gap of the last round is of
-the order 1 / sqrt T for the first and 1 / T for the others, for steps below 1 / L with L the Lipschitz constant of F in
-the Euclidean norm (for AOG a part of it).
+x1 is the profile of the first round, the references; h_ is the h of the round before, whose values are kept (in the
+first round there are none). The gap of the last round is of the order 1 / sqrt T for the first and 1 / T for the
+others, for steps below 1 / L with L the Lipschitz constant of F in the Euclidean norm (for AOG a part of it).
 """
 
 from typing import Any, NamedTuple
@@ -72,10 +72,10 @@ class Halpern(_Projected):
 
 
 class Accelerated(NamedTuple):
-    """The state of `AOG`: the profile, and the last one at which values were asked for."""
+    """The state of `AOG`: the profile, and the values that were last asked for; none before the first round."""
 
     policy: Profiles
-    asked: Profiles
+    values: Profiles
 
 
 class AOG(_Projected):
@@ -85,11 +85,10 @@ class AOG(_Projected):
     """
 
     def init(self, game: AnchoredGame) -> Accelerated:
-        return Accelerated(*[super().init(game)] * 2)
+        return Accelerated(super().init(game), jnp.zeros_like(game.log_reference))
 
     def step(self, game: AnchoredGame, state: Accelerated, round: Rounds, /) -> tuple[Accelerated, Play]:
-        policy = state.policy
+        policy, pace = state.policy, self.pace(game, round)
         from_here = policy + (jnp.exp(game.log_reference) - policy) / (round + 1).astype(policy.dtype)
-        half = project(from_here + self.moved(game, state.asked, round), game.mask)
-        after = project(from_here + self.moved(game.again(), half, round), game.mask)
-        return Accelerated(after, half), game.play_policy(policy)
+        values = game.values(project(from_here + pace * state.values, game.mask))
+        return Accelerated(project(from_here + pace * values, game.mask), values), game.play_policy(policy)

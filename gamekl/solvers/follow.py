@@ -12,12 +12,12 @@ from jaxtyping import Array, ArrayLike, Float, Int
 from gamekl.core.anchored import AnchoredGame, against_itself, anchor, unscaled, unscaled_against_itself
 from gamekl.core.batching import sharing_lanes
 from gamekl.core.games import NormalFormGame, OneShotGame, require_one_shot
-from gamekl.core.policies import Profile, is_concrete, padded
+from gamekl.core.policies import Profile, check_profile, is_concrete, padded
 from gamekl.core.regularizer import Regularizer
 from gamekl.core.validation import check_preferences, validate
 from gamekl.solvers.feedback import Asking
 from gamekl.solvers.queue import fitting_tables, in_blocks
-from gamekl.solvers.rules import Rule
+from gamekl.solvers.rules import Proven, Rule
 from gamekl.solvers.solution import Status, input_status
 from gamekl.solvers.trajectory import Record, Trajectory, follow_lanes
 
@@ -74,7 +74,11 @@ def _follow(problem: _Problem, num_queries: int | None) -> Record:
 def _check(rule: Any, num_steps: Any, tol: Any, kl_tol: Any, num_queries: Any, key: Any) -> np.ndarray:
     """The checkpoints, after checking all that is not the game."""
     if not isinstance(rule, Rule):
-        raise TypeError(f"rule: got {type(rule).__name__}, takes one of gamekl.rules, such as gamekl.rules.EGPO(0.3)")
+        got = f"the class {rule.__name__}" if isinstance(rule, type) else type(rule).__name__
+        hint = "its `rule`" if isinstance(rule, Proven) else "a rule of gamekl.rules, such as gamekl.rules.EGPO(0.3)"
+        raise TypeError(f"rule: got {got}, takes {hint}")
+    if rule.weighting != "uniform":
+        raise ValueError(f"rule.weighting: got {rule.weighting!r}, takes 'uniform': averages are plain here")
     steps = np.atleast_1d(np.asarray(num_steps))
     if steps.ndim != 1 or not len(steps) or steps.dtype.kind not in "iu" or steps[0] < 0 or np.any(np.diff(steps) < 1):
         raise ValueError(f"num_steps: got {num_steps!r}, takes increasing whole numbers >= 0")
@@ -85,7 +89,9 @@ def _check(rule: Any, num_steps: Any, tol: Any, kl_tol: Any, num_queries: Any, k
             raise ValueError(f"{name}: got {value!r}, takes a number >= 0")
     if (num_queries is None) != (key is None):
         raise ValueError(f"key: got {key!r} with num_queries {num_queries!r}, takes both or neither")
-    if num_queries is not None and (not isinstance(num_queries, int) or num_queries < 1):
+    if key is not None and not (hasattr(key, "dtype") and np.ndim(key) <= 1):
+        raise ValueError(f"key: got {key!r}, takes a jax random key, such as jax.random.key(0)")
+    if num_queries is not None and (type(num_queries) is not int or num_queries < 1):
         raise ValueError(f"num_queries: got {num_queries!r}, takes a whole number >= 1")
     if (total := int(steps[-1]) * rule.evaluations * (num_queries or 1)) >= 2**31:
         raise ValueError(f"num_steps, num_queries: got {total} queries in all, takes fewer than 2^31")
@@ -157,7 +163,8 @@ def follow(
                 "payoffs: got values outside of [0, 1], takes probabilities to win where num_queries is given"
             )
     regularizer = regularizer.astype(game.dtype)
-    logs = None if target is None else padded([jnp.asarray(entry, game.dtype) for entry in target], -jnp.inf)
+    known = None if target is None else check_profile("target", target, game.num_actions, log=True)
+    logs = None if known is None else padded([entry.astype(game.dtype) for entry in known], -jnp.inf)
     problem = _Problem(
         game=anchor(game, regularizer),
         rule=rule,
@@ -200,7 +207,7 @@ def self_play(
         throw: as there.
 
     Returns:
-        A trajectory of a single player.
+        A trajectory of a single player, whose gaps are half of what `follow` would sum up to for both.
 
     Raises:
         ValueError: preferences are none, shapes do not fit, or an option or a value is bad.
@@ -208,6 +215,12 @@ def self_play(
     """
     steps = _check(rule, num_steps, tol, kl_tol, num_queries, key)
     preferences, log_reference = jnp.asarray(preferences), jnp.asarray(log_reference)
+    if preferences.ndim != 2 or preferences.shape[0] != preferences.shape[1]:
+        raise ValueError(f"preferences: got shape {preferences.shape}, takes [actions, actions]; jax.vmap takes many")
+    if log_reference.shape != preferences.shape[:1]:
+        raise ValueError(f"log_reference: got shape {log_reference.shape}, takes [actions] = {preferences.shape[:1]}")
+    if jnp.shape(temperature):
+        raise ValueError(f"temperature: got shape {jnp.shape(temperature)}, takes a number; jax.vmap takes several")
     game = NormalFormGame(jnp.stack([preferences, preferences.T]))
     regularizer = Regularizer((log_reference, log_reference), temperature).astype(game.dtype)
     regularizer.check_fits(game)
@@ -215,13 +228,19 @@ def self_play(
         check_preferences("preferences", np.asarray(preferences))
         validate(game, regularizer)
     reference, tau = regularizer.log_reference[0], regularizer.temperature
+    slack = 16 * float(jnp.finfo(game.dtype).eps)
+    fair = jnp.all((game.payoffs >= 0) & (jnp.abs(game.payoffs[0] + game.payoffs[1] - 1) <= slack))
+    status = input_status(game, regularizer)
+    status = jnp.where((status == Status.converged) & ~fair, Status.invalid_input, status)
+    if target is not None:
+        [target] = check_profile("target", [target], game.num_actions[:1], log=True)
     problem = _Problem(
         game=against_itself(preferences, reference, tau),
         rule=rule,
         limits=jnp.asarray(steps, dtype=jnp.int32),
-        target=None if target is None else jnp.exp(jnp.asarray(target, dtype=game.dtype))[None],
+        target=None if target is None else jnp.exp(target.astype(game.dtype))[None],
         tol=jnp.asarray(tol, dtype=game.dtype),
         kl_tol=jnp.asarray(kl_tol, dtype=game.dtype),
         asked=None if key is None else (unscaled_against_itself(preferences, reference), key),
     )
-    return _trajectory(problem, game.num_actions[:1], num_queries, input_status(game, regularizer))
+    return _trajectory(problem, game.num_actions[:1], num_queries, status)

@@ -209,7 +209,8 @@ def _check(
     refuse("reference_logprobs", reference, wrong, "logarithms of probabilities")
     reference = np.where(allowed, reference, -np.inf)
     kept = np.isfinite(reference)
-    refuse("mask", kept.sum(axis=1), ~kept.any(axis=1), "one candidate or more, of positive probability")
+    field = "reference_logprobs" if mask is None else "mask"
+    refuse(field, kept.sum(axis=1), ~kept.any(axis=1), "one candidate or more, of positive probability")
     return _Prompts(
         preferences=table,
         log_reference=reference,

@@ -24,10 +24,12 @@ from typing import NamedTuple
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, ArrayLike, Int
 
 from gamekl.core.anchored import AnchoredGame, Play, Profiles
 from gamekl.core.games import OneShotGame
+from gamekl.core.policies import is_concrete
 from gamekl.solvers.rules import Proven, Stepped, falling
 
 Rounds = Int[Array, " lane"]
@@ -194,6 +196,10 @@ class MPO(Stepped):
     rounds: Int[Array, ""] = eqx.field(converter=jnp.asarray)
 
     anchored = False
+
+    def __check_init__(self) -> None:
+        if is_concrete(self.rounds) and not np.all(np.asarray(self.rounds) >= 1):
+            raise ValueError(f"rounds: got {self.rounds}, takes a whole number >= 1")
 
     def init(self, game: AnchoredGame) -> Magnetic:
         return Magnetic(*[super().init(game)] * 2)

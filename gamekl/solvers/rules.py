@@ -31,8 +31,10 @@ def as_schedule(step_size: ArrayLike | Callable[..., Any]) -> Callable[..., Any]
     """
     if callable(step_size):
         return jax.tree_util.Partial(step_size)
-    if is_concrete(step_size) and not np.all(np.asarray(step_size, dtype=float) > 0):
-        raise ValueError(f"step_size: got {step_size!r}, takes a number > 0 or a schedule")
+    if np.ndim(step_size) or jnp.result_type(step_size).kind not in "fiu":
+        raise ValueError(f"step_size: got {step_size!r}, takes a number > 0 or a schedule; jax.vmap takes several")
+    if is_concrete(step_size) and not 0 < float(np.asarray(step_size)) < np.inf:
+        raise ValueError(f"step_size: got {step_size!r}, takes a finite number > 0 or a schedule")
     return jax.tree_util.Partial(_constant, jnp.asarray(step_size, float))
 
 

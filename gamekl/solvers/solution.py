@@ -25,7 +25,10 @@ class Status(enum.IntEnum):
     path_failed = 2, "the logit path met a singular point that it could not pass"
     not_converged = 3, "the answer stayed above the tolerance, or is not finite"
     nonfinite_input = 4, "a payoff, reference or temperature is NaN or infinite"
-    invalid_input = 5, "a temperature or a number of rounds is not positive, or a reference does not sum to one"
+    invalid_input = (
+        5,
+        "a temperature or a number of rounds is not positive, a reference does not sum to one, or P + P^T is not 1",
+    )
 
     def __new__(cls, value: int, message: str) -> "Status":
         """An integer that carries its message."""

@@ -14,7 +14,7 @@ from gamekl.experiment.store import Store
 HEAD = """
 name = "killed"
 seed = 11
-num_seeds = 1000
+num_seeds = {}
 seeds_per_chunk = 200
 """
 GANE = """
@@ -32,18 +32,17 @@ solver = "exact"
 game = { kind = "matching_pennies" }
 num_samples = { first = 100, points = 12 }
 """
-# Temperatures by sample sizes by blocks of seeds.
-SHARDS = 2 * 12 * 5 + 12 * 5
+SMALL = HEAD.format(1000) + EXACT
 
 
 class Runs:
-    """Sweeps of one config by the command line, in a folder with a compilation cache of its own."""
+    """Sweeps of one config by the command line, which share what they compile."""
 
-    def __init__(self, folder, config, *flags):
+    def __init__(self, folder, cache, config, *flags):
         self.folder, self.flags = folder, flags
         (folder / "config.toml").write_text(config)
         self.environment = os.environ | {
-            "JAX_COMPILATION_CACHE_DIR": str(folder / "cache"),
+            "JAX_COMPILATION_CACHE_DIR": str(cache),
             "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
             "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
         }
@@ -97,14 +96,29 @@ def check_whole_so_far(out, expected):
     return {f"{name}.parquet" for name in whole}
 
 
-def check_kills(folder, kills, seed, engine):
-    runs = Runs(folder, HEAD + GANE + EXACT, "--engine", engine)
-    assert f"{SHARDS} shards made, 0 were there" in runs.finish(folder / "whole")
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory):
+    """Of compiled programs."""
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture(scope="module")
+def expected(tmp_path_factory, cache):
+    """The shards of the small config, made by threads in one go."""
+    folder = tmp_path_factory.mktemp("whole")
+    Runs(folder, cache, SMALL, "--engine", "threads").finish(folder / "run")
+    return contents(folder / "run")
+
+
+def check_kills(folder, cache, kills, seed, engine, blocks):
+    runs = Runs(folder, cache, HEAD.format(200 * blocks) + GANE + EXACT, "--engine", engine)
+    shards = (2 + 1) * 12 * blocks  # cases by sample sizes by blocks of seeds
+    assert f"{shards} shards made, 0 were there" in runs.finish(folder / "whole")
     expected = contents(folder / "whole")
     rng = random.Random(seed)  # noqa: S311
     out = folder / "killed"
     # Spread over the whole length, in order, because every run goes on where the last one ended.
-    length = int(0.85 * SHARDS)
+    length = int(0.85 * shards)
     targets = [0, *(int((index + rng.random()) * length / (kills - 1)) for index in range(kills - 1))]
     killed, before = 0, set()
     for target in targets:
@@ -118,12 +132,12 @@ def check_kills(folder, kills, seed, engine):
             before = whole
     assert killed >= kills - 1  # on a busy machine one may have come too late
     printed = runs.finish(out)
-    assert f"{SHARDS - len(before)} shards made, {len(before)} were there" in printed
+    assert f"{shards - len(before)} shards made, {len(before)} were there" in printed
     found = contents(out)
     assert sorted(found) == sorted(expected)  # no leftovers, none missing
     assert found == expected
     assert Store(out).verified() == ({name.removesuffix(".parquet") for name in expected}, set())
-    assert Store(out).read().num_rows == SHARDS * 200
+    assert Store(out).read().num_rows == shards * 200
     assert sorted(path.name for path in out.iterdir()) == sorted(
         [".lock", "config.json", "events.jsonl", "manifest", "plan.json", "shards"]
     )
@@ -131,14 +145,14 @@ def check_kills(folder, kills, seed, engine):
 
 
 @pytest.mark.parametrize("engine", ["threads", pytest.param("processes", marks=pytest.mark.slow)])
-def test_two_kills(tmp_path, engine):
-    check_kills(tmp_path, 2, 1, engine)
+def test_two_kills(tmp_path, cache, engine):
+    check_kills(tmp_path, cache, 2, 1, engine, blocks=2)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("engine", ["threads", "processes"])
-def test_a_hundred_kills(tmp_path, engine):
-    check_kills(tmp_path, 100, 2, engine)
+def test_a_hundred_kills(tmp_path, cache, engine):
+    check_kills(tmp_path, cache, 100, 2, engine, blocks=5)
 
 
 def control_c(process):
@@ -161,11 +175,9 @@ def timeout(process):
         pytest.param(timeout, "threads", marks=pytest.mark.slow),
     ],
 )
-def test_interrupt(tmp_path, send, engine):
+def test_interrupt(tmp_path, cache, expected, send, engine):
     """Chunks under way are kept, and one is told how to go on."""
-    runs = Runs(tmp_path, HEAD + EXACT, "--engine", engine)
-    runs.finish(tmp_path / "whole")
-    expected = contents(tmp_path / "whole")
+    runs = Runs(tmp_path, cache, SMALL, "--engine", engine)
     out = tmp_path / "stopped"
     status, printed = runs.stop(out, 10, 0, send)
     assert (status, printed) == (1, "")
@@ -191,11 +203,9 @@ def small_disk(tmp_path):
     subprocess.run(["umount", str(folder)], check=True)
 
 
-def test_full_disk(tmp_path, small_disk):
+def test_full_disk(tmp_path, cache, expected, small_disk):
     """One message; what fitted is whole, and the sweep goes on when there is room."""
-    runs = Runs(tmp_path, HEAD + EXACT)
-    runs.finish(tmp_path / "whole")
-    expected = contents(tmp_path / "whole")
+    runs = Runs(tmp_path, cache, SMALL)
     out = small_disk / "run"
     process = runs.start(out)
     assert process.wait(timeout=300) == 2

@@ -67,8 +67,8 @@ def halpern(table, x, first, t, memory):
 
 def aog(table, x, first, t, memory):
     back = (first - x) / (t + 1)
-    half = onto(x + 0.2 * table @ memory + back)
-    return onto(x + 0.2 * table @ half + back), half
+    values = table @ onto(x + 0.2 * memory + back)
+    return onto(x + 0.2 * values + back), values
 
 
 @pytest.mark.parametrize(
@@ -76,7 +76,7 @@ def aog(table, x, first, t, memory):
 )
 def test_the_definition_of_projected_rules(rule, update):
     table, first = preferences(1, 4), np.exp(reference(1, 4))
-    x = memory = first
+    x, memory = first, np.zeros(4)  # AOG has seen no values before
     for t in range(1, 13):
         x, memory = update(table, x, first, t, memory)
     found = self_play(table, np.log(first), 1.0, rule(0.2), num_steps=12)

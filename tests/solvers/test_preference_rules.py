@@ -250,7 +250,7 @@ def test_nash_md_keeps_a_bias_that_its_schedule_removes():
 
 def test_bad_input_names_the_field():
     game, regularizer = gk.games.chicken(), gk.Regularizer.uniform(gk.games.chicken(), 1.0)
-    with pytest.raises(ValueError, match=r"step_size: got -1, takes a number > 0 or a schedule"):
+    with pytest.raises(ValueError, match=r"step_size: got -1, takes a finite number > 0 or a schedule"):
         rules.EGPO(-1)
     with pytest.raises(TypeError, match="rule"):
         gk.follow(game, regularizer, "EGPO", num_steps=3)
@@ -270,7 +270,44 @@ def test_bad_input_names_the_field():
         gk.follow(game, regularizer, rules.EGPO(0.1), num_steps=3, kl_tol=-1)
     with pytest.raises(ValueError, match="got 4000000000 queries in all, takes fewer than 2"):
         gk.follow(game, regularizer, rules.EGPO(0.1), num_steps=2 * 10**6, num_queries=1000, key=jax.random.key(0))
+    with pytest.raises(TypeError, match="rule: got the class EGPO, takes a rule of gamekl.rules, such as"):
+        gk.follow(game, regularizer, rules.EGPO, num_steps=3)
+    with pytest.raises(TypeError, match="rule: got Proven, takes its `rule`"):
+        gk.follow(game, regularizer, rules.EGPO.proven(0.1), num_steps=3)
+    with pytest.raises(ValueError, match="rule.weighting: got 'linear', takes 'uniform'"):
+        gk.follow(game, regularizer, rules.MMD(0.1, weighting="linear"), num_steps=3)
+    with pytest.raises(ValueError, match="step_size: got .* takes a number > 0 or a schedule; jax.vmap takes several"):
+        rules.EGPO(np.array([0.1, 0.2]))
+    with pytest.raises(ValueError, match="step_size: got inf, takes a finite number > 0"):
+        rules.EGPO(np.inf)
+    with pytest.raises(ValueError, match="rounds: got 0, takes a whole number >= 1"):
+        rules.MPO(0.1, 0)
+    with pytest.raises(ValueError, match=r"target\[0\]"):
+        gk.follow(game, regularizer, rules.EGPO(0.1), num_steps=3, target=[np.zeros(2), np.zeros(2)])
+    with pytest.raises(ValueError, match="key: got 3, takes a jax random key"):
+        gk.follow(game, regularizer, rules.EGPO(0.1), num_steps=3, num_queries=2, key=3)
+
+
+def test_bad_tables_are_named():
+    options = {"rule": rules.EGPO(0.1), "num_steps": 3}
+    even = np.log(np.full(3, 1 / 3))
+    with pytest.raises(ValueError, match=r"preferences: got shape \(2, 3, 3\), takes \[actions, actions\]; jax.vmap"):
+        self_play(np.full((2, 3, 3), 0.5), even, 1.0, **options)
+    with pytest.raises(ValueError, match=r"log_reference: got shape \(2,\), takes \[actions\] = \(3,\)"):
+        self_play(np.full((3, 3), 0.5), np.log(np.full(2, 1 / 2)), 1.0, **options)
+    with pytest.raises(ValueError, match=r"temperature: got shape \(1,\), takes a number; jax.vmap"):
+        self_play(np.full((3, 3), 0.5), even, np.ones(1), **options)
+
+
+def test_bad_queries_are_named():
+    game, regularizer = gk.games.chicken(), gk.Regularizer.uniform(gk.games.chicken(), 1.0)
     with pytest.raises(ValueError, match="key: got None with num_queries 3, takes both or neither"):
         gk.follow(game, regularizer, rules.EGPO(0.1), num_steps=3, num_queries=3)
     with pytest.raises(ValueError, match=r"payoffs: got values outside of \[0, 1\]"):
         gk.follow(game, regularizer, rules.EGPO(0.1), num_steps=3, num_queries=3, key=jax.random.key(0))
+
+
+def test_under_vmap_the_status_tells_of_tables_that_are_no_preferences():
+    tables = jnp.stack([jnp.asarray(P), jnp.asarray(P) + 0.1, jnp.asarray(P).at[0, 1].set(1.5).at[1, 0].set(-0.5)])
+    found = jax.vmap(lambda table: self_play(table, REFERENCE, TAU, rules.MMD(ETA), num_steps=3))(tables)
+    np.testing.assert_array_equal(found.status, [gk.Status.converged, *[gk.Status.invalid_input] * 2])
