@@ -7,7 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from gamekl import evaluate, games, learning, offline, preference, rules
+    from gamekl import evaluate, games, learning, offline, preference, rules, stackelberg
     from gamekl.core.games import ContextualGame, MarkovGame, NormalFormGame, PolymatrixGame, stack
     from gamekl.core.regularizer import Regularizer
     from gamekl.core.response import action_values, best_response, nash_gap, regularized_gap
@@ -49,6 +49,7 @@ _HOMES = {
     "follow": "solvers.follow",
     "Trajectory": "solvers.trajectory",
     "preference": None,
+    "stackelberg": None,
     "multiplicative_weights": "solvers.gamd",
     "multiplicative_weights_history": "solvers.history",
     "CorrelatedSolution": "solvers.correlated_solution",
@@ -108,6 +109,7 @@ __all__ = [
     "solve_welfare",
     "sos_md",
     "stack",
+    "stackelberg",
     "validate",
 ]
 

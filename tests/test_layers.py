@@ -18,7 +18,8 @@ BELOW = {
     "__main__": {"cli"},
     "rules": {"solvers"},
     "preference": {"solvers", "offline"},
-    "gamekl": {"rules", "preference", "experiment", "learning", "core", *MIDDLE},
+    "stackelberg": {"core", "solvers", "offline", "learning"},
+    "gamekl": {"rules", "preference", "stackelberg", "experiment", "learning", "core", *MIDDLE},
 }
 FILES = sorted(PACKAGE.rglob("*.py"))
 

@@ -120,7 +120,7 @@ def _trajectory(problem: _Problem, sizes: tuple[int, ...], num_queries: int | No
 def follow(
     game: OneShotGame,
     regularizer: Regularizer,
-    rule: Rule,
+    rule: Rule | Any,
     *,
     num_steps: Any,
     target: Profile | None = None,
@@ -181,7 +181,7 @@ def self_play(
     preferences: ArrayLike | Sequence[Any],
     log_reference: ArrayLike | Sequence[Any],
     temperature: ArrayLike,
-    rule: Rule,
+    rule: Rule | Any,
     *,
     num_steps: Any,
     target: ArrayLike | Sequence[Any] | None = None,

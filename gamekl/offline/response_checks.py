@@ -1,0 +1,82 @@
+"""How a fit of a follower's payoffs ended, and why it has no answer."""
+
+import enum
+
+import jax
+import numpy as np
+import scipy.optimize
+from jaxtyping import Int
+
+from gamekl.core.policies import support
+from gamekl.core.validation import show_place
+from gamekl.offline.response_likelihood import ResponseLog, projected_features
+
+
+class ResponseStatus(enum.IntEnum):
+    """How a fit ended; `message` says it in words."""
+
+    message: str
+
+    converged = 0, "the likelihood's maximiser was found"
+    max_steps = 1, "the step limit was reached first: the likelihood may have no finite maximiser"
+    no_maximizer = 2, "the likelihood has no finite maximiser: an action of the follower was never seen"
+    not_identified = 3, "the leader's policies that were answered do not vary enough to tell the payoffs"
+    nonfinite_input = 4, "a count is NaN, infinite or negative"
+
+    def __new__(cls, value: int, message: str) -> "ResponseStatus":
+        """An integer that carries its message."""
+        status = int.__new__(cls, value)
+        status._value_ = value
+        status.message = message
+        return status
+
+
+def _separable(projected: np.ndarray, counts: np.ndarray, mask: np.ndarray) -> bool:
+    """Whether some weights make every answer that was seen at least as likely as any other, and some likelier."""
+    rows = [
+        projected[k, b] - projected[k, other]
+        for k, b in np.argwhere(counts > 0)
+        for other in np.flatnonzero(mask)
+        if other != b
+    ]
+    if not rows:
+        return False
+    table = np.stack(rows)
+    bounds = [(None, None)] * table.shape[1]
+    ones = np.ones(len(table))
+    found = scipy.optimize.linprog(-table.sum(axis=0), np.r_[-table, table], np.r_[0 * ones, ones], bounds=bounds)
+    return bool(found.success and -found.fun > 1e-6)
+
+
+def refuse_unfit(statuses: Int[np.ndarray, " lane"], log: ResponseLog, stage: tuple[int, ...], *, named: bool) -> None:
+    """Raise ``ValueError`` for the first fit, of a flat batch of concrete ones, that has no maximiser.
+
+    Args:
+        statuses: of the fits.
+        log: what was fitted.
+        stage: the batch's shape.
+        named: whether features were given.
+    """
+    wrong = np.flatnonzero(statuses != ResponseStatus.converged)
+    if not len(wrong):
+        return
+    first = int(wrong[0])
+    one = jax.tree.map(lambda leaf: leaf[first], log)
+    counts, status = np.asarray(one.counts), int(statuses[first])
+    where = f" at stage {show_place(np.array(np.unravel_index(first, stage)))}" if stage else ""
+    if status == ResponseStatus.not_identified:
+        seen = np.asarray(one.strategies)[counts.sum(axis=1) > 0]
+        rank = int(np.linalg.matrix_rank(seen)) if len(seen) else 0
+        got = f"answers to policies that span {rank} of the leader's {log.strategies.shape[-1]} dimensions{where}"
+        if named:
+            raise ValueError(f"features: got some that cannot be told apart by {got}, takes fewer, or penalty > 0")
+        raise ValueError(f"strategies: got {got}, takes some that span all, or penalty > 0: payoffs are not identified")
+    mask = np.asarray(support(one.log_reference))
+    if status == ResponseStatus.no_maximizer:
+        unseen = np.flatnonzero(mask & (counts.sum(axis=0) == 0)).tolist()
+        raise ValueError(f"counts: got no answer {unseen}{where}, takes each at least once, or penalty > 0")
+    if status == ResponseStatus.max_steps and _separable(np.asarray(projected_features(one)), counts, mask):
+        raise ValueError(
+            f"counts: got answers that some payoffs make certain{where}, takes more of them, or penalty > 0: "
+            "the likelihood has no finite maximiser"
+        )

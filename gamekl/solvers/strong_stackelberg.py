@@ -1,0 +1,79 @@
+"""What a leader should commit to against a follower that responds best.
+
+In the notation of `gamekl.core.follower`, as tau_f falls to 0 the follower answers best, on its reference's support;
+where it is indifferent, policies nearby make it answer as the leader likes best. So J's supremum tends, for generic
+games and tau_l = 0, to what the leader earns in the strong Stackelberg equilibrium,
+
+    max over b of  max { sum_a x(a) r_l(a, b) : sum_a x(a) [r_f(a, b) - r_f(a, b')] >= 0 for all b' },
+
+a linear programme for each b (Conitzer and Sandholm, EC 2006).
+"""
+
+import equinox as eqx
+import numpy as np
+import scipy.optimize
+from jaxtyping import Float
+
+from gamekl.core.follower import check_commitment
+from gamekl.core.games import NormalFormGame
+from gamekl.core.policies import is_concrete
+from gamekl.core.regularizer import Regularizer
+
+
+class StrongCommitment(eqx.Module):
+    """A strong Stackelberg equilibrium.
+
+    Attributes:
+        policy: the leader's probabilities ``[leader]``.
+        answer: the follower's action.
+        value: what the leader earns, payoff units.
+        candidates: for each action of the follower, the leader's best policy to which it is a best response,
+            ``[follower, leader]``; NaN where there is none.
+        values: what these earn, ``[follower]``; -inf where there is none.
+    """
+
+    policy: Float[np.ndarray, " leader"]
+    answer: int
+    value: float
+    candidates: Float[np.ndarray, "follower leader"]
+    values: Float[np.ndarray, " follower"]
+
+
+def strong_stackelberg(game: NormalFormGame, regularizer: Regularizer | None = None) -> StrongCommitment:
+    """The leader's best policy against a follower that responds best, ties broken for the leader; on the host.
+
+    Args:
+        game: leader and follower; concrete.
+        regularizer: where given, actions stay on its references' support; its temperatures do not matter.
+
+    Returns:
+        A `StrongCommitment`.
+
+    Raises:
+        TypeError: `game` is no `NormalFormGame`, or is traced.
+        ValueError: there are not two players, a payoff is not finite, or the regularizer does not fit.
+    """
+    check_commitment(game, Regularizer.uniform(game, 1.0) if regularizer is None else regularizer)
+    if not is_concrete(game, regularizer):
+        raise TypeError("game: got traced arrays, takes concrete ones: linear programmes are solved on the host")
+    own, others = np.asarray(game.payoffs, dtype=np.float64)
+    leader, follower = own.shape
+    masks = [np.ones(size, dtype=bool) for size in own.shape]
+    if regularizer is not None:
+        masks = [np.asarray(mask) for mask in regularizer.masks]
+    policies, values = np.full((follower, leader), np.nan), np.full(follower, -np.inf)
+    for b in np.flatnonzero(masks[1]):
+        solved = scipy.optimize.linprog(
+            c=-own[:, b],
+            A_ub=(others - others[:, b : b + 1])[:, masks[1]].T,
+            b_ub=np.zeros(masks[1].sum()),
+            A_eq=np.ones((1, leader)),
+            b_eq=[1.0],
+            bounds=[(0, None if mask else 0) for mask in masks[0]],
+            method="highs",
+        )
+        if solved.success:
+            policies[b] = np.maximum(solved.x, 0) / np.maximum(solved.x, 0).sum()
+            values[b] = policies[b] @ own[:, b]
+    best = int(np.argmax(values))
+    return StrongCommitment(policies[best], best, float(values[best]), policies, values)
