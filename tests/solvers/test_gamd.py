@@ -338,7 +338,7 @@ def test_bad_input_names_the_field():
         ({"num_steps": [10, 20]}, r"num_steps: got shape \(2,\), takes a number"),
         ({"num_steps": 2.5}, "num_steps: got 2.5, takes whole numbers from 1"),
         ({"num_steps": 5, "weighting": "square"}, "weighting: got 'square', takes one of 'uniform', 'linear'"),
-        ({"num_steps": 5, "step_size": -1.0}, "step_size: got -1.0, takes a number > 0 or a schedule"),
+        ({"num_steps": 5, "step_size": -1.0}, "step_size: got -1.0, takes a finite number > 0 or a schedule"),
         ({"num_steps": 5, "tol": -1.0}, "tol: got -1.0, takes a number >= 0 or None"),
         (
             {"num_steps": 5, "evaluate_on": gk.games.uniform(jax.random.key(0), (4, 3))},

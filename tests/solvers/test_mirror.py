@@ -52,6 +52,7 @@ def test_the_limit_in_markov_games_is_the_equilibrium():
     np.testing.assert_allclose(rough.gap, gk.regularized_gap(game, anchor, rough.log_policy), atol=1e-12)
 
 
+@pytest.mark.bits
 def test_batches_and_bad_input():
     games = gk.stack([gk.games.zero_sum(jax.random.key(k), (3, 3)) for k in range(3)])
     anchors = jax.vmap(lambda game: gk.Regularizer.uniform(game, 0.3))(games)

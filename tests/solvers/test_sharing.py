@@ -41,6 +41,7 @@ def test_bad_games_change_no_bit_of_the_others(solved, poison):
     assert_same_bits(rows(poisoned, ~bad), rows(solution, ~bad))
 
 
+@pytest.mark.bits
 def test_vmap_gives_the_drivers_bits_nested_or_not(solved):
     batch, solution = solved
 
