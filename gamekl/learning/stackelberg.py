@@ -182,10 +182,19 @@ def require_estimate(estimate: Any) -> None:
 
 
 def _plan(
-    estimate: LeaderEstimate, regularizer: Regularizer, scale: Array, starts: Any, max_steps: int, throw: bool
+    estimate: LeaderEstimate,
+    regularizer: Regularizer,
+    scale: ArrayLike,
+    sign: int,
+    starts: Any,
+    max_steps: int,
+    throw: bool,
 ) -> Commitment:
+    """Take `sign` times `scale` standard errors off."""
+    require_estimate(estimate)
+    check_nonnegative(scale=scale)
     check_options(None, max_steps)
-    more = (estimate.fit.covariance, estimate.variances, scale)
+    more = (estimate.fit.covariance, estimate.variances, sign * jnp.asarray(scale, estimate.game.dtype))
     plan = plan_by(_cautious, make_problem(estimate.game, regularizer, starts, more), max_steps)
     if throw:
         raise_unless_converged(plan)
@@ -220,9 +229,7 @@ def pessimistic_commitment(
         ValueError: a bad scale, or as for `quantal_stackelberg`.
         SolveError: no local maximum was certified.
     """
-    require_estimate(estimate)
-    check_nonnegative(scale=scale)
-    return _plan(estimate, regularizer, jnp.asarray(scale, estimate.game.dtype), starts, max_steps, throw)
+    return _plan(estimate, regularizer, scale, 1, starts, max_steps, throw)
 
 
 def optimistic_commitment(
@@ -235,9 +242,7 @@ def optimistic_commitment(
     throw: bool = True,
 ) -> Commitment:
     """The policy whose value is the highest when c standard errors are added; otherwise `pessimistic_commitment`."""
-    require_estimate(estimate)
-    check_nonnegative(scale=scale)
-    return _plan(estimate, regularizer, -jnp.asarray(scale, estimate.game.dtype), starts, max_steps, throw)
+    return _plan(estimate, regularizer, scale, -1, starts, max_steps, throw)
 
 
 @jax.jit

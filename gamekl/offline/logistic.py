@@ -14,7 +14,6 @@ own, and compare no values of L (derived; Sun and Tran-Dinh, Mathematical Progra
 generalised self-concordant functions).
 """
 
-import enum
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -22,28 +21,20 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
+from gamekl.core.endings import Ending
 from gamekl.core.lanes import largest, solve
 
 # The residual to which a fit comes before its last step, which squares it as far as the precision goes.
 TOLERANCE = {jnp.dtype("float32"): 1e-4, jnp.dtype("float64"): 1e-9}
 
 
-class FitStatus(enum.IntEnum):
+class FitStatus(Ending):
     """How a fit ended; `message` says it in words."""
-
-    message: str
 
     converged = 0, "the likelihood's maximiser was found"
     max_steps = 1, "the step limit was reached first"
     no_maximizer = 2, "the likelihood has no finite maximiser: some candidates lost no comparison with the others"
     nonfinite_input = 4, "a number of wins is NaN, infinite or negative"
-
-    def __new__(cls, value: int, message: str) -> "FitStatus":
-        """An integer that carries its message."""
-        status = int.__new__(cls, value)
-        status._value_ = value
-        status.message = message
-        return status
 
 
 class Slopes(NamedTuple):

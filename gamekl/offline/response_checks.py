@@ -1,34 +1,24 @@
 """How a fit of a follower's payoffs ended, and why it has no answer."""
 
-import enum
-
 import jax
 import numpy as np
 import scipy.optimize
 from jaxtyping import Int
 
+from gamekl.core.endings import Ending
 from gamekl.core.policies import support
 from gamekl.core.validation import show_place
 from gamekl.offline.response_likelihood import ResponseLog, projected_features
 
 
-class ResponseStatus(enum.IntEnum):
+class ResponseStatus(Ending):
     """How a fit ended; `message` says it in words."""
-
-    message: str
 
     converged = 0, "the likelihood's maximiser was found"
     max_steps = 1, "the step limit was reached first: the likelihood may have no finite maximiser"
     no_maximizer = 2, "the likelihood has no finite maximiser: an action of the follower was never seen"
     not_identified = 3, "the leader's policies that were answered do not vary enough to tell the payoffs"
     nonfinite_input = 4, "a count is NaN, infinite or negative"
-
-    def __new__(cls, value: int, message: str) -> "ResponseStatus":
-        """An integer that carries its message."""
-        status = int.__new__(cls, value)
-        status._value_ = value
-        status.message = message
-        return status
 
 
 def _separable(projected: np.ndarray, counts: np.ndarray, mask: np.ndarray) -> bool:

@@ -1,6 +1,5 @@
 """What a solver returns: the policies, how good they are, and an honest status."""
 
-import enum
 from os import PathLike
 from typing import Any
 
@@ -10,15 +9,14 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from gamekl.core.arrays import read_arrays
+from gamekl.core.endings import Ending
 from gamekl.core.games import OneShotGame
 from gamekl.core.policies import is_concrete, padded
 from gamekl.core.regularizer import Regularizer
 
 
-class Status(enum.IntEnum):
+class Status(Ending):
     """How a solve ended; `message` says it in words."""
-
-    message: str
 
     converged = 0, "what was asked for was found"
     max_steps = 1, "the step limit was reached first"
@@ -29,13 +27,6 @@ class Status(enum.IntEnum):
         5,
         "a temperature or a number of rounds is not positive, a reference does not sum to one, or P + P^T is not 1",
     )
-
-    def __new__(cls, value: int, message: str) -> "Status":
-        """An integer that carries its message."""
-        status = int.__new__(cls, value)
-        status._value_ = value
-        status.message = message
-        return status
 
 
 def check_options(tol: Any, max_steps: Any, tol_shape: tuple[int, ...] = ()) -> None:
