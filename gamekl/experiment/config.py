@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
+from gamekl.experiment.learners import LED_METRICS, ONLINE_METRICS, LeadConfig, OnlineConfig
 from gamekl.experiment.parts import (
     ANCHORED,
     FEATURED,
@@ -26,10 +27,18 @@ from gamekl.experiment.parts import (
 REGULARIZED = ("gane", "gamd")
 PLAYED = ("gamd", "multiplicative_weights")
 PESSIMISTIC = ("lcb", "pnvi", "strategy_wise", "bellman_consistent")
-ONE_SHOT = ("gamd", "exact", "multiplicative_weights", "strategy_wise", "bellman_consistent", "follow")
-METRICS = ("regularized_gap", "nash_gap", "average_nash_gap", "kl")
-# What only families that learn from data have.
-DATA = ("estimator", "behavior", "concentrability", "noise", "num_samples", "expected")
+ONE_SHOT = ("gamd", "exact", "multiplicative_weights", "strategy_wise", "bellman_consistent", "follow", "lead")
+GAPS = ("regularized_gap", "nash_gap")
+# What solvers of their own kind have: a field, such as this, and metrics.
+OWN = {
+    "follow": ("rule", "{ name = 'egpo', step_size = 0.3 }", (*GAPS, "average_nash_gap", "kl")),
+    "lead": ("lead", "{ anchor = 0.2 }", LED_METRICS),
+    "online": ("online", "{ concept = 'cce' }", ONLINE_METRICS),
+}
+METRICS = (*GAPS, "average_nash_gap", "kl", *LED_METRICS, *ONLINE_METRICS)
+# What families have no use for that estimate no payoffs of all players, or learn from no data at all.
+ESTIMATED = ("estimator", "behavior", "concentrability", "expected")
+DATA = (*ESTIMATED, "noise", "num_samples")
 
 
 class FamilyConfig(Strict):
@@ -42,15 +51,17 @@ class FamilyConfig(Strict):
         solver: regularised, "gane" or "gamd"; one of their unregularised baselines, "exact" (the plug-in equilibrium
             of two-player games) and "multiplicative_weights"; or a pessimistic one, "lcb" (gane on lower confidence
             bounds), "pnvi", "strategy_wise" or "bellman_consistent". Or "follow", which learns from no data: a rule in
-            the true game.
+            the true game; "lead": a leader that learns from a follower's actions; "online": learning while playing.
         rule: for "follow".
+        lead: for "lead".
+        online: for "online".
         estimator: "tabular"; of games with features "ridge" (linear in them) or "neural"; or "preferences", for "gane":
             payoffs by maximum likelihood from comparisons of joint actions, of which there are `num_samples`.
         penalty: of "ridge".
         temperatures: for the regularised ones and "lcb", payoff units per nat; for the other pessimistic ones that at
             which regularised gaps are measured.
-        scales: for the pessimistic ones, how many standard deviations their bonuses have.
-        payoff_range: for the pessimistic ones but "lcb", the lowest and the highest payoff.
+        scales: for the pessimistic ones, how many standard deviations their bonuses have; "lead" may have them.
+        payoff_range: for the pessimistic ones but "lcb", and for "online" with tables, the least and the largest one.
         weighting: for "gamd", which play and average.
         num_steps: for "gamd", "multiplicative_weights" and "follow", the rounds after which to measure.
         reference: "uniform"; or "normal", logits that are standard normal, drawn for each game; or the probabilities of
@@ -62,21 +73,24 @@ class FamilyConfig(Strict):
         pairs: for estimator "preferences", which joint actions are compared: "unilateral" pairs of the behavior differ
             in one player's action, "independent" ones are two draws from it.
         noise: standard deviation of Gaussian rewards, or "bernoulli".
-        num_samples: the sample sizes.
+        num_samples: the sample sizes; for "online" numbers of rounds, with a run of its own for each.
         expected: a known rate, where `gamekl.evaluate.predicted_constant` gives none.
         axis: what the figure shows errors against: "num_samples", or one of which the family has several values,
             "concentrability", "scale" or "temperature", at some sample sizes. Those of "follow" are shown against
             rounds; "num_queries" shows them against queries too.
         metrics: which errors it shows, "regularized_gap" and "nash_gap" (of joint policies the coarse gaps, after the
-            last round), and for "follow" also "average_nash_gap" and "kl", from the anchored equilibrium; what the
-            solver makes small if none is named.
+            last round), and for "follow" also "average_nash_gap" and "kl", from the anchored equilibrium; for "lead"
+            "suboptimality", "follower_error" and "coverage"; for "online" "regret"; what the solver makes small if
+            none is named.
     """
 
     label: Annotated[str, Field(min_length=1, max_length=80)]
     panel: str | None = None
     game: GameConfig
-    solver: Literal["gane", "gamd", "exact", "multiplicative_weights", *PESSIMISTIC, "follow"] = "gane"  # pyright: ignore[reportInvalidTypeForm]
+    solver: Literal["gane", "gamd", "exact", "multiplicative_weights", *PESSIMISTIC, *OWN] = "gane"  # pyright: ignore[reportInvalidTypeForm]
     rule: RuleConfig | None = None
+    lead: LeadConfig | None = None
+    online: OnlineConfig | None = None
     estimator: Literal["tabular", "ridge", "neural", "preferences"] = "tabular"
     penalty: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 1.0
     temperatures: tuple[Positive, ...] = ()
@@ -109,6 +123,7 @@ class FamilyConfig(Strict):
     def _fits_solver(self) -> "FamilyConfig":
         if self.game.kind in STAGED:
             self._check_stages()
+        self._check_own()
         self._check_rule()
         self._check_tuning()
         self._check_estimator()
@@ -136,19 +151,30 @@ class FamilyConfig(Strict):
         """Whether a field has another value than its default."""
         return getattr(self, name) != type(self).model_fields[name].default
 
+    def _check_own(self) -> None:
+        """The fields of solvers of their own kind; metrics that the solver has."""
+        for solver, (field, such, _) in OWN.items():
+            has = getattr(self, field) is not None
+            if has != (self.solver == solver):
+                takes = "none" if has else f"one, such as {such}"
+                raise ValueError(f"{field}: got {'one' if has else 'none'} for solver {self.solver!r}, takes {takes}")
+        metrics = OWN[self.solver][2] if self.solver in OWN else GAPS
+        if wrong := [name for name in self.metrics if name not in metrics]:
+            raise ValueError(f"metrics: got {wrong} for solver {self.solver!r}, takes {list(metrics)}")
+        if self.axis == "num_queries" and self.rule is None:
+            raise ValueError(f"axis: got 'num_queries' for solver {self.solver!r}, takes it for 'follow' only")
+        if self.lead is None and self.online is None:
+            return
+        if given := [name for name in ESTIMATED if self._changed(name)]:
+            raise ValueError(f"{', '.join(given)}: got a value for solver {self.solver!r}, takes none")
+        if self.online is not None:
+            self.online.check_game(self.game, self.game.kind not in STAGED, self.noise)
+        elif self._changed("noise") and self.lead is not None and self.lead.rewards == "known":
+            raise ValueError(f"noise: got {self.noise!r} for known rewards, takes it for rewards = 'logged'")
+
     def _check_rule(self) -> None:
         """A rule to follow, without data; metrics that it has."""
-        if (self.solver == "follow") != (self.rule is not None):
-            takes = "one, such as { name = 'egpo', step_size = 0.3 }" if self.rule is None else "none"
-            got = "none" if self.rule is None else "one"
-            raise ValueError(f"rule: got {got} for solver {self.solver!r}, takes {takes}")
-        of_rules = {"average_nash_gap", "kl"}.intersection(self.metrics)
         if self.rule is None:
-            if of_rules or self.axis == "num_queries":
-                raise ValueError(
-                    f"metrics, axis: got {list(self.metrics)} and {self.axis!r} for solver {self.solver!r}, takes "
-                    "'average_nash_gap', 'kl' and 'num_queries' for 'follow' only"
-                )
             return
         if given := [name for name in DATA if self._changed(name)]:
             raise ValueError(f"{', '.join(given)}: got a value for solver 'follow', takes none, as it has no data")
@@ -187,22 +213,23 @@ class FamilyConfig(Strict):
 
     def _check_tuning(self) -> None:
         """Temperatures, scales and payoff range of solvers that take them, and no others; the axis."""
-        tempered = self.solver in (*REGULARIZED, *PESSIMISTIC) or (self.rule is not None and self.rule.tempered)
+        tempered = self.solver in (*REGULARIZED, *PESSIMISTIC, "lead") or (self.rule is not None and self.rule.tempered)
         if tempered and not self.temperatures:
             raise ValueError(f"temperatures: got none, takes at least one number > 0 for solver {self.solver!r}")
         if not tempered and self.temperatures:
             raise ValueError(f"temperatures: got some for solver {self.solver!r}, takes none")
         if self.solver not in (*REGULARIZED, "follow") and self.num_samples.first == "auto":
             raise ValueError(f"num_samples.first: got 'auto' for solver {self.solver!r}, takes a number")
-        if (self.solver in PESSIMISTIC) != bool(self.scales):
+        if (self.solver in PESSIMISTIC) != bool(self.scales) and self.solver != "lead":
             raise ValueError(
                 f"scales: got {list(self.scales)} for solver {self.solver!r}, takes them for {PESSIMISTIC} only"
             )
-        ranged = self.solver in PESSIMISTIC and self.solver != "lcb"
+        tables = self.online is not None and self.online.hypotheses == "tabular"
+        ranged = tables or (self.solver in PESSIMISTIC and self.solver != "lcb")
         if ranged != (self.payoff_range is not None):
             raise ValueError(
                 f"payoff_range: got {self.payoff_range} for solver {self.solver!r}, takes it for "
-                f"{[name for name in PESSIMISTIC if name != 'lcb']} only"
+                f"{[name for name in PESSIMISTIC if name != 'lcb']} and 'online' with tables only"
             )
         if self.axis not in ("num_samples", "num_queries") and self.num_samples.first == "auto":
             raise ValueError(
@@ -213,6 +240,8 @@ class FamilyConfig(Strict):
 
     def _check_stages(self) -> None:
         """What games in stages do not take."""
+        if self.game.kind == "doors" and self.solver != "online":
+            raise ValueError(f"game.kind: got 'doors' for solver {self.solver!r}, takes it for 'online' only")
         if self.solver in ONE_SHOT:
             raise ValueError(f"solver: got {self.solver!r} for kind {self.game.kind!r}, takes another than {ONE_SHOT}")
         if self.reference != "uniform" or not isinstance(self.behavior, str):

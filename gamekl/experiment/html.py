@@ -37,6 +37,7 @@ from gamekl.solvers.solution import Status
 
 AXIS_WORDS = {
     "num_samples": "rows of data",
+    "num_rounds": "rounds",
     "num_steps": "rounds",
     "num_queries": "queries",
     "temperature": "the temperature",

@@ -13,6 +13,10 @@ KINDS = {
     "cce_gap": "unregularised",
     "average_nash_gap": "averages",
     "kl": "KL",
+    "suboptimality": "suboptimality",
+    "follower_error": "follower",
+    "coverage": "coverage",
+    "regret": "regret",
 }
 MOST_SPREADS = 3  # bands of more curves would hide each other
 

@@ -16,8 +16,9 @@ CLASSIC = (
     "prisoners_dilemma",
 )
 FEATURED = ("linear", "context_linear", "smooth")
-STAGED = ("contextual", "markov", *FEATURED)
+STAGED = ("contextual", "markov", "doors", *FEATURED)
 RANDOM = ("uniform", "normal", "zero_sum", "covariant", "potential", "polymatrix", "preference")
+DRAWN = (*RANDOM, "contextual", "markov", *FEATURED)
 
 # Rules that head for the anchored equilibrium, and the others.
 ANCHORED = ("mmd", "nash_md", "inpo", "egpo", "nash_mp")
@@ -40,7 +41,7 @@ class GameConfig(Strict):
 
     Attributes:
         kind: a classic game, a random family, random games in stages ("contextual", "markov", and with features
-            "linear", "context_linear", "smooth"), or "file".
+            "linear", "context_linear", "smooth"), "doors" (a class of Markov games, for "online"), or "file".
         num_actions: actions of each player, for random families.
         num_games: how many games are drawn, for random families.
         seed: of the random games, which families of one seed share; the sweep's and the label's if None.
@@ -59,12 +60,11 @@ class GameConfig(Strict):
 
     @model_validator(mode="after")
     def _fits_kind(self) -> "GameConfig":
-        drawn = (*RANDOM, *STAGED)
-        if self.kind in drawn and not self.num_actions:
+        if self.kind in DRAWN and not self.num_actions:
             raise ValueError(f"num_actions: got none, takes the actions of each player for kind {self.kind!r}")
-        if self.kind not in drawn and (self.num_actions or self.num_games != 1 or self.seed is not None):
+        if self.kind not in DRAWN and (self.num_actions or self.num_games != 1 or self.seed is not None):
             raise ValueError(
-                f"num_actions, num_games, seed: got one for kind {self.kind!r}, takes them for {drawn} only"
+                f"num_actions, num_games, seed: got one for kind {self.kind!r}, takes them for {DRAWN} only"
             )
         if self.kind not in ("contextual", "markov") and self.rewards is not None:
             raise ValueError(

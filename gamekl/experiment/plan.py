@@ -18,6 +18,7 @@ from gamekl.evaluate.rates import first_sample_size, predicted_constant
 from gamekl.experiment.config import REGULARIZED, FamilyConfig, SweepConfig
 from gamekl.experiment.parts import ANCHORED
 from gamekl.experiment.settings import Setting, make_settings
+from gamekl.learning.stackelberg_rates import predicted_constant as predicted_lead_constant
 from gamekl.offline.draws import MAX_EXACT
 from gamekl.offline.models import per_action
 from gamekl.solvers.nash import solve_nash
@@ -26,7 +27,14 @@ from gamekl.solvers.solution import SolveError
 # What a family may have several values of, in the order of its cases.
 TUNING = ("temperature", "concentrability", "scale")
 # What a solver, or a rule that is followed, makes small; the Nash gap, if nothing is said.
-METRICS = {"gane": "regularized_gap", "lcb": "regularized_gap", **dict.fromkeys(ANCHORED, "regularized_gap")}
+METRICS = {
+    "gane": "regularized_gap",
+    "lcb": "regularized_gap",
+    **dict.fromkeys(ANCHORED, "regularized_gap"),
+    "lead": "suboptimality",
+    "online": "regret",
+}
+SLOPES = {"gane": -1.0, "lcb": -1.0, "lead": -1.0, "online": 0.5}
 
 
 class Chunk(NamedTuple):
@@ -57,7 +65,7 @@ class Prediction(NamedTuple):
     """What is known beforehand of a family's errors.
 
     Attributes:
-        slope: of the mean error in n, on log-log axes.
+        slope: of the mean error in n, on log-log axes; 0 where that is no line.
         constant: mean error times n^-slope, or None.
         first: the n from which that may be expected.
         remark: why there is no prediction, or None.
@@ -69,9 +77,34 @@ class Prediction(NamedTuple):
     remark: str | None
 
 
-def _predict(family: FamilyConfig, settings: list[Setting]) -> Prediction:
+def _predict_lead(family: FamilyConfig, settings: list[Setting], scale: float | None) -> Prediction:
+    """The rate at which a leader's policy becomes the best one, if that is interior."""
+    noise = family.noise if family.lead is not None and family.lead.rewards == "logged" else None
+    try:
+        constants = [
+            predicted_lead_constant(
+                entry.game,
+                entry.regularizer,
+                entry.behavior,
+                np.full(len(entry.behavior), 1 / len(entry.behavior)),
+                noise,
+                scale=scale or 0.0,
+            )
+            for entry in settings
+        ]
+    except (ValueError, SolveError) as error:
+        return Prediction(-1.0, None, 1, str(error))
+    mean = float(np.mean(constants))
+    if mean > np.finfo(float).eps:
+        return Prediction(-1.0, mean, 1, None)
+    return Prediction(0.0, None, 1, "the best policy is a vertex: what is lost falls faster than any power of n")
+
+
+def _predict(family: FamilyConfig, settings: list[Setting], scale: float | None) -> Prediction:
     """The rate of the equilibrium to which the family's solver comes, if it comes to one."""
-    slope = -1.0 if family.solver in ("gane", "lcb") else -0.5
+    slope = SLOPES.get(family.solver, -0.5)
+    if family.lead is not None:
+        return _predict_lead(family, settings, scale)
     if family.solver not in REGULARIZED:
         return Prediction(slope, None, 1, None)
     if family.estimator == "neural" or (family.estimator == "ridge" and family.game.kind == "smooth"):
@@ -82,7 +115,7 @@ def _predict(family: FamilyConfig, settings: list[Setting]) -> Prediction:
         return Prediction(slope, None, 1, "play may cycle: best responses are not known to contract")
     constants, first = [], 1
     try:
-        for game, regularizer, behavior, features in settings:
+        for game, regularizer, behavior, features, _ in settings:
             design = features
             if features is not None and family.game.kind != "linear":
                 design = per_action(features, game.num_actions)
@@ -100,7 +133,7 @@ def _predict(family: FamilyConfig, settings: list[Setting]) -> Prediction:
 
 def _case(config: SweepConfig, family: FamilyConfig, tuning: dict[str, float | None]) -> dict[str, Any]:
     settings = make_settings(config, family, tuning)
-    slope, constant, first, remark = _predict(family, settings)
+    slope, constant, first, remark = _predict(family, settings, tuning["scale"])
     if remark is not None and family.num_samples.first == "auto":
         raise ValueError(f"num_samples.first: got 'auto', takes a number for this family: {remark}")
     if family.expected is not None:
@@ -123,8 +156,10 @@ def _case(config: SweepConfig, family: FamilyConfig, tuning: dict[str, float | N
         "num_games": len(settings),
         "num_seeds": config.num_seeds if family.is_random else 1,
         "num_samples": sizes,
+        "num_rounds": sizes if family.online else None,
         "num_steps": family.num_steps.numbers() if family.num_steps else None,
         "reach": {"regularized_gap": rule.tol, "kl": rule.kl_tol} if rule else None,
+        "level": family.lead.level if family.lead else None,
         "slope": slope,
         "constant": constant,
         "remark": remark,

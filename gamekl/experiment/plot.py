@@ -3,6 +3,7 @@
 import io
 import textwrap
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -28,12 +29,15 @@ SPREAD = "light: 5 % to 95 % of the seeds; "
 CAPTION_WIDTH, LEGEND_WIDTH = 70, 56  # letters a panel
 AXIS_NAMES = {
     "num_samples": "rows of data $n$",
+    "num_rounds": "rounds $K$",
     "num_steps": "rounds $T$",
     "num_queries": "queries $Q$",
     "temperature": "temperature $\\tau$",
     "concentrability": "concentrability $C$",
     "scale": "scale of the bonus $c$",
 }
+# Where constants come from.
+SOURCES = dict.fromkeys(REGULARIZED, "$D/2\\tau$") | {"lead": "delta method"}
 ROUNDING = 1e-17  # below, curves of rules are not shown
 BEYOND = 10.0  # where infinity stands, times the largest number
 STYLE: Any = {
@@ -61,7 +65,8 @@ def _guide(axes: Axes, n: np.ndarray, start: float, exponent: float, label: str)
 def _guides(axes: Axes, panel: Panel, start: float) -> None:
     """Lines of the usual slopes."""
     sizes = np.unique(np.concatenate([entry.sizes for entry in panel.summaries])).astype(float)
-    for power, name in [(-0.5, "-1/2"), (-1.0, "-1")] if len(sizes) > 1 else []:
+    falling, rising = [(-0.5, "-1/2"), (-1.0, "-1")], [(0.5, "1/2"), (1.0, "1")]
+    for power, name in (rising if panel.axis == "num_rounds" else falling) if len(sizes) > 1 else []:
         _guide(axes, sizes, start, power, f"${SYMBOLS[panel.axis]}^{{{name}}}$")
 
 
@@ -105,8 +110,8 @@ def _draw_curve(
     axes.plot(sizes[~finite], summary.means[~finite], "o", **style)
     if summary.predicted is not None and followed:
         axes.plot(sizes, summary.predicted, "--", lw=0.6, color=colour)
-    elif summary.predicted is not None:
-        source = "$D/2\\tau$" if summary.case["solver"] in REGULARIZED else "known"
+    elif summary.predicted is not None and summary.metric != "coverage":
+        source = SOURCES.get(summary.case["solver"], "known")
         law = f"predicted {summary.case['constant'] or 0:.4g} $n^{{{summary.slope:g}}}$ ({source})"
         label = "its bound" if summary.is_bound else law
         axes.plot(sizes, summary.predicted, "-", lw=0.8, color=colour, label=label)
@@ -173,6 +178,19 @@ def _draw_followed(axes: Axes, panel: Panel) -> None:
     axes.legend(frameon=False, loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=2)
 
 
+def _draw_coverage(axes: Axes, panel: Panel) -> None:
+    """How often bands hold what they are for, beside how often they should."""
+    summaries = panel.summaries
+    for index, summary in enumerate(summaries):
+        name = _short_name(summary, panel.name) if len(summaries) > 1 else "share of the logs"
+        _draw_curve(axes, summary, COLOURS[index % len(COLOURS)], name, spread=False)
+    for level in dict.fromkeys(entry.case["level"] for entry in summaries):
+        axes.axhline(level, color="0.4", lw=0.6, ls="--", label=f"nominal {level:g}")
+    least = min((float(entry.band[0].min()) for entry in summaries if len(entry.means)), default=0.0)
+    axes.set(xscale="log", xlabel=AXIS_NAMES[panel.axis], ylabel=METRIC_NAMES["coverage"], ylim=(min(least, 0.8), 1))
+    axes.legend(frameon=False, loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=2)
+
+
 def _draw_rates(axes: Axes, panel: Panel) -> None:
     """Errors against data or rounds."""
     summaries = panel.summaries
@@ -188,14 +206,28 @@ def _draw_rates(axes: Axes, panel: Panel) -> None:
     if start > 0:
         _guides(axes, panel, start)
         axes.set(xscale="log", yscale="log")
-    what = "gap" if mixed and not played else METRIC_NAMES[summaries[0].metric]
-    axes.set(xlabel=AXIS_NAMES[panel.axis], ylabel=f"{what} in the true game")
+    gaps = all(entry.metric.endswith("gap") for entry in summaries)
+    what = "gap" if mixed and gaps and not played else METRIC_NAMES[summaries[0].metric]
+    axes.set(xlabel=AXIS_NAMES[panel.axis], ylabel=f"{what} in the true game" if gaps else what)
     if not played:  # else the curves themselves end in the solver's floor
         _draw_floor(axes, summaries)
+    if panel.axis == "num_rounds":  # less than two decades
+        rounds = np.unique(np.concatenate([entry.sizes for entry in summaries]))
+        axes.set_xticks(rounds, [f"{size:,}" for size in rounds])
+        axes.minorticks_off()
     if len(summaries) == 1:
-        axes.legend(frameon=False, loc="lower left")
+        axes.legend(frameon=False, loc="lower left" if panel.axis == "num_samples" else "best")
     else:  # below the axes, where it covers no curve
         axes.legend(frameon=False, loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=_legend_columns(summaries[0]))
+
+
+def _drawn_by(panel: Panel) -> Callable[[Axes, Panel], None]:
+    first = panel.summaries[0]
+    if first.case["reach"] is not None:
+        return _draw_followed
+    if panel.axis in TUNING:
+        return _draw_tuning
+    return _draw_coverage if first.metric == "coverage" else _draw_rates
 
 
 def caption(panels: list[Panel]) -> str:
@@ -212,8 +244,7 @@ def _draw_grid(panels: list[Panel]) -> Figure:
     FigureCanvasAgg(figure)
     grid = figure.subplots(rows, columns, squeeze=False).ravel()
     for axes, panel in zip(grid, panels, strict=False):
-        followed = panel.summaries[0].case["reach"] is not None
-        (_draw_followed if followed else _draw_tuning if panel.axis in TUNING else _draw_rates)(axes, panel)
+        _drawn_by(panel)(axes, panel)
         axes.spines[["top", "right"]].set_visible(False)
     for axes in grid[len(panels) :]:
         axes.set_axis_off()

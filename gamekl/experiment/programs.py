@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable
 from functools import cache
-from typing import Any
+from typing import Any, cast
 
 import equinox as eqx
 import jax
@@ -14,8 +14,12 @@ from jaxtyping import Array
 from gamekl.experiment import pipeline
 from gamekl.experiment.config import PESSIMISTIC, FamilyConfig
 from gamekl.experiment.followed import follow_batch
+from gamekl.experiment.lead import lead_batch
+from gamekl.experiment.learners import OnlineConfig
+from gamekl.experiment.online import Known, online_batch
 from gamekl.experiment.pipeline import Data
 from gamekl.experiment.settings import Setting, make_rule
+from gamekl.learning.mamex import Greed, Optimism
 from gamekl.learning.pessimistic import bellman_consistent, strategy_wise
 
 # Those that work on the host after the estimate.
@@ -28,6 +32,13 @@ def program(family: FamilyConfig, case: dict[str, Any], num_samples: int) -> tup
         made = make_rule(family.rule, case["temperature"])
         tols = jnp.asarray(family.rule.tol), jnp.asarray(family.rule.kl_tol)
         return follow_batch, (*made, tols, tuple(case["num_steps"]), family.rule.num_queries)
+    if family.lead is not None:
+        logged = family.lead.rewards == "logged"
+        noise = (family.noise if isinstance(family.noise, str) else jnp.asarray(family.noise)) if logged else None
+        scale = None if case["scale"] is None else jnp.asarray(case["scale"])
+        return lead_batch, (jnp.asarray(float(num_samples)), noise, scale, jnp.asarray(family.lead.level))
+    if family.online is not None:
+        return online_batch, _online(family, case, num_samples)
     neural = family.estimator == "neural"
     data = Data(
         num_samples=jnp.asarray(float(num_samples)),
@@ -47,6 +58,23 @@ def program(family: FamilyConfig, case: dict[str, Any], num_samples: int) -> tup
     if family.solver == "gamd":
         return pipeline.gamd_batch, (data, rounds, family.weighting)
     return pipeline.weights_batch, (data, rounds)
+
+
+def _online(family: FamilyConfig, case: dict[str, Any], num_rounds: int) -> tuple[Any, ...]:
+    """What `online_batch` takes beside keys and settings."""
+    config, noise = cast(OnlineConfig, family.online), cast(float, family.noise)
+    known = Known(
+        kind=config.hypotheses,
+        noise=jnp.asarray(noise),
+        payoff_range=jnp.asarray(family.payoff_range or (0.0, 1.0)),
+        truth=config.truth if config.truth is not None else (config.num_models or 1) - 1,
+    )
+    if config.exploration is not None:
+        rule = Greed(config.exploration)
+    else:
+        unit = config.eta or (1.0 if config.hypotheses == "models" else 1 / (2 * noise))
+        rule = Optimism(unit / math.sqrt(num_rounds))
+    return known, rule, config.concept, jnp.asarray(num_rounds), case["num_rounds"][-1]
 
 
 def _pessimistic(family: FamilyConfig, case: dict[str, Any], data: Data) -> tuple[Callable[..., Any], tuple[Any, ...]]:

@@ -12,6 +12,10 @@ from gamekl.experiment.store import Store
 # Means closer to the solver's own gap than this are not fitted.
 ABOVE_FLOOR = 10.0
 RESAMPLES = 1_000
+# Along these errors are power laws: each size has data of its own.
+DATA_AXES = ("num_samples", "num_rounds")
+# Of these the solver's own gap is no part.
+FLOORLESS = ("follower_error", "coverage", "regret")
 # How many of the largest sizes are compared with the prediction.
 COMPARED = 3
 # How many curves of one kind are shown of a family that plays.
@@ -37,6 +41,10 @@ COLUMNS = (
     "cce_gap",
     "average_nash_gap",
     "kl",
+    "suboptimality",
+    "follower_error",
+    "coverage",
+    "regret",
     "solver_gap",
     "bound",
     "exceeded",
@@ -52,8 +60,8 @@ class Summary(NamedTuple):
     Attributes:
         case: the plan's entry.
         metric: the column that was summarised.
-        axis: "num_samples"; "num_steps" of families that play; that or "num_queries" of rules that are followed; or
-            what else the family is shown against.
+        axis: "num_samples"; "num_rounds" of those that learn online; "num_steps" of families that play; that or
+            "num_queries" of rules that are followed; or what else the family is shown against.
         held: of families that play what the other of the two is, of those with another axis the sample size.
         sizes: along the axis, those with data.
         means: mean error over games and seeds.
@@ -124,11 +132,15 @@ def _summarize(
     own = metric == "solver_gap"
     bounds = np.array([entry["bound"].mean() for entry in at_size])
     floor = np.array([0.0 if own else entry["solver_gap"].mean() for entry in at_size])
+    if metric in FLOORLESS:
+        floor = np.full(len(sizes), np.nan)
     slope, line = case["slope"], None
     if own:
         slope, line = PLAYED[case["solver"]], bounds
     elif metric == "kl" and np.all(np.isfinite(bounds)):
         line = bounds
+    elif metric == "coverage":
+        slope, line = 0.0, np.full(len(sizes), case["level"])
     elif not predicted and axis == "num_samples" and held is None:
         slope = -0.5
     elif predicted and case["constant"] is not None:
@@ -150,7 +162,7 @@ def _summarize(
         predicted=line,
         is_bound=own or (metric == "kl" and line is not None),
         # Against the rounds, only the error of playing is a power law.
-        rate=_fit(sizes, errors, means, floor, axis, seed) if own or axis == "num_samples" else None,
+        rate=_fit(sizes, errors, means, floor, axis, seed) if own or (axis in DATA_AXES and slope) else None,
         solves=len(rows["status"]),
         failures=int(np.count_nonzero(rows["status"])),
         exceeded=int(np.nansum(converged["exceeded"])),
@@ -246,6 +258,7 @@ def summarize(store: Store) -> list[Summary]:
 def summarize_table(table: pa.Table, cases: list[dict[str, Any]], seed: int) -> list[Summary]:
     """As `summarize`, of rows that are there already; the bootstrap's random numbers follow from the seed."""
     columns = {name: table[name].to_numpy() for name in COLUMNS}
+    columns["num_rounds"] = columns["num_samples"]  # what stands there, of those that learn online
     found = []
     left: list[dict[str, Any]] = [case | {"number": number} for number, case in enumerate(cases)]
     while left:
@@ -254,6 +267,9 @@ def summarize_table(table: pa.Table, cases: list[dict[str, Any]], seed: int) -> 
         rows = {name: column[mine] for name, column in columns.items()}
         if case["reach"] is not None:
             found += _summarize_followed(case, rows, seed)
+            continue
+        if case["num_rounds"] is not None:
+            found.append(_summarize(case, rows, seed, case["metrics"][0], axis="num_rounds"))
             continue
         if case["axis"] != "num_samples":
             along = [case, *(other for other in left if _is_along(other, case))]

@@ -10,15 +10,18 @@ import numpy as np
 from jaxtyping import Array
 
 from gamekl import games, rules
+from gamekl.core.follower import check_commitment
 from gamekl.core.games import NormalFormGame
 from gamekl.core.policies import outer
 from gamekl.core.regularizer import Regularizer
 from gamekl.core.validation import check_noise, joint_behavior, validate
 from gamekl.experiment.config import FamilyConfig, SweepConfig
-from gamekl.experiment.parts import FEATURED, RANDOM, STAGED, GameConfig, RuleConfig
+from gamekl.experiment.learners import LeadConfig, OnlineConfig
+from gamekl.experiment.parts import DRAWN, GameConfig, RuleConfig
 from gamekl.games.featured import Featured
 from gamekl.offline.behavior import behavior_with_concentrability
 from gamekl.offline.joint_preferences import independent_pairs, unilateral_pairs
+from gamekl.solvers.commitment import quantal_stackelberg
 from gamekl.solvers.exact import check_enumerable
 from gamekl.solvers.rules import Stepped
 
@@ -30,14 +33,18 @@ class Setting(NamedTuple):
         game: the true game.
         regularizer: at one temperature; at temperature 1 for unregularised solvers, which do not use it.
         behavior: joint distribution of the logged actions, ``[*stage, *actions]``; of pairs of them that are compared,
-            ``[*actions, *actions]``, where the estimate is from preferences.
+            ``[*actions, *actions]``, where the estimate is from preferences; of a leader the policies that it
+            announced, ``[strategy, leader]``.
         features: of contexts, or of contexts and joint actions; None where the estimate needs none.
+        models: transitions of a finite class of Markov games, ``[model, horizon, state, *actions, next_state]``, or
+            None.
     """
 
     game: Any
     regularizer: Regularizer
     behavior: Array
     features: Array | None
+    models: Array | None = None
 
 
 def family_key(config: SweepConfig, family: FamilyConfig) -> Array:
@@ -55,10 +62,10 @@ def make_games(key: Array, config: GameConfig) -> list[Any]:
         return [games.load_game(str(config.path))]
     constructor = getattr(games, config.kind)
     parameters: dict[str, Any] = dict(config.parameters)
-    if config.kind in STAGED and config.kind not in FEATURED:
+    if config.kind in ("contextual", "markov"):
         parameters["family"] = getattr(games, config.rewards or "uniform")
     try:
-        if config.kind in (*RANDOM, *STAGED):
+        if config.kind in DRAWN:
             keys = jax.random.split(key, config.num_games)
             return [constructor(entry, config.num_actions, **parameters) for entry in keys]
         return [constructor(**parameters)]
@@ -101,8 +108,10 @@ def make_rule(config: RuleConfig, temperature: float | None) -> tuple[rules.Rule
     return kind(step_size), None
 
 
-def _make_regularizer(key: Array, family: FamilyConfig, game: Any, temperature: float | int) -> Regularizer:
+def _make_regularizer(key: Array, family: FamilyConfig, game: Any, temperature: Any) -> Regularizer:
     """The family's references for a game; `key` draws them."""
+    if family.lead is not None:
+        temperature = (family.lead.anchor, temperature)
     if family.reference == "uniform":
         return Regularizer.uniform(game, temperature)
     if family.reference == "normal":
@@ -137,6 +146,45 @@ def _check_rule(config: RuleConfig, temperature: float | None, game: Any) -> Non
         raise ValueError(f"rule.num_queries: got {config.num_queries} for payoffs outside of [0, 1], takes it for wins")
 
 
+# Of an interior policy, the least probability; of a vertex, what its own lacks at most.
+INTERIOR, VERTEX = 0.05, 1e-6
+
+
+def _is_kept(config: LeadConfig, game: NormalFormGame, regularizer: Regularizer) -> bool:
+    """Whether a leader's best policy is where the family wants it."""
+    if config.optimum == "any":
+        return True
+    policy = quantal_stackelberg(game, regularizer).policy[0]
+    return float(policy.min()) >= INTERIOR if config.optimum == "interior" else float(policy.max()) >= 1 - VERTEX
+
+
+def _lead(family: FamilyConfig, game: Any, regularizer: Regularizer) -> list[Setting]:
+    """The game with the policies that its leader announces, if it is kept."""
+    config = cast(LeadConfig, family.lead)
+    check_commitment(game, regularizer)
+    size = game.num_actions[0]
+    announced = config.lean * np.eye(size) + (1 - config.lean) / size
+    return [Setting(game, regularizer, jnp.asarray(announced), None)] if _is_kept(config, game, regularizer) else []
+
+
+def _learn(family: FamilyConfig, key: Array, game: Any, features: Array | None) -> Setting:
+    """The true game of those that learn online, with their hypotheses; `key` draws the models beside the true one."""
+    config, models = cast(OnlineConfig, family.online), None
+    if family.game.kind == "doors":
+        models = jnp.stack([model.transitions for model in game])
+        game = game[cast(int, config.truth)]
+    elif family.game.kind == "markov":
+        others = make_games(key, family.game.model_copy(update={"num_games": cast(int, config.num_models)}))
+        models = jnp.stack([*(model.transitions for model in others[1:]), game.transitions])
+    elif features is not None:
+        if len(features) != 1:
+            raise ValueError(f"game.parameters.num_contexts: got {len(features)}, takes 1 where payoffs are linear")
+        game, features = NormalFormGame(game.payoffs[0]), features[0]
+    validate(game)
+    uniform = jnp.full((*game.stage_shape, *game.num_actions), 1 / math.prod(game.num_actions))
+    return Setting(game, Regularizer.uniform(game, 1.0), uniform, features, models)
+
+
 def make_settings(config: SweepConfig, family: FamilyConfig, case: dict[str, Any]) -> list[Setting]:
     """The family's games at one temperature and concentrability, in float64, checked."""
     settings, temperature = [], case["temperature"]
@@ -146,7 +194,13 @@ def make_settings(config: SweepConfig, family: FamilyConfig, case: dict[str, Any
     for number, made in enumerate(make_games(key, family.game)):
         game, features = made if isinstance(made, Featured) else (made, None)
         drawn = jax.random.fold_in(jax.random.fold_in(key, family.game.num_games), number)
+        if family.online is not None:
+            settings.append(_learn(family, drawn, game, features))
+            continue
         regularizer = _make_regularizer(drawn, family, game, temperature or 1.0)
+        if family.lead is not None:
+            settings += _lead(family, game, regularizer)
+            continue
         validate(game, regularizer)
         check_noise(family.noise, game)
         if family.rule is not None:
@@ -157,4 +211,8 @@ def make_settings(config: SweepConfig, family: FamilyConfig, case: dict[str, Any
         if family.estimator == "preferences":
             behavior = PAIRS[family.pairs](game, behavior)
         settings.append(Setting(game, regularizer, behavior, None if family.estimator == "tabular" else features))
+    if not settings:
+        raise ValueError(
+            f"lead.optimum: got no game whose best policy is so out of {family.game.num_games}, takes some"
+        )
     return settings

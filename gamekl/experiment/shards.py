@@ -34,6 +34,10 @@ FLOATS = (
     "ce_gap",
     "average_nash_gap",
     "kl",
+    "suboptimality",
+    "follower_error",
+    "coverage",
+    "regret",
     "solver_gap",
     "bound",
     "residual",
@@ -99,8 +103,11 @@ def batched_settings(config: SweepConfig, family: FamilyConfig, case: dict[str, 
     dtype = jnp.dtype(config.dtype)
     return stack(
         [
-            Setting(jax.tree.map(lambda leaf: leaf.astype(dtype), game), regularizer.astype(dtype), behavior, features)
-            for game, regularizer, behavior, features in make_settings(config, family, case)
+            entry._replace(
+                game=jax.tree.map(lambda leaf: leaf.astype(dtype), entry.game),
+                regularizer=entry.regularizer.astype(dtype),
+            )
+            for entry in make_settings(config, family, case)
         ]
     )
 

@@ -31,7 +31,7 @@ import pyarrow.parquet as pq
 from gamekl.experiment.publish import publish, publish_new
 
 # Of shards, plan and manifest. Folders of another one are refused.
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 
 
 class StoreError(RuntimeError):

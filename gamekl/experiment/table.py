@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from gamekl.experiment.plan import TUNING
-from gamekl.experiment.report import COMPARED, Summary
+from gamekl.experiment.report import COMPARED, DATA_AXES, Summary
 
 METRIC_NAMES = {
     "regularized_gap": "regularised gap",
@@ -16,16 +16,21 @@ METRIC_NAMES = {
     "cce_gap": "CCE gap",
     "average_nash_gap": "Nash gap of the averages",
     "kl": "KL from the equilibrium",
+    "suboptimality": "suboptimality",
+    "follower_error": "error of the follower's payoffs",
+    "coverage": "coverage of the band",
+    "regret": "regret",
 }
 SYMBOLS = {
     "num_samples": "n",
+    "num_rounds": "K",
     "num_steps": "T",
     "num_queries": "Q",
     "temperature": "τ",
     "concentrability": "C",
     "scale": "c",
 }
-HEADER = ("game", "seeds x sizes", "slope [95 % interval]", "size^s E[gap]", "predicted", "ratios at largest", "failed")
+HEADER = ("game", "seeds x sizes", "slope [95 % interval]", "size^s mean", "predicted", "ratios at largest", "failed")
 FOLLOWED_HEADER = (
     "rule",
     "after",
@@ -38,7 +43,7 @@ FOLLOWED_HEADER = (
 )
 UNPRINTABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
 LEGEND = (
-    "size^s E[gap]: the mean gap at the largest size, scaled by the rate to be expected; predicted: what that should "
+    "size^s mean: the mean at the largest size, scaled by the rate to be expected; predicted: what that should "
     "come to, or its bound (<); ratios: mean over prediction at the largest sizes; above: gaps above their own bound."
 )
 
@@ -76,7 +81,7 @@ def full_name(entry: Summary) -> str:
 
 def rate_cells(entry: Summary) -> list[str]:
     """What stands under `HEADER`."""
-    rate, ratios, power = entry.rate, entry.ratios, -entry.slope
+    rate, ratios, power = entry.rate, entry.ratios, 0 - entry.slope
     scaled = predicted = "none"
     if len(entry.means):
         unit = float(entry.sizes[-1]) ** power
@@ -87,7 +92,11 @@ def rate_cells(entry: Summary) -> list[str]:
     return [
         full_name(entry),
         f"{entry.solves // len(entry.case[entry.axis])} x {len(entry.case[entry.axis])} {SYMBOLS[entry.axis]}",
-        "too few points" if rate is None else f"{rate.slope:+.4f} [{rate.low:+.4f}, {rate.high:+.4f}]",
+        "too few points"
+        if rate is None and entry.slope
+        else "none"
+        if rate is None
+        else f"{rate.slope:+.4f} [{rate.low:+.4f}, {rate.high:+.4f}]",
         scaled,
         predicted,
         "none" if ratios is None else " ".join(f"{ratio:.3f}" for ratio in ratios[-COMPARED:]),
@@ -161,14 +170,14 @@ def split_tables(summaries: list[Summary]) -> Tables:
     followed = [entry for entry in summaries if entry.case["reach"] is not None]
     found = [entry for entry in summaries if entry.case["reach"] is None]
     return Tables(
-        [entry for entry in found if entry.axis == "num_samples" or entry.is_bound],
+        [entry for entry in found if entry.axis in DATA_AXES or entry.is_bound],
         [entry for entry in found if entry.axis in TUNING],
         [entry for entry in followed if entry.axis == "num_steps"],
     )
 
 
 def format_table(summaries: list[Summary]) -> str:
-    """Plain text: slopes, and size^-slope E[gap] beside the predicted constant; means along other axes; rules."""
+    """Plain text: slopes, scaled means beside predicted constants; means along other axes; rules."""
     rates, others, followed = split_tables(summaries)
     parts = []
     if rates:

@@ -7,7 +7,7 @@ import pytest
 from commands import refused
 
 from gamekl.cli import main
-from gamekl.experiment.store import Store
+from gamekl.experiment.store import SCHEMA_VERSION, Store
 
 HEAD = 'name = "r"\nnum_seeds = 4\n'
 FAMILY = """
@@ -143,7 +143,7 @@ def test_a_schema_from_another_version(capsys, config, run, command):
     given = ("plot", run) if command == "plot" else ("sweep", config, "--out", run)
     plan_of_version(run, 99)
     message = refused(capsys, *given)
-    assert "plan.json has schema 99, this gamekl takes 4; use the gamekl that made it" in message
+    assert f"plan.json has schema 99, this gamekl takes {SCHEMA_VERSION}; use the gamekl that made it" in message
 
 
 @pytest.mark.parametrize("content", [b"", b"{}", b"[]", b"\xff"])

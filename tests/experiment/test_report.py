@@ -17,6 +17,8 @@ from gamekl.experiment.store import Store
 from gamekl.experiment.table import format_table
 
 N = (100, 1_000, 10_000, 100_000)
+# Columns that other kinds of families have.
+UNUSED = ("average_nash_gap", "kl", "suboptimality", "follower_error", "coverage", "regret")
 # Mean 1, so that a case's mean error is what the test says it is.
 SPREAD = np.array([0.25, 0.5, 0.75, 1.0, 1.0, 1.25, 1.5, 1.75])
 
@@ -35,7 +37,9 @@ def case(label="a", **changes):
         "num_seeds": len(SPREAD),
         "reach": None,
         "num_samples": list(N),
+        "num_rounds": None,
         "num_steps": None,
+        "level": None,
         "slope": -1.0,
         "constant": 2.0,
         "remark": None,
@@ -60,7 +64,7 @@ def rows(number, n, errors, *, status=0, floor=1e-20, metric="regularized_gap", 
             "solver_gap": pa.array(np.broadcast_to(np.asarray(floor, dtype=float), size)),
             "status": pa.array(np.broadcast_to(np.asarray(status, dtype=np.int32), size)),
             "num_steps": pa.array(np.full(size, 7, dtype=np.int32)),
-            **{name: pa.nulls(size, pa.float64()) for name in ("average_nash_gap", "kl")},
+            **{name: pa.nulls(size, pa.float64()) for name in UNUSED},
             **{name: pa.nulls(size, pa.int32()) for name in ("exceeded", "num_queries", "first_gap", "first_kl")},
             "unvisited": pa.array(np.broadcast_to(np.asarray(unvisited, dtype=np.int32), size)),
         }

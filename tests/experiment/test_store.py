@@ -246,8 +246,8 @@ def test_one_damaged_byte_of_the_plan(store):
 def test_plan_of_a_newer_version(store):
     store.write_plan(PLAN)
     path = store.root / "plan.json"
-    path.write_text(path.read_text().replace('"schema": 4', '"schema": 5'))
-    with pytest.raises(StoreError, match=r"plan.json has schema 5, this gamekl takes 4; use the gamekl that made it"):
+    path.write_text(path.read_text().replace('"schema": 5', '"schema": 6'))
+    with pytest.raises(StoreError, match=r"plan.json has schema 6, this gamekl takes 5; use the gamekl that made it"):
         store.plan()
 
 
