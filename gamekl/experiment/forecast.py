@@ -120,8 +120,8 @@ def forecast(
     """Plan a sweep, compile a program of each case, and time one chunk of each kind, at the largest sample size.
 
     Memory is that of compiled programs: what solvers that work on the host ("exact" and "pnvi") need there, beside the
-    compiled estimate, is not counted. Networks, whose programs are one for each sample size, take less time at smaller
-    sizes, which is not counted either.
+    compiled estimate, is not counted. Networks, and what learns online, take less time at smaller sizes, which is not
+    counted either.
 
     Args:
         config: the sweep.

@@ -14,8 +14,8 @@ from gamekl.learning.stackelberg import estimate_follower, pessimistic_commitmen
 from gamekl.offline.responses import sample_responses
 from gamekl.solvers.commitment import payoff_scale, quantal_stackelberg
 
-# Of the payoffs' range: less is nothing.
-ROUNDING = 1e-14
+# Times eps and the payoffs' range: less is nothing.
+ROUNDING = 2.0
 
 
 @eqx.filter_jit
@@ -47,9 +47,10 @@ def lead_batch(
         value = committed_value(plan.policy[0], game, regularizer)
         band = value_band(estimate, regularizer, plan.policy[0], level)
         lost = best.value - value
+        small = ROUNDING * jnp.finfo(game.dtype).eps * payoff_scale(game, regularizer)
         wrong = estimate.game.payoffs[1] - centre(game.payoffs[1], support(regularizer.log_reference[1]))
         return {
-            "suboptimality": jnp.where(lost > ROUNDING * payoff_scale(game, regularizer), lost, 0),
+            "suboptimality": jnp.where(lost > small, lost, 0),
             "follower_error": jnp.sqrt(jnp.mean(wrong**2)),
             "coverage": ((band.lower <= value) & (value <= band.upper)).astype(game.dtype),
             "solver_gap": plan.gap,

@@ -6,8 +6,6 @@ others that are given, Newton's method climbs to a local maximum (`gamekl.solver
 With two or three actions the lattice leaves out only peaks narrower than its mesh, 1/200 and 1/43.
 """
 
-import itertools
-import math
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, NamedTuple
@@ -26,14 +24,12 @@ from gamekl.core.policies import is_concrete, support
 from gamekl.core.regularizer import Regularizer
 from gamekl.core.validation import check_distribution
 from gamekl.solvers.ascent import Climb, Objective, climb, curvature
+from gamekl.solvers.lattice import highest, lattice
 from gamekl.solvers.queue import in_blocks
 from gamekl.solvers.solution import Status, check_options, raise_unless_converged
 
 MAX_STEPS = 300
-# Points of the lattice, at most, unless vertices alone are more.
-MOST_POINTS = 1_000
-FINEST = 200
-# How many of them are climbed from, and how far these starts, and those given, are moved from the boundary.
+# How many points of the lattice are climbed from, and how far these starts, and those given, are moved from the boundary.
 CLIMBED = 4
 INWARD = 0.02
 BARELY = 1e-6
@@ -96,31 +92,6 @@ class Problem(NamedTuple):
 Gain = Callable[[Float[Array, " leader"], Problem], Float[Array, ""]]
 
 
-def _finest(actions: int) -> int:
-    """The m of the lattice."""
-    finest = (m for m in range(FINEST, 1, -1) if math.comb(m + actions - 1, m) <= MOST_POINTS)
-    return 1 if actions == 1 else next(finest, 1)
-
-
-def lattice(actions: int) -> tuple[Float[np.ndarray, "point action"], Int[np.ndarray, "point neighbour"]]:
-    """Policies whose entries are multiples of 1 / m, and the places of each one's neighbours (its own at an end)."""
-    m = _finest(actions)
-    bars = itertools.combinations(range(m + actions - 1), actions - 1)
-    points = np.array([np.diff([-1, *cut, m + actions - 1]) - 1 for cut in bars], dtype=np.int64)
-    places = {tuple(point): place for place, point in enumerate(points.tolist())}
-    moves = [
-        np.eye(actions, dtype=int)[a] - np.eye(actions, dtype=int)[b]
-        for a, b in itertools.permutations(range(actions), 2)
-    ]
-    if len(moves) * len(points) > MOST_POINTS * 100:
-        moves = []
-    neighbours = [
-        [places.get(tuple(point + move), place) for move in [*moves, 0 * points[0]]]
-        for place, point in enumerate(points)
-    ]
-    return points / m, np.array(neighbours)
-
-
 def payoff_scale(game: NormalFormGame, regularizer: Regularizer) -> Float[Array, ""]:
     """How large what the leader earns is: its payoffs' range and its temperature."""
     own = game.payoffs[0]
@@ -136,7 +107,7 @@ def _starts(objective: Objective, problem: Problem) -> Float[Array, "start leade
     values = jax.vmap(lambda point: objective(point[None], problem))(points)
     values = jnp.where(jnp.any((points > 0) & ~mask, axis=1), -jnp.inf, values)
     peaks = values >= values[neighbours].max(axis=1)
-    order = jnp.argsort(jnp.where(peaks, values, -jnp.inf), descending=True)[: min(CLIMBED, len(points))]
+    order = highest(jnp.where(peaks, values, -jnp.inf), min(CLIMBED, len(points)))
     found = jnp.concatenate([points[order], problem.starts])
     share = jnp.where(jnp.arange(len(found)) < len(order), INWARD, BARELY).astype(dtype)[:, None]
     inside = jnp.where(mask, (1 - share) * found + share * problem.starts[0], 0)
