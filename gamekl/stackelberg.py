@@ -2,10 +2,13 @@
 
 Leader and follower are players 0 and 1 of a game, and a `gamekl.Regularizer` has their references and temperatures: the
 follower's is 1 / its rationality, the leader's may be 0. `quantal_stackelberg` plans in a game; `fit_responses` and
-`estimate_follower` make one out of a follower's actions, `lead_online` while it leads.
+`estimate_follower` make one out of a follower's actions, `lead_online` while it leads. In games in stages
+`contextual_`, `myopic_` and `farsighted_stackelberg` plan, and `estimate_myopic` and `estimate_farsighted` make one out
+of `Episodes`.
 """
 
 from gamekl.core.follower import leader_value, quantal_response
+from gamekl.core.follower_stages import farsighted_response, myopic_response, staged_leader_value
 from gamekl.learning.likelihood_region import likelihood_commitment
 from gamekl.learning.stackelberg import (
     LeaderEstimate,
@@ -17,9 +20,18 @@ from gamekl.learning.stackelberg import (
 )
 from gamekl.learning.stackelberg_online import OnlineLeader, lead_online
 from gamekl.learning.stackelberg_rates import predicted_constant
+from gamekl.learning.stackelberg_stages import (
+    StagedEstimate,
+    estimate_farsighted,
+    estimate_myopic,
+    pessimistic_stages,
+    staged_value_band,
+)
+from gamekl.offline.farsighted_fit import FarsightedFit, fit_farsighted
 from gamekl.offline.response_checks import ResponseStatus
 from gamekl.offline.response_fit import FollowerFit, fit_responses
 from gamekl.offline.responses import Responses, count_responses, expected_responses, sample_responses
+from gamekl.offline.staged_responses import Episodes, expected_episodes, sample_episodes
 from gamekl.solvers.commitment import Commitment, quantal_stackelberg
 from gamekl.solvers.commitment_stages import (
     StagedCommitment,
@@ -32,30 +44,43 @@ from gamekl.solvers.strong_stackelberg import StrongCommitment, strong_stackelbe
 
 __all__ = [
     "Commitment",
+    "Episodes",
+    "FarsightedFit",
     "FollowerFit",
     "LeaderEstimate",
     "OnlineLeader",
     "ResponseStatus",
     "Responses",
     "StagedCommitment",
+    "StagedEstimate",
     "StrongCommitment",
     "ValueBand",
     "contextual_stackelberg",
     "count_responses",
+    "estimate_farsighted",
     "estimate_follower",
+    "estimate_myopic",
+    "expected_episodes",
     "expected_responses",
+    "farsighted_response",
     "farsighted_stackelberg",
+    "fit_farsighted",
     "fit_responses",
     "lead_online",
     "leader_value",
     "likelihood_commitment",
+    "myopic_response",
     "myopic_stackelberg",
     "optimistic_commitment",
     "pessimistic_commitment",
+    "pessimistic_stages",
     "predicted_constant",
     "quantal_response",
     "quantal_stackelberg",
+    "sample_episodes",
     "sample_responses",
+    "staged_leader_value",
+    "staged_value_band",
     "stagewise_stackelberg",
     "strong_stackelberg",
     "value_band",

@@ -47,11 +47,13 @@ def payoff_part(strategy: Float[Array, " leader"], game: NormalFormGame, regular
     return jnp.matmul(strategy, jnp.matmul(own, jnp.exp(log_nu), precision=PRECISION), precision=PRECISION)
 
 
-def anchor_cost(strategy: Float[Array, " leader"], log_reference: Float[Array, " leader"]) -> Float[Array, ""]:
+def anchor_cost(
+    strategy: Float[Array, "*batch leader"], log_reference: Float[Array, "*batch leader"]
+) -> Float[Array, "*batch"]:
     """KL(x || x0) of probabilities on the reference's support, which may be 0."""
     inside = (strategy > 0) & support(log_reference)
     ratio = jnp.log(jnp.where(inside, strategy, 1)) - jnp.where(inside, log_reference, 0)
-    return jnp.sum(jnp.where(inside, strategy * ratio, 0))
+    return jnp.sum(jnp.where(inside, strategy * ratio, 0), axis=-1)
 
 
 def committed_value(
@@ -71,15 +73,22 @@ def follower_value(
     return tau * jax.nn.logsumexp(regularizer.log_reference[1] + scaled)
 
 
-def check_commitment(game: Game, regularizer: Regularizer, kind: type[Any] = NormalFormGame) -> None:
-    """Raise unless the game is of that kind, has a leader and a follower, and the regularizer fits it.
+def check_commitment(game: Game, regularizer: Regularizer, *kinds: type[Any]) -> None:
+    """Raise unless the game is of these kinds, has a leader and a follower, and the regularizer fits it.
+
+    Args:
+        game: leader and follower.
+        regularizer: of both.
+        kinds: of games; a `NormalFormGame` if none is named.
 
     Raises:
         TypeError: `game` is another kind, or `regularizer` is none.
         ValueError: there are not two players, or (where concrete) a value is bad; the leader's temperature may be 0.
     """
-    if not isinstance(game, kind):
-        raise TypeError(f"game: got {type(game).__name__}, takes a {kind.__name__}")
+    kinds = kinds or (NormalFormGame,)
+    if not isinstance(game, kinds):
+        takes = " or a ".join(kind.__name__ for kind in kinds)
+        raise TypeError(f"game: got {type(game).__name__}, takes a {takes}")
     Regularizer.require(regularizer)
     if game.num_players != 2:
         raise ValueError(f"game: got {game.num_players} players, takes two, leader and follower")

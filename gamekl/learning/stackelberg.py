@@ -77,24 +77,24 @@ class ValueBand(eqx.Module):
     upper: Float[Array, "*batch"]
 
 
-def _leader_payoffs(
+def own_payoffs(
     responses: Responses,
     leader_payoffs: ArrayLike | Sequence[Any] | None,
     noise: ArrayLike | str,
     prior_mean: ArrayLike,
 ) -> tuple[Array, Array]:
-    """r_l and v."""
-    cells = (responses.strategies.shape[-1], responses.counts.shape[-1])
+    """r_l and v, of all stages."""
+    cells = (*responses.strategies.shape[:-2], responses.strategies.shape[-1], responses.counts.shape[-1])
     dtype = responses.counts.dtype
     if leader_payoffs is not None:
         known = as_float_array("leader_payoffs", leader_payoffs).astype(dtype)
         if known.shape != cells:
-            raise ValueError(f"leader_payoffs: got shape {known.shape}, takes [leader, follower] = {cells}")
+            raise ValueError(f"leader_payoffs: got shape {known.shape}, takes [*stage, leader, follower] = {cells}")
         if is_concrete(known):
             check_finite("leader_payoffs", np.asarray(known))
         return known, jnp.zeros(cells, dtype)
     if responses.visits is None or responses.reward_sums is None:
-        raise ValueError("leader_payoffs: got None beside responses without rewards, takes [leader, follower]")
+        raise ValueError("leader_payoffs: got None beside responses without rewards, takes [*stage, leader, follower]")
     visits = responses.visits
     means = jnp.where(visits > 0, responses.reward_sums / jnp.where(visits > 0, visits, 1), prior_mean).astype(dtype)
     if isinstance(noise, str):
@@ -145,7 +145,7 @@ def estimate_follower(
     Regularizer.require(regularizer)
     if responses.counts.ndim != 2:
         raise ValueError(f"counts: got shape {responses.counts.shape}, takes one stage, [strategy, follower]")
-    own, variances = _leader_payoffs(responses, leader_payoffs, noise, prior_mean)
+    own, variances = own_payoffs(responses, leader_payoffs, noise, prior_mean)
     check_commitment(NormalFormGame(jnp.stack([own, own])), regularizer)
     regularizer = regularizer.astype(own.dtype)
     fit = fit_responses(
@@ -245,11 +245,21 @@ def optimistic_commitment(
     return _plan(estimate, regularizer, scale, -1, starts, max_steps, throw)
 
 
-@jax.jit
-def _band(problem: Problem, policy: Float[Array, " leader"], level: Float[Array, ""]) -> ValueBand:
-    value, error = anchored(expected_payoff)(policy[None], problem), standard_error(policy, problem)
-    half = jax.scipy.special.ndtri((1 + level) / 2) * error
+def band_around(value: Float[Array, ""], error: Float[Array, ""], level: ArrayLike) -> ValueBand:
+    """The band of so many standard errors that a Gaussian lies within in a share `level`."""
+    half = jax.scipy.special.ndtri((1 + jnp.asarray(level, value.dtype)) / 2) * error
     return ValueBand(value, error, value - half, value + half)
+
+
+def check_level(level: ArrayLike) -> None:
+    """Raise ``ValueError`` unless it is above 0 and below 1, where concrete."""
+    if is_concrete(level) and not 0 < np.asarray(level, dtype=float) < 1:
+        raise ValueError(f"level: got {level!r}, takes a number above 0 and below 1")
+
+
+@jax.jit
+def _band(problem: Problem, policy: Float[Array, " leader"], level: ArrayLike) -> ValueBand:
+    return band_around(anchored(expected_payoff)(policy[None], problem), standard_error(policy, problem), level)
 
 
 def value_band(
@@ -270,9 +280,8 @@ def value_band(
         ValueError: x is no policy, or the level is out of range.
     """
     require_estimate(estimate)
-    if is_concrete(level) and not 0 < np.asarray(level, dtype=float) < 1:
-        raise ValueError(f"level: got {level!r}, takes a number above 0 and below 1")
+    check_level(level)
     game = estimate.game
     strategy = check_profile("policy", [policy], game.num_actions[:1], log=False)[0].astype(game.dtype)
     problem = make_problem(game, regularizer, None, (estimate.fit.covariance, estimate.variances))
-    return _band(problem, strategy, jnp.asarray(level, game.dtype))
+    return _band(problem, strategy, level)

@@ -1,9 +1,11 @@
 """How a fit of a follower's payoffs ended, and why it has no answer."""
 
+from typing import Any
+
 import jax
 import numpy as np
 import scipy.optimize
-from jaxtyping import Int
+from jaxtyping import Float, Int
 
 from gamekl.core.endings import Ending
 from gamekl.core.policies import support
@@ -70,3 +72,32 @@ def refuse_unfit(statuses: Int[np.ndarray, " lane"], log: ResponseLog, stage: tu
             f"counts: got answers that some payoffs make certain{where}, takes more of them, or penalty > 0: "
             "the likelihood has no finite maximiser"
         )
+
+
+def refuse_farsighted(
+    status: int, told: tuple[int, int], counts: Float[np.ndarray, "horizon state strategy follower"], allowed: Any
+) -> None:
+    """Raise ``ValueError`` where the fit of a farsighted follower, of concrete arrays, did not converge.
+
+    Args:
+        status: of the fit.
+        told: in how many directions the log has information, and in how many any log may.
+        counts: of answers.
+        allowed: which answers could have been seen, ``[horizon, state, follower]``.
+    """
+    if status == ResponseStatus.converged:
+        return
+    if status == ResponseStatus.nonfinite_input:
+        raise ValueError("counts: got NaN, an infinite or a negative number, takes finite numbers >= 0")
+    if status == ResponseStatus.max_steps:
+        got = "answers of which the likelihood rose to the last step"
+        raise ValueError(f"counts: got {got}, takes more of them, penalty > 0, or more max_steps")
+    missing = np.argwhere(allowed & (counts.sum(axis=2) == 0))
+    if len(missing):
+        step, state, answer = missing[0].tolist()
+        got = f"no answer [{answer}] at stage [{step}, {state}], which may be reached"
+        raise ValueError(f"counts: got {got}, takes each at least once, or penalty > 0")
+    raise ValueError(
+        f"strategies: got policies that tell {told[0]} of the {told[1]} directions of payoffs that answers can tell, "
+        "takes more that differ in every stage, or penalty > 0: payoffs are not identified"
+    )

@@ -25,7 +25,7 @@ from gamekl.core.follower import respond
 from gamekl.core.games import as_float_array
 from gamekl.core.lanes import PRECISION, in_turn, largest
 from gamekl.core.policies import centre, is_concrete, support
-from gamekl.core.validation import check_distribution, check_finite, check_whole, show_place
+from gamekl.core.validation import check_distribution, check_finite, check_whole, refuse, show_place
 from gamekl.offline.logistic import Slopes, maximize
 from gamekl.offline.pessimism import check_nonnegative
 from gamekl.offline.response_checks import ResponseStatus, refuse_unfit
@@ -75,11 +75,16 @@ def check_temperature(temperature: ArrayLike) -> None:
         raise ValueError(f"temperature: got {temperature!r}, takes a finite number > 0: 1 / the rationality")
 
 
-def _least(matrix: Float[Array, "n n"]) -> Float[Array, ""]:
-    """The least eigenvalue, with the diagonal scaled to ones."""
+def unit_diagonal(matrix: Float[Array, "n n"]) -> Float[Array, "n n"]:
+    """A positive semidefinite matrix, its unknowns scaled so that its diagonal has ones, or zeros."""
     size = jnp.sqrt(jnp.diagonal(matrix))
     safe = jnp.where(size > 0, size, 1)
-    return in_turn(lambda table: jax.lax.linalg.eigh(table)[1])(matrix / safe[:, None] / safe)[0]
+    return matrix / safe[:, None] / safe
+
+
+def _least(matrix: Float[Array, "n n"]) -> Float[Array, ""]:
+    """The least eigenvalue, with the diagonal scaled to ones."""
+    return in_turn(lambda table: jax.lax.linalg.eigh(table)[1])(unit_diagonal(matrix))[0]
 
 
 def _conclude(
@@ -150,7 +155,9 @@ def _fit(log: ResponseLog, unseen: Array, max_steps: int) -> FollowerFit:
     return joining_batches(solve)((log, unseen))
 
 
-def _reference(log_reference: ArrayLike | Sequence[Any] | None, counts: Array) -> Float[Array, "*stage follower"]:
+def follower_reference(
+    log_reference: ArrayLike | Sequence[Any] | None, counts: Array
+) -> Float[Array, "*stage follower"]:
     """The follower's reference for every stage, checked against the counts."""
     size = counts.shape[-1]
     found = jnp.full(size, -jnp.log(size)) if log_reference is None else as_float_array("log_reference", log_reference)
@@ -189,14 +196,19 @@ def response_log(
     """What `fit_responses` fits, its arguments checked; stages along one axis."""
     if not isinstance(responses, Responses):
         raise TypeError(f"responses: got {type(responses).__name__}, takes Responses")
-    check_nonnegative(penalty=penalty)
     strategies, counts = responses.strategies, responses.counts
+    stage = counts.shape[:-2]
+    if np.shape(penalty) != stage:
+        check_nonnegative(penalty=penalty)
+    elif is_concrete(penalty):
+        found = np.asarray(penalty, dtype=float)
+        refuse("penalty", found, ~(found >= 0) | np.isinf(found), "a finite number >= 0")
     if is_concrete(counts) and not np.any(np.asarray(counts)):
         raise ValueError("counts: got no answers, takes at least one")
     leader, follower = strategies.shape[-1], counts.shape[-1]
     if follower < 2:
         raise ValueError(f"counts: got {follower} action of the follower, takes at least two")
-    reference = _reference(log_reference, counts).reshape(-1, follower)
+    reference = follower_reference(log_reference, counts).reshape(-1, follower)
     phi, lanes = _features(features, leader, follower, counts.dtype), len(reference)
     masked = jnp.where(support(reference), 0, 1).astype(counts.dtype)
     guard = jnp.zeros((lanes, phi.shape[-1], phi.shape[-1]), counts.dtype)
@@ -209,7 +221,7 @@ def response_log(
         reference,
         jnp.broadcast_to(phi, (lanes, *phi.shape)),
         guard,
-        jnp.broadcast_to(jnp.asarray(penalty, counts.dtype), (lanes,)),
+        jnp.broadcast_to(jnp.asarray(penalty, counts.dtype), stage).reshape(lanes),
     )
 
 
@@ -233,8 +245,8 @@ def fit_responses(
         features: phi, shape ``[leader, follower, feature]``, in which the follower's payoffs over its temperature are
             linear; all tables if None. With the follower's payoffs as their only feature, the weight is the
             rationality 1 / tau_f. For a class that contexts share, take (context, action) as the leader's actions.
-        penalty: of |w|^2 / 2 beside the log-likelihood, nats^-2; >= 0, may be traced. With one a maximiser always
-            exists.
+        penalty: of |w|^2 / 2 beside the log-likelihood, nats^-2; >= 0, a number or one for each stage, may be traced.
+            With one a maximiser always exists.
         max_steps: Newton steps before giving up; static.
 
     Returns:

@@ -69,6 +69,8 @@ class Responses(eqx.Module):
             if table is not None and is_concrete(table):
                 check_finite(name, np.asarray(table))
                 refuse(name, np.asarray(table), np.asarray(table) < 0, "numbers >= 0")
+        if self.reward_sums is not None and is_concrete(self.reward_sums):
+            check_finite("reward_sums", np.asarray(self.reward_sums))
 
 
 @eqx.filter_jit

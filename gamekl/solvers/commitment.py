@@ -29,7 +29,7 @@ from gamekl.solvers.queue import in_blocks
 from gamekl.solvers.solution import Status, check_options, raise_unless_converged
 
 MAX_STEPS = 300
-# How many points of the lattice are climbed from, and how far these starts, and those given, are moved from the boundary.
+# How many points of the lattice are climbed from; how far these starts, and those given, are moved from the boundary.
 CLIMBED = 4
 INWARD = 0.02
 BARELY = 1e-6

@@ -15,19 +15,21 @@ In a contextual game each context is planned for itself.
 """
 
 from functools import partial
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Float, Int
 
-from gamekl.core.follower import check_commitment, committed_value, follower_value, respond
+from gamekl.core.follower import check_commitment, follower_value
+from gamekl.core.follower_stages import answers, value_from_start
 from gamekl.core.games import ContextualGame, MarkovGame, NormalFormGame
 from gamekl.core.lanes import PRECISION
 from gamekl.core.policies import outer, support
 from gamekl.core.regularizer import Regularizer
 from gamekl.core.stages import backward, occupancies
-from gamekl.solvers.ascent import Climb, curvature
+from gamekl.solvers.ascent import Climb, Objective, curvature
 from gamekl.solvers.commitment import (
     INWARD,
     MAX_STEPS,
@@ -42,7 +44,7 @@ from gamekl.solvers.commitment import (
 )
 from gamekl.solvers.solution import check_options, raise_unless_converged
 
-Policy = Float[Array, "horizon state leader"]
+Policy = Float[Array, "stage leader"]
 
 
 class StagedCommitment(eqx.Module):
@@ -99,7 +101,8 @@ def _collect(game: ContextualGame | MarkovGame, value: Array, plans: Commitment)
     )
 
 
-def _conclude(plan: StagedCommitment, throw: bool) -> StagedCommitment:
+def conclude(plan: StagedCommitment, throw: bool) -> StagedCommitment:
+    """The plan; raises `SolveError` where it is concrete, not certified, and `throw` says so."""
     if throw:
         raise_unless_converged(plan)
     return plan
@@ -133,7 +136,7 @@ def contextual_stackelberg(
     """
     check_commitment(game, regularizer, ContextualGame)
     check_options(None, max_steps)
-    return _conclude(_contextual(game, regularizer.astype(game.dtype), max_steps), throw)
+    return conclude(_contextual(game, regularizer.astype(game.dtype), max_steps), throw)
 
 
 @partial(jax.jit, static_argnames="max_steps")
@@ -169,7 +172,7 @@ def myopic_stackelberg(
     """
     check_commitment(game, regularizer, MarkovGame)
     check_options(None, max_steps)
-    return _conclude(_recursion(game, regularizer.astype(game.dtype), 0.0, max_steps), throw)
+    return conclude(_recursion(game, regularizer.astype(game.dtype), 0.0, max_steps), throw)
 
 
 def stagewise_stackelberg(
@@ -178,68 +181,93 @@ def stagewise_stackelberg(
     """Stage by stage the leader's best policy against a farsighted follower; otherwise `myopic_stackelberg`."""
     check_commitment(game, regularizer, MarkovGame)
     check_options(None, max_steps)
-    return _conclude(_recursion(game, regularizer.astype(game.dtype), 1.0, max_steps), throw)
+    return conclude(_recursion(game, regularizer.astype(game.dtype), 1.0, max_steps), throw)
 
 
-def follow_policy(
-    policy: Policy, game: MarkovGame, regularizer: Regularizer
-) -> tuple[Float[Array, "state value"], Float[Array, "horizon state follower"]]:
-    """What leader and farsighted follower earn from each first state, and how the follower answers at each stage."""
+class StagedProblem(NamedTuple):
+    """A game in stages to plan in.
 
-    def visit(stage: NormalFormGame, entry: tuple[Array, tuple[Array, ...]]) -> tuple[Array, Array]:
-        strategy, references = entry
-        here = at_stage(regularizer, references)
-        answer = respond(strategy, stage.payoffs[1] / here.temperatures[1], references[1])
-        return jnp.stack([committed_value(strategy, stage, here), follower_value(strategy, stage, here)]), answer
+    Attributes:
+        game: leader and follower.
+        regularizer: in the game's dtype.
+        patience: the follower's, 0 or 1.
+        more: what an objective needs beside the game.
+    """
 
-    return backward(game, visit, (policy, regularizer.log_reference))
-
-
-def _from_start(policy: Float[Array, "stage leader"], problem: tuple[MarkovGame, Regularizer]) -> Float[Array, ""]:
-    game, regularizer = problem
-    values, _ = follow_policy(policy.reshape(*game.stage_shape, -1), game, regularizer)
-    return jnp.matmul(game.initial_probs.astype(game.dtype), values[:, 0], precision=PRECISION)
+    game: ContextualGame | MarkovGame
+    regularizer: Regularizer
+    patience: Float[Array, "*lane"]
+    more: Any
 
 
-def _certify(game: MarkovGame, regularizer: Regularizer, end: Climb, mask: Array, max_steps: int) -> StagedCommitment:
-    shape = game.stage_shape
-    log_policy = log_policies(end.here.y, mask).reshape(*shape, -1)
+def from_start(policy: Policy, problem: StagedProblem) -> Float[Array, ""]:
+    """J."""
+    game, regularizer, patience, _ = problem
+    return value_from_start(policy.reshape(*game.stage_shape, -1), game, regularizer, patience)
+
+
+def _certify(objective: Objective, problem: StagedProblem, end: Climb, mask: Array, max_steps: int) -> StagedCommitment:
+    game, regularizer, patience, _ = problem
+    log_policy = log_policies(end.here.y, mask).reshape(*game.stage_shape, -1)
     policy = jnp.exp(log_policy)
-    _, answers = follow_policy(policy, game, regularizer)
-    temperatures = regularizer.temperatures[0] * occupancies(game, outer((policy, jnp.exp(answers))))
-    slope = jax.grad(_from_start)(policy.reshape(len(mask), -1), (game, regularizer)).reshape(policy.shape)
+    log_answers = answers(policy, game, regularizer, patience)
+    temperatures = regularizer.temperatures[0] * occupancies(game, outer((policy, jnp.exp(log_answers))))
+    slope = jax.grad(objective)(policy.reshape(len(mask), -1), problem).reshape(policy.shape)
     inside = support(log_policy)
-    ratio = jnp.where(inside, log_policy, 0) - jnp.where(inside, regularizer.log_reference[0], 0)
+    reference = regularizer.log_reference[0]
+    ratio = jnp.where(inside, log_policy, 0) - jnp.where(inside, reference, 0)
     values = slope + temperatures[..., None] * (ratio + 1)  # the slope without that of the stage's own KL
-    gap = jax.vmap(jax.vmap(first_order_gap))(log_policy, regularizer.log_reference[0], values, temperatures).sum()
+    steps = [entry.reshape(len(mask), -1) for entry in (log_policy, reference, values)]
+    gap = jax.vmap(first_order_gap)(steps[0], steps[1], steps[2], temperatures.ravel()).sum()
     bend = curvature(end.here, mask)
-    finite = jnp.all(jnp.isfinite(game.rewards)) & jnp.all(jnp.isfinite(game.transitions))
+    finite = jnp.all(jnp.isfinite(game.table)) & jnp.all(jnp.isfinite(end.here.value))
+    if isinstance(game, MarkovGame):
+        finite = finite & jnp.all(jnp.isfinite(game.transitions))
     status = judge(gap, bend, _scale(game, regularizer), finite, end.num_steps < max_steps)
-    return StagedCommitment((log_policy, answers), end.here.value, gap, bend, end.num_steps, status)
+    return StagedCommitment((log_policy, log_answers), end.here.value, gap, bend, end.num_steps, status)
 
 
-def _scale(game: MarkovGame, regularizer: Regularizer) -> Float[Array, ""]:
-    own = game.rewards[:, :, 0]
-    return game.stage_shape[0] * (own.max() - own.min() + regularizer.temperatures[0]) + jnp.finfo(own.dtype).tiny
+def _scale(game: ContextualGame | MarkovGame, regularizer: Regularizer) -> Float[Array, ""]:
+    own = jnp.moveaxis(game.table, -3, 0)[0]
+    steps = game.stage_shape[0] if isinstance(game, MarkovGame) else 1
+    return steps * (own.max() - own.min() + regularizer.temperatures[0]) + jnp.finfo(own.dtype).tiny
 
 
 @partial(jax.jit, static_argnames="max_steps")
-def _whole(game: MarkovGame, regularizer: Regularizer, max_steps: int) -> StagedCommitment:
+def _starts(game: ContextualGame | MarkovGame, regularizer: Regularizer, max_steps: int) -> Array:
+    """Policies ``[start, stage, leader]`` to climb from: planned stage by stage, the centre, and pure ones."""
     mask = support(regularizer.log_reference[0])
-    pure = jnp.eye(mask.shape[-1], dtype=game.dtype)[:, None, None]
+    if isinstance(game, ContextualGame):
+        planned = _contextual(game, regularizer, max_steps).policy[0][None]
+    else:
+        recursion = jax.vmap(lambda patience: _recursion(game, regularizer, patience, max_steps).policy[0])
+        planned = recursion(jnp.arange(2.0)).astype(game.dtype)
+    pure = jnp.eye(mask.shape[-1], dtype=game.dtype).reshape(-1, *[1] * (mask.ndim - 1), mask.shape[-1])
     centre = jnp.where(mask, 1, 0).astype(game.dtype)
     centre = centre / centre.sum(axis=-1, keepdims=True)
-    planned = jax.vmap(lambda patience: _recursion(game, regularizer, patience, max_steps).policy[0])(jnp.arange(2.0))
-    starts = jnp.concatenate(
-        [planned.astype(game.dtype), centre[None], jnp.broadcast_to(pure, (len(pure), *mask.shape))]
-    )
+    starts = jnp.concatenate([planned, centre[None], jnp.broadcast_to(pure, (len(pure), *mask.shape))])
     starts = jnp.where(mask, (1 - INWARD) * starts + INWARD * centre, 0)
-    starts = (starts / starts.sum(axis=-1, keepdims=True)).reshape(len(starts), -1, mask.shape[-1])
-    rows = mask.reshape(-1, mask.shape[-1])
-    problem = jax.tree.map(lambda leaf: leaf[None], (game, regularizer))
-    scale = _scale(game, regularizer)[None]
-    ends = best_climb(_from_start, problem, rows[None], starts[None], scale, max_steps)
-    return _certify(game, regularizer, jax.tree.map(lambda leaf: leaf[0], ends), rows, max_steps)
+    return (starts / starts.sum(axis=-1, keepdims=True)).reshape(len(starts), -1, mask.shape[-1])
+
+
+@partial(jax.jit, static_argnames=("objective", "max_steps"))
+def _climb(objective: Objective, problem: StagedProblem, starts: Array, max_steps: int) -> StagedCommitment:
+    game, regularizer = problem.game, problem.regularizer
+    mask = support(regularizer.log_reference[0]).reshape(starts.shape[1:])
+    lane = jax.tree.map(lambda leaf: leaf[None], problem)
+    ends = best_climb(objective, lane, mask[None], starts[None], _scale(game, regularizer)[None], max_steps)
+    return _certify(objective, problem, jax.tree.map(lambda leaf: leaf[0], ends), mask, max_steps)
+
+
+def plan_whole(objective: Objective, problem: StagedProblem, max_steps: int) -> StagedCommitment:
+    """Maximise an objective of whole policies ``[stage, leader]``, of which `value`, `gap` and `curvature` then speak.
+
+    Args:
+        objective: smooth, of policies and the problem, the leader's KLs taken off.
+        problem: the game, and more.
+        max_steps: of each climb.
+    """
+    return _climb(objective, problem, _starts(problem.game, problem.regularizer, max_steps), max_steps)
 
 
 def farsighted_stackelberg(
@@ -264,4 +292,5 @@ def farsighted_stackelberg(
     """
     check_commitment(game, regularizer, MarkovGame)
     check_options(None, max_steps)
-    return _conclude(_whole(game, regularizer.astype(game.dtype), max_steps), throw)
+    problem = StagedProblem(game, regularizer.astype(game.dtype), jnp.ones((), game.dtype), None)
+    return conclude(plan_whole(from_start, problem, max_steps), throw)

@@ -28,7 +28,6 @@ def runs(setting):
     return jax.jit(jax.vmap(jax.vmap(lead, (0, None)), (None, 0)))(keys, jnp.array([0.0, 1.0]))
 
 
-@pytest.mark.slow
 def test_optimism_stops_paying_and_greed_does_not(runs):
     """Regret of the second half against that of the first."""
     regret = np.asarray(runs.regret).mean(axis=1)
@@ -38,7 +37,6 @@ def test_optimism_stops_paying_and_greed_does_not(runs):
     assert second[0] > 0.8 * first[0] and second[0] > 10 * second[1]
 
 
-@pytest.mark.slow
 def test_what_is_told_is_what_was_seen(runs, setting):
     assert np.all(np.asarray(runs.log.counts).sum(axis=-1) == 1)
     np.testing.assert_allclose(runs.log.strategies, np.exp(runs.log_policy), atol=1e-12)

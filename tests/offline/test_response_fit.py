@@ -134,6 +134,17 @@ def test_stages_are_fitted_side_by_side_and_neighbours_do_not_matter():
     np.testing.assert_array_equal(np.isnan(mixed.utilities).all(axis=(1, 2)), [False, True, True, True, False])
 
 
+def test_each_stage_may_have_a_penalty_of_its_own():
+    counts = np.random.default_rng(2).integers(1, 40, (2, 4, 4)).astype(float)
+    strategies = np.broadcast_to(STRATEGIES, (2, 4, 3))
+    together = stackelberg.fit_responses(stackelberg.Responses(strategies, counts), penalty=jnp.array([0.0, 2.0]))
+    for stage, penalty in enumerate([0.0, 2.0]):
+        alone = stackelberg.fit_responses(stackelberg.Responses(STRATEGIES, counts[stage]), penalty=penalty)
+        np.testing.assert_allclose(together.utilities[stage], alone.utilities, atol=1e-9)
+    with pytest.raises(ValueError, match=r"penalty\[1\]: got -2.0, takes a finite number >= 0"):
+        stackelberg.fit_responses(stackelberg.Responses(strategies, counts), penalty=np.array([0.0, -2.0]))
+
+
 def test_the_limits_of_what_answers_tell_are_named():
     counts = np.random.default_rng(3).integers(1, 40, (4, 4)).astype(float)
     same = np.broadcast_to(STRATEGIES[0], (4, 3))

@@ -65,7 +65,6 @@ def test_plans_are_a_fine_grids_to_its_accuracy(planned):
         assert values.max() - 1e-12 <= ours <= values.max() + 2e-4
 
 
-@pytest.mark.slow
 def test_quick_followers_bring_the_strong_equilibrium(planned):
     """100 random games: J tends to the linear programmes' value as tau log(1 / tau) does."""
     games = [gk.games.uniform(jax.random.key(seed), SHAPE) for seed in range(100)]

@@ -53,11 +53,10 @@ def by_scipy(game, farsighted):
         return -earned(game, np.stack([share, 1 - share], axis=-1), farsighted)
 
     rng = np.random.default_rng(0)
-    starts = rng.normal(size=(12, H * S)) * 2
+    starts = rng.normal(size=(8, H * S)) * 2
     return -min(scipy.optimize.minimize(loss, start, method="L-BFGS-B").fun for start in starts)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("seed", [0, 1])
 def test_plans_for_followers_who_look_ahead_or_do_not(seed):
     game, regularizer = markov(seed), uniform(H, S)
@@ -83,7 +82,6 @@ def test_contexts_are_planned_one_by_one():
     np.testing.assert_allclose(plan.curvature, max(float(entry.curvature) for entry in alone), rtol=1e-6)
 
 
-@pytest.mark.slow
 def test_a_myopic_follower_is_learnt_state_by_state():
     """Answers at each step and state, from which payoffs, and with known chances the plan, come back."""
     game, regularizer = markov(2), uniform(H, S)
