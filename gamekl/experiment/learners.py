@@ -43,9 +43,9 @@ class OnlineConfig(Strict):
     """What learns a game while it plays it (solver "online", of `gamekl.learning.Mamex`); sample sizes are rounds.
 
     Attributes:
-        hypotheses: the class: "tabular" (any payoffs in the payoff range), "linear" in the features of a game with one
-            context; of Markov games "models" (finitely many transitions, the rest is known) or "values" (those of
-            the same models, nothing is known).
+        hypotheses: the class: "tabular" (any payoffs in the payoff range), "linear" in the features of contexts and
+            actions; of Markov games "models" (finitely many transitions, the rest is known) or "values" (those of the
+            same models, nothing is known).
         concept: the equilibrium that is played.
         exploration: None for optimism; else the greedy variant, with this probability of a uniform joint policy.
         eta: what a unit of loss costs, payoff units, times the root of the rounds; if None 1 / (2 noise), and 1 for

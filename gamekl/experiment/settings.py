@@ -176,10 +176,6 @@ def _learn(family: FamilyConfig, key: Array, game: Any, features: Array | None) 
     elif family.game.kind == "markov":
         others = make_games(key, family.game.model_copy(update={"num_games": cast(int, config.num_models)}))
         models = jnp.stack([*(model.transitions for model in others[1:]), game.transitions])
-    elif features is not None:
-        if len(features) != 1:
-            raise ValueError(f"game.parameters.num_contexts: got {len(features)}, takes 1 where payoffs are linear")
-        game, features = NormalFormGame(game.payoffs[0]), features[0]
     validate(game)
     uniform = jnp.full((*game.stage_shape, *game.num_actions), 1 / math.prod(game.num_actions))
     return Setting(game, Regularizer.uniform(game, 1.0), uniform, features, models)

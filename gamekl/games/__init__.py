@@ -10,6 +10,7 @@ from gamekl.games.classic import (
     rock_paper_scissors,
     shapley,
 )
+from gamekl.games.doors import doors
 from gamekl.games.featured import Featured, context_linear, linear, smooth
 from gamekl.games.files import load_game, parse_nfg, read_nfg, read_npz, write_nfg
 from gamekl.games.hard_pair import hard_pair
@@ -27,6 +28,7 @@ __all__ = [
     "coordination",
     "covariant",
     "donation",
+    "doors",
     "from_pygambit",
     "from_pyspiel",
     "hard_pair",

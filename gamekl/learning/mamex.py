@@ -15,6 +15,7 @@ block has an equilibrium of its own, and all of them together are one of the who
 """
 
 from abc import abstractmethod
+from collections.abc import Sequence
 from typing import Any
 
 import equinox as eqx
@@ -26,11 +27,18 @@ from jaxtyping import Array, ArrayLike, Float, Int
 from gamekl.core.games import NormalFormGame
 from gamekl.core.policies import is_concrete, sample_joint
 from gamekl.learning.mamex_loop import Learner, Planned, check_concept
-from gamekl.offline.pessimism import check_nonnegative
 from gamekl.solvers.pivots import gains_of, oracle
 
 Payoffs = Float[Array, "block player *choices"]
 Joint = Float[Array, "block *choices"]
+# Most pure joint policies that are enumerated, where no other limit is given.
+LARGEST_SET = 10_000
+
+
+def every_policy(num_actions: Sequence[int], num_stages: int) -> tuple[Int[Array, "policy stage"], ...]:
+    """Every pure policy of each player: its action in each stage, the last stage's changing fastest."""
+    found = (np.indices((size,) * num_stages).reshape(num_stages, -1).T for size in num_actions)
+    return tuple(jnp.asarray(entry, int) for entry in found)
 
 
 class Hypotheses(eqx.Module):
@@ -83,9 +91,8 @@ class Optimism(Rule):
     eta: Array
 
     def __init__(self, eta: ArrayLike) -> None:
-        check_nonnegative(eta=eta)
-        if is_concrete(eta) and not np.all(np.asarray(eta) > 0):
-            raise ValueError(f"eta: got {eta!r}, takes a number > 0")
+        if np.shape(eta) or (is_concrete(eta) and not 0 < np.asarray(eta, dtype=float) < np.inf):
+            raise ValueError(f"eta: got {eta!r}, takes a finite number > 0")
         self.eta = jnp.asarray(eta, float)
 
     def payoffs(self, hypotheses: Hypotheses, seen: Any) -> Payoffs:

@@ -138,7 +138,7 @@ def play_online(key: Array, learner: Any, num_rounds: Any, *, most_rounds: int |
     if not isinstance(learner, Learner):
         raise TypeError(f"learner: got {type(learner).__name__}, takes a Mamex or an OptimisticStages")
     if is_concrete(num_rounds):
-        num_rounds = int(np.asarray(num_rounds))
+        num_rounds = np.asarray(num_rounds).item()
         check_whole(num_rounds=num_rounds)
         most_rounds = num_rounds if most_rounds is None else most_rounds
     if most_rounds is None:

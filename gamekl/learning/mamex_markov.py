@@ -24,9 +24,7 @@ from gamekl.core.games import MarkovGame, stack
 from gamekl.core.lanes import PRECISION
 from gamekl.core.policies import is_concrete
 from gamekl.core.validation import validate
-from gamekl.learning.mamex import Hypotheses, Payoffs
-
-LARGEST_SET = 10_000
+from gamekl.learning.mamex import LARGEST_SET, Hypotheses, Payoffs, every_policy
 
 
 def pure_policies(
@@ -43,12 +41,7 @@ def pure_policies(
             f"num_actions: got {joint:,} pure joint policies of {horizon} steps and {num_states} states, takes at most "
             f"{limit:,}; OptimisticStages plans stage by stage and has no limit"
         )
-    stages = horizon * num_states
-    found = []
-    for size in num_actions:
-        index = np.indices((size,) * stages).reshape(stages, -1).T
-        found.append(jnp.asarray(index.reshape(-1, horizon, num_states), int))
-    return tuple(found)
+    return tuple(entry.reshape(-1, horizon, num_states) for entry in every_policy(num_actions, horizon * num_states))
 
 
 def joint_plans(game: MarkovGame, limit: int) -> Int[Array, "joint player horizon state"]:

@@ -10,11 +10,17 @@ at x = rbar + w / (2 eta N), clipped: U = rbar + 1 / (4 eta N) for w = 1 where n
 high - eta N (high - rbar)^2 where x is but rbar is not (derived, MATH E; c corrects means outside of the range). In a
 context of probability w, which pays w f to the whole, each context is a block of its own.
 
-**Linear.** r_i(a) = phi(a)^T theta_i with loss |theta - theta_hat|^2 in the metric Lambda = ridge + sum phi phi^T,
-theta_hat being the ridge estimate: U_i(a) = phi^T theta_hat + phi^T Lambda^-1 phi / (4 eta) (derived: the supremum of a
-concave quadratic); there is no clipping. Contexts would share theta, so that there are none.
+**Linear.** r_i(c, a) = phi(c, a)^T theta_i with loss |theta - theta_hat|^2 in the metric Lambda = ridge + sum phi
+phi^T, theta_hat being the ridge estimate. Contexts share theta, so that they are no blocks: a choice is a pure policy,
+from contexts to actions, and for each of them, which are enumerated,
+
+    U_i(a) = psi^T theta_hat + psi^T Lambda^-1 psi / (4 eta),        psi = sum_c w_c phi(c, a(c))
+
+(derived: the supremum of a concave quadratic); there is no clipping. Without contexts psi is phi.
 """
 
+import functools
+import math
 from typing import Any
 
 import jax
@@ -22,11 +28,11 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, ArrayLike, Float, Int
 
-from gamekl.core.games import ContextualGame, NormalFormGame, as_float_array, require_normal_form
+from gamekl.core.games import ContextualGame, NormalFormGame, as_float_array
 from gamekl.core.lanes import PRECISION
 from gamekl.core.policies import is_concrete
 from gamekl.core.validation import check_finite, validate
-from gamekl.learning.mamex import Hypotheses, Payoffs
+from gamekl.learning.mamex import LARGEST_SET, Hypotheses, Payoffs, every_policy
 from gamekl.offline.pessimism import check_nonnegative
 
 Scalar = Array | float | int
@@ -85,11 +91,11 @@ class _OneShot(Hypotheses):
     def truth(self) -> Payoffs:
         return self.game.payoffs * _broad(self.game.context_probs, self.game.payoffs)
 
-    def _happens(self, key: Array, choice: Int[Array, "block player"]) -> tuple[Array, tuple[Array, ...], Array]:
-        """The context, the joint action in it, and each player's reward."""
+    def _happens(self, key: Array, actions: Int[Array, "context player"]) -> tuple[Array, tuple[Array, ...], Array]:
+        """The context, the joint action in it of those for all contexts, and each player's reward."""
         context_key, reward_key = jax.random.split(key)
         context = jax.random.categorical(context_key, jnp.log(self.game.context_probs))
-        joint = tuple(choice[context])
+        joint = tuple(actions[context])
         paid = self.game.payoffs[(context, slice(None), *joint)]
         return context, joint, paid + self.noise * jax.random.normal(reward_key, paid.shape, paid.dtype)
 
@@ -156,35 +162,71 @@ Fit = tuple[Float[Array, "feature feature"], Float[Array, "feature player"]]
 
 
 class LinearPayoffs(_OneShot):
-    """Payoffs linear in features, of a game without contexts.
+    """Payoffs linear in features.
 
     Attributes:
-        game: the true game, as one of a single context.
-        features: phi, shape ``[*actions, feature]``.
+        game: the true game; a `NormalFormGame` is one of a single context.
+        features: phi, shape ``[context, *actions, feature]``; ``[*actions, feature]`` is taken for a `NormalFormGame`.
         noise: standard deviation of the Gaussian noise of rewards, payoff units.
         ridge: what a unit of |theta|^2 adds to the loss; > 0.
+        policies: every pure policy of each player.
+        mixed: psi of every pure joint policy.
 
     Raises:
         TypeError: `game` is of another kind.
-        ValueError: bad values, or features of another shape or with entries that are not finite.
+        ValueError: bad values, features of another shape or with entries that are not finite, or more pure joint
+            policies than `limit`.
     """
 
-    features: Float[Array, "*actions_and_feature"]
+    features: Float[Array, "*context_actions_feature"]
     ridge: Array
+    policies: tuple[Int[Array, "policy context"], ...]
+    mixed: Float[Array, "*choices_and_feature"]
 
-    def __init__(self, game: NormalFormGame, features: ArrayLike, *, noise: ArrayLike, ridge: ArrayLike = 1.0) -> None:
-        require_normal_form(game)
+    def __init__(
+        self,
+        game: NormalFormGame | ContextualGame,
+        features: ArrayLike,
+        *,
+        noise: ArrayLike,
+        ridge: ArrayLike = 1.0,
+        limit: int = LARGEST_SET,
+    ) -> None:
         self.game = _checked(game)
         check_nonnegative(noise=noise, ridge=ridge)
         if is_concrete(ridge) and not np.all(np.asarray(ridge) > 0):
             raise ValueError(f"ridge: got {ridge!r}, takes a number > 0")
-        self.features = as_float_array("features", features).astype(game.dtype)
-        shape = self.features.shape
-        if shape[:-1] != game.num_actions or not shape[-1]:
-            raise ValueError(f"features: got shape {shape}, takes [*actions, feature] = {game.num_actions} + (d,)")
-        if is_concrete(self.features):
-            check_finite("features", np.asarray(self.features))
+        table = as_float_array("features", features).astype(game.dtype)
+        contextual = isinstance(game, ContextualGame)
+        takes = self.game.stage_shape * contextual + game.num_actions
+        if table.shape[:-1] != takes or not table.shape[-1]:
+            axes = "context, *actions" if contextual else "*actions"
+            raise ValueError(f"features: got shape {table.shape}, takes [{axes}, feature] = {takes} + (d,)")
+        if is_concrete(table):
+            check_finite("features", np.asarray(table))
+        (contexts,) = self.game.stage_shape
+        joint = math.prod(game.num_actions) ** contexts
+        if joint > limit:
+            raise ValueError(
+                f"num_actions: got {joint:,} pure joint policies of {contexts} contexts, takes at most {limit:,}; "
+                "TabularPayoffs has no limit"
+            )
         self.noise, self.ridge = (jnp.asarray(entry, game.dtype) for entry in (noise, ridge))
+        self.features = table.reshape(contexts, *game.num_actions, -1)
+        self.policies = every_policy(game.num_actions, contexts)
+        self.mixed = self._over_contexts(self.features)
+
+    def _over_contexts(self, table: Float[Array, "context *actions_and_more"]) -> Float[Array, "*choices_and_more"]:
+        """sum_c w_c table(c, a(c)) of every pure joint policy."""
+        picked = (
+            weight.astype(table.dtype) * entry[jnp.ix_(*(policy[:, context] for policy in self.policies))]
+            for context, (weight, entry) in enumerate(zip(self.game.context_probs, table, strict=True))
+        )
+        return functools.reduce(jnp.add, picked)
+
+    @property
+    def truth(self) -> Payoffs:
+        return jnp.moveaxis(self._over_contexts(jnp.moveaxis(self.game.payoffs, 1, -1)), -1, 0)[None]
 
     def begin(self) -> Fit:
         """Lambda^-1 and sum phi r."""
@@ -192,16 +234,17 @@ class LinearPayoffs(_OneShot):
         return jnp.eye(size, dtype=dtype) / self.ridge, jnp.zeros((size, self.game.num_players), dtype)
 
     def fitted(self, seen: Fit) -> Payoffs:
-        return jnp.moveaxis(_times(self.features, _times(*seen)), -1, 0)[None]
+        return jnp.moveaxis(_times(self.mixed, _times(*seen)), -1, 0)[None]
 
     def optimistic(self, seen: Fit, eta: Float[Array, ""]) -> Payoffs:
-        spread = jnp.sum(_times(self.features, seen[0]) * self.features, axis=-1)
+        spread = jnp.sum(_times(self.mixed, seen[0]) * self.mixed, axis=-1)
         return self.fitted(seen) + spread / (4 * eta)
 
-    def observe(self, key: Array, seen: Fit, choice: Int[Array, "block player"]) -> Fit:
-        _, joint, rewards = self._happens(key, choice)
+    def observe(self, key: Array, seen: Fit, choice: Int[Array, "1 player"]) -> Fit:
+        actions = jnp.stack([policy[index] for policy, index in zip(self.policies, choice[0], strict=True)], axis=-1)
+        context, joint, rewards = self._happens(key, actions)
         inverse, total = seen
-        phi = self.features[joint]
+        phi = self.features[(context, *joint)]
         against = _times(inverse, phi)
         inverse = inverse - against[:, None] * against / (1 + jnp.sum(phi * against))
         return inverse, total + phi[:, None] * rewards

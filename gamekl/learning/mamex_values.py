@@ -22,9 +22,8 @@ from gamekl.core.games import MarkovGame, as_float_array
 from gamekl.core.lanes import PRECISION
 from gamekl.core.policies import is_concrete
 from gamekl.core.validation import check_finite
-from gamekl.learning.mamex import Payoffs
+from gamekl.learning.mamex import LARGEST_SET, Payoffs
 from gamekl.learning.mamex_markov import (
-    LARGEST_SET,
     FiniteClass,
     action_values,
     check_models,

@@ -2,7 +2,9 @@
 
     ce, cce   of all joint policies x with G x <= 0 (`core.deviations`) one of the greatest sum of payoffs, by the dual
               simplex method (Lemke 1954): with that sum as the only goal, x = e_b is optimal; then row after row that x
-              breaks is repaired at the least loss of the goal
+              breaks is repaired at the least loss of the goal, rows being chosen by Devex weights (Harris 1973). For
+              ce, actions that another one beats strictly whatever others do, and with them out more, are left out
+              first: no correlated equilibrium recommends one (coarse ones may)
     nash      of two players, by complementary pivoting (Lemke and Howson 1964) on
 
                   P = {x >= 0 : B^T x <= 1},        Q = {y >= 0 : A y <= 1},        payoffs A, B > 0,
@@ -20,7 +22,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
 from gamekl.core import deviations
 from gamekl.core.games import NormalFormGame
@@ -64,36 +66,56 @@ def _pivot(table: Float[Array, "row column"], row: Array, column: Array) -> Floa
     return jnp.where(here, jnp.where(there, 1, across[None]) / pivot, jnp.where(there, -down[:, None] / pivot, others))
 
 
-def _repair(goal: Float[Array, " cell"], matrix: Float[Array, "row cell"]) -> Float[Array, " cell"]:
-    """max goal x over distributions x with matrix x <= 0; the dual simplex method."""
+def _undominated(game: NormalFormGame) -> Bool[Array, "*actions"]:
+    """Joint actions that are left when strictly dominated actions are struck out, until there are none."""
+    sizes = game.num_actions
+    better = deviations.coarse_gains(game) > _rounding(game.payoffs)
+    better = [part.reshape(-1, *sizes) for part in jnp.split(better, np.cumsum(sizes)[:-1])]
+
+    def strike(state: tuple) -> tuple:
+        left = after = state[0]
+        for player, part in enumerate(better):
+            met = after.any(axis=player, keepdims=True)
+            rest = [axis + 1 for axis in range(len(sizes)) if axis != player]
+            after = after & ~jnp.all(part | ~met, axis=rest, keepdims=True).any(axis=0)
+        return after, jnp.any(after != left)
+
+    return jax.lax.while_loop(lambda state: state[1], strike, (jnp.ones(sizes, bool), jnp.asarray(True)))[0]
+
+
+def _repair(
+    goal: Float[Array, " cell"], matrix: Float[Array, "row cell"], allowed: Bool[Array, " cell"]
+) -> Float[Array, " cell"]:
+    """max goal x over distributions x on the allowed cells with matrix x <= 0; the dual simplex method."""
     rows, cells = matrix.shape
     small = _rounding(matrix)
-    # What a row says does not depend on its size; below that it says nothing.
-    size = jnp.max(jnp.abs(matrix), axis=1, keepdims=True)
-    body = jnp.pad(jnp.where(size > small, matrix / jnp.where(size > small, size, 1), 0), ((0, 0), (0, 1)))
     last = jnp.stack([jnp.ones(cells + 1, goal.dtype), jnp.append(-goal, jnp.zeros((), goal.dtype))])
-    first = jnp.argmax(goal)
-    table = _pivot(jnp.concatenate([body, last]), jnp.asarray(rows), first)
-    # Numbers of variables: cells, then slacks, then what is left of sum x = 1, which stays 0.
+    first = jnp.argmax(jnp.where(allowed, goal, -jnp.inf))
+    table = _pivot(jnp.concatenate([jnp.pad(matrix, ((0, 0), (0, 1))), last]), jnp.asarray(rows), first)
+    # Numbers of variables: cells, then slacks, then what stays 0: what is left of sum x = 1, and cells not allowed.
     basic = jnp.append(cells + jnp.arange(rows), first)
-    others = jnp.arange(cells).at[first].set(cells + rows)
+    others = jnp.where(allowed, jnp.arange(cells), cells + rows).at[first].set(cells + rows)
 
     def goes_on(state: tuple) -> Array:
         *_, done, count = state
         return ~done & (count < MOST_PIVOTS * (rows + cells))
 
     def repair(state: tuple) -> tuple:
-        table, basic, others, _, count = state
-        row = jnp.argmin(table[:-1, -1])
+        table, basic, others, weights, _, count = state
+        last = table[:-1, -1]
+        row = jnp.argmax(jnp.where(last < -small, last**2 / weights, -1))
         across = table[row, :-1]
         loss = jnp.where((across < -small) & (others < cells + rows), table[-1, :-1] / -across, jnp.inf)
         column = jnp.argmin(loss)
-        done = (table[row, -1] >= -small) | ~jnp.isfinite(loss[column])
+        done = (last[row] >= -small) | ~jnp.isfinite(loss[column])
         leaves, enters = basic[row], others[column]
-        after = (_pivot(table, row, column), basic.at[row].set(enters), others.at[column].set(leaves))
-        return *jax.tree.map(lambda old, new: jnp.where(done, old, new), state[:3], after), done, count + 1
+        down = table[:, column]
+        reference = weights[row] / across[column] ** 2
+        heavier = jnp.maximum(weights, down[:-1] ** 2 * reference).at[row].set(jnp.maximum(reference, 1))
+        after = (_pivot(table, row, column), basic.at[row].set(enters), others.at[column].set(leaves), heavier)
+        return *jax.tree.map(lambda old, new: jnp.where(done, old, new), state[:4], after), done, count + 1
 
-    begin = (table, basic, others, jnp.asarray(False), jnp.asarray(0))
+    begin = (table, basic, others, jnp.ones(rows + 1, goal.dtype), jnp.asarray(False), jnp.asarray(0))
     table, basic, *_ = jax.lax.while_loop(goes_on, repair, begin)
     x = jnp.sum(jnp.where(basic[:, None] == jnp.arange(cells), table[:-1, -1:], 0), axis=0)
     x = jnp.maximum(x, 0)
@@ -108,11 +130,13 @@ def best_correlated(payoffs: Float[Array, "player *actions"], concept: str) -> F
         concept: "ce" or "cce"; static.
     """
     game = _levelled(payoffs)
-    matrix = deviations.coarse_gains(game)
+    matrix, allowed = deviations.coarse_gains(game), jnp.ones(game.num_actions, bool)
     if concept == "ce":
         matrix = deviations.gains(game)[np.concatenate([~np.eye(n, dtype=bool).ravel() for n in game.num_actions])]
+        allowed = _undominated(game)
     welfare = game.payoffs.sum(axis=0).ravel()
-    return _repair(welfare + _tie_breaks(welfare.size, welfare.dtype), matrix).reshape(game.num_actions)
+    goal = welfare + _tie_breaks(welfare.size, welfare.dtype)
+    return _repair(goal, matrix, allowed.ravel()).reshape(game.num_actions)
 
 
 def _exchange(table: Float[Array, "row column"], basic: Array, label: Array) -> tuple[Array, Array, Array]:

@@ -47,7 +47,7 @@ LINEAR = {key: value for key, value in TABLES.items() if key != "payoff_range"} 
     "game": {
         "kind": "linear",
         "num_actions": [2, 2],
-        "parameters": {"num_contexts": 1, "num_features": 2},
+        "parameters": {"num_contexts": 2, "num_features": 2},
         "seed": 4,
     },
 }
@@ -170,7 +170,7 @@ def test_classes_of_hypotheses(tmp_path):
     linear, models, _ = (
         make_settings(config, family, case)[0] for family, case in zip(config.family, plan["cases"], strict=True)
     )
-    assert linear.features.shape == (2, 2, 2) and isinstance(linear.game, gk.NormalFormGame)
+    assert linear.features.shape == (2, 2, 2, 2) and isinstance(linear.game, gk.ContextualGame)
     assert models.models.shape[0] == 3
     np.testing.assert_array_equal(models.models[2], models.game.transitions)
     assert not eqx.tree_equal(models.models[0], models.models[2])

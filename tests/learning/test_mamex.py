@@ -12,7 +12,7 @@ from gamekl.learning.mamex import Greed, Mamex, Optimism, step_size
 from gamekl.learning.mamex_loop import play_online
 from gamekl.learning.mamex_tables import LinearPayoffs, TabularPayoffs, optimistic_entry
 
-NOISE, ROUNDS, SEEDS = 0.3, (250, 1000, 4000), 4
+NOISE, ROUNDS, SEEDS = 0.3, (250, 750, 2000), 4
 TABLES = jax.vmap(lambda key: gk.games.uniform(key, (3, 3)).payoffs)(jax.random.split(jax.random.key(0), 6))
 
 
@@ -46,9 +46,9 @@ def test_greed_and_uniform_play_pay_in_every_round():
     rules = jax.vmap(Greed)(jnp.array([0.0, 0.1, 1.0]))
     greedy, some, uniform = np.moveaxis(runs("cce", lambda _: rules), 1, 0)
     worst = greedy.reshape(len(ROUNDS), -1).max(axis=1)
-    assert worst[2] > 14 * worst[0]
+    assert worst[2] > 7 * worst[0]
     assert some[2].max() < 0.5 * worst[2]
-    np.testing.assert_allclose(uniform[2], 16 * uniform[0], rtol=1e-9)
+    np.testing.assert_allclose(uniform[2], 8 * uniform[0], rtol=1e-9)
 
 
 @pytest.mark.parametrize("weight", [1.0, 0.25])
@@ -130,11 +130,47 @@ def test_linear_payoffs_with_a_feature_for_each_cell_are_a_table_without_clippin
         np.testing.assert_allclose(upper[:, cell], np.sum(paid, axis=0) / ridge + 1 / (4 * 0.2 * ridge), rtol=1e-6)
 
 
+def test_linear_contexts_share_what_they_teach():
+    """U of every pair of pure policies, from contexts to actions, is a supremum over theta."""
+    features = jax.random.normal(jax.random.key(7), (2, 2, 2, 3))
+    theta = jax.random.normal(jax.random.key(8), (3, 2))
+    eta, weights = 0.3, jnp.array([0.25, 0.75])
+    game = gk.ContextualGame(jnp.moveaxis(features @ theta, -1, 1), weights)
+    seen = (jnp.linalg.inv(jnp.diag(jnp.arange(1.0, 4))), jnp.ones((3, 2)))
+    hypotheses = LinearPayoffs(game, features, noise=NOISE)
+    upper, truth = hypotheses.optimistic(seen, jnp.asarray(eta)), hypotheses.truth
+    assert upper.shape == truth.shape == (1, 2, 4, 4)
+    fit = np.asarray(seen[0] @ seen[1])
+    for first, second in product(product(range(2), repeat=2), repeat=2):
+        psi = np.asarray(sum(weights[c] * features[c, first[c], second[c]] for c in range(2)))
+        at = (0, slice(None), 2 * first[0] + first[1], 2 * second[0] + second[1])
+        np.testing.assert_allclose(truth[at], psi @ theta, atol=1e-12)
+        best = fit + (np.diag([1, 1 / 2, 1 / 3]) @ psi / (2 * eta))[:, None]
+        loss = np.sum((best - fit) ** 2 * np.arange(1.0, 4)[:, None], axis=0)
+        np.testing.assert_allclose(upper[at], psi @ best - eta * loss, atol=1e-12)
+    played = play_online(jax.random.key(9), Mamex(hypotheses, Optimism(step_size(500, NOISE)), "cce"), 500)
+    assert played.uncertified == 0 and played.regret[250:].sum() < 0.3 * played.regret[:250].sum()
+
+
+def test_float32_learns_as_float64_does():
+    """Rounds differ where rounding decides what is drawn: what regret comes to does not."""
+    keys, totals = jax.random.split(jax.random.key(10), 8), []
+    for dtype in (jnp.float32, jnp.float64):
+        hypotheses = TabularPayoffs(gk.NormalFormGame(TABLES[2].astype(dtype)), noise=NOISE)
+        learner = Mamex(hypotheses, Optimism(step_size(1000, NOISE)), "cce")
+        played = jax.vmap(lambda key, learner=learner: play_online(key, learner, 1000))(keys)
+        assert played.regret.dtype == dtype and np.all(played.uncertified == 0)
+        totals.append(played.cumulative[:, -1].mean())
+    np.testing.assert_allclose(totals[0], totals[1], rtol=0.2)
+
+
 def test_bad_arguments_are_named():
     game = gk.NormalFormGame(TABLES[0])
     hypotheses = TabularPayoffs(game, noise=NOISE)
     three = TabularPayoffs(gk.games.uniform(jax.random.key(6), (2, 2, 2)), noise=NOISE)
     learner = Mamex(hypotheses, Greed())
+    broken = gk.NormalFormGame(TABLES[0] * np.nan)
+    contexts = gk.games.contextual(jax.random.key(4), (2, 2), num_contexts=3)
     key = jax.random.key(0)
     faults = [
         (lambda: TabularPayoffs(game, noise=NOISE, low=2.0), "low, high: got 2.0 and 1.0.*empty"),
@@ -142,11 +178,23 @@ def test_bad_arguments_are_named():
         (lambda: TabularPayoffs(game, noise=-1.0), "noise: got -1.0"),
         (lambda: LinearPayoffs(game, jnp.ones((3, 4)), noise=NOISE), r"features: got shape \(3, 4\)"),
         (lambda: LinearPayoffs(game, jnp.ones((3, 3, 2)), noise=NOISE, ridge=0.0), "ridge: got 0.0"),
-        (lambda: Optimism(0.0), "eta: got 0.0, takes a number > 0"),
+        (lambda: Optimism(0.0), "eta: got 0.0, takes a finite number > 0"),
+        (lambda: Optimism(-1.0), "eta: got -1.0"),
+        (lambda: Optimism(float("nan")), "eta: got nan"),
+        (
+            lambda: TabularPayoffs(broken, noise=NOISE),
+            r"payoffs\[0, 0, 0, 0\]: got nan \(18 such entries\), takes finite",
+        ),
+        (
+            lambda: LinearPayoffs(contexts, jnp.ones((3, 2, 2, 1)), noise=NOISE, limit=20),
+            "got 64 pure joint .* most 20",
+        ),
+        (lambda: LinearPayoffs(contexts, jnp.ones((2, 2, 1)), noise=NOISE), r"takes \[context, \*actions, feature\]"),
         (lambda: Greed(1.5), "exploration: got 1.5, takes a number from 0 to 1"),
         (lambda: Mamex(three, Greed(), "nash"), "concept: got 'nash' of 3 players, takes 'ce' or 'cce'"),
         (lambda: Mamex(hypotheses, Greed(), "qre"), "concept: got 'qre', takes one of 'nash', 'ce', 'cce'"),
         (lambda: play_online(key, learner, 0), "num_rounds: got 0, takes a whole number"),
+        (lambda: play_online(key, learner, 2.5), "num_rounds: got 2.5, takes a whole number"),
         (lambda: play_online(key, learner, 9, most_rounds=5), "num_rounds: got 9, takes at most"),
         (lambda: jax.jit(lambda n: play_online(key, learner, n).regret)(3), "most_rounds: got None"),
     ]

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import gamekl as gk
+from gamekl.learning.mamex_markov import FiniteModels
 from gamekl.solvers.pivots import gains_of, oracle
 
 RNG = np.random.default_rng(0)
@@ -48,6 +49,20 @@ def test_welfare_is_that_of_a_linear_program(concept):
     for table, joint in zip(payoffs, solved(payoffs, concept), strict=True):
         best = gk.solve_welfare(gk.NormalFormGame(table), concept=concept)
         np.testing.assert_allclose(jnp.sum(table * joint), -best.objective, atol=1e-6)
+
+
+@pytest.mark.parametrize("concept", ["ce", "cce"])
+def test_pure_policies_of_markov_games(concept):
+    """16 by 16 of them, most of which are dominated in the first game, and 8 by 8 left in the second."""
+    draw = jax.jit(lambda key: gk.games.markov(key, (2, 2), num_states=2, horizon=2, concentration=0.5))
+    tables = jnp.stack([FiniteModels([draw(jax.random.key(seed))]).truth[0] for seed in (0, 6)])
+    low, high = (extreme(tables, axis=(2, 3), keepdims=True) for extreme in (jnp.min, jnp.max))
+    payoffs = (tables - low) / (high - low) - 0.5
+    joint = solved(payoffs, concept)
+    assert largest_gain(payoffs, joint, concept) < 1e-10
+    for table, found in zip(payoffs, joint, strict=True):
+        best = gk.solve_welfare(gk.NormalFormGame(table), concept=concept)
+        np.testing.assert_allclose(jnp.sum(table * found), -best.objective, atol=1e-6)
 
 
 def test_three_players_and_other_shapes():
