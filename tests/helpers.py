@@ -174,3 +174,15 @@ def random_profile(key, game, mask=False):
         first = rows[0].at[..., 0].set(0)
         rows[0] = first / first.sum(axis=-1, keepdims=True)
     return tuple(jnp.log(entry) for entry in rows)
+
+
+def led_game():
+    """A leader with 2 actions and a follower with 3, in 2 states and steps; next states are nearly certain."""
+    rng = np.random.default_rng(0)
+    moves = rng.dirichlet(np.full(2, 0.3), size=(2, 2, 2, 3))
+    return gk.MarkovGame(rng.uniform(size=(2, 2, 2, 2, 3)), moves, np.array([0.6, 0.4]))
+
+
+def announced(count):
+    """Policies of its leader, ``[horizon, state, strategy, leader]``."""
+    return np.random.default_rng(1).dirichlet(np.ones(2), size=(2, 2, count))

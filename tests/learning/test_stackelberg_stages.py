@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from helpers import announced, led_game
 
 import gamekl as gk
 from gamekl import stackelberg
@@ -29,14 +30,12 @@ REGULARIZER = uniform(H, S)
 
 @pytest.fixture(scope="module")
 def game():
-    rng = np.random.default_rng(0)
-    moves = rng.dirichlet(np.full(S, 0.3), size=(H, S, A, B))
-    return gk.MarkovGame(rng.uniform(size=(H, S, 2, A, B)), moves, np.array([0.6, 0.4]))
+    return led_game()
 
 
 @pytest.fixture(scope="module")
 def strategies():
-    return np.random.default_rng(1).dirichlet(np.ones(A), size=(H, S, K))
+    return announced(K)
 
 
 def expected(game, strategies, follower, rows=N, **options):

@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import scipy.optimize
+from helpers import announced, led_game
 
 import gamekl as gk
 from gamekl import stackelberg
@@ -27,14 +28,12 @@ REGULARIZER = uniform(H, S)
 
 @pytest.fixture(scope="module")
 def game():
-    rng = np.random.default_rng(0)
-    moves = rng.dirichlet(np.full(S, 0.3), size=(H, S, A, B))
-    return gk.MarkovGame(rng.uniform(size=(H, S, 2, A, B)), moves, np.array([0.6, 0.4]))
+    return led_game()
 
 
 @pytest.fixture(scope="module")
 def strategies():
-    return np.random.default_rng(1).dirichlet(np.ones(A), size=(H, S, K))
+    return announced(K)
 
 
 @pytest.fixture(scope="module")
