@@ -167,6 +167,9 @@ class FamilyConfig(Strict):
             return
         if given := [name for name in ESTIMATED if self._changed(name)]:
             raise ValueError(f"{', '.join(given)}: got a value for solver {self.solver!r}, takes none")
+        players = len(self.game.num_actions or (0, 0))
+        if self.lead is not None and players != 2:
+            raise ValueError(f"game.num_actions: got {players} players for solver 'lead', takes leader and follower")
         if self.online is not None:
             self.online.check_game(self.game, self.game.kind not in STAGED, self.noise)
         elif self._changed("noise") and self.lead is not None and self.lead.rewards == "known":
@@ -227,10 +230,8 @@ class FamilyConfig(Strict):
         tables = self.online is not None and self.online.hypotheses == "tabular"
         ranged = tables or (self.solver in PESSIMISTIC and self.solver != "lcb")
         if ranged != (self.payoff_range is not None):
-            raise ValueError(
-                f"payoff_range: got {self.payoff_range} for solver {self.solver!r}, takes it for "
-                f"{[name for name in PESSIMISTIC if name != 'lcb']} and 'online' with tables only"
-            )
+            got, takes = ("none", "one, such as [0, 1]") if ranged else (list(self.payoff_range or ()), "none")
+            raise ValueError(f"payoff_range: got {got} for solver {self.solver!r}, takes {takes}")
         if self.axis not in ("num_samples", "num_queries") and self.num_samples.first == "auto":
             raise ValueError(
                 f"axis: got {self.axis!r} and num_samples.first 'auto', takes a number beside such an axis"

@@ -72,9 +72,13 @@ class OnlineConfig(Strict):
         takes = HYPOTHESES[self.hypotheses]
         if game.kind not in takes and not (one_shot and "one-shot games" in takes):
             raise ValueError(f"online.hypotheses: got {self.hypotheses!r} for kind {game.kind!r}, takes it for {takes}")
+        players = len(game.num_actions or (0, 0))
+        if players != 2 and self.concept == "nash":
+            raise ValueError(f"online.concept: got 'nash' of {players} players, takes it of 2")
         if noise == "bernoulli" or (noise == 0 and self.exploration is None and self.eta is None):
             raise ValueError(f"noise: got {noise!r} for solver 'online', takes a number > 0, or 0 beside online.eta")
         for name, kind in (("num_models", "markov"), ("truth", "doors")):
             value = getattr(self, name)
             if (game.kind == kind) != (value is not None):
-                raise ValueError(f"online.{name}: got {value} for kind {game.kind!r}, takes one for {kind!r} only")
+                got, takes = ("none", "a number") if value is None else (value, "none")
+                raise ValueError(f"online.{name}: got {got} for kind {game.kind!r}, takes {takes}")

@@ -44,6 +44,14 @@ class Known(eqx.Module):
             return FiniteModels(models, self.truth)
         return FiniteValues(game, values_of_models(models), noise=self.noise)
 
+    def learner(self, setting: Setting, rule: Rule, concept: str) -> Mamex:
+        """Who plays.
+
+        Raises:
+            ValueError: of concrete settings, the class lacks the truth or is too large, or has no such equilibrium.
+        """
+        return Mamex(self.hypotheses(setting), rule, concept)
+
 
 @eqx.filter_jit
 def online_batch(
@@ -62,7 +70,7 @@ def online_batch(
     """
 
     def one(key: Array, setting: Setting) -> dict[str, Any]:
-        found = play_online(key, Mamex(known.hypotheses(setting), rule, concept), num_rounds, most_rounds=most_rounds)
+        found = play_online(key, known.learner(setting, rule, concept), num_rounds, most_rounds=most_rounds)
         return {
             "regret": found.regret.sum(),
             "solver_gap": found.oracle_gap,

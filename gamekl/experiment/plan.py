@@ -17,6 +17,7 @@ from gamekl.evaluate.preference_rates import predicted_preference_constant
 from gamekl.evaluate.rates import first_sample_size, predicted_constant
 from gamekl.experiment.config import REGULARIZED, FamilyConfig, SweepConfig
 from gamekl.experiment.parts import ANCHORED
+from gamekl.experiment.programs import check_learners
 from gamekl.experiment.settings import Setting, make_settings
 from gamekl.learning.stackelberg_rates import predicted_constant as predicted_lead_constant
 from gamekl.offline.draws import MAX_EXACT
@@ -146,7 +147,7 @@ def _case(config: SweepConfig, family: FamilyConfig, tuning: dict[str, float | N
         sizes = [0]  # it has no data
     if len(set(sizes)) < len(sizes) or sizes[-1] > MAX_EXACT[jnp.dtype("float64")]:
         raise ValueError(f"num_samples: got sizes {sizes}, takes sizes that differ, up to 2^53")
-    return {
+    case = {
         "label": family.label,
         "panel": family.panel or family.label,
         "axis": family.axis,
@@ -164,6 +165,9 @@ def _case(config: SweepConfig, family: FamilyConfig, tuning: dict[str, float | N
         "constant": constant,
         "remark": remark,
     }
+    if family.online is not None:
+        check_learners(family, case, settings)
+    return case
 
 
 def tunings(family: FamilyConfig) -> list[dict[str, float | None]]:

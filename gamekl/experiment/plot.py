@@ -83,7 +83,7 @@ def _short_name(summary: Summary, panel: str) -> str:
     name = case["label"] if tuned else case_name(case)
     if case["reach"] is not None and panel != case["label"]:  # whose temperature is in the title
         name = case["label"]
-    name = name.removeprefix(panel).strip(", ")
+    name = name.removeprefix(panel).strip(",: ")
     return _plain(name[1:-1] if name.startswith("(") else name)
 
 

@@ -77,6 +77,13 @@ def _online(family: FamilyConfig, case: dict[str, Any], num_rounds: int) -> tupl
     return known, rule, config.concept, jnp.asarray(num_rounds), case["num_rounds"][-1]
 
 
+def check_learners(family: FamilyConfig, case: dict[str, Any], settings: list[Setting]) -> None:
+    """Raise ``ValueError`` unless the games of a family that learns online can be learnt so."""
+    known, rule, concept, *_ = _online(family, case, case["num_rounds"][0])
+    for setting in settings:
+        known.learner(setting, rule, concept)
+
+
 def _pessimistic(family: FamilyConfig, case: dict[str, Any], data: Data) -> tuple[Callable[..., Any], tuple[Any, ...]]:
     scale = jnp.asarray(case["scale"])
     if family.solver == "lcb":

@@ -127,10 +127,20 @@ class Greed(Rule):
 def step_size(num_rounds: ArrayLike, noise: ArrayLike) -> Float[Array, ""]:
     """eta = 1 / (2 noise sqrt(K)), which makes the bonus 1 / (4 eta N) of N visits noise sqrt(K) / (2 N).
 
+    It is for classes whose losses are squares of payoffs; where they are log-likelihoods, as of `FiniteModels`, eta has
+    the payoffs' unit: about 1 / (2 sqrt(K)) where they are in [0, 1].
+
     Args:
-        num_rounds: K. May be traced.
-        noise: standard deviation of a reward, payoff units.
+        num_rounds: K, > 0. May be traced.
+        noise: standard deviation of a reward, payoff units, > 0; where there is none, the root of what its variance may
+            be taken for.
+
+    Raises:
+        ValueError: a number that is not above 0.
     """
+    for name, value in (("num_rounds", num_rounds), ("noise", noise)):
+        if is_concrete(value) and not np.all(np.asarray(value, dtype=float) > 0):
+            raise ValueError(f"{name}: got {value!r}, takes a number > 0")
     return 1 / (2 * jnp.asarray(noise, float) * jnp.sqrt(jnp.asarray(num_rounds, float)))
 
 

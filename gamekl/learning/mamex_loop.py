@@ -125,7 +125,8 @@ def play_online(key: Array, learner: Any, num_rounds: Any, *, most_rounds: int |
     Args:
         key: a jax random key, typed or legacy.
         learner: a `Mamex` or an `OptimisticStages`.
-        num_rounds: K. May be traced, where `most_rounds` is given: then one compilation serves all.
+        num_rounds: K. May be traced, where `most_rounds` is given: then one compilation serves all, and rounds beyond
+            those are played but not recorded.
         most_rounds: the length of what is recorded; `num_rounds` if None. Static.
 
     Returns:

@@ -53,7 +53,8 @@ class LeaderEstimate(eqx.Module):
     Attributes:
         game: the leader's payoffs, and the follower's, centred: temperature times the fit's utilities.
         fit: the follower's payoffs in nats, with their covariance.
-        variances: v, of the leader's payoffs, shape ``[leader, follower]``, payoff units squared; 0 where known.
+        variances: v, of the leader's payoffs, shape ``[leader, follower]``, payoff units squared; 0 where known, and
+            of a cell that no row shows that of a single row around `prior_mean`.
     """
 
     game: NormalFormGame

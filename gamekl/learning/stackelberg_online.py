@@ -116,11 +116,11 @@ def lead_online(
     """
     check_commitment(game, regularizer)
     check_whole(num_rounds=num_rounds)
-    check_nonnegative(scale=scale, penalty=penalty, rows_per_round=rows_per_round)
+    check_nonnegative(scale=scale, penalty=penalty, noise=0 if noise is None else noise)
     if is_concrete(penalty) and not np.asarray(penalty) > 0:
         raise ValueError(f"penalty: got {penalty!r}, takes a number > 0")
     if is_concrete(rows_per_round):
-        check_whole(rows_per_round=int(np.asarray(rows_per_round)))
+        check_whole(rows_per_round=np.asarray(rows_per_round).item())
     numbers = {"scale": scale, "penalty": penalty, "rows": rows_per_round}
     options = {name: jnp.asarray(value, game.dtype) for name, value in numbers.items()}
     spread = None if noise is None else jnp.asarray(noise, game.dtype)

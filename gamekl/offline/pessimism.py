@@ -39,7 +39,7 @@ def check_nonnegative(**numbers: ArrayLike) -> None:
     """Raise ``ValueError`` unless each is a number, and where concrete finite and >= 0."""
     for name, value in numbers.items():
         known = is_concrete(value)
-        if np.shape(value) != () or (known and not 0 <= np.asarray(value, dtype=float) < np.inf):
+        if isinstance(value, str) or np.shape(value) or (known and not 0 <= np.asarray(value, dtype=float) < np.inf):
             raise ValueError(f"{name}: got {value!r}, takes a finite number >= 0")
 
 

@@ -18,7 +18,7 @@ class ResponseStatus(Ending):
 
     converged = 0, "the likelihood's maximiser was found"
     max_steps = 1, "the step limit was reached first: the likelihood may have no finite maximiser"
-    no_maximizer = 2, "the likelihood has no finite maximiser: an action of the follower was never seen"
+    no_maximizer = 2, "the likelihood has no finite maximiser: some answer was never seen where it should be"
     not_identified = 3, "the leader's policies that were answered do not vary enough to tell the payoffs"
     nonfinite_input = 4, "a count is NaN, infinite or negative"
 
@@ -64,14 +64,18 @@ def refuse_unfit(statuses: Int[np.ndarray, " lane"], log: ResponseLog, stage: tu
             raise ValueError(f"features: got some that cannot be told apart by {got}, takes fewer, or penalty > 0")
         raise ValueError(f"strategies: got {got}, takes some that span all, or penalty > 0: payoffs are not identified")
     mask = np.asarray(support(one.log_reference))
-    if status == ResponseStatus.no_maximizer:
-        unseen = np.flatnonzero(mask & (counts.sum(axis=0) == 0)).tolist()
+    unseen = np.flatnonzero(mask & (counts.sum(axis=0) == 0)).tolist()
+    if status == ResponseStatus.no_maximizer and unseen:
         raise ValueError(f"counts: got no answer {unseen}{where}, takes each at least once, or penalty > 0")
-    if status == ResponseStatus.max_steps and _separable(np.asarray(projected_features(one)), counts, mask):
+    if status == ResponseStatus.no_maximizer or _separable(np.asarray(projected_features(one)), counts, mask):
+        never = np.argwhere(mask & (counts == 0))[:1].tolist()
+        such = "".join(f", such as no {answer} to strategy {strategy}" for strategy, answer in never)
         raise ValueError(
-            f"counts: got answers that some payoffs make certain{where}, takes more of them, or penalty > 0: "
+            f"counts: got answers that some payoffs make certain{where}{such}, takes more of them, or penalty > 0: "
             "the likelihood has no finite maximiser"
         )
+    if status == ResponseStatus.max_steps:
+        raise ValueError(f"max_steps: got fewer than the fit takes{where}, takes more")
 
 
 def refuse_farsighted(

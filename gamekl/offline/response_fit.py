@@ -33,6 +33,8 @@ from gamekl.offline.response_likelihood import ResponseLog, projected_features, 
 from gamekl.offline.responses import Responses
 
 MAX_STEPS = 100
+# How far, in nats, Newton's next step may move a payoff where there is a maximiser.
+SETTLED = 0.1
 # Fits side by side.
 WIDTH = 64
 # Least eigenvalue of the information, scaled to a diagonal of ones, that is not 0.
@@ -90,14 +92,19 @@ def _least(matrix: Float[Array, "n n"]) -> Float[Array, ""]:
 def _conclude(
     log: ResponseLog, usable: Array, status: Array, weights: Array, residual: Array, steps: Array, found: Array
 ) -> FollowerFit:
-    curvature = slopes(log, weights).curvature
+    gradient, curvature = slopes(log, weights)
     mask = support(log.log_reference)
     table = jnp.einsum("abj,j->ab", log.features, weights, precision=PRECISION)
-    utilities = jnp.where(usable, centre(table, mask), jnp.nan)
     spread = centre(jnp.moveaxis(log.features, -1, 0), mask).reshape(len(weights), -1)
     safe = jnp.where(usable, curvature, jnp.eye(len(weights), dtype=weights.dtype))
     inverse = in_turn(lambda matrix, right: jax.scipy.linalg.cho_solve(jax.scipy.linalg.cho_factor(matrix), right))
     covariance = jnp.matmul(spread.T, inverse(safe, spread), precision=PRECISION)
+    # Where the maximiser is infinite, the likelihood is flat at last, and Newton's steps stay as long as they were.
+    left = jnp.matmul(spread.T, inverse(safe, gradient[:, None])[:, 0], precision=PRECISION)
+    escapes = usable & found & (jnp.max(jnp.abs(left)) > SETTLED)
+    status = jnp.where(escapes, ResponseStatus.no_maximizer, status)
+    usable = usable & ~escapes
+    utilities = jnp.where(usable, centre(table, mask), jnp.nan)
     chances = respond(log.strategies, utilities, log.log_reference)
     likelihood = jnp.sum(jnp.where(log.counts > 0, log.counts * chances, 0))
     ended = jnp.where(found, ResponseStatus.converged, ResponseStatus.max_steps)

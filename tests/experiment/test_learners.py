@@ -181,6 +181,21 @@ def test_classes_of_hypotheses(tmp_path):
 @pytest.mark.parametrize(
     ("family", "message"),
     [
+        ({**TABLES, "payoff_range": [0, 0.1]}, r"family\.0 \(tables\): payoffs: got .* takes values in \[low, high\]"),
+        (
+            {**MODELS, "game": {**MARKOV, "num_actions": [3, 3], "parameters": {"num_states": 3, "horizon": 3}}},
+            r"family\.0 \(models\): num_actions: got 387,420,489 pure joint policies",
+        ),
+    ],
+)
+def test_what_cannot_be_learnt_is_refused_beforehand(family, message):
+    with pytest.raises(ValueError, match=message):
+        make_plan(sweep(family))
+
+
+@pytest.mark.parametrize(
+    ("family", "message"),
+    [
         ({**LED, "lead": None}, "lead: got none for solver 'lead', takes one, such as { anchor = 0.2 }"),
         ({**TABLES, "lead": {"anchor": 0.1}}, "lead: got one for solver 'online', takes none"),
         ({**TABLES, "online": None}, "online: got none for solver 'online', takes one"),
@@ -193,14 +208,25 @@ def test_classes_of_hypotheses(tmp_path):
         ({**LED, "num_samples": {}}, "num_samples.first: got 'auto' for solver 'lead'"),
         ({**LED, "game": MARKOV}, "solver: got 'lead' for kind 'markov'"),
         ({**TABLES, "temperatures": [1.0]}, "temperatures: got some for solver 'online', takes none"),
-        ({**TABLES, "payoff_range": None}, "payoff_range: got None for solver 'online'"),
+        ({**TABLES, "payoff_range": None}, "payoff_range: got none for solver 'online', takes one, such as [0, 1]"),
         ({**TABLES, "noise": 0}, "noise: got 0.0 for solver 'online', takes a number > 0"),
         ({**TABLES, "noise": "bernoulli"}, "noise: got 'bernoulli' for solver 'online'"),
+        (
+            {**LED, "game": {"kind": "uniform", "num_actions": [2, 2, 2]}},
+            "game.num_actions: got 3 players for solver 'lead', takes leader and follower",
+        ),
+        (
+            {**TABLES, "online": {"concept": "nash"}, "game": {"kind": "uniform", "num_actions": [2, 2, 2]}},
+            "online.concept: got 'nash' of 3 players, takes it of 2",
+        ),
         ({**TABLES, "game": MARKOV}, "online.hypotheses: got 'tabular' for kind 'markov'"),
-        ({**MODELS, "online": {"hypotheses": "models"}}, "online.num_models: got None for kind 'markov', takes one"),
+        (
+            {**MODELS, "online": {"hypotheses": "models"}},
+            "online.num_models: got none for kind 'markov', takes a number",
+        ),
         ({**TABLES, "online": {"num_models": 3}}, "online.num_models: got 3 for kind 'uniform'"),
         ({**TABLES, "online": {"exploration": 0.1, "eta": 1}}, "eta: got 1.0 beside exploration"),
-        ({**TABLES, "solver": "exact", "online": None}, "payoff_range: got (0.0, 1.0) for solver 'exact'"),
+        ({**TABLES, "solver": "exact", "online": None}, "payoff_range: got [0.0, 1.0] for solver 'exact', takes none"),
     ],
 )
 def test_what_does_not_fit_is_refused(family, message):

@@ -203,3 +203,11 @@ def test_bad_arguments_are_named():
             fault()
     with pytest.raises(TypeError, match="learner: got TabularPayoffs, takes a Mamex or an OptimisticStages"):
         play_online(key, hypotheses, 3)
+
+
+@pytest.mark.parametrize(
+    ("rounds", "noise", "field"), [(0, 0.3, "num_rounds"), (-5, 0.3, "num_rounds"), (9, 0, "noise")]
+)
+def test_step_sizes_are_of_rounds_and_noise(rounds, noise, field):
+    with pytest.raises(ValueError, match=f"{field}: got .*, takes a number > 0"):
+        step_size(rounds, noise)

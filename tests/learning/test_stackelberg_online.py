@@ -52,6 +52,8 @@ def test_what_is_told_is_what_was_seen(runs, setting):
         ({"scale": -1.0}, "scale: got -1.0"),
         ({"scale": 1.0, "penalty": 0.0}, "penalty: got 0.0, takes a number > 0"),
         ({"scale": 1.0, "rows_per_round": 0}, "rows_per_round: got 0, takes a whole number >= 1"),
+        ({"scale": 1.0, "rows_per_round": 1.5}, "rows_per_round: got 1.5, takes a whole number >= 1"),
+        ({"scale": 1.0, "noise": -1}, "noise: got -1, takes a finite number >= 0"),
     ],
 )
 def test_bad_arguments_are_named(setting, options, message):

@@ -209,3 +209,18 @@ def test_draws_have_the_right_mean_and_do_not_cost_more_for_more_rows(game, regu
 def test_bad_input_is_named(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def test_an_answer_that_one_policy_never_got_has_no_finite_payoff():
+    """Three policies, three actions of the leader: each count is matched, and a 0 only by what is infinite."""
+    strategies = 0.7 * np.eye(3) + 0.1
+    counts = np.array([[0, 32, 26, 14], [16, 3, 4, 1], [9, 40, 32, 45.0]])
+    log = stackelberg.Responses(strategies, counts)
+    with pytest.raises(ValueError, match=r"counts: got answers .* certain, such as no 0 to strategy 0, takes more"):
+        stackelberg.fit_responses(log)
+    found = jax.jit(stackelberg.fit_responses)(log)
+    assert int(found.status) == ResponseStatus.no_maximizer and np.all(np.isnan(found.utilities))
+    once = stackelberg.fit_responses(stackelberg.Responses(strategies, np.maximum(counts, 1)))
+    assert int(once.status) == 0 and np.max(np.abs(once.utilities)) < 10
+    with pytest.raises(ValueError, match="max_steps: got fewer than the fit takes, takes more"):
+        stackelberg.fit_responses(stackelberg.Responses(strategies, np.maximum(counts, 1)), max_steps=1)
