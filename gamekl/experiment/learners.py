@@ -45,7 +45,7 @@ class OnlineConfig(Strict):
     Attributes:
         hypotheses: the class: "tabular" (any payoffs in the payoff range), "linear" in the features of contexts and
             actions; of Markov games "models" (finitely many transitions, the rest is known) or "values" (those of the
-            same models, nothing is known).
+            same models, nothing is known). Of "models" rewards are known, and noise does not matter.
         concept: the equilibrium that is played.
         exploration: None for optimism; else the greedy variant, with this probability of a uniform joint policy.
         eta: what a unit of loss costs, payoff units, times the root of the rounds; if None 1 / (2 noise), and 1 for

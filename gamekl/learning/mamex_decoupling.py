@@ -30,7 +30,9 @@ from gamekl.offline.pessimism import check_nonnegative
 def decoupling(features: ArrayLike, num_rounds: int, *, ridge: ArrayLike = 1.0) -> Float[Array, " round"]:
     """The decoupling coefficient of the sequence that plays in each round what is known least.
 
-    It is a lower bound of the supremum over sequences, and for tables (one entry for each cell) the supremum itself.
+    That is d = 1/4 sum_k |phi_k|^2 in the metric (ridge + sum of phi phi^T before)^-1; mu d bounds, beside the summed
+    squared errors over mu, by how much optimism overstates (derived). It is a lower bound of the supremum over
+    sequences, and for tables (one entry for each cell) the supremum itself.
 
     Args:
         features: phi of each joint action, shape ``[*actions, feature]``.

@@ -159,6 +159,7 @@ class FiniteModels(FiniteClass):
     index: int = eqx.field(static=True)
 
     def __init__(self, models: Sequence[MarkovGame], truth: int = 0, *, limit: int = LARGEST_SET) -> None:
+        """Take the models, the number of the true one, and the most pure joint policies that are enumerated."""
         stacked = check_models(models, truth)
         self.game, self.index = models[truth], truth
         self.plans = joint_plans(self.game, limit)

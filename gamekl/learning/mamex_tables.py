@@ -120,6 +120,7 @@ class TabularPayoffs(_OneShot):
     def __init__(
         self, game: NormalFormGame | ContextualGame, *, noise: ArrayLike, low: ArrayLike = 0.0, high: ArrayLike = 1.0
     ) -> None:
+        """Take the true game, the noise, and the range of payoffs."""
         self.game = _checked(game)
         check_nonnegative(noise=noise)
         self.noise, self.low, self.high = (jnp.asarray(entry, self.game.dtype) for entry in (noise, low, high))
@@ -162,7 +163,7 @@ Fit = tuple[Float[Array, "feature feature"], Float[Array, "feature player"]]
 
 
 class LinearPayoffs(_OneShot):
-    """Payoffs linear in features.
+    """Payoffs linear in features. Whether the true ones are is not checked; where not, regret may grow linearly.
 
     Attributes:
         game: the true game; a `NormalFormGame` is one of a single context.
@@ -192,6 +193,7 @@ class LinearPayoffs(_OneShot):
         ridge: ArrayLike = 1.0,
         limit: int = LARGEST_SET,
     ) -> None:
+        """Take the true game, features, noise and ridge, and the most pure joint policies that are enumerated."""
         self.game = _checked(game)
         check_nonnegative(noise=noise, ridge=ridge)
         if is_concrete(ridge) and not np.all(np.asarray(ridge) > 0):

@@ -52,7 +52,7 @@ def values_of_models(models: Sequence[MarkovGame], *, limit: int = LARGEST_SET) 
 
 
 class FiniteValues(FiniteClass):
-    """Tables of values.
+    """Tables of values. Whether the true ones are among them is not checked.
 
     Attributes:
         noise: standard deviation of the Gaussian noise of rewards, payoff units.
@@ -71,6 +71,8 @@ class FiniteValues(FiniteClass):
     earned: Float[Array, "joint player"]
 
     def __init__(self, game: MarkovGame, tables: ArrayLike, *, noise: ArrayLike, limit: int = LARGEST_SET) -> None:
+        """Take the true game, tables ``[hypothesis, joint, horizon, state, player, *actions]`` such as
+        `values_of_models` makes, the noise, and the most pure joint policies that are enumerated."""
         check_models([game], 0)
         check_nonnegative(noise=noise)
         self.game, self.noise = game, jnp.asarray(noise, game.dtype)
