@@ -206,7 +206,7 @@ def test_refusals_without_an_anchor(changes, message):
             "estimator: got 'preferences' for kind 'chicken' and solver 'gane', takes it for one-shot games",
         ),
         ({"num_samples": {}}, "num_samples.first: got 'auto' for estimator 'preferences', takes a number"),
-        ({"metrics": ["kl"]}, "metrics, axis: got ['kl'] and 'num_samples' for solver 'gane'"),
+        ({"metrics": ["kl"]}, "metrics: got ['kl'] for solver 'gane', takes ['regularized_gap', 'nash_gap']"),
         ({"estimator": "tabular", "pairs": "independent"}, "pairs: got 'independent' for estimator 'tabular'"),
     ],
 )

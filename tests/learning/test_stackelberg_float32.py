@@ -58,6 +58,7 @@ def test_numbers_are_those_of_float64(learnt):
     np.testing.assert_allclose(learnt[1][3].standard_error, learnt[0][3].standard_error, rtol=2e-3)
 
 
+@pytest.mark.slow
 def test_a_farsighted_followers_too():
     rng = np.random.default_rng(0)
     moves = rng.dirichlet(np.full(2, 0.3), size=(2, 2, 2, 3))

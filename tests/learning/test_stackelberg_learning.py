@@ -108,6 +108,7 @@ def test_pessimism_maximises_the_lower_bound_and_optimism_the_upper(game, regula
         np.testing.assert_allclose(plain.policy[0], other.policy[0], atol=1e-7)
 
 
+@pytest.mark.slow
 def test_pessimism_changes_the_constant_as_predicted(game, regularizer, best):
     n = 3e5
 
@@ -128,6 +129,7 @@ def test_pessimism_changes_the_constant_as_predicted(game, regularizer, best):
     np.testing.assert_allclose(found, cautious, rtol=0.08)
 
 
+@pytest.mark.slow
 def test_the_worst_follower_of_the_likelihood_region_is_scipys():
     """A 2 x 3 game with known payoffs of the leader: the value is min over followers, by another method."""
     game = gk.games.uniform(jax.random.key(8), (2, 3))

@@ -58,6 +58,7 @@ def test_the_truth_is_planned_for_where_the_log_tells_it(game, strategies, follo
     np.testing.assert_allclose(value, truth.value, rtol=1e-12)
 
 
+@pytest.mark.slow
 @FOLLOWERS
 def test_standard_errors_are_the_spread_of_values_over_logs(game, strategies, follower):
     """2,000 logs, of a policy that none of them shows."""
@@ -142,6 +143,7 @@ def test_stages_that_are_never_reached_need_no_answers(game, strategies, followe
         follower[0](stackelberg.Episodes(responses, log.moves), REGULARIZER)
 
 
+@pytest.mark.slow
 def test_contexts_share_one_standard_error():
     """s^2 = sum rho^2 s_c^2; each context's plan is the pessimistic one of its own with c rho s_c / s errors."""
     rng = np.random.default_rng(3)

@@ -125,6 +125,7 @@ def test_a_single_step_is_a_myopic_followers(strategies):
     np.testing.assert_allclose(ours.log_likelihood, theirs.log_likelihood.sum(), rtol=1e-12)
 
 
+@pytest.mark.slow
 def test_answers_are_recovered_as_one_over_root_n(game, strategies, policies):
     """500 logs at each of 4 sizes; and the covariance says what the errors of payoffs are."""
     sizes = np.round(10.0 ** np.array([3.5, 4, 4.5, 5]))
