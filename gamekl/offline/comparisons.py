@@ -19,18 +19,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, ArrayLike, Float
 
-from gamekl.core.arrays import has_float64
 from gamekl.core.games import as_float_array
 from gamekl.core.policies import is_concrete
 from gamekl.core.validation import check_distribution, check_finite, check_preferences, check_whole, refuse
-from gamekl.offline.draws import (
-    MAX_DRAWN_IN_FLOAT32,
-    MAX_EXACT,
-    check_num_samples,
-    in_float64,
-    sample_counts,
-    sample_sums,
-)
+from gamekl.offline.draws import draw_rows, sample_counts, sample_sums
 from gamekl.offline.pessimism import check_nonnegative
 
 logger = logging.getLogger("gamekl")
@@ -100,13 +92,7 @@ def draw_wins(
         pairs: distribution of the pairs that are compared.
         num_samples: how many comparisons; may be traced, then with the limits of `sample_statistics`.
     """
-    if is_concrete(key, chances, pairs, num_samples):
-        check_num_samples(num_samples, MAX_EXACT[jnp.zeros(()).dtype])
-        return in_float64(_draw, key, chances, pairs, float(np.asarray(num_samples)))
-    most = MAX_EXACT[jnp.dtype("float64")] if has_float64() else MAX_DRAWN_IN_FLOAT32
-    check_num_samples(num_samples, most)
-    n = jnp.asarray(num_samples, dtype=float)
-    return _draw(key, chances, pairs, jnp.where(n <= most, n, jnp.nan))
+    return draw_rows(_draw, num_samples, key, chances, pairs)
 
 
 def both_ways(won: Float[Array, "*batch pair"], lost: Float[Array, "*batch pair"], size: int) -> Array:

@@ -91,6 +91,24 @@ def check_whole(num_samples: ArrayLike) -> None:
             raise ValueError(f"num_samples: got {num_samples}, takes a whole number >= 1")
 
 
+def draw_rows(draw: Callable[..., T], num_samples: ArrayLike, *arguments: Any) -> T:
+    """draw(*arguments, num_samples) of a jitted function: in float64 where all are concrete, whatever jax's mode.
+
+    Under a transformation it is as exact as the mode allows: more rows are refused, or, where their number is traced,
+    NaN.
+
+    Raises:
+        ValueError: `num_samples` is no whole number that can be drawn exactly.
+    """
+    if is_concrete(num_samples, arguments):
+        check_num_samples(num_samples, MAX_EXACT[jnp.zeros(()).dtype])
+        return in_float64(draw, *arguments, float(np.asarray(num_samples)))
+    most = MAX_EXACT[jnp.dtype("float64")] if has_float64() else MAX_DRAWN_IN_FLOAT32
+    check_num_samples(num_samples, most)
+    n = jnp.asarray(num_samples, dtype=float)
+    return draw(*arguments, jnp.where(n <= most, n, jnp.nan))
+
+
 def check_num_samples(num_samples: ArrayLike, most: int) -> None:
     """Raise ``ValueError`` unless a concrete number of rows is a whole number from 1 to `most`."""
     check_whole(num_samples)

@@ -15,21 +15,13 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, ArrayLike, Float
 
-from gamekl.core.arrays import has_float64
 from gamekl.core.follower import check_commitment, respond
 from gamekl.core.games import NormalFormGame, as_float_array
 from gamekl.core.lanes import PRECISION
 from gamekl.core.policies import is_concrete
 from gamekl.core.regularizer import Regularizer
 from gamekl.core.validation import check_distribution, check_finite, check_noise, refuse
-from gamekl.offline.draws import (
-    MAX_DRAWN_IN_FLOAT32,
-    MAX_EXACT,
-    check_num_samples,
-    in_float64,
-    sample_counts,
-    sample_sums,
-)
+from gamekl.offline.draws import draw_rows, sample_counts, sample_sums
 
 
 class Responses(eqx.Module):
@@ -75,7 +67,7 @@ class Responses(eqx.Module):
 
 @eqx.filter_jit
 def _draw(
-    key: Array, chances: Array, strategies: Array, payoffs: Array | None, num_samples: Array, noise: Array | str | None
+    key: Array, chances: Array, strategies: Array, payoffs: Array | None, noise: Array | str | None, num_samples: Array
 ) -> tuple[Array, Array | None, Array | None]:
     answer_key, reward_key = jax.random.split(key)
     chances = chances.astype(num_samples.dtype)
@@ -161,14 +153,7 @@ def sample_responses(
         check_noise(noise, NormalFormGame(game.payoffs[0].reshape(1, -1)))  # the leader's alone
     payoffs = None if noise is None else game.payoffs[0]
     spread = noise if noise is None or isinstance(noise, str) else jnp.asarray(noise, game.dtype)
-    if is_concrete(key, chances, announced, payoffs, num_samples, spread):
-        check_num_samples(num_samples, MAX_EXACT[jnp.zeros(()).dtype])
-        drawn = in_float64(_draw, key, chances, announced, payoffs, float(np.asarray(num_samples)), spread)
-    else:
-        most = MAX_EXACT[jnp.dtype("float64")] if has_float64() else MAX_DRAWN_IN_FLOAT32
-        check_num_samples(num_samples, most)
-        n = jnp.asarray(num_samples, dtype=float)
-        drawn = _draw(key, chances, announced, payoffs, jnp.where(n <= most, n, jnp.nan), spread)
+    drawn = draw_rows(_draw, num_samples, key, chances, announced, payoffs, spread)
     return Responses(announced, *jax.tree.map(lambda leaf: leaf.astype(game.dtype), drawn))
 
 

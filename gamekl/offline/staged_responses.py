@@ -16,21 +16,13 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, ArrayLike, Float
 
-from gamekl.core.arrays import has_float64
 from gamekl.core.follower import check_commitment
 from gamekl.core.follower_stages import Answer
 from gamekl.core.games import ContextualGame, MarkovGame, NormalFormGame, StagedGame, as_float_array
 from gamekl.core.policies import is_concrete
 from gamekl.core.regularizer import Regularizer
 from gamekl.core.validation import check_distribution, check_finite, check_noise, check_transitions, refuse
-from gamekl.offline.draws import (
-    MAX_DRAWN_IN_FLOAT32,
-    MAX_EXACT,
-    check_num_samples,
-    in_float64,
-    sample_sums,
-    split_counts,
-)
+from gamekl.offline.draws import draw_rows, sample_sums, split_counts
 from gamekl.offline.responses import Responses
 
 # From a key, counts ``[group]`` and chances ``[group, cell]`` to counts ``[group, cell]``.
@@ -110,7 +102,7 @@ def _expected(_: Array, counts: Array, chances: Array) -> Array:
 
 
 @eqx.filter_jit
-def _draw(split: Split, key: Array, plays: _Plays, num_samples: Array, noise: Array | str) -> tuple[Array, ...]:
+def _draw(split: Split, key: Array, plays: _Plays, noise: Array | str, num_samples: Array) -> tuple[Array, ...]:
     """Counts ``[*stage, strategy, follower]``, visits, reward sums and, of a Markov game, moves."""
     first, joint, rewards, transitions = jax.tree.map(lambda leaf: leaf.astype(num_samples.dtype), plays)
     first_key, step_key = jax.random.split(key)
@@ -196,7 +188,7 @@ def expected_episodes(
     """
     announced, plays = _plays(game, regularizer, strategies, behavior, response)
     n = jnp.asarray(num_samples, game.dtype)
-    drawn = _draw(_expected, jax.random.key(0), plays, n, jnp.zeros((), game.dtype))
+    drawn = _draw(_expected, jax.random.key(0), plays, jnp.zeros((), game.dtype), n)
     return _episodes(announced, drawn, game.dtype)
 
 
@@ -229,12 +221,5 @@ def sample_episodes(
     announced, plays = _plays(game, regularizer, strategies, behavior, response)
     check_noise(noise, NormalFormGame(plays.rewards.reshape(1, -1)))  # the leader's alone
     spread = noise if isinstance(noise, str) else jnp.asarray(noise, game.dtype)
-    if is_concrete(key, plays, num_samples, spread):
-        check_num_samples(num_samples, MAX_EXACT[jnp.zeros(()).dtype])
-        drawn = in_float64(_draw, split_counts, key, plays, float(np.asarray(num_samples)), spread)
-    else:
-        most = MAX_EXACT[jnp.dtype("float64")] if has_float64() else MAX_DRAWN_IN_FLOAT32
-        check_num_samples(num_samples, most)
-        n = jnp.asarray(num_samples, dtype=float)
-        drawn = _draw(split_counts, key, plays, jnp.where(n <= most, n, jnp.nan), spread)
+    drawn = draw_rows(_draw, num_samples, split_counts, key, plays, spread)
     return _episodes(announced, drawn, game.dtype)
