@@ -45,12 +45,7 @@ def _solve(
     return eqx.tree_at(lambda solution: solution.log_policy, solution, log_policy)
 
 
-_solve_inside = jax.jit(_solve, static_argnames=("max_steps", "refine"))
-# Of one game the compilation is the main cost, and XLA's older emitters for CPUs halve it; but such an option is only
-# for calls that are not part of another compilation.
-_solve_alone = jax.jit(
-    _solve, static_argnames=("max_steps", "refine"), compiler_options={"xla_cpu_use_fusion_emitters": False}
-)
+_solve_jitted = jax.jit(_solve, static_argnames=("max_steps", "refine"))
 
 
 @overload
@@ -141,9 +136,7 @@ def solve_nash(
         if dtype is not None:
             game = NormalFormGame(game.payoffs.astype(dtype))
         tol = None if tol is None else jnp.asarray(tol, dtype=float)
-        at_once = concrete and is_concrete(jnp.zeros(()))  # not so inside of somebody's jit
-        solve = _solve_alone if at_once and jax.default_backend() == "cpu" else _solve_inside
-        solution = solve(game, regularizer, initial, tol, max_steps=int(max_steps), refine=refine is not None)
+        solution = _solve_jitted(game, regularizer, initial, tol, max_steps=int(max_steps), refine=refine is not None)
     if throw:
         raise_unless_converged(solution)
     return solution
