@@ -1,11 +1,16 @@
-"""What ``jax.vmap`` makes of a solver: one call of a function that works on a whole batch."""
+"""What ``jax.vmap`` makes of a solver: one call of a function that works on a whole batch, in blocks of lanes."""
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.custom_batching import custom_vmap
+from jaxtyping import Array
+
+from gamekl.core.platforms import Platform, by_platform
 
 R = TypeVar("R")
 T = TypeVar("T")
@@ -54,3 +59,26 @@ def sharing_lanes(alone: Callable[[T], R], together: Callable[[T], R]) -> Callab
         return results, jax.tree.map(lambda _: True, results)
 
     return one
+
+
+def fitting_lanes(platform: Platform, *tables: Array | np.ndarray) -> int:
+    """How many elements of a batch, of which these tables (with a leading axis) are the most, are worked on at once."""
+    size = sum(math.prod(table.shape[1:]) * table.dtype.itemsize for table in tables)
+    lanes = min(platform.most_lanes, 2 ** (max(platform.lane_bytes // size, 1).bit_length() - 1))
+    if platform.fits_batch:  # in two blocks or more, see `in_blocks`
+        lanes = min(lanes, 2 ** (max(len(tables[0]) - 1, 1).bit_length() - 1))
+    return lanes
+
+
+def in_blocks(function: Callable[..., R], width: int, *batch: Any) -> R:
+    """`function` of blocks of `width` elements of the batch, the last one padded; all leaves have a leading axis."""
+    size = jax.tree.leaves(batch)[0].shape[0]
+    blocks = max(2, -(-size // width))  # never a loop of one turn, which would be compiled differently
+    rows = jnp.minimum(jnp.arange(blocks * width), size - 1).reshape(blocks, width)
+    mapped = jax.lax.map(lambda block: function(*jax.tree.map(lambda leaf: leaf[block], batch)), rows)
+    return jax.tree.map(lambda leaf: leaf.reshape(blocks * width, *leaf.shape[2:])[:size], mapped)
+
+
+def in_lanes(function: Callable[..., R], tables: Sequence[Array], *batch: Any) -> R:
+    """`in_blocks` of as many elements as fit the platform's lanes, by their `tables`."""
+    return by_platform(lambda platform, *given: in_blocks(function, fitting_lanes(platform, *tables), *given), *batch)

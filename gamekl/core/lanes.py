@@ -6,12 +6,15 @@ lane. Large or single problems go to the batched products and the LU factorisati
 """
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, TypeVar
 
 import jax
 import jax.numpy as jnp
 from jax.custom_batching import custom_vmap
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Float
+
+from gamekl.core.platforms import CPU, Platform, by_platform
 
 T = TypeVar("T")
 
@@ -88,8 +91,6 @@ def in_turn(function: Callable[..., T]) -> Callable[..., T]:
     A batch would wait, inside of a thread of XLA's, for others of the same pool, and for ever if all of them do so for
     programs that run side by side.
     """
-    if jax.default_backend() != "cpu":
-        return function
     alone = custom_vmap(function)
 
     @alone.def_vmap
@@ -101,7 +102,9 @@ def in_turn(function: Callable[..., T]) -> Callable[..., T]:
         results = jax.lax.map(lambda row: alone(*row), stretched)
         return results, jax.tree.map(lambda _: True, results)
 
-    return alone
+    return lambda *arguments: by_platform(
+        lambda platform, *given: (alone if platform is CPU else function)(*given), *arguments
+    )
 
 
 def solve_positive(
@@ -132,6 +135,24 @@ def _solve_by_lu(matrix: Float[Array, "n n"], right: Float[Array, "n r"]) -> tup
     return jax.scipy.linalg.lu_solve((factors, pivots), right), sign
 
 
+def _eliminate(
+    platform: Platform, matrix: Float[Array, "n n lane"], right: Float[Array, "n r lane"]
+) -> tuple[Array, Array]:
+    """Gauss-Jordan: eliminate the first unknown from all other rows, and move its row to the end."""
+    table = jnp.concatenate([matrix, right], axis=1)
+    sign = jnp.ones(matrix.shape[-1:], dtype=matrix.dtype)
+    for step in range(1, len(matrix) + 1):
+        pivot = table[0, 0]
+        sign = sign * jnp.sign(pivot)
+        row = table[0, 1:] * (1 / pivot)
+        if platform.stores_rows:  # or the compiler would repeat the division for each entry
+            row = jax.lax.optimization_barrier(row)
+        table = jnp.concatenate([table[1:, 1:] - table[1:, :1] * row, row[None]], axis=0)
+        if step % platform.pivots == 0:
+            table = jax.lax.optimization_barrier(table)
+    return table, sign
+
+
 def solve(
     matrix: Float[Array, "n n lane"], right: Float[Array, "n r lane"]
 ) -> tuple[Float[Array, "n r lane"], Float[Array, " lane"]]:
@@ -140,38 +161,36 @@ def solve(
     Written-out elimination does not exchange rows: its callers check what they get, and a vanishing pivot is met only
     at isolated points of a path.
     """
-    size, _, lanes = matrix.shape
-    if not _unrolls(size, lanes):
+    if not _unrolls(matrix.shape[0], matrix.shape[-1]):
         solution, sign = jax.vmap(in_turn(_solve_by_lu))(jnp.moveaxis(matrix, -1, 0), jnp.moveaxis(right, -1, 0))
         return jnp.moveaxis(solution, 0, -1), sign
-    # Gauss-Jordan: eliminate the first unknown from all other rows, and move its row to the end.
-    table = jnp.concatenate([matrix, right], axis=1)
-    sign = jnp.ones((lanes,), dtype=matrix.dtype)
-    for _ in range(size):
-        pivot = table[0, 0]
-        sign = sign * jnp.sign(pivot)
-        # The barriers keep the compiler from repeating the division for each entry.
-        row = jax.lax.optimization_barrier(table[0, 1:] * (1 / pivot))
-        table = jnp.concatenate([table[1:, 1:] - table[1:, :1] * row, row[None]], axis=0)
-        table = jax.lax.optimization_barrier(table)
-    return table, sign
+    return by_platform(_eliminate, matrix, right)
 
 
-def stage(function: Callable[..., T], always: Bool[Array, ""] | None, *arguments: Any) -> T:
+# From here on XLA's compiler for CPUs keeps its barriers until it has fused what lies between them.
+KEEPS_BARRIERS = jax.__version_info__ >= (0, 11)
+
+
+def materialize(function: Callable[..., T], *arguments: Any) -> T:
     """function(*arguments), stored: nothing that uses the results computes them anew.
 
     XLA's compiler for CPUs fuses cheap operations into every one of their uses, so that a long calculation with many
-    results is repeated for each. A conditional is where it stops.
+    results is repeated for each. Barriers stop it; where it drops them too early, a conditional does.
 
     Args:
         function: what to compute.
-        always: a condition that is always true, but not known to be before it runs; None for no stage.
         arguments: what to compute it from.
     """
-    if always is None or jax.default_backend() != "cpu":
+    if KEEPS_BARRIERS:
+        return jax.lax.optimization_barrier(function(*arguments))
+    return by_platform(partial(_in_conditional, function), *arguments)
+
+
+def _in_conditional(function: Callable[..., T], platform: Platform, *arguments: Any) -> T:
+    if platform is not CPU:
         return function(*arguments)
 
     def never(*arguments: Any) -> T:
         return jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), jax.eval_shape(function, *arguments))
 
-    return jax.lax.cond(always, lambda *arguments: function(*arguments), never, *arguments)
+    return jax.lax.cond(jax.lax.optimization_barrier(True), lambda *given: function(*given), never, *arguments)

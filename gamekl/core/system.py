@@ -132,19 +132,16 @@ class LogitSystem(eqx.Module):
         """How many actions each player has."""
         return tuple(entry.shape[0] for entry in self.payoffs)
 
-    def linearize(self, z: Vector, beta: Float[Array, " lane"], always: Bool[Array, ""] | None = None) -> Linearization:
-        """F, dF/dz and dF/dbeta at (z, beta), from one expectation for each pair of players.
-
-        `always` (see `lanes.stage`) makes it faster inside of long calculations.
-        """
-        policy = lanes.stage(self._policy, always, z)
+    def linearize(self, z: Vector, beta: Float[Array, " lane"]) -> Linearization:
+        """F, dF/dz and dF/dbeta at (z, beta), from one expectation for each pair of players."""
+        policy = lanes.materialize(self._policy, z)
         if len(self.sizes) == 1:
             return Linearization(z - self.anchor - beta * self.payoffs[0], -self.payoffs[0], ((),))
         if len(self.sizes) == 2:
             pairs = tuple((block,) for block in self.payoffs)
         else:
-            pairs = lanes.stage(self._pair_values, always, policy)
-        values = lanes.stage(self._action_values, always, pairs, policy)
+            pairs = lanes.materialize(self._pair_values, policy)
+        values = lanes.materialize(self._action_values, pairs, policy)
         couplings = tuple(
             tuple(
                 (pair - values[i][:, None]) * (policy[j] * beta)

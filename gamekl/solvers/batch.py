@@ -14,7 +14,9 @@ import numpy as np
 from jaxtyping import ArrayLike
 
 from gamekl.core.arrays import has_float64
+from gamekl.core.batching import fitting_lanes
 from gamekl.core.games import NormalFormGame, require_normal_form
+from gamekl.core.platforms import Platform
 from gamekl.core.policies import Profile, is_concrete
 from gamekl.core.regularizer import Regularizer
 from gamekl.solvers.correlated_solution import CorrelatedSolution
@@ -22,7 +24,7 @@ from gamekl.solvers.driver import Device, in_chunks
 from gamekl.solvers.gamd import gamd
 from gamekl.solvers.ladder import make_problem, solve_problems
 from gamekl.solvers.nash import MAX_STEPS, precision
-from gamekl.solvers.queue import fitting_lanes, num_lanes
+from gamekl.solvers.queue import num_lanes
 from gamekl.solvers.rules import anchored
 from gamekl.solvers.selfplay import check_rounds
 from gamekl.solvers.solution import Solution, SolveError, Status, check_options
@@ -110,7 +112,13 @@ def solve_nash_batch(
     games = jax.tree.map(lambda leaf: np.asarray(leaf).astype(dtype or leaf.dtype, copy=False), games)
     batch = (games, *jax.tree.map(np.asarray, (regularizers, initial, tol)))
     solution = in_chunks(
-        _solve_chunk, batch, num_lanes(games), devices, x64, max_steps=int(max_steps), refine=refine is not None
+        _solve_chunk,
+        batch,
+        lambda platform: num_lanes(platform, games),
+        devices,
+        x64,
+        max_steps=int(max_steps),
+        refine=refine is not None,
     )
     if throw:
         _raise_unless_all_converged(solution)
@@ -195,4 +203,8 @@ def gamd_batch(
     anchored(weighting, step_size)
     numbers = {name: None if value is None else np.broadcast_to(value, (size,)) for name, value in numbers.items()}
     batch = jax.tree.map(np.asarray, (games, regularizers, *numbers.values(), evaluate_on))
-    return in_chunks(_play_chunk, batch, fitting_lanes(games), devices, has_float64(), weighting=weighting)
+
+    def lanes(platform: Platform) -> int:
+        return fitting_lanes(platform, games.payoffs)
+
+    return in_chunks(_play_chunk, batch, lanes, devices, has_float64(), weighting=weighting)

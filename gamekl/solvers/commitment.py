@@ -25,7 +25,7 @@ from gamekl.core.regularizer import Regularizer
 from gamekl.core.validation import check_distribution
 from gamekl.solvers.ascent import Climb, Objective, climb, curvature
 from gamekl.solvers.lattice import highest, lattice
-from gamekl.solvers.queue import in_blocks
+from gamekl.core.batching import in_blocks
 from gamekl.solvers.solution import Status, check_options, raise_unless_converged
 
 MAX_STEPS = 300

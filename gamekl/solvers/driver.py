@@ -16,11 +16,11 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import SingleDeviceSharding
 
+from gamekl.core.platforms import CPU, Platform, platform_of
+
 Device = Any  # a jax.Device
 
-# Most games in a chunk, and chunks for each worker: enough to fill the lanes many times over, few enough to share the
-# work out evenly.
-LARGEST_CHUNK = {"cpu": 2**12, "gpu": 2**17}
+# Few enough to share the work out evenly.
 CHUNKS_PER_WORKER = 2
 
 
@@ -29,9 +29,8 @@ def processors() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _chunk_size(size: int, workers: int, lanes: int, platform: str) -> int:
+def _chunk_size(size: int, workers: int, lanes: int, largest: int) -> int:
     wanted = -(-size // (workers * CHUNKS_PER_WORKER))
-    largest = LARGEST_CHUNK["cpu" if platform == "cpu" else "gpu"]
     return max(lanes, min(largest, 2 ** max(wanted - 1, 0).bit_length()))
 
 
@@ -40,7 +39,7 @@ def _workers(devices: Sequence[Device] | None) -> list[Device]:
     devices = jax.local_devices() if devices is None else list(devices)
     if not devices:
         raise ValueError("devices: got none, takes at least one jax device")
-    if devices[0].platform != "cpu":
+    if platform_of(devices[0]) is not CPU:
         return [device for device in devices for _ in range(2)]
     return [device for device in devices for _ in range(max(1, processors() // len(devices)))]
 
@@ -74,14 +73,19 @@ def _rows(batch: Any, start: int, chunk: int) -> Any:
 
 
 def in_chunks(
-    function: Any, batch: tuple[Any, ...], num_lanes: int, devices: Sequence[Device] | None, x64: bool, **options: Any
+    function: Any,
+    batch: tuple[Any, ...],
+    num_lanes: Callable[[Platform], int],
+    devices: Sequence[Device] | None,
+    x64: bool,
+    **options: Any,
 ) -> Any:
     """A jitted function of a batch, chunk by chunk.
 
     Args:
         function: takes the parts of the batch and `options`, which are static; jitted.
         batch: trees of numpy arrays with one leading axis; rows of NaN must be no trouble.
-        num_lanes: the least games for which a chunk is worth while.
+        num_lanes: the least games for which a chunk is worth while on a platform.
         devices: where to work; all local devices of jax's default backend if None.
         x64: whether jax's x64 mode is to be on in the workers.
         options: static arguments.
@@ -92,7 +96,8 @@ def in_chunks(
     workers = _workers(devices)
     leaves, structure = jax.tree.flatten(batch)
     size = len(leaves[0])
-    chunk = _chunk_size(size, len(workers), num_lanes, workers[0].platform)
+    platform = platform_of(workers[0])
+    chunk = _chunk_size(size, len(workers), num_lanes(platform), platform.largest_chunk)
     types = tuple(((chunk, *leaf.shape[1:]), leaf.dtype) for leaf in leaves)
     compiled = {
         device: _compiled(function, device, x64, structure, types, **options) for device in dict.fromkeys(workers)

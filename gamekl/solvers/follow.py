@@ -10,13 +10,12 @@ import numpy as np
 from jaxtyping import Array, ArrayLike, Float, Int
 
 from gamekl.core.anchored import AnchoredGame, against_itself, anchor, unscaled, unscaled_against_itself
-from gamekl.core.batching import sharing_lanes
+from gamekl.core.batching import in_lanes, sharing_lanes
 from gamekl.core.games import NormalFormGame, OneShotGame, require_one_shot
 from gamekl.core.policies import Profile, check_profile, is_concrete, padded
 from gamekl.core.regularizer import Regularizer
 from gamekl.core.validation import check_preferences, validate
 from gamekl.solvers.feedback import Asking
-from gamekl.solvers.queue import fitting_tables, in_blocks
 from gamekl.solvers.rules import Proven, Rule
 from gamekl.solvers.solution import Status, input_status
 from gamekl.solvers.trajectory import Record, Trajectory, follow_lanes
@@ -66,7 +65,7 @@ def _follow(problem: _Problem, num_queries: int | None) -> Record:
         return jax.tree.map(lambda leaf: leaf[0], block(jax.tree.map(lambda leaf: leaf[None], problem)))
 
     def together(problems: _Problem) -> Record:
-        return in_blocks(block, fitting_tables(*jax.tree.leaves(problems.game)), problems)
+        return in_lanes(block, jax.tree.leaves(problems.game), problems)
 
     return sharing_lanes(alone, together)(problem)
 

@@ -19,13 +19,15 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
+from gamekl.core.batching import in_blocks
 from gamekl.core.games import NormalFormGame
 from gamekl.core.one_shot import best_response, payoff_range, regularized_gap
+from gamekl.core.platforms import Platform, by_platform
 from gamekl.core.policies import centre
 from gamekl.core.regularizer import Regularizer
 from gamekl.core.system import LogitSystem, to_log_policy, to_logits
 from gamekl.solvers import path
-from gamekl.solvers.queue import Outcome, Task, in_blocks, num_lanes, solve_alone, solve_tasks
+from gamekl.solvers.queue import Outcome, Task, num_lanes, solve_alone, solve_tasks
 from gamekl.solvers.solution import PathSummary, Solution, Status, input_status
 
 
@@ -151,11 +153,15 @@ def solve_problem(problem: Problem, max_steps: int, refine: bool) -> Solution:
 
 def solve_problems(problems: Problem, max_steps: int, refine: bool) -> Solution:
     """Solve a batch of problems; every leaf of problems and solution has a leading axis."""
-    width = num_lanes(problems.game)
-    return Solver(
-        lambda function, *batch: in_blocks(jax.vmap(function), width, *batch),
-        lambda tasks: solve_tasks(tasks, width, max_steps),
-    ).solve(problems, refine)
+
+    def solve(platform: Platform, problems: Problem) -> Solution:
+        width = num_lanes(platform, problems.game)
+        return Solver(
+            lambda function, *batch: in_blocks(jax.vmap(function), width, *batch),
+            lambda tasks: solve_tasks(tasks, width, max_steps),
+        ).solve(problems, refine)
+
+    return by_platform(solve, problems)
 
 
 def make_problem(

@@ -15,7 +15,6 @@ One call of `advance` makes one correction in every lane, whatever its lane is a
 """
 
 import jax.numpy as jnp
-from jaxtyping import Array, Bool
 
 from gamekl.core import lanes
 from gamekl.core.system import LogitSystem, Vector
@@ -59,14 +58,7 @@ def _per_step(system: LogitSystem) -> Lane:
     return 1 / jnp.where(system.scale > 0, system.scale, 1)
 
 
-def start(
-    system: LogitSystem,
-    guess: Vector,
-    guessed: Flag,
-    free: Flag,
-    usable: Flag,
-    always: Bool[Array, ""] | None = None,
-) -> Trace:
+def start(system: LogitSystem, guess: Vector, guessed: Flag, free: Flag, usable: Flag) -> Trace:
     """The tracer before its first correction.
 
     Args:
@@ -75,7 +67,6 @@ def start(
         guessed: whether there is a guess.
         free: whether the equilibrium is known to be unique.
         usable: False where the input cannot be solved; the lane then does nothing.
-        always: see `lanes.stage`.
     """
     kappa = system.scale
     here, opening = _reference(system), first_step(system, free)
@@ -89,7 +80,6 @@ def start(
         stride=step,
         step=jnp.where(guessed, opening / SHRINK, step),
         trial=trial,
-        linear=system.linearize(trial.z, trial.s * _per_step(system), always),
         final=final | guessed,
         mending=no,
         guess=guessed,
@@ -112,14 +102,13 @@ def advance(system: LogitSystem, trace: Trace, max_steps: int) -> Trace:
     """One correction in every running lane, and the verdict on its step where that settles it."""
     kappa = system.scale
     running = trace.phase == RUNNING
-    always = trace.num_steps[0] >= 0
-
-    slope = trace.linear.slope * _per_step(system)
-    solved, sign = trace.linear.solve(jnp.stack([-trace.linear.residual, -slope], axis=1))
+    linear = lanes.materialize(system.linearize, trace.trial.z, trace.trial.s * _per_step(system))
+    slope = linear.slope * _per_step(system)
+    solved, sign = linear.solve(jnp.stack([-linear.residual, -slope], axis=1))
     newton, drift = solved[:, 0], solved[:, 1]
     noise = jnp.finfo(kappa.dtype).eps * (1 + kappa)
-    measure = lanes.stage(measure_step, always, trace, newton, drift, sign, noise)
-    verdict = lanes.stage(judge, always, system, trace, measure)
+    measure = lanes.materialize(measure_step, trace, linear.residual, newton, drift, sign, noise)
+    verdict = lanes.materialize(judge, system, trace, measure)
 
     change = jnp.where(measure.solved, 0, newton + drift * measure.shift)
     corrected = Point(trace.trial.z + change, trace.trial.s + measure.shift)
@@ -151,7 +140,6 @@ def advance(system: LogitSystem, trace: Trace, max_steps: int) -> Trace:
         stride=jnp.where(verdict.passed, trace.step, jnp.where(verdict.back, verdict.step, trace.stride)),
         step=jnp.where(renewed & ~mending, step, verdict.step),
         trial=trial,
-        linear=system.linearize(trial.z, trial.s * _per_step(system), always),
         final=jnp.where(renewed, final & ~mending, trace.final),
         mending=jnp.where(renewed, mending, trace.mending),
         guess=trace.guess & ~verdict.refused,

@@ -21,6 +21,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, ArrayLike, Bool, Float, Int
 
+from gamekl.core.batching import fitting_lanes, in_lanes
 from gamekl.core.games import NormalFormGame
 from gamekl.core.lanes import PRECISION
 from gamekl.core.one_shot import player_gap
@@ -31,7 +32,6 @@ from gamekl.solvers.driver import Device, in_chunks
 from gamekl.solvers.ladder import Problem, make_problem, solve_problems
 from gamekl.solvers.nash import MAX_STEPS as MAX_CORRECTIONS
 from gamekl.solvers.preference_newton import solve_drift
-from gamekl.solvers.queue import fitting_tables, in_blocks
 from gamekl.solvers.solution import SolveError, Status
 
 # Steps after which the tracer takes over. Few prompts need as many, at any temperature.
@@ -160,7 +160,7 @@ def _solve_block(prompts: _Prompts) -> tuple[NashPolicies, Bool[Array, " prompt"
 
 @jax.jit
 def _by_newton(prompts: _Prompts) -> tuple[NashPolicies, Bool[Array, " prompt"]]:
-    return in_blocks(_solve_block, fitting_tables(prompts.preferences), prompts)
+    return in_lanes(_solve_block, [prompts.preferences], prompts)
 
 
 def _two_players(prompt: _Prompt, guess: Float[Array, " candidate"]) -> Problem:
@@ -172,8 +172,8 @@ def _two_players(prompt: _Prompt, guess: Float[Array, " candidate"]) -> Problem:
 def _by_path(prompts: _Prompts, guess: Float[Array, "prompt candidate"]) -> NashPolicies:
     exact = jax.vmap(_exact)(prompts)
     solution = solve_problems(jax.vmap(_two_players)(exact, guess), MAX_CORRECTIONS, refine=False)
-    width = fitting_tables(prompts.preferences)
-    return in_blocks(jax.vmap(_certify), width, exact, solution.log_policy[0], solution.num_steps)
+    found = exact, solution.log_policy[0], solution.num_steps
+    return in_lanes(jax.vmap(_certify), [prompts.preferences], *found)
 
 
 def _as_floats(field: str, values: Any) -> np.ndarray:
@@ -270,7 +270,7 @@ def nash_policies(
     prompts = _check(preferences, reference_logprobs, temperature, mask, tol, max_steps)
 
     def solve(method: Any, *batch: Any) -> Any:
-        found = in_chunks(method, batch, fitting_tables(batch[0].preferences), devices, True)
+        found = in_chunks(method, batch, lambda platform: fitting_lanes(platform, batch[0].preferences), devices, True)
         return jax.tree.map(np.array, found)
 
     found, refused = solve(_by_newton, prompts)

@@ -6,27 +6,19 @@ number of lanes is fixed, and lanes do not see each other: a game's numbers depe
 size of the batch.
 """
 
-import math
-from collections.abc import Callable
-from typing import Any, NamedTuple, TypeVar
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
-from gamekl.core.games import NormalFormGame, OneShotGame
-from gamekl.core.lanes import stage, writes_out
+from gamekl.core.batching import fitting_lanes
+from gamekl.core.games import NormalFormGame
+from gamekl.core.lanes import materialize, writes_out
+from gamekl.core.platforms import Platform
 from gamekl.core.system import LogitSystem
 from gamekl.solvers import path
 
-T = TypeVar("T")
-R = TypeVar("R")
-
-# Bytes of the payoffs of all lanes together, and the range of their number, by platform.
-BUDGET = {"cpu": 2**17, "gpu": 2**28}
-MOST_LANES = {"cpu": 128, "gpu": 2**14}
-MOST_TRACED = {"cpu": 64, "gpu": 2**14}
 FEWEST_LANES = 16
 FEWEST_LANES_OF_LARGE_GAMES = 4
 # Finished lanes wait until this fraction of all has finished.
@@ -83,25 +75,10 @@ class _Lanes(NamedTuple):
     outcome: Outcome
 
 
-def _platform() -> str:
-    return "cpu" if jax.default_backend() == "cpu" else "gpu"
-
-
-def fitting_lanes(games: OneShotGame) -> int:
-    """How many games like these (a batch, with a leading axis) stay in cache together, or on a device."""
-    return fitting_tables(games.payoffs)
-
-
-def fitting_tables(*tables: Array | np.ndarray) -> int:
-    """The same of what games have, each a batch."""
-    size = sum(math.prod(table.shape[1:]) * table.dtype.itemsize for table in tables)
-    return min(MOST_LANES[_platform()], 2 ** (max(BUDGET[_platform()] // size, 1).bit_length() - 1))
-
-
-def num_lanes(games: NormalFormGame) -> int:
+def num_lanes(platform: Platform, games: NormalFormGame) -> int:
     """How many games like these (a batch, with a leading axis) are traced at once."""
     fewest = FEWEST_LANES if writes_out(games.payoffs.shape[2:]) else FEWEST_LANES_OF_LARGE_GAMES
-    return max(fewest, min(MOST_TRACED[_platform()], fitting_lanes(games)))
+    return max(fewest, min(platform.most_traced, fitting_lanes(platform, games.payoffs)))
 
 
 def _outcome(task: Task, trace: path.Trace) -> Outcome:
@@ -117,8 +94,8 @@ def _outcome(task: Task, trace: path.Trace) -> Outcome:
     )
 
 
-def _start(task: Task, always: Bool[Array, ""] | None = None) -> path.Trace:
-    return path.start(task.system, task.guess, task.guessed, task.free, task.usable, always)
+def _start(task: Task) -> path.Trace:
+    return path.start(task.system, task.guess, task.guessed, task.free, task.usable)
 
 
 def solve_alone(task: Task, max_steps: int) -> Outcome:
@@ -153,9 +130,8 @@ def solve_tasks(tasks: Task, width: int, max_steps: int) -> Outcome:
         )
         taken = jnp.cumsum(done, dtype=jnp.int32)
         row = jnp.where(done, jnp.minimum(lanes.waiting + taken - 1, size), lanes.row)
-        always = lanes.waiting >= 0
-        task = stage(load, always, row)
-        trace = _start(task, always)
+        task = materialize(load, row)
+        trace = _start(task)
         task, trace = jax.tree.map(lambda new, old: jnp.where(done, new, old), (task, trace), (lanes.task, lanes.trace))
         return _Lanes(row, task, trace, lanes.waiting + taken[-1], outcome)
 
@@ -178,12 +154,3 @@ def solve_tasks(tasks: Task, width: int, max_steps: int) -> Outcome:
     lanes = _Lanes(empty, task, trace._replace(phase=trace.phase + path.FAILED), jnp.int32(0), outcome)
     lanes = jax.lax.while_loop(lambda lanes: (lanes.waiting < size) | jnp.any(lanes.row < size), work, lanes)
     return lanes.outcome
-
-
-def in_blocks(function: Callable[..., R], width: int, *batch: Any) -> R:
-    """`function` of blocks of `width` elements of the batch, the last one padded; all leaves have a leading axis."""
-    size = jax.tree.leaves(batch)[0].shape[0]
-    blocks = max(2, -(-size // width))  # never a loop of one turn, which would be compiled differently
-    rows = jnp.minimum(jnp.arange(blocks * width), size - 1).reshape(blocks, width)
-    mapped = jax.lax.map(lambda block: function(*jax.tree.map(lambda leaf: leaf[block], batch)), rows)
-    return jax.tree.map(lambda leaf: leaf.reshape(blocks * width, *leaf.shape[2:])[:size], mapped)

@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from gamekl.core.anchored import anchor
-from gamekl.core.batching import sharing_lanes
+from gamekl.core.batching import in_lanes, sharing_lanes
 from gamekl.core.games import Game, OneShotGame, require_one_shot
 from gamekl.core.one_shot import payoff_range
 from gamekl.core.policies import is_concrete
@@ -23,7 +23,6 @@ from gamekl.core.validation import validate
 from gamekl.solvers.correlated_solution import CorrelatedSolution
 from gamekl.solvers.loop import Block, Run, iterate, start
 from gamekl.solvers.mixture import Gaps, Kept, Summary, empty, gaps, observe
-from gamekl.solvers.queue import fitting_lanes, in_blocks
 from gamekl.solvers.rules import Rule
 from gamekl.solvers.solution import Status, input_status
 
@@ -113,7 +112,7 @@ def _play(problem: Problem) -> Outcome:
         return jax.tree.map(lambda leaf: leaf[0], block(jax.tree.map(lambda leaf: leaf[None], problem)))
 
     def together(problems: Problem) -> Outcome:
-        return in_blocks(block, fitting_lanes(problems.game), problems)
+        return in_lanes(block, [problems.game.payoffs], problems)
 
     return sharing_lanes(alone, together)(problem)
 

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from gamekl.core.system import Linearization, Vector
+from gamekl.core.system import Vector
 
 Lane = Float[Array, " lane"]
 Flag = Bool[Array, " lane"]
@@ -38,7 +38,6 @@ class Trace(NamedTuple):
         stride: length of the step that led from `before` to `here`.
         step: length of the step that is being tried.
         trial: the point that is being corrected.
-        linear: F and its derivatives at `trial`.
         final: whether `trial` lies in the hyperplane beta = 1.
         mending: whether `trial` is `here` itself.
         guess: whether `trial` came from a guess and not from the path.
@@ -61,7 +60,6 @@ class Trace(NamedTuple):
     stride: Lane
     step: Lane
     trial: Point
-    linear: Linearization
     final: Flag
     mending: Flag
     guess: Flag

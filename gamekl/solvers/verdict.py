@@ -98,11 +98,11 @@ class Verdict(NamedTuple):
     step: Lane
 
 
-def measure_step(trace: Trace, newton: Vector, drift: Vector, sign: Lane, noise: Lane) -> Measure:
+def measure_step(trace: Trace, residual: Vector, newton: Vector, drift: Vector, sign: Lane, noise: Lane) -> Measure:
     """What the solved linear system, newton and drift = dz/ds, says of the correction that is to be made."""
     here, trial = trace.here, trace.trial
     # The solution itself may be a singular point; then a correction would be a quotient of rounding errors.
-    solved = trace.final & (lanes.largest(jnp.abs(trace.linear.residual)) <= noise)
+    solved = trace.final & (lanes.largest(jnp.abs(residual)) <= noise)
     normal = Point(jnp.where(trace.final, 0, here.tangent.z), jnp.where(trace.final, 1, here.tangent.s))
     shift = -lanes.dot(normal.z, newton) / (normal.s + lanes.dot(normal.z, drift))
     change = newton + drift * shift
