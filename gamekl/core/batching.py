@@ -65,8 +65,8 @@ def fitting_lanes(platform: Platform, *tables: Array | np.ndarray) -> int:
     """How many elements of a batch, of which these tables (with a leading axis) are the most, are worked on at once."""
     size = sum(math.prod(table.shape[1:]) * table.dtype.itemsize for table in tables)
     lanes = min(platform.most_lanes, 2 ** (max(platform.lane_bytes // size, 1).bit_length() - 1))
-    if platform.fits_batch:  # in two blocks or more, see `in_blocks`
-        lanes = min(lanes, 2 ** (max(len(tables[0]) - 1, 1).bit_length() - 1))
+    if platform.fits_batch:
+        lanes = min(lanes, 2 ** max(len(tables[0]) - 1, 0).bit_length())
     return lanes
 
 

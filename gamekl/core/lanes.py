@@ -6,7 +6,6 @@ lane. Large or single problems go to the batched products and the LU factorisati
 """
 
 from collections.abc import Callable, Sequence
-from functools import partial
 from typing import Any, TypeVar
 
 import jax
@@ -135,21 +134,49 @@ def _solve_by_lu(matrix: Float[Array, "n n"], right: Float[Array, "n r"]) -> tup
     return jax.scipy.linalg.lu_solve((factors, pivots), right), sign
 
 
-def _eliminate(
+def _adjugate(block: Float[Array, "p p lane"]) -> list[list[Array | float]]:
+    """The inverse of 1 to 3 rows, times their determinant."""
+    size = len(block)
+    if size == 1:
+        return [[1.0]]
+    if size == 2:
+        return [[block[1, 1], -block[0, 1]], [-block[1, 0], block[0, 0]]]
+
+    def cofactor(row: int, column: int) -> Array:
+        down, below, right, beyond = (row + 1) % 3, (row + 2) % 3, (column + 1) % 3, (column + 2) % 3
+        return block[down, right] * block[below, beyond] - block[down, beyond] * block[below, right]
+
+    return [[cofactor(row, column) for row in range(3)] for column in range(3)]
+
+
+def _combine(factors: Sequence[Array | float], rows: Sequence[Array] | Array) -> Array:
+    return _accumulate(lambda k: factors[k] * rows[k], len(factors))
+
+
+def _eliminate(platform: Platform, table: Float[Array, "n c lane"], count: int) -> tuple[Array, Array]:
+    """One pass of Gauss-Jordan: eliminate the first unknowns from all other rows, and move their rows to the end.
+
+    Returns:
+        The table that is left, and the determinant of the first rows and columns.
+    """
+    adjugate, rest = _adjugate(table[:count, :count]), table[:, count:]
+    determinant = _combine([line[0] for line in adjugate], table[0])
+    rows = jnp.stack([_combine(line, rest[:count]) for line in adjugate])
+    rows = rows * (1 / determinant) if platform.saves_divisions else rows / determinant
+    # The barriers keep the compiler from repeating for each entry what it could have stored.
+    rows = jax.lax.optimization_barrier(rows)
+    others = rest[count:] - _combine([table[count:, k, None] for k in range(count)], rows)
+    return jax.lax.optimization_barrier(jnp.concatenate([others, rows], axis=0)), determinant
+
+
+def _solve_written_out(
     platform: Platform, matrix: Float[Array, "n n lane"], right: Float[Array, "n r lane"]
 ) -> tuple[Array, Array]:
-    """Gauss-Jordan: eliminate the first unknown from all other rows, and move its row to the end."""
-    table = jnp.concatenate([matrix, right], axis=1)
+    table = jax.lax.optimization_barrier(jnp.concatenate([matrix, right], axis=1))
     sign = jnp.ones(matrix.shape[-1:], dtype=matrix.dtype)
-    for step in range(1, len(matrix) + 1):
-        pivot = table[0, 0]
-        sign = sign * jnp.sign(pivot)
-        row = table[0, 1:] * (1 / pivot)
-        if platform.stores_rows:  # or the compiler would repeat the division for each entry
-            row = jax.lax.optimization_barrier(row)
-        table = jnp.concatenate([table[1:, 1:] - table[1:, :1] * row, row[None]], axis=0)
-        if step % platform.pivots == 0:
-            table = jax.lax.optimization_barrier(table)
+    for start in range(0, len(matrix), platform.pivots):
+        table, determinant = _eliminate(platform, table, min(platform.pivots, len(matrix) - start))
+        sign = sign * jnp.sign(determinant)
     return table, sign
 
 
@@ -164,33 +191,43 @@ def solve(
     if not _unrolls(matrix.shape[0], matrix.shape[-1]):
         solution, sign = jax.vmap(in_turn(_solve_by_lu))(jnp.moveaxis(matrix, -1, 0), jnp.moveaxis(right, -1, 0))
         return jnp.moveaxis(solution, 0, -1), sign
-    return by_platform(_eliminate, matrix, right)
+    return by_platform(_solve_written_out, matrix, right)
 
 
 # From here on XLA's compiler for CPUs keeps its barriers until it has fused what lies between them.
 KEEPS_BARRIERS = jax.__version_info__ >= (0, 11)
 
 
-def materialize(function: Callable[..., T], *arguments: Any) -> T:
+def materialize(function: Callable[..., T], *arguments: Any, on_accelerators: bool = True) -> T:
     """function(*arguments), stored: nothing that uses the results computes them anew.
 
-    XLA's compiler for CPUs fuses cheap operations into every one of their uses, so that a long calculation with many
-    results is repeated for each. Barriers stop it; where it drops them too early, a conditional does.
+    XLA fuses cheap operations into their uses, and its compiler for CPUs does so for every one of them, so that a long
+    calculation with many results is repeated for each. Barriers stop it; where they go too early, a conditional does.
 
     Args:
         function: what to compute.
         arguments: what to compute it from.
+        on_accelerators: whether it is to have a kernel of its own there, too, which costs a launch.
     """
-    if KEEPS_BARRIERS:
-        return jax.lax.optimization_barrier(function(*arguments))
-    return by_platform(partial(_in_conditional, function), *arguments)
+
+    def stored(platform: Platform, *given: Any) -> T:
+        if platform is CPU and not KEEPS_BARRIERS:
+            return _in_conditional(function, *given)
+        found = function(*given)
+        return jax.lax.optimization_barrier(found) if platform is CPU or on_accelerators else found
+
+    if KEEPS_BARRIERS and on_accelerators:
+        return stored(CPU, *arguments)
+    return by_platform(stored, *arguments)
 
 
-def _in_conditional(function: Callable[..., T], platform: Platform, *arguments: Any) -> T:
-    if platform is not CPU:
+def _in_conditional(function: Callable[..., T], *arguments: Any) -> T:
+    def always(*arguments: Any) -> T:
         return function(*arguments)
 
     def never(*arguments: Any) -> T:
         return jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), jax.eval_shape(function, *arguments))
 
-    return jax.lax.cond(jax.lax.optimization_barrier(True), lambda *given: function(*given), never, *arguments)
+    return jax.lax.cond(
+        jax.lax.optimization_barrier(True), always, never, *arguments
+    )  # it does not know this condition

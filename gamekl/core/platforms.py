@@ -23,8 +23,8 @@ class Platform(NamedTuple):
         most_traced: of those games, where paths are traced.
         fits_batch: whether a batch of fewer games has fewer lanes.
         largest_chunk: games that the host hands over at a time.
-        pivots: unknowns that are eliminated in one pass over a table.
-        stores_rows: whether the row of a pivot is stored before the rest of the table is worked on.
+        pivots: unknowns that are eliminated in one pass over a table, at most 3.
+        saves_divisions: whether a vector is multiplied by a reciprocal rather than divided.
     """
 
     lane_bytes: int
@@ -33,7 +33,7 @@ class Platform(NamedTuple):
     fits_batch: bool
     largest_chunk: int
     pivots: int
-    stores_rows: bool
+    saves_divisions: bool
 
 
 # Lanes are what the second-level cache of one core holds, and a vector loop over fewer than 64 of them is short. Their
@@ -46,7 +46,7 @@ CPU = Platform(
     fits_batch=False,
     largest_chunk=2**12,
     pivots=1,
-    stores_rows=True,
+    saves_divisions=True,
 )
 # Every operation is a launch of some microseconds, which 2^14 lanes of float64 keep an H200 busy for; the state of a
 # 10 x 10 game in a lane is some 5 kB, so these are 80 MB. Elimination is bound by launches and by memory, and repeats
@@ -57,8 +57,8 @@ ACCELERATOR = Platform(
     most_traced=2**14,
     fits_batch=True,
     largest_chunk=2**17,
-    pivots=2,
-    stores_rows=False,
+    pivots=3,
+    saves_divisions=False,
 )
 
 

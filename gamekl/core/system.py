@@ -102,12 +102,14 @@ class LogitSystem(eqx.Module):
         mask: 1 on the references' support, 0 elsewhere, shape ``[logits]`` (and ``lane``).
         scale: kappa = max_i R_i / tau_i, shape ``[]`` (and ``lane``): how far from the reference the payoffs can
             drive the logits, in nats.
+        pace: 1 / kappa, or 1 where no payoff matters, shape ``[]`` (and ``lane``).
     """
 
     payoffs: tuple[Float[Array, "..."], ...]
     anchor: Float[Array, "*logits"]
     mask: Float[Array, "*logits"]
     scale: Float[Array, "*lane"]
+    pace: Float[Array, "*lane"]
 
     @classmethod
     def of(cls, game: NormalFormGame, regularizer: Regularizer) -> "LogitSystem":
@@ -115,11 +117,13 @@ class LogitSystem(eqx.Module):
         temperatures = regularizer.temperatures
         masks = regularizer.masks
         centred = [centre(entry, mask) for entry, mask in zip(regularizer.log_reference, masks, strict=True)]
+        scale = jnp.max(payoff_range(game) / temperatures)
         return cls(
             payoffs=scaled_payoffs(level_payoffs(game), regularizer),
             anchor=jnp.concatenate(centred),
             mask=jnp.concatenate(masks).astype(game.dtype),
-            scale=jnp.max(payoff_range(game) / temperatures),
+            scale=scale,
+            pace=1 / jnp.where(scale > 0, scale, 1),
         )
 
     @classmethod
@@ -134,33 +138,25 @@ class LogitSystem(eqx.Module):
 
     def linearize(self, z: Vector, beta: Float[Array, " lane"]) -> Linearization:
         """F, dF/dz and dF/dbeta at (z, beta), from one expectation for each pair of players."""
-        policy = lanes.materialize(self._policy, z)
         if len(self.sizes) == 1:
             return Linearization(z - self.anchor - beta * self.payoffs[0], -self.payoffs[0], ((),))
+        policy = tuple(split(lanes.materialize(self._policy, z), self.sizes))
         if len(self.sizes) == 2:
             pairs = tuple((block,) for block in self.payoffs)
         else:
             pairs = lanes.materialize(self._pair_values, policy)
-        values = lanes.materialize(self._action_values, pairs, policy)
-        couplings = tuple(
-            tuple(
-                (pair - values[i][:, None]) * (policy[j] * beta)
-                for j, pair in zip(self._others(i), pairs[i], strict=True)
-            )
-            for i in range(len(self.sizes))
-        )
-        push = jnp.concatenate(values, axis=0)
+        push = lanes.materialize(self._action_values, pairs, policy)
+        couplings = lanes.materialize(self._couplings, pairs, push, policy, beta)
         return Linearization(z - self.anchor - beta * push, -push, couplings)
 
     def _others(self, player: int) -> list[int]:
         return [other for other in range(len(self.sizes)) if other != player]
 
-    def _policy(self, z: Vector) -> tuple[Float[Array, "_ lane"], ...]:
-        policies = []
-        for part, mask in zip(split(z, self.sizes), split(self.mask, self.sizes), strict=True):
-            weights = jnp.exp(part - lanes.largest(part)) * mask
-            policies.append(weights / lanes.total(weights))
-        return tuple(policies)
+    def _policy(self, z: Vector) -> Vector:
+        """pi_i of all i, joined."""
+        parts = [jnp.exp(part - lanes.largest(part)) for part in split(z, self.sizes)]
+        weights = split(lanes.materialize(lambda weights: weights * self.mask, jnp.concatenate(parts)), self.sizes)
+        return jnp.concatenate([part / lanes.total(part) for part in weights])
 
     def _pair_values(self, policy: tuple[Array, ...]) -> tuple[tuple[Float[Array, "..."], ...], ...]:
         """H_ij for all i and all j != i, each ``[actions_i, actions_j, lane]``: averages over all other players."""
@@ -176,9 +172,18 @@ class LogitSystem(eqx.Module):
             rows.append(tuple(row))
         return tuple(rows)
 
-    def _action_values(self, pairs: tuple[tuple[Array, ...], ...], policy: tuple[Array, ...]) -> tuple[Array, ...]:
-        """q_i follows from any one of player i's pairs."""
-        return tuple(lanes.contract(row[0], policy[self._others(i)[0]], 1) for i, row in enumerate(pairs))
+    def _action_values(self, pairs: tuple[tuple[Array, ...], ...], policy: tuple[Array, ...]) -> Vector:
+        """q_i of all i, joined, each from any one of player i's pairs."""
+        return jnp.concatenate([lanes.contract(row[0], policy[self._others(i)[0]], 1) for i, row in enumerate(pairs)])
+
+    def _couplings(
+        self, pairs: tuple[tuple[Array, ...], ...], push: Vector, policy: tuple[Array, ...], beta: Array
+    ) -> tuple[tuple[Array, ...], ...]:
+        """K_ij for all i and all j != i."""
+        return tuple(
+            tuple((pair - values[:, None]) * (policy[j] * beta) for j, pair in zip(self._others(i), row, strict=True))
+            for i, (row, values) in enumerate(zip(pairs, split(push, self.sizes), strict=True))
+        )
 
 
 def to_logits(log_policy: tuple[Array, ...], masks: Sequence[Bool[Array, " _"]]) -> Float[Array, " logits"]:

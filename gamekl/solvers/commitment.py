@@ -16,7 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, ArrayLike, Bool, Float, Int
 
-from gamekl.core.batching import joining_batches
+from gamekl.core.batching import in_blocks, joining_batches
 from gamekl.core.follower import anchor_cost, check_commitment, payoff_part, respond
 from gamekl.core.games import NormalFormGame, as_float_array
 from gamekl.core.one_shot import player_gap
@@ -25,7 +25,6 @@ from gamekl.core.regularizer import Regularizer
 from gamekl.core.validation import check_distribution
 from gamekl.solvers.ascent import Climb, Objective, climb, curvature
 from gamekl.solvers.lattice import highest, lattice
-from gamekl.core.batching import in_blocks
 from gamekl.solvers.solution import Status, check_options, raise_unless_converged
 
 MAX_STEPS = 300

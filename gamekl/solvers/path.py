@@ -53,11 +53,6 @@ def _reference(system: LogitSystem) -> Place:
     return Place(Point(system.anchor, zero), Point(rest, zero + 1), Point(rest, zero))
 
 
-def _per_step(system: LogitSystem) -> Lane:
-    """d beta / d s; where no payoff matters (kappa = 0), beta does not either."""
-    return 1 / jnp.where(system.scale > 0, system.scale, 1)
-
-
 def start(system: LogitSystem, guess: Vector, guessed: Flag, free: Flag, usable: Flag) -> Trace:
     """The tracer before its first correction.
 
@@ -102,12 +97,13 @@ def advance(system: LogitSystem, trace: Trace, max_steps: int) -> Trace:
     """One correction in every running lane, and the verdict on its step where that settles it."""
     kappa = system.scale
     running = trace.phase == RUNNING
-    linear = lanes.materialize(system.linearize, trace.trial.z, trace.trial.s * _per_step(system))
-    slope = linear.slope * _per_step(system)
+    linear = system.linearize(trace.trial.z, trace.trial.s * system.pace)
+    slope = linear.slope * system.pace
     solved, sign = linear.solve(jnp.stack([-linear.residual, -slope], axis=1))
     newton, drift = solved[:, 0], solved[:, 1]
     noise = jnp.finfo(kappa.dtype).eps * (1 + kappa)
-    measure = lanes.materialize(measure_step, trace, linear.residual, newton, drift, sign, noise)
+    solution = linear.residual, newton, drift, sign
+    measure = lanes.materialize(measure_step, trace, *solution, noise, on_accelerators=False)
     verdict = lanes.materialize(judge, system, trace, measure)
 
     change = jnp.where(measure.solved, 0, newton + drift * measure.shift)
