@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# From a bare machine (Python 3.11, pip) to the rate plot of GANE: environment, install, sweep, table, figure.
+# From a bare machine (Python 3.11 or newer, pip) to the rate plot of GANE: environment, install, sweep, table, figure.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 source scripts/environment.sh

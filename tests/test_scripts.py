@@ -1,0 +1,102 @@
+"""The shell scripts: which Pythons they find, which environment they keep, and what is tested on every Python."""
+
+import os
+import platform
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+
+def bash(*arguments, **variables):
+    return subprocess.run(
+        ["bash", *map(str, arguments)], cwd=ROOT, env=os.environ | variables, capture_output=True, text=True
+    )
+
+
+def executable(path, text):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(f"#!/bin/sh\n{text}\n")
+    path.chmod(0o755)
+
+
+@pytest.fixture
+def machine(tmp_path):
+    """A home and a folder on PATH without any Python, beside what the system has."""
+    home, folder = tmp_path / "home", tmp_path / "of my own"
+    variables = {"HOME": str(home), "PYENV_ROOT": str(home / "pyenv"), "UV_PYTHON_INSTALL_DIR": str(home / "uv")}
+    return home, folder, variables | {"XDG_DATA_HOME": str(home), "PATH": f"{folder}:{os.environ['PATH']}"}
+
+
+def found(variables):
+    return [line.split(" ", 1) for line in bash("scripts/pythons.sh", **variables).stdout.splitlines()]
+
+
+def test_pythons_are_found_by_what_they_say_and_not_by_their_names(machine):
+    _, folder, variables = machine
+    executable(folder / "python3.97", "echo 'no such version' >&2; exit 127")
+    executable(folder / "python3.98", "echo hello")
+    executable(folder / "python3.96", "echo 3.99.0 /there/python")
+    versions = {version: path for version, path in found(variables)}
+    assert versions["3.99.0"] == "/there/python"
+    assert not any(version.startswith(("3.96", "3.97", "3.98")) for version in versions)
+    # This one is on PATH or is what an environment on PATH was made from.
+    minor = ".".join(platform.python_version_tuple()[:2])
+    executable(folder / "python3", f'exec "{sys.executable}" "$@"')
+    assert any(version.startswith(f"{minor}.") for version, _ in found(variables))
+
+
+def test_the_newest_patch_of_each_version_is_found_wherever_it_lies(machine):
+    home, folder, variables = machine
+    executable(folder / "python3.99", "echo 3.99.9 /path")
+    executable(home / "pyenv/versions/a/bin/python3", "echo 3.99.10 /pyenv here")
+    executable(home / "uv/b/bin/python3.100", "echo 3.100.0 /uv")
+    executable(home / "miniforge3/envs/c/bin/python3.98", "echo 3.98.1 /conda")
+    assert found(variables)[-3:] == [["3.98.1", "/conda"], ["3.99.10", "/pyenv here"], ["3.100.0", "/uv"]]
+
+
+def test_an_environment_is_kept_only_while_it_is_what_is_asked_for(tmp_path):
+    folder, python = tmp_path / "an environment", tmp_path / "python"
+    executable(folder / "bin/python", "echo another")
+    executable(folder / "bin/pip", "")
+    # Without pip, which takes seconds to install.
+    without = f'"{sys.executable}" "$@" --without-pip && ln -s /bin/sh "$4/bin/pip"'
+    executable(python, f'if [ "$2" = venv ]; then {without}; else exec "{sys.executable}" "$@"; fi')
+
+    def make():
+        command = 'set -eu; source scripts/environment.sh; make_environment "$1"'
+        return bash("-c", command, "_", folder, PYTHON=python)
+
+    made = make()
+    assert made.returncode == 0 and "anew: its Python is another, and" in made.stderr
+    (folder / "mine").touch()
+    assert (make().stderr, (folder / "mine").exists()) == ("", True)
+    (folder / "bin/python").unlink()
+    (folder / "bin/python").symlink_to(tmp_path / "gone")
+    assert "anew: its Python is gone, and" in make().stderr
+    assert not (folder / "mine").exists()
+    printed = subprocess.run(
+        [folder / "bin/python", "-c", "import sys; print(sys.prefix)"], capture_output=True, text=True
+    )
+    assert printed.stdout.strip() == str(folder)
+
+
+@pytest.mark.parametrize(("text", "said"), [("echo Python 3.10.1; exit 1", "Python 3.10.1"), ("exit 127", "")])
+def test_a_python_that_is_too_old_or_starts_nothing_is_refused(text, said, tmp_path):
+    executable(tmp_path / "python", text)
+    made = bash(
+        "-c", 'source scripts/environment.sh; make_environment "$1"', "_", tmp_path / "e", PYTHON=tmp_path / "python"
+    )
+    assert made.returncode == 1 and not (tmp_path / "e").exists()
+    assert made.stderr.startswith("gamekl needs Python 3.11 or newer;") and f"is {said}" in made.stderr
+
+
+def test_every_folder_of_tests_has_a_file_that_runs_on_every_python():
+    chosen = (ROOT / "tests/on_every_python.txt").read_text(encoding="utf-8").splitlines()
+    assert all((ROOT / name).is_file() for name in chosen)
+    assert {"tests/test_readme.py", "tests/test_cli.py"} <= set(chosen)
+    folders = {path.parent for path in (ROOT / "tests").rglob("test_*.py")}
+    assert folders == {(ROOT / name).parent for name in chosen}
