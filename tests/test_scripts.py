@@ -28,7 +28,7 @@ def machine(tmp_path):
     """A home and a folder on PATH without any Python, beside what the system has."""
     home, folder = tmp_path / "home", tmp_path / "of my own"
     variables = {"HOME": str(home), "PYENV_ROOT": str(home / "pyenv"), "UV_PYTHON_INSTALL_DIR": str(home / "uv")}
-    return home, folder, variables | {"XDG_DATA_HOME": str(home), "PATH": f"{folder}:{os.environ['PATH']}"}
+    return home, folder, variables | {"XDG_DATA_HOME": str(home), "PATH": f"{folder}:{os.defpath}"}
 
 
 def found(variables):
