@@ -23,7 +23,7 @@ from gamekl.core.validation import check_finite
 MAX_FILE_BYTES = 1 << 30
 MAX_PLAYERS = 63  # an array of jax has at most 64 axes
 MAX_NUMBERS = 1 << 27
-MAX_DIGITS = 2000
+MAX_DIGITS = 4300  # as many as Python turns into an integer
 
 # Possessive quantifiers: no character is looked at twice, however the text is broken.
 _TOKEN = re.compile(
@@ -230,6 +230,16 @@ def read_nfg(path: str | PathLike[str], *, dtype: Any = None) -> NormalFormGame:
         raise ValueError(f"path: got {path}, which is no readable .nfg payoff file: {error}") from error
 
 
+def nfg_text(payoffs: np.ndarray, title: str = "gamekl") -> str:
+    """The text of an ``.nfg`` file of payoffs ``[player, *actions]``, all of them finite."""
+    players = " ".join(f'"Player {index + 1}"' for index in range(len(payoffs)))
+    sizes = " ".join(str(size) for size in payoffs.shape[1:])
+    cells = payoffs.transpose().reshape(-1, len(payoffs))
+    body = "\n".join(" ".join(repr(float(value)).replace("e+", "e") for value in cell) for cell in cells)
+    quoted = title.replace("\\", "/").replace('"', "'")  # Gambit cannot read a title that ends in a backslash
+    return f'NFG 1 R "{quoted}"\n{{ {players} }} {{ {sizes} }}\n\n{body}\n'
+
+
 def write_nfg(game: NormalFormGame, path: str | PathLike[str], *, title: str = "gamekl") -> None:
     """Write a game in the payoff variant; numbers are written so that reading them gives the same bits.
 
@@ -239,14 +249,9 @@ def write_nfg(game: NormalFormGame, path: str | PathLike[str], *, title: str = "
         ValueError: payoffs that are not finite.
     """
     require_normal_form(game)
-    check_finite("payoffs", np.asarray(game.payoffs))
     payoffs = np.asarray(game.payoffs)
-    players = " ".join(f'"Player {index + 1}"' for index in range(game.num_players))
-    sizes = " ".join(str(size) for size in game.num_actions)
-    cells = payoffs.transpose().reshape(-1, game.num_players)
-    body = "\n".join(" ".join(repr(float(value)).replace("e+", "e") for value in cell) for cell in cells)
-    quoted = title.replace("\\", "/").replace('"', "'")  # Gambit cannot read a title that ends in a backslash
-    Path(path).write_text(f'NFG 1 R "{quoted}"\n{{ {players} }} {{ {sizes} }}\n\n{body}\n', encoding="utf-8")
+    check_finite("payoffs", payoffs)
+    Path(path).write_text(nfg_text(payoffs, title), encoding="utf-8")
 
 
 def read_npz(path: str | PathLike[str], *, dtype: Any = None) -> NormalFormGame:

@@ -4,8 +4,10 @@ from decimal import Decimal
 from fractions import Fraction
 from pathlib import Path
 
+import gambit_helpers
 import numpy as np
 import pytest
+from gambit_helpers import payoffs_of
 from hypothesis import given, settings
 from hypothesis.extra import numpy as hnp
 from nfg_helpers import finite, shapes
@@ -40,16 +42,6 @@ def test_pygambit_reads_any_title(tmp_path, title):
     np.testing.assert_array_equal(np.array(tables, dtype=float), gk.games.chicken().payoffs)
 
 
-def gambits(theirs):
-    """Gambit's payoffs, each rational as the nearest float; a joint action without an outcome pays nothing."""
-    sizes = [len(player.strategies) for player in theirs.players]
-    payoffs = np.zeros((len(sizes), *sizes))
-    for cell in np.ndindex(*sizes):
-        if outcome := theirs[cell]:
-            payoffs[(slice(None), *cell)] = [float(Fraction(outcome[player])) for player in theirs.players]
-    return payoffs
-
-
 def test_every_game_of_gambits_catalog():
     """Its .nfg files are in the outcome variant; its game trees are written in the payoff variant."""
     pygambit = pytest.importorskip("pygambit")
@@ -57,10 +49,10 @@ def test_every_game_of_gambits_catalog():
     tables, trees = sorted(catalog.rglob("*.nfg")), sorted(catalog.rglob("*.efg"))
     assert len(tables) >= 6 and len(trees) >= 30
     for path in tables:
-        np.testing.assert_array_equal(gk.games.load_game(path).payoffs, gambits(pygambit.read_nfg(path)))
+        np.testing.assert_array_equal(gk.games.load_game(path).payoffs, payoffs_of(pygambit.read_nfg(path)))
     for path in trees:
         theirs = pygambit.read_efg(path)
-        np.testing.assert_array_equal(gk.games.parse_nfg(theirs.to_nfg()).payoffs, gambits(theirs))
+        np.testing.assert_array_equal(gk.games.parse_nfg(theirs.to_nfg()).payoffs, payoffs_of(theirs))
 
 
 LABELS = ['"', 'a "quoted" one', "\\", "back\\slash", 'ends in \\"', "ends in \\", "{ 1 2 }", "1/2", ",", "'", '\\" {']
@@ -86,45 +78,33 @@ def drawn_payoff(rng):
     return kinds[rng.integers(len(kinds))]
 
 
-def drawn_table(rng, pygambit):
+def drawn_table(rng):
     """2 to 5 players; now and then a joint action without an outcome."""
-    theirs = pygambit.Game.new_table(rng.integers(1, 5, size=rng.integers(2, 6)).tolist())
-    for player in theirs.players:
-        for strategy in player.strategies:
-            strategy.label = drawn_label(rng)
-    for outcome in list(theirs.outcomes):
+    sizes = rng.integers(1, 5, size=rng.integers(2, 6)).tolist()
+    payoffs = np.array([drawn_payoff(rng) for _ in range(len(sizes) * np.prod(sizes))], dtype=object)
+    theirs = gambit_helpers.table(*payoffs.reshape(-1, *sizes))
+    for cell in np.ndindex(*sizes):
         if rng.random() < 0.1:
-            theirs.delete_outcome(outcome)
-            continue
-        outcome.label = drawn_label(rng)
-        for player in theirs.players:
-            outcome[player] = drawn_payoff(rng)
+            gambit_helpers.remove_outcome(theirs, cell)
     return theirs
 
 
-def drawn_tree(rng, pygambit):
-    """2 or 3 players who move in turn and see nothing; Gambit writes trees in the payoff variant."""
+def drawn_tree(rng):
+    """2 or 3 players; Gambit writes trees in the payoff variant."""
     players = ["one", "two", "three"][: rng.integers(2, 4)]
-    theirs = pygambit.Game.new_tree(players=players)
-    for player in players:
-        ends = [node for node in theirs.nodes if node.is_terminal]
-        theirs.append_move(ends, player, [str(action) for action in range(rng.integers(2, 5))])
-    for number, node in enumerate([node for node in theirs.nodes if node.is_terminal]):
-        payoffs = [drawn_payoff(rng) for _ in players]
-        theirs.set_outcome(node, theirs.add_outcome(str(number), payoffs=payoffs))
-    return theirs
+    moves = {player: [drawn_label(rng) for _ in range(rng.integers(2, 5))] for player in players}
+    return gambit_helpers.tree(moves, lambda: [drawn_payoff(rng) for _ in players])
 
 
 @pytest.mark.parametrize("draw", [drawn_table, drawn_tree])
 def test_we_read_what_pygambit_writes(draw):
     """250 games of each kind. pygambit 16.7 takes no names beyond ASCII, so we put those into what it wrote."""
-    pygambit = pytest.importorskip("pygambit")
+    gambit_helpers.pygambit()
     rng = np.random.default_rng(6)
     for _ in range(250):
-        theirs = draw(rng, pygambit)
-        for player in theirs.players:
-            player.label = drawn_label(rng)
+        theirs = draw(rng)
+        gambit_helpers.rename(theirs, lambda: drawn_label(rng))
         theirs.title, theirs.description = drawn_label(rng) + "TITLE", drawn_label(rng) + "COMMENT"
-        text, expected = theirs.to_nfg(), gambits(theirs)
+        text, expected = theirs.to_nfg(), payoffs_of(theirs)
         for ours in (text, text.replace("TITLE", UNICODE).replace('"1"', f'"{UNICODE}"')):
             np.testing.assert_array_equal(gk.games.parse_nfg(ours).payoffs, expected)

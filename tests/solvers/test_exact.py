@@ -1,5 +1,6 @@
 """solve_nash_exact: unregularised equilibria of two-player games."""
 
+import gambit_helpers
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -57,14 +58,14 @@ def test_a_batch_is_its_games_one_by_one():
 
 
 def test_equilibria_agree_with_gambit():
-    pygambit = pytest.importorskip("pygambit")
+    pygambit = gambit_helpers.pygambit()
     for seed in range(20):
         game = gk.games.uniform(jax.random.key(seed), (3, 4))
-        theirs = pygambit.Game.from_arrays(*(np.asarray(game.payoffs[player]) for player in range(2)))
+        theirs = gambit_helpers.table(*np.asarray(game.payoffs))
         equilibria = pygambit.nash.enummixed_solve(theirs, rational=False).equilibria
-        profiles = [[float(p) for _, strategy in e.mixed_strategies() for _, p in strategy] for e in equilibria]
+        profiles = [np.concatenate(gambit_helpers.policies(theirs, entry)) for entry in equilibria]
         ours = np.concatenate(gk.solve_nash_exact(game).policy)
-        assert min(np.abs(np.array(profile) - ours).max() for profile in profiles) < 1e-7
+        assert min(np.abs(profile - ours).max() for profile in profiles) < 1e-7
 
 
 def test_what_it_does_not_take():

@@ -1,5 +1,6 @@
 """The roads of the ladder: guesses good and bad, limits, folded paths, float32, large games."""
 
+import gambit_helpers
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -93,17 +94,10 @@ def test_folded_paths_are_followed_to_their_first_crossing(folded):
 
 def test_gambit_follows_the_folded_paths_to_the_same_point(folded):
     """With payoffs r_i + tau log reference_i, as in test_oracles."""
-    pygambit = pytest.importorskip("pygambit")
+    gambit_helpers.pygambit()
     for game, regularizer, solution in folded[:2] + folded[-2:]:
-        shifted = np.array(game.payoffs)
-        for player, reference in enumerate(regularizer.log_reference):
-            axes = [-1 if axis == player else 1 for axis in range(game.num_players)]
-            shifted[player] += float(regularizer.temperature) * np.asarray(reference).reshape(axes)
-        theirs = pygambit.Game.from_arrays(*shifted)
-        (point,) = pygambit.qre.logit_solve_lambda(theirs, lam=1 / float(regularizer.temperature))
-        for player, ours in zip(theirs.players, solution.policy, strict=True):
-            expected = [float(point.profile[strategy]) for strategy in player.strategies]
-            np.testing.assert_allclose(ours, expected, atol=1e-8)
+        theirs = gambit_helpers.logit(game.payoffs, float(regularizer.temperature), regularizer.log_reference)
+        assert_policies(solution.policy, theirs, atol=1e-8)
 
 
 # Precision and size

@@ -2,6 +2,7 @@
 
 import itertools
 
+import gambit_helpers
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -19,22 +20,10 @@ def stage_payoffs(game, h, s, ahead):
     return np.stack([rewards[i] + transitions @ ahead[:, i] for i in range(len(rewards))])
 
 
-def by_gambit(pygambit, payoffs, references, tau):
-    """MATH J13: the anchored equilibrium as Gambit's quantal response equilibrium."""
-    shifted = payoffs.copy()
-    for player, reference in enumerate(references):
-        axes = [1] * (payoffs.ndim - 1)
-        axes[player] = -1
-        shifted[player] += tau * reference.reshape(axes)
-    theirs = pygambit.Game.from_arrays(*shifted)
-    (point,) = pygambit.qre.logit_solve_lambda(theirs, lam=1 / tau)
-    return [np.array([float(point.profile[strategy]) for strategy in player.strategies]) for player in theirs.players]
-
-
 @pytest.mark.parametrize("num_actions", [(2, 3), (2, 2, 2)], ids=str)
 def test_backward_induction_with_gambit_at_each_stage(num_actions):
     """10 games each, with references of their own at every stage."""
-    pygambit = pytest.importorskip("pygambit")
+    gambit_helpers.pygambit()
     tau, solve = 0.3, jax.jit(lambda game, anchor: gk.solve_nash(game, anchor))
     for seed in range(10):
         game = gk.games.markov(jax.random.key(seed), num_actions, num_states=2, horizon=3)
@@ -47,7 +36,7 @@ def test_backward_induction_with_gambit_at_each_stage(num_actions):
             for s in range(2):
                 payoffs = stage_payoffs(game, h, s, ahead)
                 references = [np.asarray(entry[h, s]) for entry in anchor.log_reference]
-                policies = by_gambit(pygambit, payoffs, references, tau)
+                policies = gambit_helpers.logit(payoffs, tau, references)
                 values = action_values_by_definition(payoffs, policies)
                 for i, (policy, own, reference) in enumerate(zip(policies, values, references, strict=True)):
                     np.testing.assert_allclose(ours.policy[i][h, s], policy, atol=1e-7)
