@@ -30,6 +30,7 @@ from scipy.optimize import linprog, minimize
 
 import gamekl as gk
 from gamekl import learning, stackelberg
+from gamekl.games.gambit import make_table
 
 jax.config.update("jax_enable_x64", True)
 NOISE = 0.3
@@ -99,9 +100,9 @@ def _equilibrium(tables: np.ndarray, concept: str) -> np.ndarray:
     if concept == "nash":
         import pygambit  # only its own process needs it
 
-        game = pygambit.Game.from_arrays(*tables)
+        game = make_table(pygambit, tables)
         found = pygambit.nash.lcp_solve(game, rational=False, stop_after=1, use_strategic=True).equilibria[0]
-        first, second = ([float(found[strategy]) for strategy in player.strategies] for player in game.players)
+        first, second = ([share for _, share in found[player]] for player in game.players)
         return np.outer(first, second)
     cells = tables[0].size
     ones = np.ones((1, cells))

@@ -22,6 +22,7 @@ from scipy.optimize import root
 from scipy.special import logsumexp
 
 import gamekl as gk
+from gamekl.games.gambit import make_table
 from gamekl.solvers.preference import MAX_STEPS
 
 TOLERANCE = 1e-6
@@ -109,12 +110,12 @@ def gambit(preferences: np.ndarray, reference: np.ndarray, tau: float) -> np.nda
     import pygambit  # only its own process needs it
 
     payoffs = preferences + tau * reference[:, None]
-    game = pygambit.Game.from_arrays(payoffs, payoffs.T)
+    game = make_table(pygambit, np.stack([payoffs, payoffs.T]))
     try:
         point = pygambit.qre.logit_solve_lambda(game, lam=[1 / tau], first_step=0.3, max_accel=2)[0]
     except RuntimeError:
         return np.full(len(reference), np.nan)
-    return np.array([float(point.profile[strategy]) for strategy in next(iter(game.players)).strategies])
+    return np.array([share for _, share in point.profile[next(iter(game.players))]])
 
 
 PEERS = {"numpy, Newton": newton, "numpy, mirror prox": mirror_prox, "scipy, root": powell, "Gambit, tuned": gambit}

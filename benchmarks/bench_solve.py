@@ -16,6 +16,7 @@ import functools
 import subprocess
 import sys
 import time
+from importlib.metadata import version
 from typing import NamedTuple
 
 import jax
@@ -26,6 +27,7 @@ from matplotlib.figure import Figure
 
 import gamekl as gk
 from gamekl.experiment.plot import COLOURS
+from gamekl.games.gambit import make_table
 
 jax.config.update("jax_enable_x64", True)
 
@@ -85,7 +87,7 @@ def payoffs(case: Case) -> np.ndarray:
 def gambit(case: Case, payoffs: np.ndarray) -> Result:
     import pygambit  # only its own process needs it
 
-    games = [pygambit.Game.from_arrays(*entry) for entry in payoffs]
+    games = [make_table(pygambit, entry) for entry in payoffs]
     points = []
     start = time.perf_counter()
     for game in games:
@@ -98,7 +100,7 @@ def gambit(case: Case, payoffs: np.ndarray) -> Result:
     for index, (game, point) in enumerate(zip(games, points, strict=True)):
         if point is not None:
             for player, entry in zip(game.players, policy, strict=True):
-                entry[index] = [float(point.profile[strategy]) for strategy in player.strategies]
+                entry[index] = [share for _, share in point.profile[player]]
     return Result(seconds, residuals(payoffs, case.temperature, policy), policy)
 
 
@@ -255,9 +257,10 @@ def main() -> None:
             "# Time to solve games",
             f"{machine}; medians of {rounds} rounds, seed {SEED}.",
             "## Beside Gambit",
-            "Payoffs U[0, 1], uniform references. Gambit 16 solves the first of gamekl's games; 100 x 100 are solved "
-            'one by one with `solve_nash`, the others with `solve_nash_batch`. "Refined" is `refine="float64"`. A '
-            f"game counts as failed if sup abs(policy - best response) exceeds {TOLERANCE:g}.",
+            f"Payoffs U[0, 1], uniform references. Gambit {version('pygambit')} solves the first of gamekl's games; "
+            "100 x 100 are solved one by one with `solve_nash`, the others with `solve_nash_batch`. "
+            '"Refined" is `refine="float64"`. '
+            f"A game counts as failed if sup abs(policy - best response) exceeds {TOLERANCE:g}.",
             table(header, rows),
             "## Games of different length, on one processor",
             f'{games} games 10 x 10. "alike": all at temperature 0.1. "mixed": {round(HARD * games)} at temperature '

@@ -25,6 +25,7 @@ import numpy as np
 from common import digits, facts, middle, num_processors, options, residuals, table, worker
 
 import gamekl as gk
+from gamekl.games.gambit import make_table
 
 jax.config.update("jax_enable_x64", True)
 
@@ -171,11 +172,11 @@ def gambit(logs: Any) -> tuple[float, float, list[np.ndarray]]:
             here = np.empty_like(ahead)
             for state in range(states):
                 payoffs = rewards[step, state] + np.moveaxis(transitions[step, state] @ ahead, -1, 0)
-                theirs = pygambit.Game.from_arrays(*payoffs)
+                theirs = make_table(pygambit, payoffs)
                 called = time.perf_counter()
                 (point,) = pygambit.qre.logit_solve_lambda(theirs, lam=[1 / TEMPERATURE], first_step=0.3, max_accel=2)
                 calls += time.perf_counter() - called
-                pair = [np.array([float(point.profile[entry]) for entry in one.strategies]) for one in theirs.players]
+                pair = [np.array([share for _, share in point.profile[player]]) for player in theirs.players]
                 for player, (own, values) in enumerate(zip(pair, payoffs, strict=True)):
                     policy[player][game, step, state] = own
                     here[state, player] = pair[0] @ values @ pair[1] - TEMPERATURE * own @ np.log(own * len(own))

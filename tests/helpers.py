@@ -104,6 +104,12 @@ class LogitPath:
         vector = np.linalg.svd(self.equations(w[:-1], w[-1])[1])[2][-1]
         return vector * np.sign(vector @ before)
 
+    def improve(self, policy):
+        """Newton's method at beta = 1 from a policy near there; None unless it converges."""
+        y = np.concatenate([np.log(entry[1:] / entry[0]) for entry in policy])
+        found = self.correct(np.append(y, self.kappa), np.append(np.zeros_like(y), 1.0), 1.0)
+        return None if found is None else self.policy(found[:-1])
+
     def first_crossing(self, longest=0.1):
         """The policies where beta = 1 is met for the first time, and how many turning points were passed."""
         up = np.append(np.zeros_like(self.anchor), 1.0)

@@ -8,7 +8,9 @@ import gambit_helpers
 import jax
 import numpy as np
 import pytest
-from helpers import dirichlet_regularizer
+from helpers import LogitPath, assert_policies, dirichlet_regularizer, rows
+from scipy.optimize import brentq
+from scipy.special import expit
 
 import gamekl as gk
 
@@ -26,6 +28,39 @@ def test_the_principal_branch_is_gambits(shape, temperature):
         ours = gk.solve_nash(game, regularizer).policy
         for mine, other in zip(ours, expected, strict=True):
             np.testing.assert_allclose(mine, other, atol=1e-8)
+
+
+@pytest.mark.parametrize("shape", [(10, 10), (4, 4, 4), (3, 3, 3, 3)], ids=str)
+def test_cold_paths_from_uniform_references_are_gambits(shape):
+    """Its first crossing, but that it stops at residuals of up to 1e-7, and policies may be off by ten times that.
+
+    `benchmarks/gambit_agreement.py` has more of them.
+    """
+    gambit_helpers.pygambit()
+    temperatures = np.repeat([0.05, 0.02], 4)
+    games = jax.vmap(lambda key: gk.games.uniform(key, shape))(jax.random.split(jax.random.key(9), len(temperatures)))
+    ours = gk.solve_nash_batch(games, jax.vmap(gk.Regularizer.uniform)(games, temperatures), throw=True)
+    for index, temperature in enumerate(temperatures):
+        theirs = gambit_helpers.logit(games.payoffs[index], temperature)
+        assert_policies(rows(ours.policy, index), theirs, atol=1e-5)
+        path = LogitPath(rows(games, index), gk.Regularizer.uniform(rows(games, index), temperature))
+        assert_policies(rows(ours.policy, index), path.improve(theirs))
+
+
+def test_pitchforks():
+    """Coordination with identity payoffs at lambda = 4: p = sigmoid(4 (2 p - 1)) has three roots.
+
+    Both branches are made of equilibria. 16.7 goes straight on where rounding keeps its path symmetric, as here; 17
+    breaks the symmetry and follows the branch that comes in (its `LogitBifurcationEvent`; seen with 17.0.0b2).
+    """
+    gambit_helpers.pygambit()
+    game = gk.games.coordination()
+    ours = gk.solve_nash(game, gk.Regularizer.uniform(game, 0.25))
+    assert ours.path.bifurcations == 1
+    assert_policies(ours.policy, [[0.5, 0.5]] * 2)
+    side = brentq(lambda p: p - expit(4 * (2 * p - 1)), 0.6, 1)
+    theirs = gambit_helpers.logit(game.payoffs, 0.25)
+    assert_policies(theirs, [[side, 1 - side] if gambit_helpers.by_labels() else [0.5, 0.5]] * 2, atol=1e-6)
 
 
 @pytest.mark.slow
