@@ -49,15 +49,15 @@ def measure(seeds: int) -> Measured:
     family = {"label": "3x3x3", "game": game, "temperatures": [0.2], "num_samples": {"first": 10_000, "points": SIZES}}
     config = parse_config({"name": "bench", "num_seeds": seeds, "family": [family]})
     plan = plan_sweep(config)
-    work, chunks = Work.of(config, plan), make_chunks(config, plan)
+    work, chunks = Work.of(config, plan), make_chunks(plan)
     before, failed = peak_memory(), 0
     make_shard(work, chunks[0])
     with tempfile.TemporaryDirectory() as folder:
         store = Store(folder)
         store.open(config.canonical())
         start = time.perf_counter()
-        for chunk, shard in threads()(work, iter(chunks)):
-            store.write_shard(chunk.name, shard.content, shard.rows)
+        for chunk, shard in threads()(work, iter(chunks), lambda origin: None):
+            store.write_shard(chunk.name, shard.content, shard.rows, shard.origin)
             failed += shard.failed
         seconds = time.perf_counter() - start
     return Measured(seeds, len(chunks), seconds, failed, peak_memory() - before)

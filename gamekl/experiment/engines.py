@@ -1,8 +1,9 @@
-"""Where chunks are computed: in threads, in processes of this machine, on all of its devices, on a Dask cluster.
+"""Where chunks are computed: in threads, in processes of this machine, on all of its devices; `cluster` has Dask.
 
-An engine takes the work and its chunks and yields them with their shards, in any order. It takes a chunk from the
-iterator only when a worker is free (or nearly so), so a caller that stops the iterator gets what is under way and no
-more. Equal chunks give equal bytes in every engine; over several devices, equal up to the last digits.
+An engine takes the work and its chunks and yields them with their shards, in any order; the third argument is called
+with what a worker is before it makes its first. A chunk is taken from the iterator only when a worker is free (or
+nearly so), so a caller that stops the iterator gets what is under way and no more. Equal chunks give equal bytes in
+every engine; over several devices, equal up to the last digits.
 """
 
 import logging
@@ -23,17 +24,15 @@ import jax
 import numpy as np
 from jax.sharding import Mesh
 
-import gamekl
+from gamekl.experiment.origin import Origin
 from gamekl.experiment.plan import Chunk
-from gamekl.experiment.shards import Shard, Work, make_shard
+from gamekl.experiment.shards import Shard, Work, make_shard, origin
 from gamekl.solvers.driver import processors
 
 logger = logging.getLogger("gamekl")
 
 # So often a chunk may be under way in a worker that dies, before it is held to be the cause.
 TRIES = 3
-# Seconds in which a scheduler is to answer.
-PATIENCE = 10
 # What asks a sweep to stop.
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
@@ -43,7 +42,7 @@ class EngineError(RuntimeError):
 
 
 Shards = Generator[tuple[Chunk, Shard], None, None]
-Engine = Callable[[Work, Iterator[Chunk]], Shards]
+Engine = Callable[[Work, Iterator[Chunk], Callable[[Origin], None]], Shards]
 
 
 def _as_completed(
@@ -69,7 +68,8 @@ def threads(num_workers: int | None = None) -> Engine:
     """Threads of this process, `default_workers` if None."""
     workers = num_workers or default_workers()
 
-    def run(work: Work, chunks: Iterator[Chunk]) -> Shards:
+    def run(work: Work, chunks: Iterator[Chunk], meet: Callable[[Origin], None]) -> Shards:
+        meet(origin())
         with futures.ThreadPoolExecutor(workers) as pool:
             for chunk, done in _as_completed(lambda chunk: pool.submit(make_shard, work, chunk), chunks, workers):
                 yield chunk, done.result()
@@ -81,7 +81,8 @@ def devices() -> Engine:
     """This process, with the games of each chunk spread over all its devices."""
     mesh = Mesh(np.array(jax.local_devices()), ("games",))
 
-    def run(work: Work, chunks: Iterator[Chunk]) -> Shards:
+    def run(work: Work, chunks: Iterator[Chunk], meet: Callable[[Origin], None]) -> Shards:
+        meet(origin(mesh.size))
         for chunk in chunks:
             yield chunk, make_shard(work, chunk, mesh)
 
@@ -138,7 +139,8 @@ def processes(num_workers: int | None = None) -> Engine:
     """
     workers = num_workers or default_workers()
 
-    def run(work: Work, chunks: Iterator[Chunk]) -> Shards:
+    def run(work: Work, chunks: Iterator[Chunk], meet: Callable[[Origin], None]) -> Shards:
+        meet(origin())
         tries: Counter[Chunk] = Counter()
         again: deque[Chunk] = deque()
         lost: list[Chunk] = []
@@ -176,82 +178,5 @@ def processes(num_workers: int | None = None) -> Engine:
                 )
             again.extend(lost)
             lost.clear()
-
-    return run
-
-
-def _version() -> str:
-    return gamekl.__version__
-
-
-def dask(scheduler: str) -> Engine:
-    """The workers of a Dask cluster, which like its scheduler need gamekl installed; they may come, go and die.
-
-    Args:
-        scheduler: its address, ``tcp://host:port``.
-
-    Raises:
-        EngineError: Dask is not installed. The engine raises it where no scheduler or no worker answers, or one
-            has another gamekl, or workers die over one chunk again and again.
-    """
-    try:
-        import distributed
-    except ImportError as error:
-        raise EngineError("engine: got 'dask', which needs Dask: pip install 'gamekl[cluster]'") from error
-
-    def connect() -> Any:
-        client = None
-        try:
-            client = distributed.Client(scheduler, timeout=PATIENCE, set_as_default=False)
-            client.wait_for_workers(1, timeout=PATIENCE)
-        except (OSError, TimeoutError, ValueError) as error:
-            if client is not None:
-                client.close()
-            raise EngineError(
-                f"scheduler: got {scheduler!r}, where no Dask scheduler with workers answers ({error}); takes the "
-                "address that `dask scheduler` prints, such as tcp://host:8786"
-            ) from error
-        return client
-
-    def check(client: Any) -> None:
-        """Without gamekl a worker would lose whatever it is sent, again and again."""
-        answers = client.run(_version, on_error="return")
-        try:
-            answers["the scheduler"] = client.run_on_scheduler(_version)
-        except Exception as error:  # whatever it met when it looked for gamekl
-            answers["the scheduler"] = error
-        for place, answer in answers.items():
-            if answer != _version():
-                raise EngineError(
-                    f"scheduler: got {scheduler!r}, where {place} has gamekl {answer}; takes a scheduler and workers "
-                    f"that all have gamekl {_version()}"
-                )
-
-    def run(work: Work, chunks: Iterator[Chunk]) -> Shards:
-        with connect() as client:
-            check(client)
-            try:
-                yield from compute(client, work, chunks)
-            except (distributed.KilledWorker, futures.CancelledError, OSError) as error:
-                raise EngineError(f"engine: the Dask cluster lost work ({error}); the same command goes on") from error
-
-    def compute(client: Any, work: Work, chunks: Iterator[Chunk]) -> Shards:
-        sent: dict[str, Chunk] = {}
-        completed = distributed.as_completed(loop=client.loop)
-
-        def submit(chunk: Chunk) -> None:
-            future = client.submit(make_shard, work, chunk, pure=False)
-            sent[future.key] = chunk
-            completed.add(future)
-
-        def fill() -> None:
-            """Enough that no worker waits, also if more of them come."""
-            while len(sent) < 2 * sum(client.nthreads().values()) + 2 and (chunk := next(chunks, None)) is not None:
-                submit(chunk)
-
-        fill()
-        for future in completed:
-            yield sent.pop(future.key), future.result()
-            fill()
 
     return run

@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 
 from gamekl.experiment.config import SweepConfig
 from gamekl.experiment.load import ConfigError, parse_config
+from gamekl.experiment.origin import Run, mixture
 from gamekl.experiment.plan import make_chunks
 from gamekl.experiment.publish import publish
 from gamekl.experiment.store import Store, StoreError
@@ -29,6 +30,7 @@ class Stock(NamedTuple):
         whole: the names of the verified shards, in order.
         damaged: the names of those that are damaged or gone, in order.
         faults: why config or plan cannot be read.
+        runs: what made the shards.
     """
 
     config: SweepConfig | None
@@ -37,6 +39,7 @@ class Stock(NamedTuple):
     whole: list[str]
     damaged: list[str]
     faults: list[str]
+    runs: list[Run]
 
     @property
     def state(self) -> str:
@@ -56,6 +59,8 @@ class Stock(NamedTuple):
             planned = "an unknown number of" if self.planned is None else f"{self.planned:,}"
             there = f"{len(self.whole):,} of {planned} planned shards are there"
             told.append(f"unfinished: {there}, and all results rest on these alone; {AGAIN} the rest")
+        if mixed := mixture(self.runs):
+            told.append(f"mixed: versions or devices differ, and so last digits may: {mixed}")
         return told
 
 
@@ -80,7 +85,7 @@ def take_stock(store: Store) -> Stock:
     if faults and not whole:
         raise StoreError(faults[0])
     planned = len(make_chunks(plan)) if config is not None and plan is not None else None
-    return Stock(config, plan, planned, sorted(whole), sorted(damaged), faults)
+    return Stock(config, plan, planned, sorted(whole), sorted(damaged), faults, store.runs())
 
 
 def check_paths(store: Store, out: Path, *suffixes: str) -> None:

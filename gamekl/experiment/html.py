@@ -14,6 +14,7 @@ from xml.etree import ElementTree
 import gamekl
 from gamekl.experiment.config import SweepConfig
 from gamekl.experiment.export import Stock, check_paths, read_shards, take_stock, write_file
+from gamekl.experiment.origin import Origin, Run
 from gamekl.experiment.panels import Panel, group_panels
 from gamekl.experiment.plot import caption, panel_svg
 from gamekl.experiment.report import Summary, summarize_table
@@ -226,10 +227,13 @@ def _asked(stock: Stock) -> str:
     return _section("asked", "What was asked", *(parts or ["<p>It cannot be read.</p>"]))
 
 
-def _runs(runs: list[dict[str, Any]]) -> str:
-    header = list(dict.fromkeys(key for run in runs for key in run))
-    rows = [[str(number), *(str(run.get(key, "")) for key in header)] for number, run in enumerate(runs, 1)]
-    parts = [_table("Runs that added shards", ["run", *header], rows)] if rows else ["<p>None is recorded.</p>"]
+def _runs(runs: list[Run]) -> str:
+    rows = [
+        [str(number), f"{run.shards:,}", *("not recorded" if fact is None else str(fact) for fact in run.origin)]
+        for number, run in enumerate(runs, 1)
+    ]
+    header = ["run", "shards", *Origin._fields]
+    parts = [_table("Runs that added shards", header, rows)] if rows else ["<p>None is recorded.</p>"]
     return _section("runs", "Versions and devices", *parts)
 
 
@@ -263,7 +267,7 @@ def _page(store: Store, stock: Stock) -> str:
         summaries = summarize_table(table, cases, 0 if stock.config is None else stock.config.seed)
         tallies = tally(table, cases)
         sections += [_figures(summaries), _curves(summaries), _solves(tallies)]
-    sections += [_asked(stock), _runs(store.runs())]
+    sections += [_asked(stock), _runs(stock.runs)]
     head = [f'<p class="state {stock.state}">{stock.state}</p>', *map(_notice, stock.notices), _facts(stock, tallies)]
     page = resources.files("gamekl.experiment").joinpath("report_page.html").read_text(encoding="utf-8")
     return Template(page).substitute(

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from gamekl.experiment import engines
+from gamekl.experiment import cluster, engines
 from gamekl.experiment.config import SweepConfig
 from gamekl.experiment.forecast import forecast, format_forecast
 from gamekl.experiment.sweep import run_sweep
@@ -64,7 +64,7 @@ class Launch(NamedTuple):
     def make_engine(self) -> engines.Engine:
         """The engine itself."""
         if self.engine == "dask":
-            return engines.dask(str(self.scheduler))
+            return cluster.dask(str(self.scheduler))
         if self.engine == "devices":
             return engines.devices()
         return (engines.threads if self.engine == "threads" else engines.processes)(self.workers)

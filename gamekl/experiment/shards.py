@@ -6,20 +6,25 @@ import platform
 import threading
 from collections.abc import Callable
 from functools import lru_cache
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import jaxlib
 import numpy as np
+import optax
 import pyarrow as pa
 import pyarrow.parquet as pq
+import scipy
 from jax.sharding import Mesh
 from jaxtyping import Array
 
 import gamekl
 from gamekl.core.games import stack
 from gamekl.experiment.config import FamilyConfig, SweepConfig
+from gamekl.experiment.origin import Origin
 from gamekl.experiment.plan import TUNING, Chunk, check_files, tunings
 from gamekl.experiment.programs import as_compiled, compute, program
 from gamekl.experiment.settings import Setting, family_key, make_settings
@@ -74,13 +79,13 @@ class Shard(NamedTuple):
         content: of its Parquet file.
         rows: how many it has.
         failed: how many solves of these did not converge.
-        facts: versions and device of the worker that made it.
+        origin: what made it.
     """
 
     content: bytes
     rows: int
     failed: int
-    facts: dict[str, Any]
+    origin: Origin
 
 
 class _Prepared(NamedTuple):
@@ -164,7 +169,7 @@ def compile_program(work: Work, number: int, point: int, num_seeds: int) -> Comp
 def make_shard(work: Work, chunk: Chunk, mesh: Mesh | None = None) -> Shard:
     """Compute one chunk: a row for each game and seed, and for each number of rounds of families that play.
 
-    The bytes depend on the work and the chunk alone (and, in the last digits, on the kind of device).
+    The numbers depend on the work and the chunk, in the last digits also on what `origin` tells of this process.
     """
     with jax.enable_x64(True):
         with _making:
@@ -184,7 +189,7 @@ def make_shard(work: Work, chunk: Chunk, mesh: Mesh | None = None) -> Shard:
     buffer = io.BytesIO()
     pq.write_table(table.replace_schema_metadata(metadata), buffer, compression="zstd", write_page_checksum=True)
     failed = int(np.count_nonzero(results["status"]))
-    return Shard(buffer.getvalue(), table.num_rows, failed, facts(1 if mesh is None else mesh.size))
+    return Shard(buffer.getvalue(), table.num_rows, failed, origin(1 if mesh is None else mesh.size))
 
 
 def _tabulate(case: dict[str, Any], chunk: Chunk, num_samples: int, results: dict[str, np.ndarray]) -> pa.Table:
@@ -210,16 +215,27 @@ def _tabulate(case: dict[str, Any], chunk: Chunk, num_samples: int, results: dic
     )
 
 
-def facts(num_devices: int = 1) -> dict[str, Any]:
-    """Versions and device of this process."""
+def origin(num_devices: int = 1) -> Origin:
+    """Versions and device of this process, if so many devices compute a shard."""
     device = jax.devices()[0]
-    return {
-        "gamekl": gamekl.__version__,
-        "jax": jax.__version__,
-        "numpy": np.__version__,
-        "pyarrow": pa.__version__,
-        "python": platform.python_version(),
-        "platform": device.platform,
-        "device": device.device_kind,
-        "devices": num_devices,
-    }
+    return Origin(
+        *(package.__version__ for package in (gamekl, jax, jaxlib, np, scipy, eqx, optax, pa)),
+        python=platform.python_version(),
+        platform=device.platform,
+        device=_processor() if device.platform == "cpu" else device.device_kind,
+        devices=num_devices,
+    )
+
+
+@lru_cache
+def _processor() -> str:
+    """For which XLA compiles, as Linux tells it: by its numbers too, because virtual machines say little else."""
+    try:
+        text = Path("/proc/cpuinfo").read_text(encoding="utf-8").partition("\n\n")[0]
+    except OSError:
+        text = ""
+    pairs = (line.partition(":") for line in text.splitlines())
+    told = {name.strip(): value.strip() for name, _, value in pairs}
+    if "model name" not in told:
+        return platform.processor() or platform.machine()
+    return f"{told['model name']}, family {told.get('cpu family')} model {told.get('model')}"

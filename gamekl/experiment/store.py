@@ -2,23 +2,19 @@
 
     config.json     what was asked for, all defaults filled in
     plan.json       what follows from it: sample sizes, predicted constants, chunks
-    manifest/       *.jsonl, a file for each run that added shards: a line for each kind of worker (versions, device)
-                    and for each shard (sha256, rows)
+    manifest/       *.jsonl, a file for each run that added shards: what made them (versions, device), and a line for
+                    each (sha256, rows)
     shards/         *.parquet, published whole: written beside, synced, renamed, the folder synced
     events.jsonl    what happened when
 
-A shard counts as done when the manifest has its checksum and the file still has it too. Each run writes to a file of
-its own and each line carries a checksum, so several runs may share a folder, and a line that a kill or a fault of the
-disk has spoilt counts as not written. Loads no jax.
+A shard counts as done when the manifest has its checksum and the file still has it too. Several runs may share a
+folder. Loads no jax.
 """
 
 import fcntl
 import hashlib
 import json
 import os
-import time
-import uuid
-import zlib
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from datetime import UTC, datetime
@@ -28,9 +24,12 @@ from typing import Any, cast
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from gamekl.experiment.manifest import Manifest
+from gamekl.experiment.origin import Origin, Run
 from gamekl.experiment.publish import publish, publish_new
 
-# Of shards, plan and manifest. Folders of another one are refused.
+# Of shards, plan and manifest, and of what a seed draws: raised when numbers change by more than their last digits.
+# Folders of another one are refused.
 SCHEMA_VERSION = 5
 
 
@@ -53,10 +52,6 @@ def _digest(plan: dict[str, Any]) -> str:
     return hashlib.sha256(json.dumps(plan, sort_keys=True).encode()).hexdigest()
 
 
-def _checksum(content: bytes) -> bytes:
-    return f"{zlib.crc32(content):08x}".encode()
-
-
 class Store:
     """The results folder of one run."""
 
@@ -64,8 +59,7 @@ class Store:
         """Nothing is read or made before it is asked for."""
         self.root = Path(root)
         self.shards = self.root / "shards"
-        self.manifest = self.root / "manifest"
-        self._own = self.manifest / f"{time.time_ns():020d}-{uuid.uuid4().hex}.jsonl"
+        self.manifest = Manifest(self.root / "manifest")
         self._current: str | None = None  # digest of the plan that was read or written last
 
     def shard_path(self, name: str) -> Path:
@@ -90,7 +84,7 @@ class Store:
             StoreError: another config or another version made it, it holds something else, or it cannot be written.
         """
         with self._writing():
-            for folder in (self.shards, self.manifest):
+            for folder in (self.shards, self.manifest.folder):
                 folder.mkdir(parents=True, exist_ok=True)
         path = self.root / "config.json"
         if not path.exists() and any(self.shards.iterdir()):
@@ -106,7 +100,7 @@ class Store:
 
     def clear(self) -> None:
         """Remove what killed runs left half-written; nobody else may be using the folder."""
-        for folder in (self.root, self.shards, self.manifest):
+        for folder in (self.root, self.shards, self.manifest.folder):
             for leftover in folder.glob(".*.tmp"):
                 leftover.unlink()
 
@@ -178,29 +172,9 @@ class Store:
             publish_new(self.root / "plan.json", content)
         return cast(dict[str, Any], self.plan())
 
-    def _lines(self) -> Iterator[dict[str, Any]]:
-        """What the manifests of all runs tell, in order of time; lines that are not whole tell nothing."""
-        for path in sorted(self.manifest.glob("*.jsonl")):
-            for line in path.read_bytes().split(b"\n"):
-                content, _, checksum = line.rpartition(b" ")
-                if checksum == _checksum(content):
-                    yield json.loads(content)
-
-    def runs(self) -> list[dict[str, Any]]:
-        """Versions and devices of the workers that added shards, in order of time."""
-        return [line["run"] for line in self._lines() if "run" in line]
-
-    def _append(self, line: dict[str, Any]) -> None:
-        """Add to this run's manifest."""
-        content = json.dumps(line).encode()
-        with self._writing(), open(self._own, "ab") as file:
-            file.write(content + b" " + _checksum(content) + b"\n")
-            file.flush()
-            os.fsync(file.fileno())
-
-    def record_run(self, facts: dict[str, Any]) -> None:
-        """Note versions and device of workers that add shards in this run."""
-        self._append({"run": facts})
+    def runs(self) -> list[Run]:
+        """What made the shards, in order of time: of the stored plan, or all where that cannot be read."""
+        return self.manifest.runs(self._plan_digest())
 
     def log(self, event: str, **facts: Any) -> None:
         """Add a line to the event log."""
@@ -208,12 +182,11 @@ class Store:
         with self._writing(), open(self.root / "events.jsonl", "a", encoding="utf-8") as file:
             file.write(json.dumps({"time": now, "event": event, **facts}) + "\n")
 
-    def write_shard(self, name: str, content: bytes, rows: int) -> None:
-        """Publish a shard of the plan that was read or written last, and enter its checksum into the manifest."""
+    def write_shard(self, name: str, content: bytes, rows: int, origin: Origin) -> None:
+        """Publish a shard of the plan that was read or written last, and enter it into the manifest."""
         with self._writing():
             publish(self.shard_path(name), content)
-        entry = {"shard": name, "sha256": hashlib.sha256(content).hexdigest(), "rows": rows}
-        self._append({**entry, "plan": self._current})
+            self.manifest.enter(name, hashlib.sha256(content).hexdigest(), rows, self._current, origin)
 
     def _plan_digest(self) -> str | None:
         """Of the stored plan, or None where there is none that can be read."""
@@ -230,9 +203,9 @@ class Store:
         """
         checksums: dict[str, set[str]] = {}
         current = self._plan_digest()
-        for line in self._lines():
-            if "shard" in line and (current is None or line.get("plan") == current):
-                checksums.setdefault(line["shard"], set()).add(line["sha256"])
+        for entry in self.manifest.entries():
+            if current is None or entry.plan == current:
+                checksums.setdefault(entry.shard, set()).add(entry.sha256)
         found = {name: self._sha256(name) for name in checksums}
         whole = {name for name, known in checksums.items() if found[name] in known}
         return whole, checksums.keys() - whole

@@ -2,7 +2,8 @@
 
 import logging
 import threading
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from contextlib import closing
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -11,6 +12,7 @@ import gamekl
 from gamekl.experiment.config import SweepConfig
 from gamekl.experiment.engines import Engine, threads
 from gamekl.experiment.forecast import MEMORY, plan_sweep
+from gamekl.experiment.origin import Origin, differences
 from gamekl.experiment.plan import Chunk, check_files, check_part, make_chunks, part_of
 from gamekl.experiment.progress import Progress
 from gamekl.experiment.shards import Work
@@ -44,7 +46,8 @@ def run_sweep(
 ) -> Outcome:
     """Run a sweep, or what is left of it: planned chunks less the verified shards.
 
-    Counts and predicted constants are float64, games and solver have the config's dtype, whatever jax's x64 mode.
+    Counts and predicted constants are float64, games and solver have the config's dtype, whatever jax's x64 mode. What
+    is made by other versions, or on another device, than shards that are there is told in the log `gamekl`.
 
     Args:
         config: the sweep.
@@ -87,6 +90,45 @@ def _until(stop: threading.Event, chunks: list[Chunk]) -> Iterator[Chunk]:
         yield chunk
 
 
+class _Witness:
+    """Tells where what makes shards now and what made the others differ."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._known = self._shards()
+        self._met: list[Origin] = []
+
+    def _shards(self) -> Counter[Origin]:
+        shards: Counter[Origin] = Counter()
+        for run in self._store.runs():
+            shards[run.origin] += run.shards
+        return shards
+
+    def meet(self, here: Origin) -> None:
+        """Before a worker's first shard, or with it."""
+        if here not in self._met:
+            self._tell(self._known, here)
+            self._known.setdefault(here, 0)
+            self._met.append(here)
+
+    def end(self) -> None:
+        """Other parts of the sweep may have begun meanwhile."""
+        new = {other: shards for other, shards in self._shards().items() if other not in self._known}
+        if self._met:
+            self._tell(new, self._met[0])
+
+    def _tell(self, there: Mapping[Origin, int], here: Origin) -> None:
+        kinds: Counter[str] = Counter()
+        for other, shards in there.items():
+            kinds[differences(other, here)] += shards
+        del kinds[""]
+        for kind, shards in kinds.items():
+            whose = f"{shards:,} shards are" if shards else "other workers are"
+            logger.warning(
+                "%s: %s of other versions or devices (%s); last digits may differ", self._store.root, whose, kind
+            )
+
+
 def _run_chunks(
     config: SweepConfig, plan: dict[str, Any], chunks: list[Chunk], store: Store, engine: Engine, stop: threading.Event
 ) -> int:
@@ -94,19 +136,21 @@ def _run_chunks(
     if not chunks:
         return 0
     work = Work.of(config, plan)
-    known: list[dict[str, Any]] = []
+    witness = _Witness(store)
     made = 0
     store.log("start", chunks=len(chunks), gamekl=gamekl.__version__, config_sha256=config.digest())
-    with Progress(len(chunks), "shards") as progress, closing(engine(work, _until(stop, chunks))) as shards:
+    with (
+        Progress(len(chunks), "shards") as progress,
+        closing(engine(work, _until(stop, chunks), witness.meet)) as shards,
+    ):
         for chunk, shard in shards:
-            if shard.facts not in known:
-                known.append(shard.facts)
-                store.record_run(shard.facts)
-            store.write_shard(chunk.name, shard.content, shard.rows)
+            witness.meet(shard.origin)
+            store.write_shard(chunk.name, shard.content, shard.rows, shard.origin)
             store.log("shard", shard=chunk.name, failed=shard.failed)
             case = plan["cases"][chunk.case]
             made += 1
             size = case["num_samples"][chunk.point]
             progress.advance(f"{case['label']}, n = {size}" if size else case["label"])
+    witness.end()
     store.log("end" if made == len(chunks) else "interrupted", made=made)
     return made

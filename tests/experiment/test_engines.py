@@ -14,6 +14,7 @@ import psutil
 import pyarrow.parquet as pq
 import pytest
 
+from gamekl.experiment import cluster as clusters
 from gamekl.experiment import engines
 from gamekl.experiment.load import parse_config
 from gamekl.experiment.shards import make_shard
@@ -110,8 +111,8 @@ def test_stop(expected, tmp_path):
     """What is under way is kept; the rest is left for the next run."""
     stop = threading.Event()
 
-    def one_by_one(work, chunks):
-        for done, entry in enumerate(engines.threads(1)(work, chunks)):
+    def one_by_one(work, chunks, meet):
+        for done, entry in enumerate(engines.threads(1)(work, chunks, meet)):
             if done == 4:
                 stop.set()
             yield entry
@@ -124,8 +125,8 @@ def test_stop(expected, tmp_path):
 
 
 def test_an_engine_that_fails_keeps_what_is_done(expected, tmp_path):
-    def failing(work, chunks):
-        for done, entry in enumerate(engines.threads(1)(work, chunks)):
+    def failing(work, chunks, meet):
+        for done, entry in enumerate(engines.threads(1)(work, chunks, meet)):
             if done == 3:
                 raise engines.EngineError("engine: no more")
             yield entry
@@ -228,7 +229,7 @@ def test_eight_devices(tmp_path, dtype, tolerance):
                 np.testing.assert_allclose(there[column], values, rtol=0, atol=tolerance)
             else:
                 assert there[column] == values
-    assert {run["devices"] for run in Store(tmp_path / "eight").runs()} == {8}
+    assert {run.origin.devices for run in Store(tmp_path / "eight").runs()} == {8}
 
 
 @pytest.fixture(scope="module")
@@ -239,7 +240,7 @@ def cluster():
 
 
 def test_dask(expected, tmp_path, cluster):
-    assert run_sweep(config(), tmp_path, engine=engines.dask(cluster.scheduler_address)) == (SHARDS, SHARDS, 0)
+    assert run_sweep(config(), tmp_path, engine=clusters.dask(cluster.scheduler_address)) == (SHARDS, SHARDS, 0)
     assert contents(tmp_path) == expected
     assert len(Store(tmp_path).runs()) == 1  # both workers are of one kind
 
@@ -266,7 +267,7 @@ def test_twenty_killed_dask_workers(tmp_path, cluster):
     killer = threading.Thread(target=kill)
     killer.start()
     try:
-        outcome = run_sweep(long, tmp_path / "killed", engine=engines.dask(cluster.scheduler_address))
+        outcome = run_sweep(long, tmp_path / "killed", engine=clusters.dask(cluster.scheduler_address))
     finally:
         over.set()
         killer.join()
@@ -284,31 +285,31 @@ def test_dask_without_gamekl(tmp_path):
         worker = subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL)
         try:
             with pytest.raises(engines.EngineError, match=r"tcp://.* has gamekl .*No module named.* takes a scheduler"):
-                run_sweep(config(), tmp_path / "run", engine=engines.dask(empty.scheduler_address))
+                run_sweep(config(), tmp_path / "run", engine=clusters.dask(empty.scheduler_address))
         finally:
             worker.terminate()
             worker.wait()
 
 
 def test_no_scheduler(monkeypatch, tmp_path):
-    monkeypatch.setattr(engines, "PATIENCE", 1)
+    monkeypatch.setattr(clusters, "PATIENCE", 1)
     with pytest.raises(engines.EngineError, match=r"scheduler: got 'tcp://127.0.0.1:9', where no Dask scheduler"):
-        run_sweep(config(), tmp_path, engine=engines.dask("tcp://127.0.0.1:9"))
+        run_sweep(config(), tmp_path, engine=clusters.dask("tcp://127.0.0.1:9"))
     assert not contents(tmp_path)
 
 
 def test_scheduler_without_workers(monkeypatch, tmp_path):
     distributed = pytest.importorskip("distributed")
-    monkeypatch.setattr(engines, "PATIENCE", 2)
+    monkeypatch.setattr(clusters, "PATIENCE", 2)
     with distributed.LocalCluster(n_workers=0, dashboard_address=None) as empty:
         with pytest.raises(engines.EngineError, match="where no Dask scheduler with workers answers"):
-            run_sweep(config(), tmp_path, engine=engines.dask(empty.scheduler_address))
+            run_sweep(config(), tmp_path, engine=clusters.dask(empty.scheduler_address))
 
 
 def test_dask_is_not_installed(monkeypatch):
     monkeypatch.setitem(sys.modules, "distributed", None)
     with pytest.raises(engines.EngineError, match=r"needs Dask: pip install 'gamekl\[cluster\]'"):
-        engines.dask("tcp://somewhere:8786")
+        clusters.dask("tcp://somewhere:8786")
 
 
 def test_a_folder_in_use_by_a_part(tmp_path):

@@ -12,6 +12,7 @@ from commands import refused, run
 
 from gamekl.experiment.export import export, take_stock
 from gamekl.experiment.load import parse_config
+from gamekl.experiment.origin import Origin
 from gamekl.experiment.plan import make_chunks
 from gamekl.experiment.store import SCHEMA_VERSION, Store, StoreError
 
@@ -24,7 +25,7 @@ SIZES = (100, 1_000, 10_000)
 SEEDS, WIDTH = 8, 4
 # Columns that other kinds of families have.
 UNUSED = ("average_nash_gap", "kl", "suboptimality", "follower_error", "coverage", "regret")
-FACTS = {"gamekl": "0.1.0", "jax": "0.10.1", "device": "cpu <&>"}
+ORIGIN = Origin("0.1.0", "0.10.1", "0.10.1", "2.4.6", device="cpu <&>", devices=1)
 COLUMNS = ("regularized_gap", "nash_gap", "regularized_cce_gap", "cce_gap", "residual")
 
 
@@ -95,18 +96,17 @@ def parquet(table, gamekl="0.1.0"):
     return buffer.getvalue()
 
 
-def make_run(folder, *, planned=None, shards=None, statuses=None, unvisited=None):
+def make_run(folder, *, planned=None, shards=None, statuses=None, unvisited=None, origin=ORIGIN):
     """A run of all planned shards, or of the first so many; statuses and missed cells by (case, point)."""
     store = Store(folder)
     store.open(config().canonical())
     made = store.write_plan(planned or plan())
-    store.record_run(FACTS)
     for chunk in make_chunks(made)[:shards]:
         case, cell = made["cases"][chunk.case], (chunk.case, chunk.point)
         table = rows(
             case, chunk, case["num_samples"][chunk.point], (statuses or {}).get(cell, 0), (unvisited or {}).get(cell, 0)
         )
-        store.write_shard(chunk.name, parquet(table), table.num_rows)
+        store.write_shard(chunk.name, parquet(table), table.num_rows, origin)
     return store
 
 
@@ -182,7 +182,7 @@ def test_versions_of_all_shards(tmp_path):
     store = make_run(tmp_path / "run", shards=2)
     made = make_chunks(plan())[2]
     table = rows(plan()["cases"][0], made, 1_000, 0, 0)
-    store.write_shard(made.name, parquet(table, gamekl="0.2.0"), table.num_rows)
+    store.write_shard(made.name, parquet(table, gamekl="0.2.0"), table.num_rows, ORIGIN)
     export(store, tmp_path / "table.parquet")
     assert pq.read_schema(tmp_path / "table.parquet").metadata[b"gamekl"] == b"0.1.0, 0.2.0"
 

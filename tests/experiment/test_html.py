@@ -10,10 +10,12 @@ import matplotlib
 import matplotlib.image
 import numpy as np
 import pytest
-from test_export import FACTS, LABELS, SEEDS, SIZES, config, damage, make_run, plan, run
+from test_export import LABELS, ORIGIN, SEEDS, SIZES, WIDTH, config, damage, make_run, plan, run
 
 from gamekl.experiment.html import config_toml, inline_svg, write_report
 from gamekl.experiment.load import parse_config
+from gamekl.experiment.origin import Origin
+from gamekl.experiment.plan import make_chunks
 from gamekl.experiment.plot import COLOURS, STYLE, draw
 from gamekl.experiment.report import summarize
 from gamekl.experiment.store import Store
@@ -195,7 +197,25 @@ def test_what_was_asked(page):
 
 
 def test_versions_and_devices(whole, page):
-    assert page.tables[3] == [["run", *FACTS], ["1", *FACTS.values()]]
+    told = ["not recorded" if fact is None else str(fact) for fact in ORIGIN]
+    assert page.tables[3] == [["run", "shards", *Origin._fields], ["1", "18", *told]]
+
+
+def test_runs_of_several_versions(tmp_path, capsys):
+    """The page says so before any number, and how many shards are of which."""
+    store = make_run(tmp_path / "run", shards=10)
+    other = ORIGIN._replace(jax="0.12.0.1", scipy="1.18.1", python="3.12")
+    make_run(tmp_path / "run", origin=other)
+    again = make_chunks(plan())[3].name
+    store.write_shard(again, store.shard_path(again).read_bytes(), WIDTH, ORIGIN._replace(pyarrow="26.0.1"))
+    status, _, err = run(capsys, "report", store.root)
+    kinds = "1 shards by jax 0.10.1, scipy not recorded; 17 shards by jax 0.12.0.1, scipy 1.18.1"
+    assert (status, err) == (0, f"mixed: versions or devices differ, and so last digits may: {kinds}\n")
+    text = (store.root / "report.html").read_text()
+    page = Page(text)
+    assert kinds in page.text("p") and text.index(kinds) < text.index("<main>")
+    assert '<p class="state complete">' in text and 'class="notice mixed"' in text
+    assert [row[:4] for row in page.tables[3][1:]] == [["1", "17", "0.1.0", "0.12.0.1"], ["2", "1", "0.1.0", "0.10.1"]]
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from gamekl.experiment.origin import Origin
 from gamekl.experiment.plan import TUNING
 from gamekl.experiment.plot import STYLE, draw, save_figure
 from gamekl.experiment.report import summarize
@@ -78,7 +79,7 @@ def make(folder, cases, tables):
     for index, table in enumerate(tables):
         sink = io.BytesIO()
         pq.write_table(table, sink, write_page_checksum=True)
-        store.write_shard(f"{index:03d}", sink.getvalue(), table.num_rows)
+        store.write_shard(f"{index:03d}", sink.getvalue(), table.num_rows, Origin())
     return store
 
 

@@ -12,10 +12,13 @@ import pyarrow.parquet as pq
 import pytest
 
 from gamekl.experiment import store as store_module
+from gamekl.experiment.manifest import Manifest
+from gamekl.experiment.origin import Origin, Run
 from gamekl.experiment.publish import publish
 from gamekl.experiment.store import Store, StoreError
 
 CONFIG = {"name": "tiny", "seed": 1, "family": [{"label": "a", "noise": 1.0}, {"label": "b", "noise": 0.5}]}
+ORIGIN = Origin("0", "0.10.2", devices=1)
 
 
 def parquet(first=0, rows=8):
@@ -32,9 +35,8 @@ def store(tmp_path):
     """A folder with three shards."""
     made = Store(tmp_path / "run")
     made.open(CONFIG)
-    made.record_run({"gamekl": "0"})
     for index, name in enumerate(("a", "b", "c")):
-        made.write_shard(name, parquet(8 * index), 8)
+        made.write_shard(name, parquet(8 * index), 8, ORIGIN)
     return made
 
 
@@ -49,7 +51,7 @@ def flip(path, position):
 
 
 def manifest(store):
-    [path] = store.manifest.iterdir()
+    [path] = store.manifest.folder.iterdir()
     return path
 
 
@@ -95,7 +97,7 @@ def test_crash_before_the_rename(store, monkeypatch):
 
     monkeypatch.setattr(os, "replace", crash)
     with pytest.raises(StoreError, match=r"cannot write \(power cut\)"):
-        store.write_shard("d", parquet(24), 8)
+        store.write_shard("d", parquet(24), 8, ORIGIN)
     monkeypatch.undo()
     assert not store.shard_path("d").exists()
     assert store.verified() == ({"a", "b", "c"}, set())
@@ -120,15 +122,15 @@ def test_crash_between_shard_and_manifest(store, monkeypatch):
     def crash(*_, **__):
         raise StoreError("cannot write (power cut)")
 
-    monkeypatch.setattr(Store, "_append", crash)
+    monkeypatch.setattr(Manifest, "enter", crash)
     with pytest.raises(StoreError, match=r"cannot write \(power cut\)"):
-        store.write_shard("d", parquet(24), 8)
+        store.write_shard("d", parquet(24), 8, ORIGIN)
     monkeypatch.undo()
     assert store.shard_path("d").exists()
     store.open(CONFIG)
     assert store.verified() == ({"a", "b", "c"}, set())
     assert store.read().num_rows == 24
-    store.write_shard("d", parquet(24), 8)
+    store.write_shard("d", parquet(24), 8, ORIGIN)
     assert store.read().num_rows == 32
 
 
@@ -148,16 +150,32 @@ def test_read(store):
 
 def test_manifest_has_checksum_and_rows(store):
     run, first, *_ = told(store)
-    assert run == {"run": {"gamekl": "0"}}
+    assert run == {"run": ORIGIN._asdict()}
     assert first["shard"] == "a" and first["rows"] == 8
     assert first["sha256"] == hashlib.sha256(store.shard_path("a").read_bytes()).hexdigest()
 
 
 def test_runs_in_order_of_time(store):
-    for version in ("1", "2"):
-        Store(store.root).record_run({"gamekl": version})
-    assert [run["gamekl"] for run in Store(store.root).runs()] == ["0", "1", "2"]
-    assert len(list(store.manifest.iterdir())) == 3
+    """A run may have workers of several kinds; a shard that is made anew counts for what made it last."""
+    one, other = ORIGIN._replace(jax="0.11.2"), ORIGIN._replace(jax="0.12.0.1")
+    later = Store(store.root)
+    for name, origin in (("d", one), ("e", other), ("f", one), ("a", other)):
+        later.write_shard(name, parquet(), 8, origin)
+    assert Store(store.root).runs() == [Run(ORIGIN, 2), Run(one, 2), Run(other, 2)]
+    Store(store.root).write_shard("g", parquet(), 8, other)
+    assert Store(store.root).runs() == [Run(ORIGIN, 2), Run(one, 2), Run(other, 2), Run(other, 1)]
+    assert len(list(store.manifest.folder.iterdir())) == 3
+
+
+def test_a_worker_whose_line_is_spoilt(store):
+    """What made a shard is not guessed."""
+    other = ORIGIN._replace(jax="0.12.0.1")
+    store.write_shard("d", parquet(), 8, other)
+    store.write_shard("e", parquet(), 8, ORIGIN)
+    lines = manifest(store).read_bytes().splitlines(keepends=True)
+    assert [b'"run"' in line for line in lines] == [True, False, False, False, True, False, True, False]
+    manifest(store).write_bytes(b"".join([*lines[:4], lines[4].replace(b"0.12", b"0.10"), *lines[5:]]))
+    assert store.runs() == [Run(ORIGIN, 4), Run(Origin(), 1)]
 
 
 def test_reopening_changes_nothing(store):
@@ -258,7 +276,7 @@ def test_torn_last_line(store, cut):
     manifest(store).write_bytes(content[:-cut])
     assert store.verified() == (({"a", "b"} if cut > 1 else {"a", "b", "c"}), set())
     later = Store(store.root)
-    later.write_shard("c", parquet(16), 8)
+    later.write_shard("c", parquet(16), 8, ORIGIN)
     assert later.verified() == ({"a", "b", "c"}, set())
     assert later.read().num_rows == 24
 
@@ -305,7 +323,7 @@ def test_other_damage_is_noticed(store, damage):
     assert store.verified() == ({"a", "c"}, {"b"})
     with pytest.raises(StoreError, match="b among them; run gamekl sweep with the same config again"):
         store.read()
-    store.write_shard("b", parquet(8), 8)
+    store.write_shard("b", parquet(8), 8, ORIGIN)
     assert path.read_bytes() == content
     assert store.read().num_rows == 24
 
@@ -380,7 +398,7 @@ def test_many_flips_and_cuts(tmp_path):
     store.open(CONFIG)
     names = [f"{index:03d}" for index in range(12)]
     for index, name in enumerate(names):
-        store.write_shard(name, parquet(index, rows=4), 4)
+        store.write_shard(name, parquet(index, rows=4), 4, ORIGIN)
     rng = random.Random(3)  # noqa: S311
     for trial in range(1000):
         name = rng.choice(names)
