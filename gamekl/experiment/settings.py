@@ -25,6 +25,9 @@ from gamekl.solvers.commitment import quantal_stackelberg
 from gamekl.solvers.exact import check_enumerable
 from gamekl.solvers.rules import Stepped
 
+# Of keys: a seed means the same numbers whatever jax's default is, or is set to.
+RANDOM = "threefry2x32"
+
 
 class Setting(NamedTuple):
     """One true game with all that is needed to sample and solve it.
@@ -50,7 +53,7 @@ class Setting(NamedTuple):
 def family_key(config: SweepConfig, family: FamilyConfig) -> Array:
     """The family's own stream of random numbers, whatever stands beside it in the config."""
     digest = hashlib.sha256(family.label.encode()).digest()
-    key = jax.random.key(config.seed)
+    key = jax.random.key(config.seed, impl=RANDOM)
     for start in range(0, 16, 4):
         key = jax.random.fold_in(key, int.from_bytes(digest[start : start + 4]))
     return key
@@ -186,7 +189,7 @@ def make_settings(config: SweepConfig, family: FamilyConfig, case: dict[str, Any
     settings, temperature = [], case["temperature"]
     key = jax.random.fold_in(family_key(config, family), 0)
     if family.game.seed is not None:
-        key = jax.random.key(family.game.seed)
+        key = jax.random.key(family.game.seed, impl=RANDOM)
     for number, made in enumerate(make_games(key, family.game)):
         game, features = made if isinstance(made, Featured) else (made, None)
         drawn = jax.random.fold_in(jax.random.fold_in(key, family.game.num_games), number)

@@ -14,7 +14,6 @@ import psutil
 import pyarrow.parquet as pq
 import pytest
 
-from gamekl.experiment import cluster as clusters
 from gamekl.experiment import engines
 from gamekl.experiment.load import parse_config
 from gamekl.experiment.shards import make_shard
@@ -230,86 +229,6 @@ def test_eight_devices(tmp_path, dtype, tolerance):
             else:
                 assert there[column] == values
     assert {run.origin.devices for run in Store(tmp_path / "eight").runs()} == {8}
-
-
-@pytest.fixture(scope="module")
-def cluster():
-    distributed = pytest.importorskip("distributed")
-    with distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as found:
-        yield found
-
-
-def test_dask(expected, tmp_path, cluster):
-    assert run_sweep(config(), tmp_path, engine=clusters.dask(cluster.scheduler_address)) == (SHARDS, SHARDS, 0)
-    assert contents(tmp_path) == expected
-    assert len(Store(tmp_path).runs()) == 1  # both workers are of one kind
-
-
-@pytest.mark.slow
-def test_twenty_killed_dask_workers(tmp_path, cluster):
-    """Spread over the sweep; their nannies start new ones."""
-    long = config(num_seeds=4000, seeds_per_chunk=40)
-    shards = SHARDS // 2 * 100
-    assert run_sweep(long, tmp_path / "whole", engine=engines.threads()).made == shards
-    killed, over = [], threading.Event()
-
-    def kill():
-        while len(killed) < 20 and not over.is_set():
-            done = len(list((tmp_path / "killed").glob("shards/*.parquet")))
-            if done > len(killed) * shards / 25:
-                running = [nanny.process for nanny in list(cluster.workers.values()) if nanny.process is not None]
-                pids = {process.pid for process in running if process.pid is not None} - set(killed)
-                if pids:
-                    killed.append(pids.pop())
-                    os.kill(killed[-1], signal.SIGKILL)
-            time.sleep(0.05)
-
-    killer = threading.Thread(target=kill)
-    killer.start()
-    try:
-        outcome = run_sweep(long, tmp_path / "killed", engine=clusters.dask(cluster.scheduler_address))
-    finally:
-        over.set()
-        killer.join()
-    assert len(killed) == 20 and outcome == (shards, shards, 0)
-    assert contents(tmp_path / "killed") == contents(tmp_path / "whole")
-
-
-def test_dask_without_gamekl(tmp_path):
-    """Workers that lack it would be sent the same work for ever."""
-    distributed = pytest.importorskip("distributed")
-    (tmp_path / "sitecustomize.py").write_text('import sys; sys.modules["gamekl"] = None')
-    environment = os.environ | {"PYTHONPATH": str(tmp_path)}
-    with distributed.LocalCluster(n_workers=0, dashboard_address=None) as empty:
-        command = [sys.executable, "-m", "distributed.cli.dask_worker", empty.scheduler_address, "--no-dashboard"]
-        worker = subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL)
-        try:
-            with pytest.raises(engines.EngineError, match=r"tcp://.* has gamekl .*No module named.* takes a scheduler"):
-                run_sweep(config(), tmp_path / "run", engine=clusters.dask(empty.scheduler_address))
-        finally:
-            worker.terminate()
-            worker.wait()
-
-
-def test_no_scheduler(monkeypatch, tmp_path):
-    monkeypatch.setattr(clusters, "PATIENCE", 1)
-    with pytest.raises(engines.EngineError, match=r"scheduler: got 'tcp://127.0.0.1:9', where no Dask scheduler"):
-        run_sweep(config(), tmp_path, engine=clusters.dask("tcp://127.0.0.1:9"))
-    assert not contents(tmp_path)
-
-
-def test_scheduler_without_workers(monkeypatch, tmp_path):
-    distributed = pytest.importorskip("distributed")
-    monkeypatch.setattr(clusters, "PATIENCE", 2)
-    with distributed.LocalCluster(n_workers=0, dashboard_address=None) as empty:
-        with pytest.raises(engines.EngineError, match="where no Dask scheduler with workers answers"):
-            run_sweep(config(), tmp_path, engine=clusters.dask(empty.scheduler_address))
-
-
-def test_dask_is_not_installed(monkeypatch):
-    monkeypatch.setitem(sys.modules, "distributed", None)
-    with pytest.raises(engines.EngineError, match=r"needs Dask: pip install 'gamekl\[cluster\]'"):
-        clusters.dask("tcp://somewhere:8786")
 
 
 def test_a_folder_in_use_by_a_part(tmp_path):
