@@ -1,6 +1,9 @@
-"""Float64, strict dtype promotion, and shapes checked at run time, in all tests."""
+"""Float64, strict dtype promotion, shapes checked at run time, and programs compiled once, in all tests."""
 
+import ctypes
 import gc
+import os
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -8,21 +11,36 @@ from jaxtyping import install_import_hook
 
 install_import_hook("gamekl", "beartype.beartype")
 
+# What one process has compiled serves the others, those that tests start too, and itself when it has forgotten it.
+# The folder is this run's own, made by the first process, which hands its environment on.
+if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
+    compiled = tempfile.TemporaryDirectory(prefix="gamekl-compiled-", ignore_cleanup_errors=True)
+    os.environ["JAX_COMPILATION_CACHE_DIR"] = compiled.name
+    os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
+    os.environ["JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES"] = "-1"
+
 import jax  # noqa: E402
 
 jax.config.update("jax_enable_x64", True)
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 
-# Linux lets a process map 65,530 pieces of memory, of which every compiled program takes several; beyond that the
-# compiler crashes.
-MOST_MAPPINGS = 30_000
+# A program that jax keeps takes about 2 MB and 10 mappings, of which Linux lets a process have 65,530.
+MOST_MEMORY = 1 << 30
 
 
-@pytest.fixture(autouse=True, scope="module")
+def resident_memory():
+    """In bytes; 0 where the system does not tell."""
+    pages = Path("/proc/self/statm")
+    return int(pages.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") if pages.exists() else 0
+
+
+@pytest.fixture(autouse=True)
 def forget_compiled_programs():
     """Before there are too many of them in one process."""
     yield
-    mappings = Path("/proc/self/maps")
-    if mappings.exists() and mappings.read_text().count("\n") > MOST_MAPPINGS:
+    if resident_memory() > MOST_MEMORY:
         jax.clear_caches()
         gc.collect()
+        # glibc keeps what is freed, for each of its arenas.
+        if trim := getattr(ctypes.CDLL(None), "malloc_trim", None):
+            trim(0)
