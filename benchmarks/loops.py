@@ -16,7 +16,7 @@ from common import digits, middle, uniform_batch
 import gamekl as gk
 from gamekl.solvers.ladder import Solver, make_problem
 from gamekl.solvers.nash import MAX_STEPS
-from gamekl.solvers.queue import Outcome, Task, in_blocks, num_lanes, solve_alone, solve_tasks
+from gamekl.solvers.queue import Outcome, Task, num_lanes, solve_alone, solve_tasks
 
 SEED = 0
 HARD = 0.01  # the fraction of the mixed games at the low temperature
