@@ -81,7 +81,13 @@ def matmul(a: Float[Array, "i k lane"], b: Float[Array, "k j lane"]) -> Float[Ar
         return jnp.matmul(a[..., 0], b[..., 0], precision=PRECISION)[..., None]
     if not _unrolls(size, lanes):
         return jnp.einsum("ikl,kjl->ijl", a, b, precision=PRECISION)
-    return _accumulate(lambda index: a[:, index][:, None] * b[index][None], size)
+
+    def multiply(platform: Platform, a: Array, b: Array) -> Array:
+        if platform is not CPU:  # XLA would make a kernel of every slice
+            return jnp.sum(a[:, :, None] * b[None], axis=1)
+        return _accumulate(lambda index: a[:, index][:, None] * b[index][None], size)
+
+    return by_platform(multiply, a, b)
 
 
 def in_turn(function: Callable[..., T]) -> Callable[..., T]:
@@ -156,42 +162,49 @@ def _combine(factors: Sequence[Array | float], rows: Sequence[Array] | Array) ->
 def _eliminate(platform: Platform, table: Float[Array, "n c lane"], count: int) -> tuple[Array, Array]:
     """One pass of Gauss-Jordan: eliminate the first unknowns from all other rows, and move their rows to the end.
 
+    The barriers keep the compiler from repeating for each entry what it could have stored.
+
     Returns:
         The table that is left, and the determinant of the first rows and columns.
     """
-    adjugate, rest = _adjugate(table[:count, :count]), table[:, count:]
-    determinant = _combine([line[0] for line in adjugate], table[0])
-    rows = jnp.stack([_combine(line, rest[:count]) for line in adjugate])
-    rows = rows * (1 / determinant) if platform.saves_divisions else rows / determinant
-    # The barriers keep the compiler from repeating for each entry what it could have stored.
-    rows = jax.lax.optimization_barrier(rows)
-    others = rest[count:] - _combine([table[count:, k, None] for k in range(count)], rows)
+    rest = jnp.concatenate([table[:, :1], table[:, count:]], axis=1)  # one column times the adjugate: the determinant
+    rows = jnp.stack([_combine(line, rest[:count]) for line in _adjugate(table[:count, :count])])
+    if not platform.saves_divisions and count > 1:
+        rows = jax.lax.optimization_barrier(rows)
+    determinant, rows, others = rows[0, 0], rows[:, 1:], rest[count:, 1:]
+    columns = [table[count:, k, None] for k in range(count)]
+    if platform.saves_divisions:
+        rows = jax.lax.optimization_barrier(rows * (1 / determinant))
+        others = others - _combine(columns, rows)
+    else:
+        others, rows = others - _combine(columns, rows) / determinant, rows / determinant
     return jax.lax.optimization_barrier(jnp.concatenate([others, rows], axis=0)), determinant
 
 
-def _solve_written_out(
-    platform: Platform, matrix: Float[Array, "n n lane"], right: Float[Array, "n r lane"]
-) -> tuple[Array, Array]:
-    table = jax.lax.optimization_barrier(jnp.concatenate([matrix, right], axis=1))
-    sign = jnp.ones(matrix.shape[-1:], dtype=matrix.dtype)
-    for start in range(0, len(matrix), platform.pivots):
-        table, determinant = _eliminate(platform, table, min(platform.pivots, len(matrix) - start))
+def _solve_written_out(platform: Platform, table: Float[Array, "n c lane"]) -> tuple[Array, Array]:
+    table = jax.lax.optimization_barrier(table)
+    sign = jnp.ones(table.shape[-1:], dtype=table.dtype)
+    for start in range(0, len(table), platform.pivots):
+        table, determinant = _eliminate(platform, table, min(platform.pivots, len(table) - start))
         sign = sign * jnp.sign(determinant)
     return table, sign
 
 
-def solve(
-    matrix: Float[Array, "n n lane"], right: Float[Array, "n r lane"]
-) -> tuple[Float[Array, "n r lane"], Float[Array, " lane"]]:
-    """Solve the systems, and tell the sign of the determinants.
+def solve(table: Float[Array, "n n_plus_r lane"]) -> tuple[Float[Array, "n r lane"], Float[Array, " lane"]]:
+    """Solve systems of linear equations, and tell the sign of their determinants.
 
     Written-out elimination does not exchange rows: its callers check what they get, and a vanishing pivot is met only
     at isolated points of a path.
+
+    Args:
+        table: the matrices and, in the columns behind them, the right-hand sides.
     """
-    if not _unrolls(matrix.shape[0], matrix.shape[-1]):
-        solution, sign = jax.vmap(in_turn(_solve_by_lu))(jnp.moveaxis(matrix, -1, 0), jnp.moveaxis(right, -1, 0))
+    size, _, lanes = table.shape
+    if not _unrolls(size, lanes):
+        systems = jnp.moveaxis(table, -1, 0)
+        solution, sign = jax.vmap(in_turn(_solve_by_lu))(systems[..., :size], systems[..., size:])
         return jnp.moveaxis(solution, 0, -1), sign
-    return by_platform(_solve_written_out, matrix, right)
+    return by_platform(_solve_written_out, table)
 
 
 # From here on XLA's compiler for CPUs keeps its barriers until it has fused what lies between them.

@@ -24,7 +24,7 @@ class Platform(NamedTuple):
         fits_batch: whether a batch of fewer games has fewer lanes.
         largest_chunk: games that the host hands over at a time.
         pivots: unknowns that are eliminated in one pass over a table, at most 3.
-        saves_divisions: whether a vector is multiplied by a reciprocal rather than divided.
+        saves_divisions: whether a pivot's row is divided and stored first, rather than every entry at the end.
     """
 
     lane_bytes: int

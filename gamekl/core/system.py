@@ -81,7 +81,8 @@ class Linearization(NamedTuple):
         if len(rest) > 1:
             schur = schur - self._blocks(rest, rest)
         reduced = jnp.concatenate([parts[player] for player in rest], axis=0) + lanes.matmul(up, parts[first])
-        solved, sign = lanes.solve(schur, reduced)
+        table = jnp.concatenate([schur, reduced], axis=1)
+        solved, sign = lanes.solve(table)
         found = split(solved, [sizes[player] for player in rest])
         found.insert(first, parts[first] + lanes.matmul(across, solved))
         return jnp.concatenate(found, axis=0), sign

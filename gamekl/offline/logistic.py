@@ -86,7 +86,8 @@ def maximize(
 
     def step(state: Fit) -> Fit:
         slopes, active = derivatives(state.x), busy(state)
-        move = solve(slopes.curvature, slopes.gradient[:, None])[0][:, 0]
+        table = jnp.concatenate([slopes.curvature, slopes.gradient[:, None]], axis=1)
+        move = solve(table)[0][:, 0]
         reach = widest(move)
         length = jnp.where(reach > 0, jnp.log1p(reach) / jnp.where(reach > 0, reach, 1), 1)
         return Fit(

@@ -15,7 +15,11 @@ step is refused and a shorter one tried: so the tracer does not jump between bra
 One call of `advance` makes one correction in every lane, whatever its lane is about.
 """
 
+from typing import NamedTuple
+
+import jax
 import jax.numpy as jnp
+from jaxtyping import Array
 
 from gamekl.core import lanes
 from gamekl.core.system import LogitSystem, Vector
@@ -30,22 +34,25 @@ from gamekl.solvers.trace import (
     Point,
     Trace,
     choose,
-    choose_place,
     plus,
 )
-from gamekl.solvers.verdict import CARE, EXACT, SHRINK, first_step, judge, measure_step
+from gamekl.solvers.verdict import CARE, EXACT, SHRINK, Measure, Verdict, first_step, judge, measure_step
 
 
-def _predict(here: Place, step: Lane, kappa: Lane) -> tuple[Point, Lane, Flag]:
-    """The next trial, the step that leads to it, and whether it lies in the hyperplane beta = 1."""
+def _aim(here: Place, step: Lane, kappa: Lane) -> tuple[Lane, Flag]:
+    """The step to the next trial, and whether that lies in the hyperplane beta = 1; of `here` only s is used."""
     ahead = kappa - here.point.s
     slope, bend = here.tangent.s, here.bend.s
     final = (slope > 0) & (step * slope + step**2 / 2 * bend >= ahead)
     # The first root of that parabola; real wherever it is used.
     root = slope + jnp.sqrt(jnp.maximum(slope**2 + 2 * bend * ahead, 0))
-    step = jnp.where(final, 2 * ahead / jnp.where(final, root, 1), step)
+    return jnp.where(final, 2 * ahead / jnp.where(final, root, 1), step), final
+
+
+def _predict(here: Place, step: Lane, final: Flag, kappa: Lane) -> Point:
+    """The trial that a step leads to."""
     trial = plus(plus(here.point, here.tangent, step), here.bend, step**2 / 2)
-    return Point(trial.z, jnp.where(final, kappa, trial.s)), step, final
+    return Point(trial.z, jnp.where(final, kappa, trial.s))
 
 
 def _reference(system: LogitSystem) -> Place:
@@ -66,8 +73,8 @@ def start(system: LogitSystem, guess: Vector, guessed: Flag, free: Flag, usable:
     """
     kappa = system.scale
     here, opening = _reference(system), first_step(system, free)
-    trial, step, final = _predict(here, opening, kappa)
-    trial = choose(guessed, Point(guess, kappa), trial)
+    step, final = _aim(here, opening, kappa)
+    trial = choose(guessed, Point(guess, kappa), _predict(here, step, final, kappa))
     no, zero, infinite = jnp.zeros_like(guessed), jnp.zeros_like(kappa), jnp.full_like(kappa, jnp.inf)
     count = jnp.zeros(kappa.shape, dtype=jnp.int32)
     return Trace(
@@ -94,38 +101,89 @@ def start(system: LogitSystem, guess: Vector, guessed: Flag, free: Flag, usable:
     )
 
 
-def advance(system: LogitSystem, trace: Trace, max_steps: int) -> Trace:
-    """One correction in every running lane, and the verdict on its step where that settles it."""
-    kappa = system.scale
-    running = trace.phase == RUNNING
-    linear = system.linearize(trace.trial.z, trace.trial.s * system.pace)
-    slope = linear.slope * system.pace
-    solved, sign = linear.solve(jnp.stack([-linear.residual, -slope], axis=1))
-    newton, drift = solved[:, 0], solved[:, 1]
-    noise = jnp.finfo(kappa.dtype).eps * (1 + kappa)
-    solution = linear.residual, newton, drift, sign
-    measure = lanes.materialize(measure_step, trace, *solution, noise, on_accelerators=False)
-    verdict = lanes.materialize(judge, system, trace, measure)
+def _right_sides(residual: Vector, slope: Vector) -> Array:
+    """Of the two systems to be solved: for Newton's correction, and for the drift dz/ds."""
+    return jnp.stack([-residual, -slope], axis=1)
 
-    change = jnp.where(measure.solved, 0, newton + drift * measure.shift)
-    corrected = Point(trace.trial.z + change, trace.trial.s + measure.shift)
-    forward = jnp.where(verdict.branching, -measure.forward, measure.forward)
-    tangent = Point(drift * forward, forward)
+
+class _Decision(NamedTuple):
+    """All that the numbers of a lane say of its next trial, without its logits; its parts are read as often as needed.
+
+    Attributes:
+        measure: of the correction.
+        verdict: on the step.
+        forward: change of s by arclength from here on.
+        running: whether there is anything to be done.
+        renewed: whether the next trial is a new one.
+        mending: whether it is the place where the lane is.
+        final: whether it lies in the hyperplane beta = 1.
+        step: length of the step that leads to it.
+    """
+
+    measure: Measure
+    verdict: Verdict
+    forward: Lane
+    running: Flag
+    renewed: Flag
+    mending: Flag
+    final: Flag
+    step: Lane
+
+
+def _move(
+    system: LogitSystem, trace: Trace, measure: Measure, verdict: Verdict, forward: Lane, drift: Vector, change: Vector
+) -> Place:
+    """Where the lane is after the verdict on a correction of z by `change`."""
     curvature = 2 / jnp.where(measure.length > 0, measure.length, 1) ** 2
+    corrected = Point(trace.trial.z + change, trace.trial.s + measure.shift)
+    tangent = Point(drift * forward, forward)
     bend = Point(
         (trace.here.point.z - corrected.z + measure.length * tangent.z) * curvature,
         (trace.here.point.s - corrected.s + measure.length * tangent.s) * curvature,
     )
-    before, here = trace.before, trace.here
     unbent = Point(jnp.zeros_like(bend.z), jnp.zeros_like(bend.s))
-    here = choose_place(verdict.passed, Place(corrected, tangent, bend), here)
-    here = choose_place(verdict.mended, Place(corrected, tangent, here.bend), here)
-    here = choose_place(verdict.back, Place(before.point, before.tangent, unbent), here)
-    here = choose_place(verdict.restart, _reference(system), here)
-    predicted, step, final = _predict(here, verdict.step, kappa)
-    mending = verdict.mend & (here.point.s > 0)
-    renewed = verdict.passed | verdict.mended | verdict.refused
-    trial = choose(renewed, choose(mending, here.point, predicted), choose(running, corrected, trace.trial))
+    here = choose(verdict.passed, Place(corrected, tangent, bend), trace.here)
+    here = choose(verdict.mended, Place(corrected, tangent, here.bend), here)
+    here = choose(verdict.back, Place(trace.before.point, trace.before.tangent, unbent), here)
+    return choose(verdict.restart, _reference(system), here)
+
+
+def _decide(system: LogitSystem, trace: Trace, measure: Measure) -> _Decision:
+    verdict = judge(system, trace, measure)
+    bare, bare_system = jax.tree.map(lambda leaf: leaf[:0] if leaf.ndim == 2 else leaf, (trace, system))
+    forward = jnp.where(verdict.branching, -measure.forward, measure.forward)
+    here = _move(bare_system, bare, measure, verdict, forward, bare.trial.z, bare.trial.z)
+    step, final = _aim(here, verdict.step, system.scale)
+    return _Decision(
+        measure=measure,
+        verdict=verdict,
+        forward=forward,
+        running=trace.phase == RUNNING,
+        renewed=verdict.passed | verdict.mended | verdict.refused,
+        mending=verdict.mend & (here.point.s > 0),
+        final=final,
+        step=step,
+    )
+
+
+def advance(system: LogitSystem, trace: Trace, max_steps: int) -> Trace:
+    """One correction in every running lane, and the verdict on its step where that settles it."""
+    kappa = system.scale
+    linear = system.linearize(trace.trial.z, trace.trial.s * system.pace)
+    right = lanes.materialize(_right_sides, linear.residual, linear.slope * system.pace)
+    solved, sign = linear.solve(right)
+    newton, drift = solved[:, 0], solved[:, 1]
+    noise = jnp.finfo(kappa.dtype).eps * (1 + kappa)
+    solution = -right[:, 0], newton, drift, sign
+    measure = lanes.materialize(measure_step, trace, *solution, noise, on_accelerators=False)
+    decision = lanes.materialize(_decide, system, trace, measure)
+    measure, verdict, forward, running, renewed, mending, final, step = decision
+
+    change = jnp.where(measure.solved, 0, newton + drift * measure.shift)
+    corrected = Point(trace.trial.z + change, trace.trial.s + measure.shift)
+    here = _move(system, trace, measure, verdict, forward, drift, change)
+    trial = choose(mending, here.point, _predict(here, step, final, kappa))
+    trial = choose(renewed, trial, choose(running, corrected, trace.trial))
 
     num_steps = trace.num_steps + running.astype(jnp.int32)
     phase = jnp.where(running & (num_steps >= max_steps), STOPPED, trace.phase)
@@ -133,7 +191,7 @@ def advance(system: LogitSystem, trace: Trace, max_steps: int) -> Trace:
     turned = (verdict.passed | verdict.mended | verdict.found) & (trace.here.tangent.s * forward < 0)
     return Trace(
         here=here,
-        before=choose_place(verdict.passed, trace.here, before),
+        before=choose(verdict.passed, trace.here, trace.before),
         stride=jnp.where(verdict.passed, trace.step, jnp.where(verdict.back, verdict.step, trace.stride)),
         step=jnp.where(renewed & ~mending, step, verdict.step),
         trial=trial,

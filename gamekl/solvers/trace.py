@@ -1,11 +1,14 @@
 """The state of the path tracer in each lane: where it is on the path, and what it is trying."""
 
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from gamekl.core.system import Vector
+
+T = TypeVar("T")
 
 Lane = Float[Array, " lane"]
 Flag = Bool[Array, " lane"]
@@ -82,11 +85,6 @@ def plus(point: Point, direction: Point, length: Lane) -> Point:
     return Point(point.z + length * direction.z, point.s + length * direction.s)
 
 
-def choose(condition: Flag, this: Point, other: Point) -> Point:
-    """`this` in the lanes where the condition holds, `other` elsewhere."""
-    return Point(jnp.where(condition, this.z, other.z), jnp.where(condition, this.s, other.s))
-
-
-def choose_place(condition: Flag, this: Place, other: Place) -> Place:
-    """The same for places."""
-    return Place(*(choose(condition, a, b) for a, b in zip(this, other, strict=True)))
+def choose(condition: Flag, this: T, other: T) -> T:
+    """`this` in the lanes where the condition holds, `other` elsewhere; points or places."""
+    return jax.tree.map(lambda one, another: jnp.where(condition, one, another), this, other)
