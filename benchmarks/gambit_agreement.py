@@ -149,7 +149,7 @@ def main() -> int:
         f"{facts()}; seed of a row: its place, from 0",
         table(header, lines),
         f"{total[AGREE]} of {total.total()} agree to {CLOSE:g}. In {total[ROUGH]} Gambit's policy is further off, and "
-        f"agrees to {SAME:g} after Newton's method: its corrector stops after a step of up to 1e-4 (`c_tol` in path.cc)."
+        f"agrees to {SAME:g} after Newton's method: its corrector stops after steps of up to 1e-4 (`c_tol` in path.cc)."
         f" In {total[OTHER]} the two are at different points. In {total[FAILED]} Gambit raises.",
         pitchfork(),
         "\n".join(told),
