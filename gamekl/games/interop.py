@@ -205,8 +205,8 @@ def from_pygambit(game: Any, *, dtype: Any = None) -> NormalFormGame:
     Raises:
         ImportError: pygambit is not installed.
         TypeError: `game` is no ``pygambit.Game``.
-        ValueError: no players, a payoff beyond the largest float, or too many strategies, which are counted before
-            Gambit makes them.
+        ValueError: no players, a payoff beyond the largest float, a tree of more than 4,096 moves in a row, or too many
+            strategies, which are counted before Gambit makes them.
     """
     pygambit = _tool("pygambit", "gambit")
     if not isinstance(game, pygambit.Game):
