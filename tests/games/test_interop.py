@@ -66,7 +66,15 @@ def test_players_and_actions_keep_their_order():
 
 def test_rationals_become_the_nearest_floats():
     gambit_helpers.pygambit()
-    numbers = [Fraction(1, 3), Fraction(10**40 + 1, 3**50), Fraction(1, 2**1074), 2**54 + 3, "0.1", "1e-320"]
+    numbers = [
+        Fraction(1, 3),
+        Fraction(99, 100) ** 1000,
+        Fraction(10**40 + 1, 3**50),
+        Fraction(1, 2**1074),
+        2**54 + 3,
+        "0.1",
+        "1e-320",
+    ]
     theirs = gambit_helpers.table(np.array(numbers, dtype=object))
     ours = gk.games.from_pygambit(theirs).payoffs[0]
     np.testing.assert_array_equal(ours, [float(Fraction(number)) for number in numbers])

@@ -54,7 +54,7 @@ def test_truncated_anywhere(text):
         ('NFG 1 R "" { "a" } { 2 } 1 1/0', "got '1/0', takes a number"),
         ('NFG 1 R "" { "a" } { 2 } 1 1.5/2', "got '1.5/2', takes a number"),
         ('NFG 1 R "" { "a" } { 2 } 1 0x10', "got '0x10', takes a number"),
-        ('NFG 1 R "" { "a" } { 2 } 1 ' + "9" * 2001, "got '9+', takes a number"),
+        ('NFG 1 R "" { "a" } { 2 } 1 ' + "9" * 4301, "got '9+', takes a number"),
         ('NFG 1 R "" { "a" } { 2 } { { "o" 1 } } 1', "got 1 outcome numbers, takes 2"),
         ('NFG 1 R "" { "a" } { 2 } { { "o" 1 } } 1 1 1', "got more outcome numbers, takes 2"),
         ('NFG 1 R "" { "a" } { 2 } { { "o" 1 } } 1 2', "got outcome number '2', takes 0 to 1"),
