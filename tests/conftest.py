@@ -19,6 +19,9 @@ if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
     os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
     os.environ["JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES"] = "-1"
 
+# As in pyproject.toml, for the processes that tests start.
+os.environ.setdefault("PYTHONWARNINGS", "error::DeprecationWarning")
+
 import jax  # noqa: E402
 
 jax.config.update("jax_enable_x64", True)
