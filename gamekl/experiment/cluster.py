@@ -76,10 +76,12 @@ class _Crew:
             if not waiting and not self._sent:
                 await asyncio.sleep(PAUSE)
                 continue
-            done, _ = await asyncio.wait([*waiting, *self._sent], timeout=PAUSE, return_when="FIRST_COMPLETED")
-            for task in done & self._sent.keys():
-                shard = task.result()
-                return self._sent.pop(task).chunk, shard
+            await asyncio.wait([*waiting, *self._sent], timeout=PAUSE, return_when="FIRST_COMPLETED")
+            for task, sent in self._sent.items():
+                if task.done():
+                    shard = task.result()
+                    del self._sent[task]
+                    return sent.chunk, shard
 
     async def _look(self) -> None:
         """Ask who is new what it is, hear who has answered, forget who is gone."""
@@ -114,16 +116,18 @@ class _Crew:
             del self._asked[address]
             return
         except Exception as error:  # whatever it met when it looked for gamekl
-            fault = str(error)
-        else:
-            fault = None if origin.gamekl == gamekl.__version__ else origin.gamekl
-        if fault is None:
-            self._threads[address] = threads
-            self._meet(origin)
-        else:
-            self._unfit[address] = _unfit(address, fault)
-            if self._begun:
-                logger.warning("%s; it is sent nothing", self._unfit[address])
+            self._refuse(address, f"{type(error).__name__}: {error}")
+            return
+        if origin.gamekl != gamekl.__version__:
+            self._refuse(address, origin.gamekl)
+            return
+        self._threads[address] = threads
+        self._meet(origin)
+
+    def _refuse(self, address: str, answer: str | None) -> None:
+        self._unfit[address] = _unfit(address, answer)
+        if self._begun:
+            logger.warning("%s; it is sent nothing", self._unfit[address])
 
     def _send(self) -> None:
         """Enough that no worker waits, also if more of them come."""

@@ -1,5 +1,6 @@
 """Sweeps of games in stages."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from gamekl.experiment.load import ConfigError, parse_config
 from gamekl.experiment.plan import make_plan, tunings
 from gamekl.experiment.report import summarize
 from gamekl.experiment.settings import make_settings
+from gamekl.experiment.shards import data_keys
 from gamekl.experiment.store import Store
 from gamekl.experiment.sweep import run_sweep
 
@@ -57,6 +59,22 @@ def test_the_games_of_a_family():
     np.testing.assert_allclose(first.game.rewards[:, :, 0], -first.game.rewards[:, :, 1])
     assert not np.allclose(first.game.rewards, second.game.rewards)
     assert first.behavior.shape == (2, 2, 2, 2) and jnp.all(first.behavior == 0.25)
+
+
+def test_a_seed_means_the_same_under_every_version():
+    """As drawn with schema 5, jax 0.10.2 and numpy 2.4: where this fails, `store.SCHEMA_VERSION` is to be raised."""
+    config = sweep(MARKOV)
+    family, tuning = config.family[0], tunings(config.family[0])[0]
+    game, _, behavior, *_ = make_settings(config, family, tuning)[1]
+    key = data_keys(config, family, {**tuning, "num_games": 2}, 1, np.arange(8))[1, 7]
+    with jax.enable_x64(True):
+        drawn = gk.offline.sample_statistics(key, game, behavior, 1_000_000, family.noise)
+    counts, sums, moves = (leaf.ravel() for leaf in jax.tree.leaves(drawn)[:3])
+    assert [counts[0], counts[5], counts[-1]] == [125_947, 124_664, 87_930]
+    assert [moves[0], moves[5], moves[-1]] == [48_926, 9_713, 66_748]
+    np.testing.assert_allclose(
+        [sums[0], sums[5], sums[-1]], [-110216.18108854456, 7977.063925129386, -30633.301282631313], rtol=1e-9
+    )
 
 
 @pytest.mark.parametrize(

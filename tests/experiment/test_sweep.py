@@ -440,3 +440,17 @@ def test_family_of_a_file(tmp_path):
     path.write_text("NFG 1 R")
     with pytest.raises(ValueError, match=r"family\.0 \(file\): .*the file ends"):
         make_plan(config)
+
+
+@pytest.mark.parametrize(
+    ("label", "gaps"),
+    [
+        ("pennies", [0.6975852208149209, 0.5899254926310702, 1.1393240548356158, 1.0559828656271344]),
+        ("three players", [0.34235869394936824, 0.3068602000813923, 0.2912457635530341, 0.24799275615277352]),
+        ("exact", [0.09136710302082157, 0.013507040452778563]),
+    ],
+)
+def test_a_seed_means_the_same_under_every_version(swept, label, gaps):
+    """As made with schema 5, jax 0.10.2 and numpy 2.4: where this fails, `store.SCHEMA_VERSION` is to be raised."""
+    mine = columns(swept, label)
+    np.testing.assert_allclose(mine["nash_gap"][mine["seed"] == 3], gaps, rtol=1e-9)
