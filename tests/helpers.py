@@ -1,6 +1,7 @@
 """What several tests need: random regularizers and the definitions, written out in numpy."""
 
 import itertools
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -10,13 +11,16 @@ from scipy.special import logsumexp
 import gamekl as gk
 
 
+def uniform_rows(key, shape, dtype=float):
+    """Logarithms of policies drawn uniformly from the simplex; jax's own sampler takes a second to compile."""
+    return jax.nn.log_softmax(jnp.log(jax.random.exponential(key, shape, dtype)))
+
+
+@jax.jit
 def dirichlet_regularizer(key, game, temperature):
     """References drawn uniformly from the simplex."""
     keys = jax.random.split(key, game.num_players)
-    references = [
-        jnp.log(jax.random.dirichlet(entry, jnp.ones(size, game.dtype), dtype=game.dtype))
-        for entry, size in zip(keys, game.num_actions, strict=True)
-    ]
+    references = [uniform_rows(k, (size,), game.dtype) for k, size in zip(keys, game.num_actions, strict=True)]
     return gk.Regularizer(references, temperature)
 
 
@@ -131,14 +135,15 @@ class LogitPath:
         raise AssertionError("the path has a singular point")
 
 
+@partial(jax.jit, static_argnames=("shape", "size", "coldest"))
 def mixed_batch(shape, size, coldest=0.02):
     """Random games and references, temperatures of `coldest` to 1 for each player; every fifth game masks an action."""
 
     def one(key, index):
         keys = jax.random.split(key, len(shape) + 2)
-        first, *others = (jax.random.dirichlet(k, jnp.ones(n)) for k, n in zip(keys[2:], shape, strict=True))
-        masked = first.at[0].set(0) / (1 - first[0])
-        references = [jnp.log(jnp.where(index % 5 == 4, masked, first)), *map(jnp.log, others)]
+        first, *others = (uniform_rows(k, (n,)) for k, n in zip(keys[2:], shape, strict=True))
+        masked = jax.nn.log_softmax(first.at[0].set(-jnp.inf))
+        references = [jnp.where(index % 5 == 4, masked, first), *others]
         temperatures = coldest ** jax.random.uniform(keys[1], (len(shape),))
         return gk.games.uniform(keys[0], shape), gk.Regularizer(references, temperatures)
 
@@ -172,14 +177,14 @@ def assert_policies(ours, theirs, atol=1e-9):
         np.testing.assert_allclose(mine, other, atol=atol)
 
 
+@partial(jax.jit, static_argnames="mask")
 def random_profile(key, game, mask=False):
     """A log-policy for each player at each stage; `mask` takes away the first player's first action."""
     keys = jax.random.split(key, game.num_players)
-    rows = [jax.random.dirichlet(k, jnp.ones(n), game.stage_shape) for k, n in zip(keys, game.num_actions, strict=True)]
+    rows = [uniform_rows(k, (*game.stage_shape, n)) for k, n in zip(keys, game.num_actions, strict=True)]
     if mask:
-        first = rows[0].at[..., 0].set(0)
-        rows[0] = first / first.sum(axis=-1, keepdims=True)
-    return tuple(jnp.log(entry) for entry in rows)
+        rows[0] = jax.nn.log_softmax(rows[0].at[..., 0].set(-jnp.inf))
+    return tuple(rows)
 
 
 def led_game():

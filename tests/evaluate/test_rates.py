@@ -1,5 +1,7 @@
 """Fitted slopes, and the predicted constant against simulation (MATH J7) and where it must refuse."""
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -19,16 +21,19 @@ def predict(game, regularizer, behavior=None, noise=1.0):
     return predicted_constant(game, regularizer, gk.solve_nash(game, regularizer), behavior, noise)
 
 
-def simulate(game, regularizer, behavior, noise, num_samples, seeds):
-    """Total regularised gap of GANE in the true game, for each seed."""
-
-    @jax.jit
-    @jax.vmap
+@partial(jax.jit, static_argnames="noise")
+def gaps(keys, game, regularizer, behavior, noise, num_samples):
     def gap(key):
         estimate = gk.offline.estimate(gk.offline.sample_statistics(key, game, behavior, num_samples, noise))
         return gk.regularized_gap(game, regularizer, gk.gane(estimate, regularizer).log_policy)
 
-    return np.asarray(gap(jax.random.split(jax.random.key(int(num_samples)), seeds)))
+    return jax.vmap(gap)(keys)
+
+
+def simulate(game, regularizer, behavior, noise, num_samples, seeds):
+    """Total regularised gap of GANE in the true game, for each seed."""
+    keys = jax.random.split(jax.random.key(int(num_samples)), seeds)
+    return np.asarray(gaps(keys, game, regularizer, behavior, noise, float(num_samples)))
 
 
 @pytest.mark.parametrize("temperature", [1.0, 0.5, 0.1])
@@ -88,20 +93,19 @@ def test_the_unregularised_plug_in_pays_the_square_root():
     game = gk.games.matching_pennies()
     from gamekl.solvers.exact import solve_two_player_batch
 
+    @jax.jit
+    @partial(jax.vmap, in_axes=(0, None))
+    def estimated(key, n):
+        statistics = gk.offline.sample_statistics(key, game, uniform_behavior(game), n, 1.0)
+        return gk.offline.estimate(statistics).game.payoffs
+
+    conv = jax.jit(jax.vmap(lambda *policy: gk.nash_conv(game, policy)))
     sizes, scaled, errors = [10**3, 10**4, 10**5], [], []
     for n in sizes:
-        keys = jax.random.split(jax.random.key(n), 5_000)
-        payoffs = jax.vmap(
-            lambda key, n=n: (
-                gk.offline.estimate(
-                    gk.offline.sample_statistics(key, game, uniform_behavior(game), n, 1.0)
-                ).game.payoffs
-            )
-        )(keys)
+        payoffs = estimated(jax.random.split(jax.random.key(n), 5_000), float(n))
         found = solve_two_player_batch(np.asarray(payoffs))
-        gaps = np.asarray(jax.vmap(lambda *policy: gk.nash_conv(game, policy))(*found.log_policy))
-        errors.append(gaps)
-        scaled.append(np.sqrt(n) * gaps.mean())
+        errors.append(np.asarray(conv(*found.log_policy)))
+        scaled.append(np.sqrt(n) * errors[-1].mean())
     np.testing.assert_allclose(scaled, 1.5958, rtol=0.05)
     assert abs(fit_rate(sizes, errors, seed=0).slope + 0.5) < 0.03
 

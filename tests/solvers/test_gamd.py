@@ -68,7 +68,7 @@ def test_the_definition(shape, weighting, num_steps):
     batch = mixed_batch(shape, 5)
     game, regularizer = rows(batch, 4)
     truth = rows(batch, 3)[0]
-    for target in (None, truth):
+    for target in (None, truth) if shape == (2, 2) else (truth,):  # each is a program of its own
         solution = gk.gamd(game, regularizer, num_steps=num_steps, weighting=weighting, evaluate_on=target)
         joint, last, gaps = by_definition(game, regularizer, num_steps, weighting, target)
         np.testing.assert_allclose(solution.joint(), joint, atol=1e-14)

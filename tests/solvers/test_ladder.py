@@ -70,7 +70,7 @@ def folded_games(shape, temperature, size):
         game = gk.games.uniform(key, shape)
         return game, dirichlet_regularizer(jax.random.fold_in(key, 1), game, temperature)
 
-    batch = jax.vmap(one)(jax.random.split(jax.random.key(0), size))
+    batch = jax.jit(jax.vmap(one))(jax.random.split(jax.random.key(1), size))
     solution = gk.solve_nash_batch(*batch, throw=True)
     for index in np.flatnonzero(solution.path.folds):
         yield jax.tree.map(lambda leaf, index=index: leaf[index], (*batch, solution))
