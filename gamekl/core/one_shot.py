@@ -130,12 +130,16 @@ def _excess(deviation: Array) -> Array:
     return jnp.where(small, d**2 / 2 * series, jnp.expm1(-direct) + direct)
 
 
-def player_gap(log_policy: Array, log_reference: Array, values: Array, temperature: Array) -> Array:
-    """The regularised gap of one player, to whom its actions have these values, up to a shift."""
-    log_policy = normalize(log_policy)
+def _response(log_reference: Array, values: Array, temperature: Array) -> tuple[Array, Array]:
+    """A player's best response to what its actions are worth, and those values in nats, 0 off the support."""
+    scaled = jnp.where(support(log_reference), values, 0) / temperature
+    return normalize(log_reference + scaled), scaled
+
+
+def _gap(log_policy: Array, response: Array, log_reference: Array, scaled: Array, temperature: Array) -> Array:
+    """The regularised gap of a normalised policy."""
     mask = support(log_reference)
     played = support(log_policy)
-    scaled = jnp.where(mask, values, 0) / temperature
     inside = mask & played
     policy = jnp.where(inside, jnp.exp(log_policy), 0)
     deviation = jnp.where(inside, log_policy, 0) - jnp.where(inside, log_reference, 0) - jnp.where(inside, scaled, 0)
@@ -144,8 +148,28 @@ def player_gap(log_policy: Array, log_reference: Array, values: Array, temperatu
     # the deviation of the logits itself; far from it that formula overflows, and the KL form is exact enough.
     near = jnp.all(mask == played) & jnp.all(jnp.abs(deviation) < 1)
     close = temperature * jnp.log1p(jnp.sum(policy * _excess(jnp.where(near, deviation, 0))))
-    far = temperature * kl(log_policy, normalize(log_reference + scaled))
+    far = temperature * kl(log_policy, response)
     return jnp.where(near, close, jnp.maximum(far, 0))
+
+
+def player_gap(log_policy: Array, log_reference: Array, values: Array, temperature: Array) -> Array:
+    """The regularised gap of one player, to whom its actions have these values, up to a shift."""
+    response, scaled = _response(log_reference, values, temperature)
+    return _gap(normalize(log_policy), response, log_reference, scaled, temperature)
+
+
+def respond(
+    game: OneShotGame, regularizer: Regularizer, log_policy: tuple[Float[Array, " _"], ...]
+) -> tuple[tuple[Float[Array, " _"], ...], Float[Array, " player"]]:
+    """`best_response` and `regularized_gap` of a normalised profile, at the cost of one."""
+    values = _action_values(level_payoffs(game), [jnp.exp(entry) for entry in log_policy])
+    players = list(zip(log_policy, regularizer.log_reference, values, regularizer.temperatures, strict=True))
+    found = [_response(reference, value, temperature) for _, reference, value, temperature in players]
+    gaps = [
+        _gap(policy, response, reference, scaled, temperature)
+        for (policy, reference, _, temperature), (response, scaled) in zip(players, found, strict=True)
+    ]
+    return tuple(response for response, _ in found), jnp.stack(gaps)
 
 
 def regularized_gap(game: OneShotGame, regularizer: Regularizer, log_policy: Profile) -> Float[Array, " player"]:

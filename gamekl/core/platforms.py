@@ -6,7 +6,7 @@ lowering takes the one that it is for.
 """
 
 from collections.abc import Callable
-from functools import partial
+from functools import cache, partial
 from typing import Any, NamedTuple, TypeVar
 
 import jax
@@ -70,3 +70,20 @@ def platform_of(device: Any) -> Platform:
 def by_platform(function: Callable[..., R], *arguments: Any) -> R:
     """``function(platform, *arguments)`` for the platform that the program is lowered for."""
     return jax.lax.platform_dependent(*arguments, cpu=partial(function, CPU), default=partial(function, ACCELERATOR))
+
+
+@cache
+def quick_options(**options: bool) -> dict[str, bool]:
+    """Options for ``jax.jit`` with which programs for CPUs are compiled sooner, if this XLA knows them, else none.
+
+    XLA's older emitters halve the compilation of a single game; they are gone since jax 0.11.
+
+    Args:
+        options: others to be tried.
+    """
+    wanted = options or {"xla_cpu_use_fusion_emitters": False}
+    try:
+        jax.jit(lambda: 0.0).lower().compile(compiler_options=dict(wanted))
+    except jax.errors.JaxRuntimeError:
+        return {}
+    return wanted

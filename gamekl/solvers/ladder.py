@@ -21,7 +21,7 @@ from jaxtyping import Array, Bool, Float
 
 from gamekl.core.batching import in_blocks
 from gamekl.core.games import NormalFormGame
-from gamekl.core.one_shot import best_response, payoff_range, regularized_gap
+from gamekl.core.one_shot import payoff_range, respond
 from gamekl.core.platforms import Platform, by_platform
 from gamekl.core.policies import centre
 from gamekl.core.regularizer import Regularizer
@@ -89,7 +89,7 @@ def _task(problem: Problem) -> Task:
 def _conclude(problem: Problem, outcome: Outcome) -> Solution:
     game, regularizer = problem.game, problem.regularizer
     log_policy = to_log_policy(outcome.z, regularizer.masks)
-    response = best_response(game, regularizer, log_policy)
+    response, gap = respond(game, regularizer, log_policy)
     differences = [jnp.max(jnp.abs(jnp.exp(a) - jnp.exp(b))) for a, b in zip(log_policy, response, strict=True)]
     residual = jnp.max(jnp.stack(differences))
     status = jnp.where(residual <= problem.tol, Status.converged, Status.not_converged)
@@ -98,7 +98,7 @@ def _conclude(problem: Problem, outcome: Outcome) -> Solution:
     wrong = input_status(game, regularizer)
     return Solution(
         log_policy=log_policy,
-        gap=regularized_gap(game, regularizer, log_policy),
+        gap=gap,
         residual=residual,
         num_steps=outcome.num_steps,
         status=jnp.where(wrong == Status.converged, status, wrong).astype(jnp.int32),

@@ -6,7 +6,7 @@ equilibrium, `implicit` gives it derivatives.
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import partial
+from functools import cache, partial
 from typing import Any, Protocol, overload, runtime_checkable
 
 import equinox as eqx
@@ -17,6 +17,7 @@ from jaxtyping import Array, Float
 from gamekl.core.arrays import has_float64
 from gamekl.core.batching import sharing_lanes
 from gamekl.core.games import ContextualGame, MarkovGame, NormalFormGame, StagedGame, require_normal_form
+from gamekl.core.platforms import quick_options
 from gamekl.core.policies import Profile, check_profile, is_concrete
 from gamekl.core.regularizer import Regularizer
 from gamekl.core.validation import validate
@@ -45,7 +46,11 @@ def _solve(
     return eqx.tree_at(lambda solution: solution.log_policy, solution, log_policy)
 
 
-_solve_jitted = jax.jit(_solve, static_argnames=("max_steps", "refine"))
+@cache
+def _jitted(at_once: bool) -> Any:
+    """`_solve`, jitted. Of one game the compilation is the main cost; inside of others there are no options."""
+    options = quick_options() if at_once else None
+    return jax.jit(_solve, static_argnames=("max_steps", "refine"), compiler_options=options)
 
 
 @overload
@@ -136,7 +141,8 @@ def solve_nash(
         if dtype is not None:
             game = NormalFormGame(game.payoffs.astype(dtype))
         tol = None if tol is None else jnp.asarray(tol, dtype=float)
-        solution = _solve_jitted(game, regularizer, initial, tol, max_steps=int(max_steps), refine=refine is not None)
+        solve = _jitted(concrete and is_concrete(jnp.zeros(())))  # not at once inside of somebody's jit
+        solution = solve(game, regularizer, initial, tol, max_steps=int(max_steps), refine=refine is not None)
     if throw:
         raise_unless_converged(solution)
     return solution
