@@ -41,7 +41,7 @@ gpu_device_info {{
   device_memory_size: 141000000000
 }}
 """
-# Seconds from one kernel of a stream to the next, where the host keeps up: of the order of what CUDA's own samples show.
+# Seconds from one kernel of a stream to the next, assumed: the order of magnitude.
 LAUNCH = 2e-6
 # Operations of the optimised program that move or compute nothing by themselves.
 FREE = {
