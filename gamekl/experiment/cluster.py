@@ -16,8 +16,10 @@ from gamekl.experiment.shards import Shard, Work, make_shard
 
 logger = logging.getLogger("gamekl")
 
-# Seconds in which a scheduler is to answer, and after which one is told that no worker does.
+# Seconds in which a scheduler is to answer.
 PATIENCE = 10
+# Seconds after which one is told that no worker does: they load jax first.
+SILENCE = 60
 # Seconds after which to look again who is there, while nothing is done.
 PAUSE = 1
 # What a worker is. Of builtins only: one that is sent what it cannot load closes, and says nothing.
@@ -34,11 +36,17 @@ class _Sent(NamedTuple):
 
 
 async def _result(future: Any) -> Any:
-    """As a task of ours; where it is dropped, so is the future, and with it what the cluster does for it."""
     try:
         return await future
     except futures.CancelledError as error:
         raise _Lost(str(error)) from error
+
+
+def _task(future: Any) -> asyncio.Task[Any]:
+    """As a task of ours; where it is dropped, so is the future, and with it what the cluster does for it."""
+    task = asyncio.ensure_future(_result(future))
+    task.add_done_callback(lambda done: done.cancelled() or done.exception())  # asyncio complains of faults unheard
+    return task
 
 
 class _Crew:
@@ -83,6 +91,11 @@ class _Crew:
                     del self._sent[task]
                     return sent.chunk, shard
 
+    async def dismiss(self) -> None:
+        """Wait for nothing any more."""
+        for task in (*self._asked.values(), *self._sent):
+            task.cancel()
+
     async def _look(self) -> None:
         """Ask who is new what it is, hear who has answered, forget who is gone."""
         try:
@@ -96,14 +109,14 @@ class _Crew:
         for address, threads in there.items():
             if address not in self._asked:
                 asked = self._client.submit(eval, QUESTION, workers=[address], pure=False)
-                self._asked[address] = asyncio.ensure_future(_result(asked))
+                self._asked[address] = _task(asked)
             elif self._asked[address].done() and address not in self._threads | self._unfit:
                 self._hear(address, threads)
         if self._threads:
             self._last, self._begun = time.monotonic(), True
         elif self._unfit.keys() == there.keys() and self._unfit and not self._begun:
             raise EngineError("; ".join(self._unfit.values()))
-        elif time.monotonic() - self._last > PATIENCE:
+        elif time.monotonic() - self._last > SILENCE:
             self._last = float("inf")
             logger.warning("no worker of the Dask cluster answers; the sweep waits for one")
 
@@ -143,7 +156,7 @@ class _Crew:
     def _send_one(self, chunk: Chunk) -> None:
         workers = list(self._threads)
         future = self._client.submit(make_shard, self._work, chunk, workers=workers, pure=False)
-        self._sent[asyncio.ensure_future(_result(future))] = _Sent(chunk, workers)
+        self._sent[_task(future)] = _Sent(chunk, workers)
 
 
 def _version() -> str:
@@ -224,5 +237,7 @@ def dask(scheduler: str) -> Engine:
                     raise EngineError(
                         f"engine: the Dask cluster lost work ({error}); the same command goes on"
                     ) from error
+                finally:
+                    client.sync(crew.dismiss)
 
     return run

@@ -196,7 +196,7 @@ def test_only_workers_with_another_gamekl():
 
 def test_nobody_answers(monkeypatch, caplog):
     """One is told, once."""
-    monkeypatch.setattr(clusters, "PATIENCE", 0.02)
+    monkeypatch.setattr(clusters, "SILENCE", 0.02)
 
     async def script(client):
         await until(lambda: ONE in client.asked and caplog.messages)
