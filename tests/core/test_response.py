@@ -1,5 +1,7 @@
 """Action values, best responses and gaps against their definitions (MATH J5) and invariances."""
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -11,9 +13,12 @@ from hypothesis import strategies as st
 import gamekl as gk
 from gamekl.core.policies import kl, normalize
 
+# In one program for each shape, where many shapes are tried; eagerly elsewhere.
+best_response, regularized_gap = jax.jit(gk.best_response), jax.jit(gk.regularized_gap)
 SHAPES = [(2, 2), (3, 5), (3, 4, 2), (2, 2, 3, 2), (2, 1, 2, 2, 3), (4,)]
 
 
+@partial(jax.jit, static_argnames="shape")
 def random_triple(seed, shape, temperature=0.3):
     keys = jax.random.split(jax.random.key(seed), 3)
     game = gk.games.uniform(keys[0], shape)
@@ -35,7 +40,7 @@ def test_best_response_is_the_softmax_of_the_reference_and_values(shape):
     game, regularizer, log_policy = random_triple(1, shape)
     values = action_values_by_definition(game.payoffs, [np.exp(entry) for entry in log_policy])
     for ours, value, reference in zip(
-        gk.best_response(game, regularizer, log_policy), values, regularizer.log_reference, strict=True
+        best_response(game, regularizer, log_policy), values, regularizer.log_reference, strict=True
     ):
         weights = np.exp(reference) * np.exp(value / 0.3)
         np.testing.assert_allclose(np.exp(ours), weights / weights.sum(), rtol=1e-12)
@@ -45,8 +50,8 @@ def test_best_response_is_the_softmax_of_the_reference_and_values(shape):
 @pytest.mark.parametrize("temperature", [0.05, 1.0, 20.0])
 def test_gap_is_temperature_times_kl_to_the_response_and_the_gain_of_responding(shape, temperature):
     game, regularizer, log_policy = random_triple(2, shape, temperature)
-    gap = gk.regularized_gap(game, regularizer, log_policy)
-    response = gk.best_response(game, regularizer, log_policy)
+    gap = regularized_gap(game, regularizer, log_policy)
+    response = best_response(game, regularizer, log_policy)
     values = action_values_by_definition(game.payoffs, [np.exp(entry) for entry in log_policy])
     for player, (mine, best, reference) in enumerate(zip(log_policy, response, regularizer.log_reference, strict=True)):
 
@@ -124,12 +129,12 @@ def test_shifts_do_not_matter_and_scales_scale(seed, shift, scale):
     moved = gk.NormalFormGame(game.payoffs * scale + shift)
     warmer = gk.Regularizer(regularizer.log_reference, regularizer.temperature * scale)
     for ours, theirs in zip(
-        gk.best_response(moved, warmer, log_policy), gk.best_response(game, regularizer, log_policy), strict=True
+        best_response(moved, warmer, log_policy), best_response(game, regularizer, log_policy), strict=True
     ):
         np.testing.assert_allclose(ours, theirs, atol=1e-8)
     np.testing.assert_allclose(
-        gk.regularized_gap(moved, warmer, log_policy) / scale,
-        gk.regularized_gap(game, regularizer, log_policy),
+        regularized_gap(moved, warmer, log_policy) / scale,
+        regularized_gap(game, regularizer, log_policy),
         rtol=1e-7,
         atol=1e-10,
     )
@@ -139,11 +144,12 @@ def test_shifts_do_not_matter_and_scales_scale(seed, shift, scale):
 @given(seed=st.integers(0, 2**31), order=st.permutations(range(3)))
 def test_renaming_players_renames_gaps(seed, order):
     game, regularizer, log_policy = random_triple(seed, (3, 4, 2))
-    renamed = gk.NormalFormGame(jnp.transpose(game.payoffs[jnp.asarray(order)], (0, *(1 + p for p in order))))
-    gap = gk.regularized_gap(
+    renamed = gk.NormalFormGame(np.transpose(np.asarray(game.payoffs)[order], (0, *(1 + p for p in order))))
+    gap = regularized_gap(
         renamed, gk.Regularizer([regularizer.log_reference[p] for p in order], 0.3), [log_policy[p] for p in order]
     )
-    np.testing.assert_allclose(gap, gk.regularized_gap(game, regularizer, log_policy)[jnp.asarray(order)], rtol=1e-10)
+    expected = np.asarray(regularized_gap(game, regularizer, log_policy))[order]
+    np.testing.assert_allclose(gap, expected, rtol=1e-10)
 
 
 def test_nash_gap_and_its_summaries():
@@ -191,6 +197,6 @@ def test_gradients_through_kl_and_gap_are_finite_at_masked_actions():
         policy = [normalize(jnp.where(jnp.isneginf(r), -jnp.inf, z)) for r, z in zip(references, logits, strict=True)]
         return gk.regularized_gap(game, gk.Regularizer(references, 0.3), policy).sum()
 
-    gradient = jax.grad(total)([jnp.asarray([0.1, -0.2, 0.3]), jnp.asarray([0.0, 1.0])])
+    gradient = jax.jit(jax.grad(total))([jnp.asarray([0.1, -0.2, 0.3]), jnp.asarray([0.0, 1.0])])
     assert all(np.all(np.isfinite(entry)) for entry in gradient)
     assert np.any(gradient[0] != 0)

@@ -1,6 +1,7 @@
 """Logs of contextual and Markov games: exact statistics, estimates, concentrability."""
 
 import itertools
+from functools import partial
 
 import equinox as eqx
 import jax
@@ -14,10 +15,12 @@ from gamekl.core.policies import outer
 from gamekl.core.stages import occupancies
 
 
+@partial(jax.jit, static_argnames=("num_actions", "num_states", "horizon"))
 def small(seed=0, num_actions=(2, 3), num_states=3, horizon=3):
     return gk.games.markov(jax.random.key(seed), num_actions, num_states=num_states, horizon=horizon)
 
 
+@jax.jit
 def random_behavior(key, game):
     return outer(tuple(jnp.exp(entry) for entry in random_profile(key, game)))
 
