@@ -1,7 +1,8 @@
-"""The shell scripts: which Pythons they find, which environment they keep, and what is tested on every Python."""
+"""The shell scripts: which Pythons and GPUs they find, which environment they keep, what is tested on every Python."""
 
 import os
 import platform
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -92,6 +93,46 @@ def test_a_python_that_is_too_old_or_starts_nothing_is_refused(text, said, tmp_p
     )
     assert made.returncode == 1 and not (tmp_path / "e").exists()
     assert made.stderr.startswith("gamekl needs Python 3.11 or newer;") and f"is {said}" in made.stderr
+
+
+@pytest.fixture
+def gpu_machine(tmp_path):
+    """A Python that notes what it is asked for, and what the GPU's own tool says."""
+    asked, folder = tmp_path / "asked", tmp_path / "bin"
+    executable(folder / "python", f'echo "$@" >>"{asked}"\ncase "$*" in *bench_solve*) echo begun; exit 3 ;; esac')
+    executable(folder / "nvidia-smi", "echo 'GPU 0: one'")
+    return asked, folder, {"PYTHON": str(folder / "python"), "PATH": f"{folder}:{os.environ['PATH']}"}
+
+
+def test_without_a_gpu_nothing_is_asked_for(gpu_machine, tmp_path):
+    if list(Path("/dev").glob("nvidia[0-9]*")):
+        pytest.skip("there is a GPU")
+    asked, folder, variables = gpu_machine
+    executable(folder / "nvidia-smi", "echo 'NVIDIA-SMI has failed'; exit 9")
+    told = bash("scripts/gpu.sh", tmp_path / "out", **variables)
+    assert (told.returncode, told.stdout) == (1, "") and told.stderr.startswith("no GPU: ")
+    assert not asked.exists() and not (tmp_path / "out").exists()
+    told = bash("scripts/gpu.sh", **variables)
+    assert (told.returncode, told.stderr) == (2, "usage: bash scripts/gpu.sh FOLDER\n") and not asked.exists()
+
+
+def test_on_a_gpu_a_part_that_fails_is_told_and_stops_no_other(gpu_machine, tmp_path):
+    asked, _, variables = gpu_machine
+    out = tmp_path / "some where"
+    told = bash("scripts/gpu.sh", out, **variables)
+    assert told.returncode == 1 and told.stderr == ""
+    summary = (out / "summary.txt").read_text().splitlines()
+    outcomes = dict(re.fullmatch("(.*): (.*), [0-9]+ s", line).groups() for line in summary)
+    assert outcomes.pop("bench_solve") == "failed (3)" and set(outcomes.values()) == {"passed"}
+    assert (out / "bench_solve.log").read_text() == "begun\n" and not (out / "compiled").exists()
+    parts = asked.read_text()
+    assert "pip" not in parts
+    assert all(
+        part in parts
+        for part in ("-m pytest -m gpu", "--dtype float32", f"--engine devices --num-seeds 1000 --out {out}/run")
+    )
+    shares = re.findall("^part [a-z0-9_]+ ([0-9]+) ", (ROOT / "scripts/gpu.sh").read_text(), flags=re.MULTILINE)
+    assert len(shares) == len(summary) and sum(map(int, shares)) < 600
 
 
 def test_every_folder_of_tests_has_a_file_that_runs_on_every_python():
