@@ -1,6 +1,7 @@
 """How the time to solve a game grows with actions, players and the batch, beside what the machine could do at most.
 
     python benchmarks/bench_scale.py [--quick] [--dtype float32] [--largest 1000000] [--processors 1] [--out FOLDER]
+    python benchmarks/bench_scale.py --settings [--dtype float32] [--largest 1000000] [--out FOLDER]
 
 Payoffs U[0, 1], uniform references, temperature 0.1, through `solve_nash_batch` on all local devices: from payoffs in
 memory to certified answers in memory; medians of several calls, compilation apart.
@@ -10,6 +11,8 @@ stays in registers and of a matrix product (the larger counts), and bytes per se
 holds. The arithmetic limit is the time for a game's multiply-adds at that rate; the memory limit is the time to read
 its payoffs from memory at each correction, which caches may beat. What a correction takes is counted by formula
 (`multiply_adds`), whatever the implementation does beyond it: exponentials, tangents and tests are not counted.
+
+With --settings, on an accelerator only: solves a second by the lanes and the chunks of `gamekl.core.platforms`.
 """
 
 import argparse
@@ -24,12 +27,12 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from common import RESULTS, digits, facts, middle, num_processors, save, table, uniform_batch
+from common import RESULTS, digits, facts, middle, num_failed, num_processors, save, table, time_solves, uniform_batch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from settings import report_settings
 
-import gamekl as gk
 from gamekl.experiment.plot import COLOURS
 
 jax.config.update("jax_enable_x64", True)
@@ -166,11 +169,7 @@ def measure_limits(dtype: str, quick: bool) -> Limits:
 def measure(shape: tuple[int, ...], games: int, limits: Limits, dtype: str, rounds: int) -> Measured:
     """Solve a batch several times."""
     batch = uniform_batch(shape, TEMPERATURE, games, dtype=dtype)
-    times = []
-    for _ in range(rounds + 1):
-        start = time.perf_counter()
-        solution = jax.block_until_ready(gk.solve_nash_batch(*batch))
-        times.append(time.perf_counter() - start)
+    solution, times = time_solves(batch, rounds)
     micros = [1e6 * entry / games for entry in times[1:]]
     corrections = float(np.mean(np.asarray(solution.num_steps)))
     counted = corrections * multiply_adds(shape)
@@ -182,7 +181,7 @@ def measure(shape: tuple[int, ...], games: int, limits: Limits, dtype: str, roun
         spread=(min(micros), max(micros)),
         compilation=max(times[0] - middle(times[1:]), 0),
         corrections=corrections,
-        failed=int(np.sum(np.asarray(solution.status) != gk.Status.converged)),
+        failed=num_failed(solution),
         multiply_adds=counted,
         arithmetic=1e6 * counted / limits.arithmetic,
         memory=1e6 * read / limits.memory,
@@ -240,6 +239,7 @@ def main() -> None:
     parser.add_argument("--dtype", choices=("float64", "float32"), default="float64")
     parser.add_argument("--largest", type=int, help="largest batch; default 10^6 on a GPU, 10^5 on a CPU")
     parser.add_argument("--processors", type=int, help="use so many processors only")
+    parser.add_argument("--settings", action="store_true", help="by lanes and chunks, in place of all else")
     parser.add_argument("--out", type=Path, default=RESULTS)
     options = parser.parse_args()
     if options.processors and hasattr(os, "sched_setaffinity"):
@@ -247,6 +247,11 @@ def main() -> None:
     on_cpu = jax.default_backend() == "cpu"
     largest = options.largest or (10**3 if options.quick else 10**5 if on_cpu else 10**6)
     rounds = 2 if options.quick else 3
+    if options.settings and on_cpu:
+        parser.error("--settings: got a CPU, takes a GPU or a TPU")
+    if options.settings:
+        report_settings(options.dtype, TEMPERATURE, options.largest, rounds, options.out)
+        return
     limits = measure_limits(options.dtype, options.quick)
     rates = (
         f"Multiply-adds a second: {limits.loop:.3g} in a loop, {limits.matmul:.3g} in a matrix product. "
@@ -260,11 +265,12 @@ def main() -> None:
     def sized(shape: tuple[int, ...]) -> Measured:
         return run(shape, num_games(shape, options.quick))
 
+    # First what a machine may be asked for in little time. Quick, every other power.
+    powers = [10**power for power in range(math.ceil(math.log10(largest)))][:: 2 if options.quick else 1]
+    batches = [run((10, 10), games) for games in (*powers, largest)]
     actions = [sized((size, size)) for size in (ACTIONS[1:5:3] if options.quick else ACTIONS)]
     several = [(size,) * players for size in (3, 2) for players in (PLAYERS[:2] if options.quick else PLAYERS)]
     players = [sized(shape) for shape in several if not options.quick or shape[0] == 2]
-    powers = [10**power for power in range(math.ceil(math.log10(largest)))]
-    batches = [run((10, 10), games) for games in (*powers, largest)]
     sections = [
         "# How the time to solve a game grows",
         f"{facts(options.dtype)}; medians of {rounds} calls of `solve_nash_batch`, temperature {TEMPERATURE}. {rates}",

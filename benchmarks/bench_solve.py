@@ -5,7 +5,8 @@
 Gambit's tracer is tuned (`first_step=.3, max_accel=2`, three times as fast as its defaults) and runs in a process of
 its own on one processor; only its call is timed, not the making of its games. gamekl runs in two other processes, on
 one processor and on all; its time is that from payoffs in memory to certified answers in memory. The three take turns,
-and a figure is the median over the rounds. A game counts as failed if sup |policy - best response| exceeds 1e-9.
+and a figure is the median over the rounds; without pygambit the other two do. A game counts as failed if
+sup |policy - best response| exceeds 1e-9.
 
 A second part compares gamekl with itself on one processor: its driver of batches, ``jax.vmap(solve_nash)``, and plain
 loops over the same equations and steps that run until the slowest game is done. A third has one game, a cold process
@@ -17,6 +18,7 @@ import subprocess
 import sys
 import time
 from importlib.metadata import version
+from importlib.util import find_spec
 from typing import NamedTuple
 
 import jax
@@ -148,6 +150,7 @@ def memory(games: int) -> tuple[int, int, int]:
 
 
 GAMBIT = "Gambit, tuned"
+HAS_GAMBIT = find_spec("pygambit") is not None
 SOLVERS = {  # processors, refine
     "gamekl, one processor": (1, None),
     "gamekl, one processor, refined": (1, "float64"),
@@ -159,13 +162,14 @@ SOLVERS = {  # processors, refine
 def compare(case: Case, workers: dict, rounds: int) -> tuple[list[list], dict[str, float]]:
     """Rows of the table beside Gambit, and microseconds a game by solver."""
     drawn, _ = (workers[count].submit(payoffs, case).result() for count in (1, None))
-    first, results = {}, {name: [] for name in (GAMBIT, *SOLVERS)}
+    first, results = {}, {name: [] for name in [GAMBIT] * HAS_GAMBIT + [*SOLVERS]}
     for name, (count, refine) in SOLVERS.items():
         start = time.perf_counter()
         workers[count].submit(gamekl, case, refine).result()
         first[name] = time.perf_counter() - start
     for _ in range(rounds):
-        results[GAMBIT].append(workers[GAMBIT].submit(gambit, case, drawn).result())
+        if HAS_GAMBIT:
+            results[GAMBIT].append(workers[GAMBIT].submit(gambit, case, drawn).result())
         for name, (count, refine) in SOLVERS.items():
             results[name].append(workers[count].submit(gamekl, case, refine).result())
     micros = {name: middle([result.seconds for result in found]) * 1e6 for name, found in results.items()}
@@ -174,10 +178,12 @@ def compare(case: Case, workers: dict, rounds: int) -> tuple[list[list], dict[st
         times = [result.seconds * 1e6 for result in found]
         residual, policy = found[-1].residual, found[-1].policy
         row = [case.name, name, len(residual), digits(micros[name]), f"{digits(min(times))} to {digits(max(times))}"]
-        row += [digits(micros[GAMBIT] / micros[name]), int(np.sum(~(residual <= TOLERANCE))), f"{residual.max():.1e}"]
+        row.append(digits(micros[GAMBIT] / micros[name]) if HAS_GAMBIT else "")
+        row += [int(np.sum(~(residual <= TOLERANCE))), f"{residual.max():.1e}"]
         if name in first:
-            theirs = results[GAMBIT][-1].policy
-            row.append(f"{max(np.abs(a - b).max() for a, b in zip(policy, theirs, strict=True)):.1e}")
+            theirs = results[GAMBIT][-1].policy if HAS_GAMBIT else []
+            away = [np.abs(a - b).max() for a, b in zip(policy, theirs, strict=HAS_GAMBIT)]
+            row.append(f"{max(away):.1e}" if away else "")
             row.append(f"{max(first[name] - micros[name] * 1e-6 * case.games, 0):.1f}")
         else:
             row += ["", ""]
@@ -204,9 +210,11 @@ def draw(figures: dict[str, dict[str, float]], caption: str) -> Figure:
     shown = {GAMBIT: "0.6", "gamekl, one processor": COLOURS[0], "gamekl, all processors": COLOURS[2]}
     for index, micros in enumerate(figures.values()):
         for offset, (name, colour) in enumerate(shown.items()):
+            if name not in micros:
+                continue
             place = index * 4 + offset
             axes.barh(place, micros[name], color=colour, height=0.85, label=name if index == 0 else None)
-            ratio = "" if name == GAMBIT else f"   (x {digits(micros[GAMBIT] / micros[name])})"
+            ratio = "" if name == GAMBIT or GAMBIT not in micros else f"   (x {digits(micros[GAMBIT] / micros[name])})"
             most = max(micros[name], micros.get(f"{name}, refined", 0))
             axes.annotate(f"  {digits(micros[name])}{ratio}", (most, place), va="center", fontsize=6)
             if name != GAMBIT:
@@ -216,7 +224,7 @@ def draw(figures: dict[str, dict[str, float]], caption: str) -> Figure:
     axes.set(xlabel="microseconds a game")
     figure.suptitle(caption, fontsize=6)
     low = min(min(micros.values()) for micros in figures.values())
-    axes.set_xlim(low / 3, max(micros[GAMBIT] for micros in figures.values()) * 8)
+    axes.set_xlim(low / 3, max(max(micros.values()) for micros in figures.values()) * 8)
     axes.invert_yaxis()
     handles, labels = axes.get_legend_handles_labels()  # lines come first
     axes.legend(
@@ -248,6 +256,9 @@ def main() -> None:
     held = 2_000 if given.quick else 100_000
     with worker() as fresh:
         size, before, peak = fresh.submit(memory, held).result()
+    oracle_used = "Gambit is not installed"
+    if HAS_GAMBIT:
+        oracle_used = f"Gambit {version('pygambit')} solves the first of gamekl's games"
     header = ["case", "solver", "games", "us a game", "least to most", "Gambit / this", "failed", "largest residual"]
     header += ["largest difference from Gambit", "compilation, s"]
     loop_header = ["games", "solver", "us a game", "least to most", "this / driver", "corrections: mean, most"]
@@ -257,7 +268,7 @@ def main() -> None:
             "# Time to solve games",
             f"{machine}; medians of {rounds} rounds, seed {SEED}.",
             "## Beside Gambit",
-            f"Payoffs U[0, 1], uniform references. Gambit {version('pygambit')} solves the first of gamekl's games; "
+            f"Payoffs U[0, 1], uniform references. {oracle_used}; "
             "100 x 100 are solved one by one with `solve_nash`, the others with `solve_nash_batch`. "
             '"Refined" is `refine="float64"`. '
             f"A game counts as failed if sup abs(policy - best response) exceeds {TOLERANCE:g}.",

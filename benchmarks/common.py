@@ -7,6 +7,7 @@ import os
 import platform
 import statistics
 import sys
+import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
@@ -58,6 +59,21 @@ def uniform_batch(shape: Sequence[int], temperature: Any, size: int, seed: int =
     games = jax.jit(jax.vmap(lambda key: gk.games.uniform(key, shape, dtype=dtype)))(keys)
     temperatures = jnp.broadcast_to(jnp.asarray(temperature, dtype=dtype), (size,))
     return jax.block_until_ready((games, jax.vmap(gk.Regularizer.uniform)(games, temperatures)))
+
+
+def time_solves(batch: Any, rounds: int) -> tuple[Any, list[float]]:
+    """Seconds of `rounds` calls of `solve_nash_batch`, behind those of a first one that compiles; with the answers."""
+    times = []
+    for _ in range(rounds + 1):
+        start = time.perf_counter()
+        solution = jax.block_until_ready(gk.solve_nash_batch(*batch))
+        times.append(time.perf_counter() - start)
+    return solution, times
+
+
+def num_failed(solution: Any) -> int:
+    """How many games of a batch did not converge."""
+    return int(np.sum(np.asarray(solution.status) != gk.Status.converged))
 
 
 def residuals(payoffs: np.ndarray, temperature: float, policies: Sequence[np.ndarray]) -> np.ndarray:
