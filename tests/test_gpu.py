@@ -144,11 +144,12 @@ FAMILIES = {
         partial(gk.stackelberg.quantal_stackelberg, throw=False),
         anchored(uniform(3, 4)),
         lambda found: (found.policy, found.value),
+        float32=1e-3,
     ),
     "fit_responses": Family(
-        gk.stackelberg.fit_responses, answered, lambda found: (found.utilities, found.log_likelihood / 1000), 1e-8, 1e-2
+        gk.stackelberg.fit_responses, answered, lambda found: (found.utilities, found.log_likelihood / 1000), 1e-8, 1e-3
     ),
-    "fit_bradley_terry": Family(gk.preference.fit_bradley_terry, compared, lambda found: found.rewards, float32=1e-3),
+    "fit_bradley_terry": Family(gk.preference.fit_bradley_terry, compared, lambda found: found.rewards),
     "regularized_gap": Family(gk.regularized_gap, judged, lambda found: found),
     # In units of a row: sums of 1000 rows.
     "sample_statistics": Family(
