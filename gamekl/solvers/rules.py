@@ -29,6 +29,8 @@ def as_schedule(step_size: ArrayLike | Callable[..., Any]) -> Callable[..., Any]
     Raises:
         ValueError: the number is not positive.
     """
+    if isinstance(step_size, jax.tree_util.Partial):  # in another one its arrays would no longer be leaves
+        return step_size
     if callable(step_size):
         return jax.tree_util.Partial(step_size)
     if np.ndim(step_size) or jnp.result_type(step_size).kind not in "fiu":
