@@ -1,0 +1,57 @@
+"""The branch for accelerators, taken on a CPU: it computes the same, whatever the width of its batch."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from helpers import assert_same_bits, mixed_batch, rows
+
+import gamekl as gk
+from gamekl.core import lanes
+
+
+def solve(game, regularizer):
+    return gk.solve_nash(game, regularizer, throw=False)
+
+
+@pytest.fixture
+def accelerator(monkeypatch):
+    """What is traced now is for accelerators."""
+    monkeypatch.setattr(jax.lax, "platform_dependent", lambda *arguments, default, **_: default(*arguments))
+
+
+@pytest.fixture
+def solve_there(accelerator):
+    """`solve`, of whole batches, where nothing has been traced for CPUs, nor will be taken for it afterwards."""
+    jax.clear_caches()
+    yield jax.jit(jax.vmap(lambda *pair: solve(*pair)))
+    jax.clear_caches()
+
+
+@pytest.mark.parametrize("size", range(1, 13))
+def test_systems_are_solved_with_the_signs_of_their_determinants(accelerator, size):
+    """Three unknowns in a pass, with one or two left over."""
+    rng = np.random.default_rng(size)
+    matrix = rng.normal(size=(5, size, size)) + np.diag(rng.choice([-1, 1], size) * 2 * size)
+    right = rng.normal(size=(5, size, 2))
+    solution, sign = lanes.solve(jnp.moveaxis(jnp.concatenate([matrix, right], axis=-1), 0, -1))
+    np.testing.assert_allclose(np.moveaxis(solution, -1, 0), np.linalg.solve(matrix, right), atol=1e-12)
+    np.testing.assert_array_equal(sign, np.sign(np.linalg.det(matrix)))
+
+
+@pytest.mark.parametrize("shape", [(4, 3), (3, 2, 2)], ids=str)
+def test_equilibria_are_those_of_the_branch_for_cpus(request, shape):
+    batch = mixed_batch(shape, 20)
+    expected = jax.jit(jax.vmap(solve))(*batch)
+    found = request.getfixturevalue("solve_there")(*batch)
+    assert set(np.asarray(found.status)) == {gk.Status.converged}
+    for ours, theirs in zip(found.policy, expected.policy, strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=1e-9)
+
+
+@pytest.mark.bits
+def test_bits_do_not_depend_on_the_width_of_a_batch(solve_there):
+    batch = mixed_batch((4, 3), 100)
+    wide = solve_there(*batch)
+    for size in (1, 5, 64):
+        assert_same_bits(solve_there(*rows(batch, slice(size))), rows(wide, slice(size)))
