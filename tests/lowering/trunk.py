@@ -1,0 +1,205 @@
+"""Games, solvers and what is said of their answers."""
+
+from functools import partial
+from unittest.mock import patch
+
+import jax
+
+import gamekl as gk
+from gamekl.evaluate.staged_rates import staged_constant
+from gamekl.solvers import batch as batches
+from gamekl.solvers.nash import solve_nash
+from lowering.inputs import (
+    ANCHOR,
+    CONTEXTS,
+    GAME,
+    JOINT,
+    KEY,
+    LARGE,
+    MARKOV,
+    PAIRWISE,
+    POLICY,
+    SELF,
+    SIZES,
+    STAGES,
+    THREE,
+    anchors,
+    batch,
+    many,
+    policies,
+    program,
+    staged,
+    table,
+    whole,
+)
+
+CLASSICS = (
+    "chicken",
+    "coordination",
+    "donation",
+    "doors",
+    "hard_pair",
+    "matching_pennies",
+    "perturbed_rock_paper_scissors",
+    "prisoners_dilemma",
+    "rock_paper_scissors",
+    "shapley",
+)
+DRAWN = ("normal", "polymatrix", "potential", "uniform", "zero_sum")
+FEATURED = ("context_linear", "linear", "smooth")
+
+GAMES = {
+    **{f"games.{name}": program(getattr(gk.games, name)) for name in CLASSICS},
+    **{f"games.{name}": program(getattr(gk.games, name), KEY, num_actions=SIZES) for name in DRAWN},
+    **{
+        f"games.{name}": program(getattr(gk.games, name), KEY, num_actions=SIZES, num_contexts=3, num_features=2)
+        for name in FEATURED
+    },
+    "games.covariant": program(gk.games.covariant, KEY, num_actions=SIZES, correlation=0.5),
+    "games.preference": program(gk.games.preference, KEY, num_actions=(3, 3)),
+    "games.contextual": program(gk.games.contextual, KEY, num_actions=SIZES, num_contexts=3),
+    "games.markov": program(gk.games.markov, KEY, num_actions=SIZES, num_states=3, horizon=2),
+    "stack": program(lambda *games: gk.stack(games), GAME, GAME),
+}
+
+RESPONSES = {
+    "action_values": program(gk.action_values, GAME, POLICY),
+    "best_response": program(gk.best_response, GAME, ANCHOR, POLICY),
+    "regularized_gap": program(gk.regularized_gap, GAME, ANCHOR, POLICY),
+    "nash_gap": program(gk.nash_gap, GAME, POLICY),
+    "nash_gap, polymatrix": program(gk.nash_gap, PAIRWISE, policies(PAIRWISE)),
+    "nash_conv": program(gk.nash_conv, GAME, POLICY),
+    "exploitability": program(gk.exploitability, GAME, POLICY),
+    **{
+        f"{name}, {kind}": program(getattr(gk, name), make, anchors(make), policies(make))
+        for name in ("best_response", "regularized_gap")
+        for kind, (make, _) in STAGES.items()
+    },
+    **{f"nash_gap, {kind}": program(gk.nash_gap, make, policies(make)) for kind, (make, _) in STAGES.items()},
+}
+
+options = {"throw": False}
+solve = partial(solve_nash, **options)
+
+
+def slope(game, regularizer):
+    """Of an equilibrium, by the payoffs; without the report of doubtful ones, which only this host's programs make."""
+    with patch.object(jax.debug, "callback"):
+        return jax.grad(lambda payoffs: solve(gk.NormalFormGame(payoffs), regularizer).log_policy[0][0])(game.payoffs)
+
+
+SOLVERS = {
+    "solve_nash": program(solve, GAME, ANCHOR),
+    "solve_nash, vmap": batch(solve, GAME, ANCHOR),
+    "solve_nash, vmap of 3 players": batch(solve, THREE, anchors(THREE)),
+    "solve_nash, vmap of 30 actions": batch(solve, LARGE, anchors(LARGE)),
+    "solve_nash, vmap of derivatives": batch(slope, GAME, ANCHOR),
+    "solve_nash, initial": program(
+        lambda game, anchor, start: solve(game, anchor, initial=start), GAME, ANCHOR, POLICY
+    ),
+    **staged("solve_nash", solve),
+    "solve_nash_batch": program(
+        batches._solve_chunk, many(GAME), many(ANCHOR), initial=None, tol=None, max_steps=100, refine=False
+    ),
+    "gamd": program(gk.gamd, GAME, ANCHOR, num_steps=10, **options),
+    "gamd, vmap": batch(gk.gamd, GAME, ANCHOR, num_steps=10, **options),
+    **staged("gamd", gk.gamd, num_steps=10, **options),
+    "gamd_batch": program(
+        batches._play_chunk,
+        many(GAME),
+        many(ANCHOR),
+        whole(7),
+        step_size=None,
+        tol=None,
+        evaluate_on=None,
+        weighting="uniform",
+    ),
+    "gamd_history": program(gk.gamd_history, GAME, ANCHOR, num_steps=(3, 10), **options),
+    "gamd_history, vmap": batch(gk.gamd_history, GAME, ANCHOR, num_steps=(3, 10), **options),
+    "multiplicative_weights": program(gk.multiplicative_weights, GAME, ANCHOR, num_steps=10, **options),
+    "multiplicative_weights_history": program(
+        gk.multiplicative_weights_history, GAME, ANCHOR, num_steps=(3, 10), **options
+    ),
+    "sos_md": program(gk.sos_md, GAME, ANCHOR, num_steps=10, **options),
+    "sos_md, vmap": batch(gk.sos_md, GAME, ANCHOR, num_steps=10, **options),
+    **staged("sos_md", gk.sos_md, num_steps=10, **options),
+    **{
+        f"solve_correlated, {concept} {objective}": program(
+            gk.solve_correlated, GAME, concept=concept, objective=objective, **options
+        )
+        for concept in ("ce", "cce")
+        for objective in ("entropy", "gini")
+    },
+    "solve_correlated, vmap": batch(gk.solve_correlated, GAME, **options),
+}
+
+
+def followed(rule, num_queries=None):
+    """A rule that is followed in a game against oneself, where values are told or asked for."""
+
+    def call(game, anchor, key):
+        asked = {} if num_queries is None else {"num_queries": num_queries, "key": key}
+        return gk.follow(game, anchor, rule(), num_steps=(3, 10), target=anchor.log_reference, **asked, **options)
+
+    return program(call, SELF, anchors(SELF), KEY)
+
+
+STEPPED = ("AOG", "EGPO", "INPO", "MMD", "MNPO", "ONPO", "SPO", "Extragradient", "Halpern", "NashMD", "NashMP")
+RULES = {
+    **{f"rules.{name}": followed(partial(getattr(gk.rules, name), 0.1)) for name in STEPPED},
+    "rules.MPO": followed(lambda: gk.rules.MPO(0.1, 5)),
+    "rules.Proven": followed(lambda: gk.rules.NashMD.proven(0.1).rule)._replace(batched=True),
+    "rules.Rule": followed(lambda: gk.rules.MMD(lambda round: 1 / (1 + round))),
+    "follow": followed(lambda: gk.rules.MMD(0.1), num_queries=4),
+    "follow, vmap": followed(lambda: gk.rules.MMD(0.1))._replace(batched=True),
+}
+
+CERTIFICATES = {
+    "evaluate.cce_gap": program(gk.evaluate.cce_gap, GAME, JOINT),
+    "evaluate.ce_gap": program(gk.evaluate.ce_gap, GAME, JOINT),
+    "evaluate.contraction_matrix": program(gk.evaluate.contraction_matrix, GAME, ANCHOR),
+    "evaluate.distance_bound": program(gk.evaluate.distance_bound, GAME, ANCHOR, POLICY),
+    "evaluate.monotone_margin": program(gk.evaluate.monotone_margin, GAME, ANCHOR),
+    "evaluate.small_gain_margin": program(gk.evaluate.small_gain_margin, GAME, ANCHOR, POLICY),
+    "evaluate.uniqueness": program(gk.evaluate.uniqueness, GAME, ANCHOR),
+    "evaluate.uniqueness, vmap": batch(gk.evaluate.uniqueness, GAME, ANCHOR),
+    **{
+        f"evaluate.{name}, {kind}": program(getattr(gk.evaluate, name), make, policies(make))
+        for name in ("occupancies", "policy_value")
+        for kind, (make, _) in STAGES.items()
+    },
+    "evaluate.policy_value, KL": program(
+        lambda game, policy, anchor: gk.evaluate.policy_value(game, policy, regularizer=anchor),
+        CONTEXTS,
+        policies(CONTEXTS),
+        anchors(CONTEXTS),
+    ),
+    "evaluate.predicted_constant": program(
+        staged_constant,
+        MARKOV,
+        anchors(MARKOV),
+        policies(MARKOV),
+        table(2, 3, 2),
+        table(2, 3, *SIZES),
+        table(2, 3, 2, *SIZES),
+        features=None,
+    ),
+}
+
+ON_HOST = {
+    **dict.fromkeys(("games.load_game", "games.read_efg", "games.read_nfg", "games.read_npz"), "reads a file"),
+    "games.parse_nfg": "reads a text",
+    "games.write_nfg": "writes a file",
+    **dict.fromkeys(("games.from_pygambit", "games.to_pygambit"), "asks pygambit"),
+    **dict.fromkeys(("games.from_pyspiel", "games.to_pyspiel"), "asks OpenSpiel"),
+    "games.merge_equivalent": "compares rows, whose number decides the shapes",
+    "load_solution": "reads a file",
+    "validate": "raises where values are bad",
+    "solve_nash_exact": "enumerates supports on the host",
+    "solve_welfare": "solves a linear programme on the host",
+    **dict.fromkeys(("evaluate.fit_rate", "evaluate.fit_paired_rate"), "resamples measured errors with numpy"),
+    "evaluate.first_sample_size": "is a number of Python's",
+    "evaluate.predicted_preference_constant": "is computed with numpy, in float64",
+}
+
+PROGRAMS = {**GAMES, **RESPONSES, **SOLVERS, **RULES, **CERTIFICATES}
