@@ -60,7 +60,7 @@ class Stock(NamedTuple):
             there = f"{len(self.whole):,} of {planned} planned shards are there"
             told.append(f"unfinished: {there}, and all results rest on these alone; {AGAIN} the rest")
         if mixed := mixture(self.runs):
-            told.append(f"mixed: versions or devices differ, and so last digits may: {mixed}")
+            told.append(f"mixed: shards of several versions or devices, so last digits may differ: {mixed}")
         return told
 
 

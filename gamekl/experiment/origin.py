@@ -83,4 +83,4 @@ def mixture(runs: Iterable[Run]) -> str:
     for origin, count in shards.items():
         kind = ", ".join(f"{name} {_word(getattr(origin, name))}" for name in fields)
         kinds[kind] = kinds.get(kind, 0) + count
-    return "; ".join(f"{count:,} shards by {kind}" for kind, count in kinds.items()) if fields else ""
+    return "; ".join(f"{count:,} by {kind}" for kind, count in kinds.items()) if fields else ""

@@ -123,7 +123,7 @@ class _Witness:
             kinds[differences(other, here)] += shards
         del kinds[""]
         for kind, shards in kinds.items():
-            whose = f"{shards:,} shards are" if shards else "other workers are"
+            whose = "1 shard is" if shards == 1 else f"{shards:,} shards are" if shards else "other workers are"
             logger.warning(
                 "%s: %s of other versions or devices (%s); last digits may differ", self._store.root, whose, kind
             )

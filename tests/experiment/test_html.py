@@ -206,11 +206,12 @@ def test_runs_of_several_versions(tmp_path, capsys):
     store = make_run(tmp_path / "run", shards=10)
     other = ORIGIN._replace(jax="0.12.0.1", scipy="1.18.1", python="3.12")
     make_run(tmp_path / "run", origin=other)
-    again = make_chunks(plan())[3].name
-    store.write_shard(again, store.shard_path(again).read_bytes(), WIDTH, ORIGIN._replace(pyarrow="26.0.1"))
+    later, again = Store(store.root), make_chunks(plan())[3].name
+    later.plan()
+    later.write_shard(again, store.shard_path(again).read_bytes(), WIDTH, ORIGIN._replace(pyarrow="26.0.1"))
     status, _, err = run(capsys, "report", store.root)
-    kinds = "1 shards by jax 0.10.1, scipy not recorded; 17 shards by jax 0.12.0.1, scipy 1.18.1"
-    assert (status, err) == (0, f"mixed: versions or devices differ, and so last digits may: {kinds}\n")
+    kinds = "17 by jax 0.12.0.1, scipy 1.18.1; 1 by jax 0.10.1, scipy not recorded"
+    assert (status, err) == (0, f"mixed: shards of several versions or devices, so last digits may differ: {kinds}\n")
     text = (store.root / "report.html").read_text()
     page = Page(text)
     assert kinds in page.text("p") and text.index(kinds) < text.index("<main>")

@@ -51,7 +51,7 @@ def test_what_numbers_hang_on(name):
     here = THERE._replace(**{name: 2 if name == "devices" else "other"})
     assert differences(THERE, here) == f"{name} {getattr(THERE, name)} there, {getattr(here, name)} here"
     assert mixture([Run(THERE, 3), Run(here, 1_000)]) == (
-        f"3 shards by {name} {getattr(THERE, name)}; 1,000 shards by {name} {getattr(here, name)}"
+        f"3 by {name} {getattr(THERE, name)}; 1,000 by {name} {getattr(here, name)}"
     )
 
 
@@ -69,7 +69,7 @@ def test_a_mixture_of_three():
         Run(THERE._replace(python="3.12"), 4),
         Run(THERE._replace(device="other"), 0),
     ]
-    assert mixture(runs) == "6 shards by jax 0.10.2, scipy 1.17.1; 5 shards by jax 0.12.0.1, scipy not recorded"
+    assert mixture(runs) == "6 by jax 0.10.2, scipy 1.17.1; 5 by jax 0.12.0.1, scipy not recorded"
     assert mixture([]) == mixture(runs[:1]) == ""
 
 
@@ -100,9 +100,7 @@ def test_other_versions_are_told_before_anything_is_made(begun, caplog, monkeypa
         f"there, {here.scipy} here); last digits may differ"
     )
     assert told == [[message]] * 2 and caplog.messages == [message]
-    assert mixture(begun.runs()) == (
-        f"2 shards by jax 0.9.1, scipy 1.15.3; 2 shards by jax {here.jax}, scipy {here.scipy}"
-    )
+    assert mixture(begun.runs()) == (f"2 by jax 0.9.1, scipy 1.15.3; 2 by jax {here.jax}, scipy {here.scipy}")
     caplog.clear()
     assert run_sweep(config(), begun.root).made == 0  # nothing is added
     assert caplog.messages == []
@@ -132,7 +130,7 @@ def test_workers_of_two_kinds(tmp_path, caplog):
         f"{tmp_path}: other workers are of other versions or devices (device one there, two here); last digits may "
         "differ"
     ]
-    assert mixture(Store(tmp_path).runs()) == "2 shards by device one; 2 shards by device two"
+    assert mixture(Store(tmp_path).runs()) == "2 by device one; 2 by device two"
 
 
 def test_parts_at_the_same_time(tmp_path, caplog):
