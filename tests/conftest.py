@@ -28,8 +28,9 @@ import jax  # noqa: E402
 jax.config.update("jax_enable_x64", True)
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 
-# Of compiled programs, which take 2 to 20 MB each, and up to 400 mappings, of which Linux lets a process have 65,530.
-MOST_GROWTH = 1 << 29
+# Bytes of compiled programs, which take 2 to 20 MB each, and up to 400 mappings, of which Linux lets a process have
+# 65,530. Tests of one file share programs, so it is better to forget between files.
+MOST_AFTER_A_FILE, MOST_AFTER_A_TEST = 1 << 29, 1 << 30
 
 
 def resident_memory():
@@ -53,15 +54,26 @@ def forget():
 
 
 @pytest.fixture(scope="session")
-def memory():
-    """What is there without compiled programs, as far as is known."""
-    return {"least": resident_memory()}
+def forget_beyond():
+    """Forgets when there is so much more than there was after the last time; more than that would not go anyway."""
+    least = resident_memory()
+
+    def act(most):
+        nonlocal least
+        if resident_memory() > least + most:
+            forget()
+            least = resident_memory()
+
+    return act
+
+
+@pytest.fixture(autouse=True, scope="module")
+def forget_after_a_file(forget_beyond):
+    yield
+    forget_beyond(MOST_AFTER_A_FILE)
 
 
 @pytest.fixture(autouse=True)
-def forget_compiled_programs(memory):
-    """Before there are too many of them in one process."""
+def forget_after_a_test(forget_beyond):
     yield
-    if resident_memory() > memory["least"] + MOST_GROWTH:
-        forget()
-        memory["least"] = resident_memory()
+    forget_beyond(MOST_AFTER_A_TEST)
