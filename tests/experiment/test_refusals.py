@@ -104,7 +104,7 @@ def test_config(capsys, config, text, message):
 def test_flags(capsys, config, monkeypatch, flags, message):
     if "dask" in flags and "--scheduler" in flags:
         pytest.importorskip("distributed")
-        monkeypatch.setattr("gamekl.experiment.engines.PATIENCE", 1)
+        monkeypatch.setattr("gamekl.experiment.cluster.PATIENCE", 1)
     assert message in refused(capsys, "sweep", config, *flags)
 
 
