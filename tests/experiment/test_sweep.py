@@ -420,9 +420,9 @@ def test_a_file_that_changes_before_a_worker_reads_it(tmp_path, change):
     path = tmp_path / "game.nfg"
     gk.games.write_nfg(gk.games.chicken(), path)
 
-    def elsewhere(work, chunks):
+    def elsewhere(work, chunks, meet):
         change(path)
-        yield from threads(1)(work, chunks)
+        yield from threads(1)(work, chunks, meet)
 
     family = {"label": "file", "game": {"kind": "file", "path": str(path)}, "temperatures": [1.0]}
     with pytest.raises(ValueError, match=r"game\.path: got .*game\.nfg, which"):
