@@ -241,6 +241,5 @@ def _in_conditional(function: Callable[..., T], *arguments: Any) -> T:
     def never(*arguments: Any) -> T:
         return jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), jax.eval_shape(function, *arguments))
 
-    return jax.lax.cond(
-        jax.lax.optimization_barrier(True), always, never, *arguments
-    )  # it does not know this condition
+    unknown = jax.lax.optimization_barrier(True)  # to the compiler
+    return jax.lax.cond(unknown, always, never, *arguments)

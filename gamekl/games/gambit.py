@@ -39,6 +39,7 @@ def make_table(pygambit: Any, payoffs: np.ndarray) -> Any:
 
 
 def is_tree(pygambit: Any, game: Any) -> bool:
+    """Whether a game has moves in turn, and is no table."""
     return isinstance(game, pygambit.ExtensiveGame) if hasattr(pygambit, "ExtensiveGame") else game.is_tree
 
 
