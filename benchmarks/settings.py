@@ -1,14 +1,16 @@
 """How many games an accelerator solves in a second by its lanes and the chunks that the host hands over.
 
-Both are fields of `gamekl.core.platforms.ACCELERATOR`, which is replaced for each pair; what has been compiled is
-forgotten in between. Games as in `bench_scale`, 10 x 10, through `solve_nash_batch`.
+On the device: ``vmap(solve_nash)`` of one chunk that lies in its memory. From the host: `solve_nash_batch`, from
+payoffs in the host's memory to answers there. Both settings follow from `gamekl.core.platforms.ACCELERATOR`, which is
+replaced for each pair; what has been compiled is forgotten in between. Games as in `bench_scale`, 10 x 10.
 """
 
 import itertools
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from unittest.mock import patch
 
 import jax
@@ -16,6 +18,7 @@ import numpy as np
 from common import digits, facts, middle, num_failed, save, table, time_solves, uniform_batch
 from matplotlib.figure import Figure
 
+import gamekl as gk
 from gamekl.core import platforms
 from gamekl.experiment.plot import COLOURS
 from gamekl.solvers import driver
@@ -24,7 +27,8 @@ LANES = (2**10, 2**12, 2**14, 2**16)
 CHUNKS = (2**15, 2**17, 2**19)
 # The driver cuts a batch into four chunks or more for each device.
 GAMES = 4 * max(CHUNKS)
-HEADER = ["lanes", "games a chunk", "games a second", "least to most", "corrections", "failed", "compilation, s"]
+HEADER = ["lanes", "games a chunk", "on the device, games a second", "from the host", "least to most"]
+HEADER += ["corrections", "failed", "compilation, s"]
 
 
 class Setting(NamedTuple):
@@ -35,10 +39,24 @@ class Setting(NamedTuple):
     rates: list[float]
 
 
+def rate_on_device(batch: Any, size: int, rounds: int) -> float:
+    """Games a second of the first games of a batch, in the device's memory."""
+    batch = jax.device_put(jax.tree.map(lambda leaf: leaf[:size], batch))
+    solve = jax.jit(jax.vmap(lambda game, anchor: gk.solve_nash(game, anchor, throw=False)))
+    times = []
+    for _ in range(rounds + 1):
+        start = time.perf_counter()
+        solution = jax.block_until_ready(solve(*batch))
+        times.append(time.perf_counter() - start)
+    return len(solution.status) / middle(times[1:])
+
+
 @contextmanager
 def accelerator(lanes: int, chunk: int) -> Iterator[None]:
     """Programs for accelerators with so many lanes, and chunks of so many games at most."""
-    changed = platforms.ACCELERATOR._replace(most_lanes=lanes, most_traced=lanes, largest_chunk=chunk)
+    changed = platforms.ACCELERATOR._replace(
+        lane_bytes=2**40, most_lanes=lanes, most_traced=lanes, games_a_lane=max(chunk // lanes, 1)
+    )
     with patch.object(platforms, "ACCELERATOR", changed):
         driver._compiled.cache_clear()
         jax.clear_caches()
@@ -65,22 +83,23 @@ def draw(found: list[Setting], title: str) -> Figure:
 
 def report_settings(dtype: str, temperature: float, games: int | None, rounds: int, out: Path) -> None:
     """Measure each pair, and write table and figure."""
-    batch = uniform_batch((10, 10), temperature, games or GAMES, dtype=dtype)
+    batch = jax.tree.map(np.asarray, uniform_batch((10, 10), temperature, games or GAMES, dtype=dtype))
     found, rows = [], []
     for lanes, chunk in itertools.product(LANES, CHUNKS):
         with accelerator(lanes, chunk):
+            resident = rate_on_device(batch, chunk, rounds)
             solution, times = time_solves(batch, rounds)
         rates = [len(solution.status) / seconds for seconds in times[1:]]
         found.append(Setting(lanes, chunk, rates))
-        row = [lanes, chunk, digits(middle(rates)), f"{digits(min(rates))} to {digits(max(rates))}"]
+        row = [lanes, chunk, digits(resident), digits(middle(rates)), f"{digits(min(rates))} to {digits(max(rates))}"]
         row += [f"{np.mean(np.asarray(solution.num_steps)):.1f}", num_failed(solution)]
         rows.append([*row, f"{max(times[0] - middle(times[1:]), 0):.1f}"])
         print(*rows[-1], sep=" | ", flush=True)
     text = "\n\n".join(
         [
             "# Lanes and chunks of an accelerator",
-            f"{facts(dtype)}; medians of {rounds} calls of `solve_nash_batch` on {games or GAMES:,} games 10 x 10, "
-            f"temperature {temperature}.",
+            f"{facts(dtype)}; medians of {rounds} calls; from the host {games or GAMES:,} games 10 x 10, on the device "
+            f"one chunk, temperature {temperature}.",
             table(HEADER, rows),
         ]
     )

@@ -110,19 +110,21 @@ def widths(text, size):
     return {int(width) for width in re.findall(rf"tensor<{2 * size}x(\d+)xf64>", text)}
 
 
-def test_an_accelerator_has_a_lane_for_every_game():
-    text = text_of(10, 4096, "cuda")
-    assert widths(text, 10) == {4096}
-    assert "custom_call" not in text
+def test_an_accelerator_has_lanes_of_its_own_number():
+    """One for games of a size, whatever the batch, so that their bits do not follow it."""
+    for number in (100, 20_000):
+        text = text_of(10, number, "cuda")
+        assert widths(text, 10) == {8192}
+        assert "custom_call" not in text
     assert widths(text_of(10, 4096, "cpu"), 10) == {64}
 
 
 def test_large_games_are_factored_all_at_once():
-    """Whereas LAPACK is called for one after another."""
+    """Those that are in lanes; whereas LAPACK is called for one after another."""
     for platform, calls in (("cuda", "cusolver_getrf_ffi"), ("cpu", "lapack_dgetrf_ffi")):
         factored = re.findall(rf"custom_call @{calls}\(.*-> \(tensor<([\dx]+)xf64>", text_of(30, 256, platform))
         assert len(factored) == 1
-        assert factored[0].split("x")[:-2] == {"cuda": ["256"], "cpu": []}[platform]
+        assert factored[0].split("x")[:-2] == {"cuda": ["1024"], "cpu": []}[platform]
 
 
 def test_the_program_is_the_platforms_and_not_the_hosts(monkeypatch):

@@ -64,10 +64,7 @@ def sharing_lanes(alone: Callable[[T], R], together: Callable[[T], R]) -> Callab
 def fitting_lanes(platform: Platform, *tables: Array | np.ndarray) -> int:
     """How many elements of a batch, of which these tables (with a leading axis) are the most, are worked on at once."""
     size = sum(math.prod(table.shape[1:]) * table.dtype.itemsize for table in tables)
-    lanes = min(platform.most_lanes, 2 ** (max(platform.lane_bytes // size, 1).bit_length() - 1))
-    if platform.fits_batch:
-        lanes = min(lanes, 2 ** max(len(tables[0]) - 1, 0).bit_length())
-    return lanes
+    return min(platform.most_lanes, 2 ** (max(platform.lane_bytes // size, 1).bit_length() - 1))
 
 
 def in_blocks(function: Callable[..., R], width: int, *batch: Any) -> R:

@@ -140,26 +140,36 @@ def _solve_by_lu(matrix: Float[Array, "n n"], right: Float[Array, "n r"]) -> tup
     return jax.scipy.linalg.lu_solve((factors, pivots), right), sign
 
 
-def _adjugate(block: Float[Array, "p p lane"]) -> list[list[Array | float]]:
-    """The inverse of 1 to 3 rows, times their determinant."""
-    size = len(block)
-    if size == 1:
-        return [[1.0]]
-    if size == 2:
-        return [[block[1, 1], -block[0, 1]], [-block[1, 0], block[0, 0]]]
-
-    def cofactor(row: int, column: int) -> Array:
-        down, below, right, beyond = (row + 1) % 3, (row + 2) % 3, (column + 1) % 3, (column + 2) % 3
-        return block[down, right] * block[below, beyond] - block[down, beyond] * block[below, right]
-
-    return [[cofactor(row, column) for row in range(3)] for column in range(3)]
-
-
-def _combine(factors: Sequence[Array | float], rows: Sequence[Array] | Array) -> Array:
+def _combine(factors: Sequence[Array], rows: Sequence[Array] | Array) -> Array:
     return _accumulate(lambda k: factors[k] * rows[k], len(factors))
 
 
-def _eliminate(platform: Platform, table: Float[Array, "n c lane"], count: int) -> tuple[Array, Array]:
+def _solve_block(block: Float[Array, "p p lane"], right: Float[Array, "p c lane"]) -> tuple[Array, Array]:
+    """block^-1 right, by elimination without exchanges, and the determinant of the block.
+
+    Cofactors would need one division only, but in float32 3 of 2^17 games 10 x 10 are not solved with them.
+    """
+    size = len(block)
+    entries, rows = [list(line) for line in block], list(right)
+    inverses: list[Array] = []
+    for k in range(size):
+        inverses.append(1 / entries[k][k])
+        for i in range(k + 1, size):
+            factor = entries[i][k] * inverses[k]
+            for j in range(k + 1, size):
+                entries[i][j] = entries[i][j] - factor * entries[k][j]
+            rows[i] = rows[i] - factor * rows[k]
+    for k in reversed(range(size)):
+        for j in range(k + 1, size):
+            rows[k] = rows[k] - entries[k][j] * rows[j]
+        rows[k] = rows[k] * inverses[k]
+    determinant = entries[0][0]
+    for k in range(1, size):
+        determinant = determinant * entries[k][k]
+    return jnp.stack(rows), determinant
+
+
+def _eliminate(table: Float[Array, "n c lane"], count: int) -> tuple[Array, Array]:
     """One pass of Gauss-Jordan: eliminate the first unknowns from all other rows, and move their rows to the end.
 
     The barriers keep the compiler from repeating for each entry what it could have stored.
@@ -167,17 +177,9 @@ def _eliminate(platform: Platform, table: Float[Array, "n c lane"], count: int) 
     Returns:
         The table that is left, and the determinant of the first rows and columns.
     """
-    rest = jnp.concatenate([table[:, :1], table[:, count:]], axis=1)  # one column times the adjugate: the determinant
-    rows = jnp.stack([_combine(line, rest[:count]) for line in _adjugate(table[:count, :count])])
-    if not platform.saves_divisions and count > 1:
-        rows = jax.lax.optimization_barrier(rows)
-    determinant, rows, others = rows[0, 0], rows[:, 1:], rest[count:, 1:]
-    columns = [table[count:, k, None] for k in range(count)]
-    if platform.saves_divisions:
-        rows = jax.lax.optimization_barrier(rows * (1 / determinant))
-        others = others - _combine(columns, rows)
-    else:
-        others, rows = others - _combine(columns, rows) / determinant, rows / determinant
+    rows, determinant = _solve_block(table[:count, :count], table[:count, count:])
+    rows = jax.lax.optimization_barrier(rows)
+    others = table[count:, count:] - _combine([table[count:, k, None] for k in range(count)], rows)
     return jax.lax.optimization_barrier(jnp.concatenate([others, rows], axis=0)), determinant
 
 
@@ -185,7 +187,7 @@ def _solve_written_out(platform: Platform, table: Float[Array, "n c lane"]) -> t
     table = jax.lax.optimization_barrier(table)
     sign = jnp.ones(table.shape[-1:], dtype=table.dtype)
     for start in range(0, len(table), platform.pivots):
-        table, determinant = _eliminate(platform, table, min(platform.pivots, len(table) - start))
+        table, determinant = _eliminate(table, min(platform.pivots, len(table) - start))
         sign = sign * jnp.sign(determinant)
     return table, sign
 

@@ -21,44 +21,37 @@ class Platform(NamedTuple):
         lane_bytes: of the payoffs of all games that are worked on side by side.
         most_lanes: of those games, where a first-order rule is followed or answers are certified.
         most_traced: of those games, where paths are traced.
-        fits_batch: whether a batch of fewer games has fewer lanes.
-        largest_chunk: games that the host hands over at a time.
-        pivots: unknowns that are eliminated in one pass over a table, at most 3.
-        saves_divisions: whether a pivot's row is divided and stored first, rather than every entry at the end.
+        games_a_lane: that the host hands over at a time.
+        pivots: unknowns that are eliminated in one pass over a table.
     """
 
     lane_bytes: int
     most_lanes: int
     most_traced: int
-    fits_batch: bool
-    largest_chunk: int
+    games_a_lane: int
     pivots: int
-    saves_divisions: bool
 
 
-# Lanes are what the second-level cache of one core holds, and a vector loop over fewer than 64 of them is short. Their
-# number is fixed, because XLA may compile short loops otherwise, and bits would depend on the batch's size. A chunk is
-# some 64 times as many, so that lanes are refilled more often than they run dry.
+# The number of lanes follows from the size of the games alone: of other numbers XLA makes loops and kernels that round
+# otherwise, and a game's bits would depend on its batch's size. A chunk has several games for each lane, so that lanes
+# are refilled more often than they run dry.
+#
+# On a CPU, lanes are what the second-level cache of one core holds, and a vector loop over fewer than 64 is short.
 CPU = Platform(
     lane_bytes=2**17,
     most_lanes=128,
     most_traced=64,
-    fits_batch=False,
-    largest_chunk=2**12,
+    games_a_lane=64,
     pivots=1,
-    saves_divisions=True,
 )
-# Every operation is a launch of some microseconds, which 2^14 lanes of float64 keep an H200 busy for; the state of a
-# 10 x 10 game in a lane is some 5 kB, so these are 80 MB. Elimination is bound by launches and by memory, and repeats
-# divisions for nothing.
+# Measured on an H200 (benchmarks/README.md): kernels take microseconds to launch, which 10 MB of payoffs make up for,
+# and what the kernels of a step hand on to each other, some three times as much, should stay in a cache of 50 MB.
 ACCELERATOR = Platform(
-    lane_bytes=2**28,
+    lane_bytes=2**24,
     most_lanes=2**14,
     most_traced=2**14,
-    fits_batch=True,
-    largest_chunk=2**17,
-    pivots=3,
-    saves_divisions=False,
+    games_a_lane=16,
+    pivots=5,
 )
 
 

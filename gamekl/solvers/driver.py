@@ -97,7 +97,8 @@ def in_chunks(
     leaves, structure = jax.tree.flatten(batch)
     size = len(leaves[0])
     platform = platform_of(workers[0])
-    chunk = _chunk_size(size, len(workers), num_lanes(platform), platform.largest_chunk)
+    lanes = num_lanes(platform)
+    chunk = _chunk_size(size, len(workers), lanes, lanes * platform.games_a_lane)
     types = tuple(((chunk, *leaf.shape[1:]), leaf.dtype) for leaf in leaves)
     compiled = {
         device: _compiled(function, device, x64, structure, types, **options) for device in dict.fromkeys(workers)
