@@ -22,8 +22,11 @@ PRECISION = jax.lax.Precision.HIGHEST
 # Written out term by term up to this size, and from this number of lanes.
 LARGEST_UNROLLED = 24
 FEWEST_LANES = 4
-# In a single lane, tables of this many entries go to the products of matrices, which take longer to compile.
+# In a single lane, tables of this many entries go to the products of matrices, and sums and systems of more terms than
+# these to products and LAPACK. Without such calls XLA's compiler for CPUs makes, from jax 0.12 on, one function of a
+# loop over little data, in half of the time that a function for every operation takes.
 LARGE = 2**12
+LARGEST_ALONE = 12
 
 
 def _unrolls(size: int, lanes: int) -> bool:
@@ -64,11 +67,15 @@ def dot(a: Float[Array, "n lane"], b: Float[Array, "n lane"]) -> Float[Array, " 
     return total(a * b)
 
 
-def contract(tensor: Float[Array, "*axes lane"], weights: Float[Array, "n lane"], axis: int) -> Float[Array, "..."]:
-    """Sum of the tensor over one axis, weighted."""
+def contract(
+    tensor: Float[Array, "*axes lane"], weights: Float[Array, "n lane"], axis: int, product: bool = False
+) -> Float[Array, "..."]:
+    """Sum of the tensor over one axis, weighted; in a single lane a product of matrices where that is asked for."""
     size, lanes = weights.shape
     if lanes == 1 and tensor.size >= LARGE:
         return jnp.tensordot(tensor[..., 0], weights[:, 0], axes=(axis, 0), precision=PRECISION)[..., None]
+    if lanes == 1 and size <= LARGEST_ALONE and not product:
+        return jnp.sum(jnp.moveaxis(tensor, axis, -2) * weights, axis=-2)
     if not _unrolls(size, lanes):
         return jnp.einsum("...al,al->...l", jnp.moveaxis(tensor, axis, -2), weights, precision=PRECISION)
     return _accumulate(lambda index: jax.lax.index_in_dim(tensor, index, axis, keepdims=False) * weights[index], size)
@@ -79,6 +86,8 @@ def matmul(a: Float[Array, "i k lane"], b: Float[Array, "k j lane"]) -> Float[Ar
     size, lanes = b.shape[0], b.shape[-1]
     if lanes == 1 and a.size >= LARGE:
         return jnp.matmul(a[..., 0], b[..., 0], precision=PRECISION)[..., None]
+    if lanes == 1 and size <= LARGEST_ALONE:
+        return jnp.sum(a[:, :, None] * b[None], axis=1)
     if not _unrolls(size, lanes):
         return jnp.einsum("ikl,kjl->ijl", a, b, precision=PRECISION)
 
@@ -202,7 +211,7 @@ def solve(table: Float[Array, "n n_plus_r lane"]) -> tuple[Float[Array, "n r lan
         table: the matrices and, in the columns behind them, the right-hand sides.
     """
     size, _, lanes = table.shape
-    if not _unrolls(size, lanes):
+    if size > LARGEST_ALONE and not _unrolls(size, lanes):
         systems = jnp.moveaxis(table, -1, 0)
         solution, sign = jax.vmap(in_turn(_solve_by_lu))(systems[..., :size], systems[..., size:])
         return jnp.moveaxis(solution, 0, -1), sign

@@ -69,7 +69,8 @@ def by_platform(function: Callable[..., R], *arguments: Any) -> R:
 def quick_options(**options: bool) -> dict[str, bool]:
     """Options for ``jax.jit`` with which programs for CPUs are compiled sooner, if this XLA knows them, else none.
 
-    XLA's older emitters halve the compilation of a single game; they are gone since jax 0.11.
+    XLA's older emitters halve the compilation of a single game; they are gone since jax 0.11 (see `core.lanes` for what
+    is done from jax 0.12 on).
 
     Args:
         options: others to be tried.

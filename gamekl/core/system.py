@@ -27,6 +27,9 @@ from gamekl.core.regularizer import Regularizer
 
 Vector = Float[Array, "logits lane"]
 
+# With more players the sums over others' actions are so many that their compilation counts.
+MANY_PLAYERS = 6
+
 
 class Linearization(NamedTuple):
     """F and its derivatives at one point of each lane.
@@ -168,7 +171,7 @@ class LogitSystem(eqx.Module):
                 block = self.payoffs[i]
                 for axis, player in reversed(list(enumerate(self._others(i), start=1))):  # later axes first
                     if player != j:
-                        block = lanes.contract(block, policy[player], axis)
+                        block = lanes.contract(block, policy[player], axis, len(policy) > MANY_PLAYERS)
                 row.append(block)
             rows.append(tuple(row))
         return tuple(rows)
