@@ -74,7 +74,7 @@ def all_cases(quick: bool) -> list[Case]:
     if quick:
         return [Case((10, 10), 0.1, 256, 5)]
     kinds = [((10, 10), 0.1), ((5, 5, 5), 0.1), ((10, 10), 0.01)]
-    return [*(Case(*kind, 2**14, 100) for kind in kinds), Case((100, 100), 0.1, 3, 3)]
+    return [*(Case(shape, tau, 2**14, 100) for shape, tau in kinds), Case((100, 100), 0.1, 3, 3)]
 
 
 @functools.cache

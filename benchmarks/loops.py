@@ -14,6 +14,8 @@ import numpy as np
 from common import digits, middle, uniform_batch
 
 import gamekl as gk
+from gamekl.core.batching import in_blocks
+from gamekl.core.platforms import CPU
 from gamekl.solvers.ladder import Solver, make_problem
 from gamekl.solvers.nash import MAX_STEPS
 from gamekl.solvers.queue import Outcome, Task, num_lanes, solve_alone, solve_tasks
@@ -45,7 +47,7 @@ def _blocks(tasks: Task, width: int) -> Outcome:
 @partial(jax.jit, static_argnames="loop")
 def _solve(games: gk.NormalFormGame, regularizers: gk.Regularizer, loop: Any) -> gk.Solution:
     problems = jax.vmap(lambda game, regularizer: make_problem(game, regularizer, None, None))(games, regularizers)
-    width = num_lanes(games)
+    width = num_lanes(CPU, games)
     solver = Solver(lambda function, *batch: in_blocks(jax.vmap(function), width, *batch), partial(loop, width=width))
     return solver.solve(problems, refine=False)
 
