@@ -61,12 +61,12 @@ def uniform_batch(shape: Sequence[int], temperature: Any, size: int, seed: int =
     return jax.block_until_ready((games, jax.vmap(gk.Regularizer.uniform)(games, temperatures)))
 
 
-def time_solves(batch: Any, rounds: int) -> tuple[Any, list[float]]:
-    """Seconds of `rounds` calls of `solve_nash_batch`, behind those of a first one that compiles; with the answers."""
+def time_solves(batch: Any, rounds: int, solve: Callable[..., Any] = gk.solve_nash_batch) -> tuple[Any, list[float]]:
+    """Seconds of `rounds` calls of a solver, behind those of a first one that compiles; with the answers."""
     times = []
     for _ in range(rounds + 1):
         start = time.perf_counter()
-        solution = jax.block_until_ready(gk.solve_nash_batch(*batch))
+        solution = jax.block_until_ready(solve(*batch))
         times.append(time.perf_counter() - start)
     return solution, times
 

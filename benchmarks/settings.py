@@ -6,7 +6,6 @@ replaced for each pair; what has been compiled is forgotten in between. Games as
 """
 
 import itertools
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -43,11 +42,7 @@ def rate_on_device(batch: Any, size: int, rounds: int) -> float:
     """Games a second of the first games of a batch, in the device's memory."""
     batch = jax.device_put(jax.tree.map(lambda leaf: leaf[:size], batch))
     solve = jax.jit(jax.vmap(lambda game, anchor: gk.solve_nash(game, anchor, throw=False)))
-    times = []
-    for _ in range(rounds + 1):
-        start = time.perf_counter()
-        solution = jax.block_until_ready(solve(*batch))
-        times.append(time.perf_counter() - start)
+    solution, times = time_solves(batch, rounds, solve)
     return len(solution.status) / middle(times[1:])
 
 

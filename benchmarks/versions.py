@@ -20,6 +20,7 @@ from pathlib import Path
 from statistics import fmean, median
 from typing import Any, NamedTuple
 
+import numpy as np
 from common import RESULTS, digits, facts, table
 
 HERE = Path(__file__).parent
@@ -34,7 +35,6 @@ def cases() -> dict[str, Callable[[], Callable[[], Any]]]:
     import bench_staged
     import jax
     import jax.numpy as jnp
-    import numpy as np
     from common import uniform_batch
 
     import gamekl as gk
@@ -204,21 +204,23 @@ class Compared(NamedTuple):
 
     @property
     def row(self) -> list[str]:
-        """A row of the table; no ratios of what takes no time."""
-        row = [self.name, *map(digits, self.compile), *(f"{each / self.compile[0]:.2f}" for each in self.compile[1:])]
-        row += [*(digits(1e3 * each) for each in self.run), *(f"{each / self.run[0]:.2f}" for each in self.run[1:])]
-        first, *others = map(sum, zip(self.compile, self.run, strict=True))
-        return [*row, *(f"{each / first:.2f}" for each in others)]
+        """A row of the table."""
+        first_calls = [sum(pair) for pair in zip(self.compile, self.run, strict=True)]
+        row = [self.name, *map(digits, self.compile), *ratios(self.compile)]
+        return [*row, *(digits(1e3 * each) for each in self.run), *ratios(self.run), *ratios(first_calls)]
+
+
+def ratios(times: list[float]) -> list[str]:
+    """Of all times to the first, which is 0 where nothing was compiled."""
+    return [f"{each / times[0]:.2f}" if times[0] else "-" for each in times[1:]]
 
 
 def compare(workers: list[Worker], names: list[str]) -> Iterator[Compared]:
     """Each case with all workers in turn."""
     for name in names:
         turns = [[worker.measure(name) for worker in workers] for _ in range(TURNS)]
-        best = [
-            [min(part) for part in zip(*(turn[index] for turn in turns), strict=True)] for index in range(len(workers))
-        ]
-        found = Compared(name, *map(list, zip(*best, strict=True)))
+        least = np.min(turns, axis=0)  # [worker, compile or run]
+        found = Compared(name, *least.T.tolist())
         print(*found.row, sep=" | ", flush=True)
         yield found
 
