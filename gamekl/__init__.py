@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from gamekl.solvers.follow import follow
     from gamekl.solvers.gamd import gamd, multiplicative_weights
     from gamekl.solvers.history import gamd_history, multiplicative_weights_history
+    from gamekl.solvers.implicit import DerivativeWarning
     from gamekl.solvers.mirror import sos_md
     from gamekl.solvers.nash import gane, solve_nash
     from gamekl.solvers.solution import Solution, SolveError, Status, load_solution
@@ -59,6 +60,7 @@ _HOMES = {
     "Solution": "solvers.solution",
     "Status": "solvers.solution",
     "SolveError": "solvers.solution",
+    "DerivativeWarning": "solvers.implicit",
     "load_solution": "solvers.solution",
     "learning": None,
     "evaluate": None,
@@ -74,6 +76,7 @@ __all__ = [
     "ContextualGame",
     "CorrelatedEquilibrium",
     "CorrelatedSolution",
+    "DerivativeWarning",
     "MarkovGame",
     "NormalFormGame",
     "PolymatrixGame",

@@ -19,7 +19,7 @@ T = TypeVar("T")
 def _stretch(size: int, in_batched: T, batch: T) -> T:
     """Give the new axis to the leaves that lack it."""
     return jax.tree.map(
-        lambda leaf, batched: leaf if batched else jnp.broadcast_to(leaf, (size, *leaf.shape)), batch, in_batched
+        lambda leaf, batched: leaf if batched else jnp.broadcast_to(leaf, (size, *jnp.shape(leaf))), batch, in_batched
     )
 
 

@@ -6,7 +6,7 @@ lane. Large or single problems go to the batched products and the LU factorisati
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -142,11 +142,47 @@ def solve_positive(
     return solved.reshape(right.shape)
 
 
+class Determinant(NamedTuple):
+    """What the pivots of an elimination say of a matrix, by lane.
+
+    Attributes:
+        sign: of its determinant.
+        log: logarithm of the determinant's size.
+        spread: the largest pivot over the least, in size: about how near to singular the matrix is.
+    """
+
+    sign: Float[Array, " lane"]
+    log: Float[Array, " lane"]
+    spread: Float[Array, " lane"]
+
+    @classmethod
+    def of(cls, pivots: Float[Array, "n lane"]) -> "Determinant":
+        """That of a matrix whose rows were not exchanged."""
+        sizes = jnp.abs(pivots)
+        # A logarithm takes longer than a product, and of so few pivots that is a number of any dtype.
+        products = [_product(sizes[start : start + 3]) for start in range(0, len(sizes), 3)]
+        return cls(
+            sign=_product(jnp.sign(pivots)),
+            log=total(jnp.log(jnp.stack(products))),
+            spread=largest(sizes) / -largest(-sizes),
+        )
+
+
+def _product(values: Float[Array, "n lane"]) -> Float[Array, " lane"]:
+    if not _unrolls(*values.shape):
+        return values.prod(axis=0)
+    product = values[0]
+    for index in range(1, len(values)):
+        product = product * values[index]
+    return product
+
+
 def _solve_by_lu(matrix: Float[Array, "n n"], right: Float[Array, "n r"]) -> tuple[Array, Array]:
-    factors, pivots = jax.scipy.linalg.lu_factor(matrix)
-    swaps = jnp.sum(pivots != jnp.arange(len(pivots), dtype=pivots.dtype))
-    sign = jnp.prod(jnp.sign(jnp.diagonal(factors))) * jnp.where(swaps % 2 == 0, 1, -1).astype(factors.dtype)
-    return jax.scipy.linalg.lu_solve((factors, pivots), right), sign
+    """The solution, and the pivots, with the sign of their order in the first of them."""
+    factors, order = jax.scipy.linalg.lu_factor(matrix)
+    swaps = jnp.sum(order != jnp.arange(len(order), dtype=order.dtype))
+    pivots = jnp.diagonal(factors)
+    return jax.scipy.linalg.lu_solve((factors, order), right), pivots.at[0].multiply(jnp.where(swaps % 2 == 0, 1, -1))
 
 
 def _combine(factors: Sequence[Array], rows: Sequence[Array] | Array) -> Array:
@@ -154,7 +190,7 @@ def _combine(factors: Sequence[Array], rows: Sequence[Array] | Array) -> Array:
 
 
 def _solve_block(block: Float[Array, "p p lane"], right: Float[Array, "p c lane"]) -> tuple[Array, Array]:
-    """block^-1 right, by elimination without exchanges, and the determinant of the block.
+    """block^-1 right, by elimination without exchanges, and the pivots.
 
     Cofactors would need one division only, but in float32 3 of 2^17 games 10 x 10 are not solved with them.
     """
@@ -172,10 +208,7 @@ def _solve_block(block: Float[Array, "p p lane"], right: Float[Array, "p c lane"
         for j in range(k + 1, size):
             rows[k] = rows[k] - entries[k][j] * rows[j]
         rows[k] = rows[k] * inverses[k]
-    determinant = entries[0][0]
-    for k in range(1, size):
-        determinant = determinant * entries[k][k]
-    return jnp.stack(rows), determinant
+    return jnp.stack(rows), jnp.stack([entries[k][k] for k in range(size)])
 
 
 def _eliminate(table: Float[Array, "n c lane"], count: int) -> tuple[Array, Array]:
@@ -184,25 +217,25 @@ def _eliminate(table: Float[Array, "n c lane"], count: int) -> tuple[Array, Arra
     The barriers keep the compiler from repeating for each entry what it could have stored.
 
     Returns:
-        The table that is left, and the determinant of the first rows and columns.
+        The table that is left, and the pivots.
     """
-    rows, determinant = _solve_block(table[:count, :count], table[:count, count:])
+    rows, pivots = _solve_block(table[:count, :count], table[:count, count:])
     rows = jax.lax.optimization_barrier(rows)
     others = table[count:, count:] - _combine([table[count:, k, None] for k in range(count)], rows)
-    return jax.lax.optimization_barrier(jnp.concatenate([others, rows], axis=0)), determinant
+    return jax.lax.optimization_barrier(jnp.concatenate([others, rows], axis=0)), pivots
 
 
 def _solve_written_out(platform: Platform, table: Float[Array, "n c lane"]) -> tuple[Array, Array]:
     table = jax.lax.optimization_barrier(table)
-    sign = jnp.ones(table.shape[-1:], dtype=table.dtype)
+    pivots = []
     for start in range(0, len(table), platform.pivots):
-        table, determinant = _eliminate(table, min(platform.pivots, len(table) - start))
-        sign = sign * jnp.sign(determinant)
-    return table, sign
+        table, those = _eliminate(table, min(platform.pivots, len(table) - start))
+        pivots.append(those)
+    return table, jnp.concatenate(pivots)
 
 
-def solve(table: Float[Array, "n n_plus_r lane"]) -> tuple[Float[Array, "n r lane"], Float[Array, " lane"]]:
-    """Solve systems of linear equations, and tell the sign of their determinants.
+def solve(table: Float[Array, "n n_plus_r lane"]) -> tuple[Float[Array, "n r lane"], Determinant]:
+    """Solve systems of linear equations, and tell their determinants.
 
     Written-out elimination does not exchange rows: its callers check what they get, and a vanishing pivot is met only
     at isolated points of a path.
@@ -213,9 +246,10 @@ def solve(table: Float[Array, "n n_plus_r lane"]) -> tuple[Float[Array, "n r lan
     size, _, lanes = table.shape
     if size > LARGEST_ALONE and not _unrolls(size, lanes):
         systems = jnp.moveaxis(table, -1, 0)
-        solution, sign = jax.vmap(in_turn(_solve_by_lu))(systems[..., :size], systems[..., size:])
-        return jnp.moveaxis(solution, 0, -1), sign
-    return by_platform(_solve_written_out, table)
+        solution, pivots = jax.vmap(in_turn(_solve_by_lu))(systems[..., :size], systems[..., size:])
+        return jnp.moveaxis(solution, 0, -1), Determinant.of(jnp.moveaxis(pivots, 0, -1))
+    solution, pivots = by_platform(_solve_written_out, table)
+    return solution, Determinant.of(pivots)
 
 
 # From here on XLA's compiler for CPUs keeps its barriers until it has fused what lies between them.

@@ -66,16 +66,14 @@ class Linearization(NamedTuple):
         size = self.residual.shape[0]
         return jnp.eye(size, dtype=self.residual.dtype)[:, :, None] - self._blocks(players, players)
 
-    def solve(
-        self, right: Float[Array, "logits r lane"]
-    ) -> tuple[Float[Array, "logits r lane"], Float[Array, " lane"]]:
-        """x with dF/dz x = right, and the sign of det dF/dz.
+    def solve(self, right: Float[Array, "logits r lane"]) -> tuple[Float[Array, "logits r lane"], lanes.Determinant]:
+        """x with dF/dz x = right, and the determinant of dF/dz.
 
         The player with the most actions is eliminated first, for free: its diagonal block is the identity.
         """
         sizes = self.sizes
         if len(sizes) == 1:
-            return right, jnp.ones(right.shape[-1:], dtype=right.dtype)
+            return right, lanes.Determinant.of(jnp.ones((1, right.shape[-1]), dtype=right.dtype))
         first = sizes.index(max(sizes))
         rest = [player for player in range(len(sizes)) if player != first]
         parts = split(right, sizes)
@@ -85,10 +83,10 @@ class Linearization(NamedTuple):
             schur = schur - self._blocks(rest, rest)
         reduced = jnp.concatenate([parts[player] for player in rest], axis=0) + lanes.matmul(up, parts[first])
         table = jnp.concatenate([schur, reduced], axis=1)
-        solved, sign = lanes.solve(table)
+        solved, determinant = lanes.solve(table)
         found = split(solved, [sizes[player] for player in rest])
         found.insert(first, parts[first] + lanes.matmul(across, solved))
-        return jnp.concatenate(found, axis=0), sign
+        return jnp.concatenate(found, axis=0), determinant
 
 
 def split(joined: Float[Array, "logits *rest"], sizes: tuple[int, ...] | list[int]) -> list[Float[Array, "_ *rest"]]:

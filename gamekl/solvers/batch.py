@@ -22,7 +22,7 @@ from gamekl.core.regularizer import Regularizer
 from gamekl.solvers.correlated_solution import CorrelatedSolution
 from gamekl.solvers.driver import Device, in_chunks
 from gamekl.solvers.gamd import gamd
-from gamekl.solvers.ladder import make_problem, solve_problems
+from gamekl.solvers.ladder import Options, make_problem, solve_problems
 from gamekl.solvers.nash import MAX_STEPS, precision
 from gamekl.solvers.queue import num_lanes
 from gamekl.solvers.rules import anchored
@@ -56,13 +56,13 @@ def _check_batch(games: NormalFormGame, regularizers: Regularizer) -> int:
     return shape[0]
 
 
-@partial(jax.jit, static_argnames=("max_steps", "refine"))
+@partial(jax.jit, static_argnames="options")
 def _solve_chunk(
-    games: NormalFormGame, regularizers: Regularizer, initial: Any, tol: Any, max_steps: int, refine: bool
+    games: NormalFormGame, regularizers: Regularizer, initial: Any, tol: Any, options: Options
 ) -> Solution:
     axes = (0, 0, None if initial is None else 0, None if tol is None else 0)
     problems = jax.vmap(make_problem, in_axes=axes)(games, regularizers, initial, tol)
-    return solve_problems(problems, max_steps, refine)
+    return solve_problems(problems, options)
 
 
 def solve_nash_batch(
@@ -73,6 +73,7 @@ def solve_nash_batch(
     max_steps: int = MAX_STEPS,
     initial: Profile | None = None,
     refine: str | None = None,
+    certify_path: bool = False,
     devices: Sequence[Device] | None = None,
     throw: bool = False,
 ) -> Solution:
@@ -87,6 +88,7 @@ def solve_nash_batch(
         max_steps: most Newton corrections for a game.
         initial: log-policies to try first, ``[batch, actions_i]`` for each player.
         refine: as for `solve_nash`.
+        certify_path: as there.
         devices: where to work; all local devices of jax's default backend if None.
         throw: raise if a game did not converge. Otherwise `Solution.status` tells, for each game.
 
@@ -107,6 +109,8 @@ def solve_nash_batch(
             raise ValueError(f"initial: got shapes {shapes}, takes [batch, actions] for each player: {expected}")
         initial = tuple(np.asarray(entry, dtype=float) for entry in initial)
     check_options(tol, max_steps, (size,))
+    if certify_path and initial is not None:
+        raise ValueError("initial: got one with certify_path=True, takes None: the paths start at the references")
     if tol is not None:
         tol = np.broadcast_to(np.asarray(tol, dtype=float), (size,))
     games = jax.tree.map(lambda leaf: np.asarray(leaf).astype(dtype or leaf.dtype, copy=False), games)
@@ -117,8 +121,7 @@ def solve_nash_batch(
         lambda platform: num_lanes(platform, games),
         devices,
         x64,
-        max_steps=int(max_steps),
-        refine=refine is not None,
+        options=Options(int(max_steps), refine=refine is not None, certify=bool(certify_path)),
     )
     if throw:
         _raise_unless_all_converged(solution)

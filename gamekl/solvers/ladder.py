@@ -8,9 +8,12 @@ From the short road to the one that always works:
 3. The logit path from the reference to its first crossing of the temperature (`path`).
 4. The path once more, with tolerances ten times smaller.
 
+Where the path is to be certified, `proof` goes it alone, and its end is the guess.
+
 Each road ends in Newton's method at the temperature itself, and each is left for the next when it loses its way.
 """
 
+import dataclasses
 from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
@@ -27,8 +30,14 @@ from gamekl.core.policies import centre
 from gamekl.core.regularizer import Regularizer
 from gamekl.core.system import LogitSystem, to_log_policy, to_logits
 from gamekl.solvers import path
+from gamekl.solvers.implicit import WORST_ERROR
+from gamekl.solvers.proof import Proof, prove
 from gamekl.solvers.queue import Outcome, Task, num_lanes, solve_alone, solve_tasks
 from gamekl.solvers.solution import PathSummary, Solution, Status, input_status
+from gamekl.solvers.trace import Point
+
+# Most steps of a proof for each Newton correction that is allowed.
+PROOF_STEPS = 100
 
 
 def default_tolerance(game: NormalFormGame, regularizer: Regularizer) -> Float[Array, ""]:
@@ -51,6 +60,20 @@ def _surely_unique(system: LogitSystem, masks: tuple[Bool[Array, " _"], ...]) ->
         norms = jnp.sqrt(jnp.sum(first**2) * jnp.sum(second**2))
         unique |= norms + jnp.sum(first * second) < 8
     return unique
+
+
+class Options(NamedTuple):
+    """How; static.
+
+    Attributes:
+        max_steps: most Newton corrections for a game.
+        refine: whether to trace in float32 first.
+        certify: whether to prove the path.
+    """
+
+    max_steps: int
+    refine: bool = False
+    certify: bool = False
 
 
 class Problem(NamedTuple):
@@ -86,6 +109,13 @@ def _task(problem: Problem) -> Task:
     )
 
 
+def _prove(problems: Problem, max_steps: int) -> Proof:
+    """Proofs for problems side by side, whose leaves have a leading axis; those of proofs have it last."""
+    tasks = jax.vmap(_task)(problems)
+    system = jax.tree.map(lambda leaf: jnp.moveaxis(leaf, 0, -1), tasks.system)
+    return prove(system, tasks.usable, max_steps)
+
+
 def _conclude(problem: Problem, outcome: Outcome) -> Solution:
     game, regularizer = problem.game, problem.regularizer
     log_policy = to_log_policy(outcome.z, regularizer.masks)
@@ -96,17 +126,41 @@ def _conclude(problem: Problem, outcome: Outcome) -> Solution:
     status = jnp.where(outcome.phase == path.STOPPED, Status.max_steps, status)
     status = jnp.where(outcome.phase == path.FAILED, Status.path_failed, status)
     wrong = input_status(game, regularizer)
+    status = jnp.where(wrong == Status.converged, status, wrong).astype(jnp.int32)
+    regular = outcome.spread * jnp.finfo(game.dtype).eps < WORST_ERROR
     return Solution(
         log_policy=log_policy,
         gap=gap,
         residual=residual,
         num_steps=outcome.num_steps,
-        status=jnp.where(wrong == Status.converged, status, wrong).astype(jnp.int32),
+        status=status,
+        differentiable=(status == Status.converged) & regular,
         path=PathSummary(
             temperature=regularizer.temperatures / outcome.beta,
             folds=outcome.folds,
             bifurcations=outcome.bifurcations,
             crossings=((outcome.phase == path.FOUND) & ~outcome.guessed).astype(jnp.int32),
+        ),
+    )
+
+
+def _certified(problem: Problem, solution: Solution, outcome: Outcome, proof: Proof) -> Solution:
+    """The solution to which a proof has led, with what it proves."""
+    ball, z = jax.tree.map(lambda leaf: leaf[..., None], (proof.ball, outcome.z))
+    covered = ball.covers(Point(z, _task(problem).system.scale[None]))[0]
+    proven = (proof.phase == path.FOUND) & outcome.guessed & covered
+    unproven = (solution.status == Status.converged) & ~proven
+    summary = solution.path
+    return dataclasses.replace(
+        solution,
+        num_steps=solution.num_steps + proof.num_steps,
+        status=jnp.where(unproven, Status.unproven, solution.status).astype(jnp.int32),
+        path=PathSummary(
+            temperature=summary.temperature,
+            folds=jnp.where(proven, proof.folds, summary.folds),
+            bifurcations=summary.bifurcations,
+            crossings=jnp.where(proven, 1, summary.crossings),
+            margin=jnp.where(proven, proof.margin, 0),
         ),
     )
 
@@ -117,10 +171,12 @@ class Solver(NamedTuple):
     Attributes:
         each: maps a function of one problem.
         trace: solves tasks.
+        together: maps a function of several problems side by side, whose leaves have the lane axis last.
     """
 
     each: Callable[..., Any]
     trace: Callable[[Task], Outcome]
+    together: Callable[[Callable[[Problem], Proof], Problem], Proof]
 
     def _find(self, problem: Problem) -> Outcome:
         return self.trace(self.each(_task, problem))
@@ -138,28 +194,54 @@ class Solver(NamedTuple):
             bifurcations=jnp.where(fine.guessed, rough.bifurcations, fine.bifurcations),
         )
 
-    def solve(self, problem: Problem, refine: bool) -> Solution:
+    def _certify(self, problem: Problem, max_steps: int) -> Solution:
+        """Prove the path, and solve from where that ends."""
+        proof = self.together(partial(_prove, max_steps=max_steps * PROOF_STEPS), problem)
+        guess = self.each(lambda problem, z: to_log_policy(z, problem.regularizer.masks), problem, proof.trial.z)
+        outcome = self._find(problem._replace(guess=guess, guessed=proof.phase == path.FOUND))
+        solution = self.each(_conclude, problem, outcome)
+        return self.each(_certified, problem, solution, outcome, proof)
+
+    def solve(self, problem: Problem, options: Options) -> Solution:
         """Not differentiable."""
-        outcome = self._refine(problem) if refine else self._find(problem)
+        if options.certify:
+            return self._certify(problem, options.max_steps)
+        outcome = self._refine(problem) if options.refine else self._find(problem)
         return self.each(_conclude, problem, outcome)
 
 
-def solve_problem(problem: Problem, max_steps: int, refine: bool) -> Solution:
+def solve_problem(problem: Problem, options: Options) -> Solution:
     """Solve one problem."""
-    return Solver(lambda function, *arguments: function(*arguments), partial(solve_alone, max_steps=max_steps)).solve(
-        problem, refine
+
+    def together(function: Callable[[Problem], Proof], problem: Problem) -> Proof:
+        alone = function(jax.tree.map(lambda leaf: leaf[None], problem))
+        return jax.tree.map(lambda leaf: leaf[..., 0], alone)
+
+    solver = Solver(
+        lambda function, *arguments: function(*arguments),
+        partial(solve_alone, max_steps=options.max_steps),
+        together,
     )
+    return solver.solve(problem, options)
 
 
-def solve_problems(problems: Problem, max_steps: int, refine: bool) -> Solution:
+def solve_problems(problems: Problem, options: Options) -> Solution:
     """Solve a batch of problems; every leaf of problems and solution has a leading axis."""
 
     def solve(platform: Platform, problems: Problem) -> Solution:
         width = num_lanes(platform, problems.game)
+
+        def together(function: Callable[[Problem], Proof], problems: Problem) -> Proof:
+            def block(problems: Problem) -> Proof:
+                return jax.tree.map(lambda leaf: jnp.moveaxis(leaf, -1, 0), function(problems))
+
+            return in_blocks(block, width, problems)
+
         return Solver(
             lambda function, *batch: in_blocks(jax.vmap(function), width, *batch),
-            lambda tasks: solve_tasks(tasks, width, max_steps),
-        ).solve(problems, refine)
+            lambda tasks: solve_tasks(tasks, width, options.max_steps),
+            together,
+        ).solve(problems, options)
 
     return by_platform(solve, problems)
 

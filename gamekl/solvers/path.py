@@ -9,8 +9,7 @@ Gambit 16.7 does either.
 
 A step predicts along a parabola and corrects by Newton's method in the hyperplane through the prediction that is normal
 to the tangent; a step that would pass beta = 1 ends in the hyperplane beta = 1 instead, where Newton's method goes on
-to full precision. Each correction must be much smaller than the one before, and the tangent may not turn far, or the
-step is refused and a shorter one tried: so the tracer does not jump between branches.
+to full precision. What a step must satisfy, so that the tracer does not jump between branches, is in `verdict`.
 
 One call of `advance` makes one correction in every lane, whatever its lane is about.
 """
@@ -58,7 +57,8 @@ def _predict(here: Place, step: Lane, final: Flag, kappa: Lane) -> Point:
 def _reference(system: LogitSystem) -> Place:
     """The start of the path; its tangent is not known yet, and the first step keeps z."""
     zero, rest = jnp.zeros_like(system.scale), jnp.zeros_like(system.anchor)
-    return Place(Point(system.anchor, zero), Point(rest, zero + 1), Point(rest, zero))
+    # There dF/dz = I, and the derivative of its determinant is 0, since the diagonal of every K is.
+    return Place(Point(system.anchor, zero), Point(rest, zero + 1), Point(rest, zero), level=zero, rise=zero)
 
 
 def start(system: LogitSystem, guess: Vector, guessed: Flag, free: Flag, usable: Flag) -> Trace:
@@ -93,6 +93,7 @@ def start(system: LogitSystem, guess: Vector, guessed: Flag, free: Flag, usable:
         doubted=no,
         sure=~no,
         care=zero + 1,
+        spread=zero + 1,
         phase=jnp.where(usable, RUNNING, FAILED).astype(jnp.int32),
         num_steps=count,
         folds=count,
@@ -141,10 +142,12 @@ def _move(
         (trace.here.point.z - corrected.z + measure.length * tangent.z) * curvature,
         (trace.here.point.s - corrected.s + measure.length * tangent.s) * curvature,
     )
+    rise = jnp.where(verdict.multiple, jnp.inf, measure.rise)
     unbent = Point(jnp.zeros_like(bend.z), jnp.zeros_like(bend.s))
-    here = choose(verdict.passed, Place(corrected, tangent, bend), trace.here)
-    here = choose(verdict.mended, Place(corrected, tangent, here.bend), here)
-    here = choose(verdict.back, Place(trace.before.point, trace.before.tangent, unbent), here)
+    here = choose(verdict.passed, Place(corrected, tangent, bend, measure.level, rise), trace.here)
+    mended = here.rise + (measure.level - here.level) / trace.stride  # of the point that it was before
+    here = choose(verdict.mended, Place(corrected, tangent, here.bend, measure.level, mended), here)
+    here = choose(verdict.back, trace.before._replace(bend=unbent), here)
     return choose(verdict.restart, _reference(system), here)
 
 
@@ -171,10 +174,10 @@ def advance(system: LogitSystem, trace: Trace, max_steps: int) -> Trace:
     kappa = system.scale
     linear = system.linearize(trace.trial.z, trace.trial.s * system.pace)
     right = lanes.materialize(_right_sides, linear.residual, linear.slope * system.pace)
-    solved, sign = linear.solve(right)
+    solved, determinant = linear.solve(right)
     newton, drift = solved[:, 0], solved[:, 1]
     noise = jnp.finfo(kappa.dtype).eps * (1 + kappa)
-    solution = -right[:, 0], newton, drift, sign
+    solution = -right[:, 0], newton, drift, determinant
     measure = lanes.materialize(measure_step, trace, *solution, noise, on_accelerators=False)
     decision = lanes.materialize(_decide, system, trace, measure)
     measure, verdict, forward, running, renewed, mending, final, step = decision
@@ -188,6 +191,7 @@ def advance(system: LogitSystem, trace: Trace, max_steps: int) -> Trace:
     num_steps = trace.num_steps + running.astype(jnp.int32)
     phase = jnp.where(running & (num_steps >= max_steps), STOPPED, trace.phase)
     phase = jnp.where(verdict.failed, FAILED, jnp.where(verdict.found, FOUND, phase))
+    crossed = verdict.branching | verdict.multiple
     turned = (verdict.passed | verdict.mended | verdict.found) & (trace.here.tangent.s * forward < 0)
     return Trace(
         here=here,
@@ -205,9 +209,10 @@ def advance(system: LogitSystem, trace: Trace, max_steps: int) -> Trace:
         doubted=~verdict.passed & ~verdict.mended & (trace.doubted | verdict.refused),
         sure=~verdict.passed & ~verdict.back & (trace.sure | verdict.mended | verdict.restart),
         care=jnp.where(verdict.restart, CARE, trace.care),
+        spread=determinant.spread,
         phase=phase.astype(jnp.int32),
         num_steps=num_steps,
         folds=jnp.where(verdict.restart, 0, trace.folds + turned.astype(jnp.int32)),
         orientation=jnp.where(verdict.restart, 1, jnp.where(verdict.branching, -trace.orientation, trace.orientation)),
-        bifurcations=jnp.where(verdict.restart, 0, trace.bifurcations + verdict.branching.astype(jnp.int32)),
+        bifurcations=jnp.where(verdict.restart, 0, trace.bifurcations + crossed.astype(jnp.int32)),
     )

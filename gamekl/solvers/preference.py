@@ -29,7 +29,7 @@ from gamekl.core.policies import normalize, support
 from gamekl.core.regularizer import Regularizer
 from gamekl.core.validation import refuse
 from gamekl.solvers.driver import Device, in_chunks
-from gamekl.solvers.ladder import Problem, make_problem, solve_problems
+from gamekl.solvers.ladder import Options, Problem, make_problem, solve_problems
 from gamekl.solvers.nash import MAX_STEPS as MAX_CORRECTIONS
 from gamekl.solvers.preference_newton import solve_drift
 from gamekl.solvers.solution import SolveError, Status
@@ -171,7 +171,7 @@ def _two_players(prompt: _Prompt, guess: Float[Array, " candidate"]) -> Problem:
 @jax.jit
 def _by_path(prompts: _Prompts, guess: Float[Array, "prompt candidate"]) -> NashPolicies:
     exact = jax.vmap(_exact)(prompts)
-    solution = solve_problems(jax.vmap(_two_players)(exact, guess), MAX_CORRECTIONS, refine=False)
+    solution = solve_problems(jax.vmap(_two_players)(exact, guess), Options(MAX_CORRECTIONS))
     found = exact, solution.log_policy[0], solution.num_steps
     return in_lanes(jax.vmap(_certify), [prompts.preferences], *found)
 

@@ -54,6 +54,7 @@ class Outcome(NamedTuple):
         num_steps: corrections made.
         folds: turning points passed.
         bifurcations: branching points passed.
+        spread: of the pivots of dF/dz at the last correction.
     """
 
     z: Float[Array, "*batch logits"]
@@ -63,6 +64,7 @@ class Outcome(NamedTuple):
     num_steps: Int[Array, "*batch"]
     folds: Int[Array, "*batch"]
     bifurcations: Int[Array, "*batch"]
+    spread: Float[Array, "*batch"]
 
 
 class _Lanes(NamedTuple):
@@ -91,6 +93,7 @@ def _outcome(task: Task, trace: path.Trace) -> Outcome:
         num_steps=trace.num_steps,
         folds=trace.folds,
         bifurcations=trace.bifurcations,
+        spread=trace.spread,
     )
 
 

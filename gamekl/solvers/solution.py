@@ -6,7 +6,7 @@ from typing import Any
 import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Bool, Float, Int
 
 from gamekl.core.arrays import read_arrays
 from gamekl.core.endings import Ending
@@ -27,6 +27,7 @@ class Status(Ending):
         5,
         "a temperature or a number of rounds is not positive, a reference does not sum to one, or P + P^T is not 1",
     )
+    unproven = 6, "solved, but it could not be proven that this is on the principal branch"
 
 
 def check_options(tol: Any, max_steps: Any, tol_shape: tuple[int, ...] = ()) -> None:
@@ -81,12 +82,16 @@ class PathSummary(eqx.Module):
             that differs ever so little may then have its principal equilibrium elsewhere.
         crossings: times that the path met the asked temperature: 1, or 0 if it stopped before, was not needed, or the
             answer came from elsewhere (`solve_nash_exact`, a warm start).
+        margin: where the path was proven (``certify_path``) the least 1 / |A^-1| on it, in the sup norm, A the
+            derivative of the path's equations in logits with a row along the path (`solvers.proof`): by how much that
+            would have to change for another branch to cross the path. 0 where nothing was proven, None if not asked.
     """
 
     temperature: Float[Array, "*batch player"]
     folds: Int[Array, "*batch"]
     bifurcations: Int[Array, "*batch"]
     crossings: Int[Array, "*batch"]
+    margin: Float[Array, "*batch"] | None = None
 
 
 class Solution(eqx.Module):
@@ -101,6 +106,9 @@ class Solution(eqx.Module):
         num_steps: path and Newton steps (or supports tried).
         status: a `Status` value.
         path: how far the logit path went: `temperature` reached, `folds`, `bifurcations` and `crossings` passed.
+        differentiable: whether derivatives of the policies are of worth: the game was solved, and dF/dz is not nearly
+            singular, as at a fold of the logit path, which would leave them less than some four digits. None of
+            solvers that give no derivatives.
     """
 
     log_policy: tuple[Float[Array, "*batch _"], ...]
@@ -109,6 +117,7 @@ class Solution(eqx.Module):
     num_steps: Int[Array, "*batch"]
     status: Int[Array, "*batch"]
     path: PathSummary
+    differentiable: Bool[Array, "*batch"] | None = None
 
     @property
     def policy(self) -> tuple[Float[Array, "*batch _"], ...]:
@@ -122,6 +131,8 @@ class Solution(eqx.Module):
             arrays[name] = np.asarray(getattr(self, name))
         for name in PATH_FIELDS:
             arrays[f"path_{name}"] = np.asarray(getattr(self.path, name))
+        more = {"differentiable": self.differentiable, "path_margin": self.path.margin}
+        arrays |= {name: np.asarray(value) for name, value in more.items() if value is not None}
         with open(path, "wb") as file:
             np.savez(file, allow_pickle=False, **arrays)
 
@@ -136,7 +147,10 @@ def load_solution(path: str | PathLike[str]) -> Solution:
     try:
         return Solution(
             log_policy=tuple(arrays[f"log_policy_{index}"] for index in range(arrays["gap"].shape[-1])),
-            path=PathSummary(**{name: arrays[f"path_{name}"] for name in PATH_FIELDS}),
+            path=PathSummary(
+                **{name: arrays[f"path_{name}"] for name in PATH_FIELDS}, margin=arrays.get("path_margin")
+            ),
+            differentiable=arrays.get("differentiable"),
             **{name: arrays[name] for name in ("gap", "residual", "num_steps", "status")},
         )
     except (KeyError, IndexError) as error:

@@ -10,7 +10,7 @@ from typing import Any
 
 import equinox as eqx
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Bool, Float, Int
 
 from gamekl.core.games import ContextualGame, NormalFormGame, StagedGame
 from gamekl.core.regularizer import Regularizer
@@ -44,6 +44,7 @@ class StagedSolution(eqx.Module):
         num_steps: the most that a stage took.
         status: a `Status` value; that of the first stage that failed, in the order of the axes.
         stage_status: of each stage, shape ``[*stage]``.
+        differentiable: whether `Solution.differentiable` holds at every stage; None where there are no derivatives.
     """
 
     log_policy: tuple[Float[Array, "*stage _"], ...]
@@ -55,6 +56,7 @@ class StagedSolution(eqx.Module):
     num_steps: Int[Array, "*batch"]
     status: Int[Array, "*batch"]
     stage_status: Int[Array, "*stage"]
+    differentiable: Bool[Array, "*batch"] | None = None
 
     @property
     def policy(self) -> tuple[Float[Array, "*stage _"], ...]:
@@ -167,10 +169,11 @@ def solve_stages(
         here = Regularizer(references, regularizer.temperature)
         solution = solve(stage, here)
         values = expected_values(stage, solution.policy) - policy_cost(here, solution.log_policy)
-        return values, (solution.log_policy, values, solution.residual, solution.num_steps, solution.status)
+        ended = solution.residual, solution.num_steps, solution.status, solution.differentiable
+        return values, (solution.log_policy, values, *ended)
 
     value, found = visit_stages(game, visit, regularizer.log_reference)
-    log_policy, values, residual, num_steps, status = found
+    log_policy, values, residual, num_steps, status, differentiable = found
     _, response = respond(game, regularizer, log_policy)
     return StagedSolution(
         log_policy=log_policy,
@@ -182,4 +185,5 @@ def solve_stages(
         num_steps=num_steps.max(),
         status=_first_failure(status),
         stage_status=status,
+        differentiable=None if differentiable is None else jnp.all(differentiable),
     )

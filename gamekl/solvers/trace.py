@@ -25,11 +25,21 @@ class Point(NamedTuple):
 
 
 class Place(NamedTuple):
-    """A point of the path, with the unit tangent and the second derivative by arclength there."""
+    """A point of the path.
+
+    Attributes:
+        point: the point.
+        tangent: the unit tangent.
+        bend: the second derivative by arclength.
+        level: log |det dF/dz|.
+        rise: its mean slope, by arclength, on the step that led here; infinite where the determinant vanishes there.
+    """
 
     point: Point
     tangent: Point
     bend: Point
+    level: Lane
+    rise: Lane
 
 
 class Trace(NamedTuple):
@@ -51,11 +61,12 @@ class Trace(NamedTuple):
         doubted: whether a step from `here` has been refused.
         sure: whether `here` has been mended, so that its tangent is right.
         care: 1, or `CARE` in the second attempt.
+        spread: of the pivots of dF/dz at the last trial.
         phase: RUNNING, FOUND (`trial` is the crossing), FAILED (the step became too short) or STOPPED (too many steps).
         num_steps: corrections made.
         folds: turning points in beta that were passed.
         orientation: sign of det [dF/dw; tangent]; folds keep it, and it flips where another branch crosses the path.
-        bifurcations: such crossings that were passed.
+        bifurcations: points that were passed where other branches cross it.
     """
 
     here: Place
@@ -73,6 +84,7 @@ class Trace(NamedTuple):
     doubted: Flag
     sure: Flag
     care: Lane
+    spread: Lane
     phase: Count
     num_steps: Count
     folds: Count

@@ -1,8 +1,14 @@
 """Whether a step along the path may be accepted, and how long the next one should be.
 
-A step is corrected by Newton's method. Each correction must be much smaller than the one before, the tangent may not
-turn far, and beta = 1 may not be met on the way; else the step is refused and a shorter one tried: so the tracer does
-not jump between branches.
+A step is corrected by Newton's method. The first correction must be smaller than the step and each further one much
+smaller than the one before, the tangent may not turn far, and beta = 1 may not be met on the way; else the step is
+refused and a shorter one tried: so the tracer does not jump between branches.
+
+Where one branch crosses the path, or nearly meets it, det dF/dz changes its sign and the tangent turns back. Where two
+do so at once, as in games with three or more like choices, nothing turns: the tracer would go straight on, and past the
+true path of a game that is not quite symmetric. But log |det dF/dz| falls ever faster towards each zero and climbs from
+it again, so its slope leaps. A step after which that slope has grown by much is refused, too; the path either turns out
+to be smooth in shorter steps, or several branches do cross it there.
 """
 
 from typing import NamedTuple
@@ -13,7 +19,7 @@ from gamekl.core import lanes
 from gamekl.core.system import LogitSystem, Vector
 from gamekl.solvers.trace import RUNNING, Flag, Lane, Point, Trace
 
-# Largest first correction of a step, in nats of any logit, and the size that steps aim at.
+# Largest first correction of a step, in nats of any logit and as a fraction of the step, and the size to aim at.
 MAX_CORRECTION = 0.5
 AIM_CORRECTION = 0.03
 # The largest from a guess, or where the equilibrium is known to be unique.
@@ -21,7 +27,7 @@ MAX_FREE_CORRECTION = 4.0
 # Each correction of a step is at most this fraction of the one before (where a point is only mended, the second).
 CONTRACTION = 0.25
 SLOW_CONTRACTION = 0.9
-# A point of the path is settled when the next correction would be about this small.
+# A point of the path is settled when the next correction would be about this small, beside one nat and the step.
 SETTLED = 1e-3
 # A point whose last correction was this small, in nats, is good enough to be mended where it stands.
 EXACT = 1e-3
@@ -37,8 +43,11 @@ MAX_SINE = 0.7
 FIRST_STEP = 2.0
 GROWTH = 3.0
 SHRINK = 0.3
+# Largest growth of the slope of log |det dF/dz| from one step to the next, times the longer of both. A double zero that
+# was stepped over shows as 2 log 3 or more, at once or after the next step, wherever it lies (derived).
+MAX_KINK = 1.0
 # Steps below this power of eps may pass a point where another branch crosses the path.
-BRANCHING_POWER = 0.25
+BRANCHING_POWER = 1 / 3
 # A path that asks for shorter steps than this (in units of eps) has met a singular point that it cannot pass.
 SHORTEST_STEP = 64.0
 # A path that has failed is traced once more, with tolerances so much smaller.
@@ -60,6 +69,8 @@ class Measure(NamedTuple):
         solved: whether the trial already solves the equations at beta = 1, as well as rounding allows.
         cosine: between the tangents at both ends of the step.
         length: distance between both ends of the step.
+        level: log |det dF/dz|.
+        rise: its mean slope on the step; infinite where the determinant changes its sign.
     """
 
     shift: Lane
@@ -68,6 +79,8 @@ class Measure(NamedTuple):
     forward: Lane
     cosine: Lane
     length: Lane
+    level: Lane
+    rise: Lane
 
 
 class Verdict(NamedTuple):
@@ -82,7 +95,8 @@ class Verdict(NamedTuple):
         back: and that is to be the place before.
         restart: the path is to be traced once more.
         failed: nothing is left to be tried.
-        branching: another branch crosses the path here.
+        branching: another branch crosses the path here, or an odd number of them.
+        multiple: an even number of them.
         step: length of the next step.
     """
 
@@ -95,10 +109,13 @@ class Verdict(NamedTuple):
     restart: Flag
     failed: Flag
     branching: Flag
+    multiple: Flag
     step: Lane
 
 
-def measure_step(trace: Trace, residual: Vector, newton: Vector, drift: Vector, sign: Lane, noise: Lane) -> Measure:
+def measure_step(
+    trace: Trace, residual: Vector, newton: Vector, drift: Vector, determinant: lanes.Determinant, noise: Lane
+) -> Measure:
     """What the solved linear system, newton and drift = dz/ds, says of the correction that is to be made."""
     here, trial = trace.here, trace.trial
     # The solution itself may be a singular point; then a correction would be a quotient of rounding errors.
@@ -108,14 +125,17 @@ def measure_step(trace: Trace, residual: Vector, newton: Vector, drift: Vector, 
     change = newton + drift * shift
     chord = trial.z + change - here.point.z
     # The sign of det [dF/dw; tangent] tells forward from backward without looking back.
-    forward = sign * trace.orientation / jnp.sqrt(1 + lanes.dot(drift, drift))
+    forward = determinant.sign * trace.orientation / jnp.sqrt(1 + lanes.dot(drift, drift))
+    length = jnp.sqrt(lanes.dot(chord, chord) + (trial.s + shift - here.point.s) ** 2)
     return Measure(
         shift=jnp.where(solved, 0, shift),
         size=jnp.where(solved, 0, jnp.maximum(lanes.largest(jnp.abs(change)), jnp.abs(shift))),
         solved=solved,
         forward=forward,
         cosine=forward * (lanes.dot(here.tangent.z, drift) + here.tangent.s),
-        length=jnp.sqrt(lanes.dot(chord, chord) + (trial.s + shift - here.point.s) ** 2),
+        length=length,
+        level=determinant.log,
+        rise=jnp.where(forward * here.tangent.s > 0, (determinant.log - here.level) / length, jnp.inf),
     )
 
 
@@ -128,11 +148,14 @@ def judge(system: LogitSystem, trace: Trace, measure: Measure) -> Verdict:
     underway = here.s > 0
 
     # How large the correction was, and about how large the next one would be.
-    opening = jnp.where(trace.free | trace.guess, MAX_FREE_CORRECTION, MAX_CORRECTION * care)
+    free = trace.free | trace.guess
+    reach = jnp.where(underway & ~trace.mending, trace.step, 1)
+    opening = jnp.where(free, MAX_FREE_CORRECTION, MAX_CORRECTION * jnp.minimum(care, reach))
     contraction = jnp.where(trace.mending, SLOW_CONTRACTION, CONTRACTION)
     shrinking = size <= jnp.where(jnp.isinf(trace.last), opening, contraction * trace.last)
     remaining = size**2 * jnp.maximum(1, size / trace.last**2)
-    goal = jnp.where(trace.mending, MENDED, SETTLED * care**2)
+    turned = underway & (measure.forward * trace.here.tangent.s < 0)  # which a rough point may only seem to have
+    goal = jnp.where(trace.mending | turned, MENDED, SETTLED * jnp.minimum(care**2, trace.step))
     goal = jnp.where(trace.final, eps**PRECISION_POWER, goal)
     # Close to the end, corrections need not shrink in turn (of logits that hardly matter, they are the largest), until
     # they are so small that growing means rounding.
@@ -148,20 +171,29 @@ def judge(system: LogitSystem, trace: Trace, measure: Measure) -> Verdict:
     backward = straight & (measure.cosine < 0) & (trace.step <= eps**BRANCHING_POWER)
     branching = (underway & backward) | (measure.solved & ~(measure.cosine > 0) & ~trace.guess)
     straight &= (measure.cosine > 0) | branching
-    straight |= ~underway | trace.mending | trace.guess | trace.free | measure.solved
+    straight |= ~underway | free | measure.solved
+    # At the end, where no further step would tell, that slope may not have fallen by much either.
+    longer = jnp.maximum(measure.length, trace.stride)
+    growth = (measure.rise - trace.here.rise) * longer
+    kink = jnp.isfinite(growth) & ((growth > MAX_KINK) | (trace.final & (growth < -MAX_KINK)))
+    kink &= underway & ~(trace.mending | free)
+    multiple = kink & (longer <= eps**BRANCHING_POWER)
     up, down = trace.here.tangent.s, jnp.where(branching, -measure.forward, measure.forward)
     arrived = trace.trial.s + measure.shift
     turning = 2 * (up - down)
     peak = jnp.maximum(here.s + trace.step * up**2 / turning, arrived + trace.step * down**2 / turning)
     met = (up > 0) & (jnp.where(down < 0, peak, arrived) >= kappa)
     astray = ~trace.final & (met | (arrived < 0))
-    accepted = running & settled & straight & ~astray
+    fine = settled & straight & ~astray
+    accepted = running & fine & (~kink | multiple)
     refused = running & ~accepted & (settled | ~shrinking)
     passed = accepted & ~trace.final & ~trace.mending
 
-    # A step may be refused for the fault of the place that it starts from: then mend that, or the one before it.
-    mend = refused & trace.doubted & ~trace.sure
-    back = mend & ~trace.exact
+    # A step may be refused for the fault of the place that it starts from: then mend that, or the one before it. A kink
+    # that shorter steps do not smooth lies on the step before.
+    before = refused & trace.doubted & fine
+    mend = before | (refused & trace.doubted & ~trace.sure)
+    back = before | (mend & (~trace.exact | trace.mending))
     first = jnp.where(jnp.isinf(trace.first), size, trace.first)
     pace = jnp.cbrt(AIM_CORRECTION * care / jnp.maximum(first, AIM_CORRECTION * care / GROWTH**3))
     step = jnp.where(passed, trace.step * jnp.clip(pace, SHRINK, GROWTH), trace.step)
@@ -178,5 +210,6 @@ def judge(system: LogitSystem, trace: Trace, measure: Measure) -> Verdict:
         restart=restart,
         failed=lost & ~restart,
         branching=accepted & branching,
+        multiple=accepted & multiple,
         step=jnp.where(restart, CARE * first_step(system, trace.free), step),
     )

@@ -29,15 +29,34 @@ def solve_there(accelerator):
     jax.clear_caches()
 
 
-@pytest.mark.parametrize("size", range(1, 13))
-def test_systems_are_solved_with_the_signs_of_their_determinants(accelerator, size):
-    """Five unknowns in a pass, with some left over."""
+def check_systems(size):
     rng = np.random.default_rng(size)
     matrix = rng.normal(size=(5, size, size)) + np.diag(rng.choice([-1, 1], size) * 2 * size)
     right = rng.normal(size=(5, size, 2))
-    solution, sign = lanes.solve(jnp.moveaxis(jnp.concatenate([matrix, right], axis=-1), 0, -1))
+    solution, determinant = lanes.solve(jnp.moveaxis(jnp.concatenate([matrix, right], axis=-1), 0, -1))
     np.testing.assert_allclose(np.moveaxis(solution, -1, 0), np.linalg.solve(matrix, right), atol=1e-12)
-    np.testing.assert_array_equal(sign, np.sign(np.linalg.det(matrix)))
+    sign, log = np.linalg.slogdet(matrix)
+    np.testing.assert_array_equal(determinant.sign, sign)
+    np.testing.assert_allclose(determinant.log, log, atol=1e-12)
+    assert np.all(determinant.spread >= 1)
+    assert np.all(determinant.spread <= 2 * np.linalg.cond(matrix))
+
+
+@pytest.mark.parametrize("size", range(1, 13))
+def test_systems_are_solved_with_their_determinants(accelerator, size):
+    """Five unknowns in a pass, with some left over."""
+    check_systems(size)
+
+
+@pytest.mark.parametrize("size", [1, 2, 5, 24, 25, 40])
+def test_systems_are_solved_with_their_determinants_on_cpus(size):
+    check_systems(size)
+
+
+def test_the_spread_of_the_pivots_tells_that_a_matrix_is_nearly_singular():
+    table = jnp.asarray([[[1.0, 1.0], [1.0, 2.0], [1.0, 1.0]], [[1.0, 1.0], [1.0 + 1e-9, 4.0 + 1e-9], [1.0, 1.0]]])
+    spread = lanes.solve(table)[1].spread
+    np.testing.assert_allclose(spread, [1e9, 2], rtol=1e-6)
 
 
 @pytest.mark.parametrize("shape", [(4, 3), (3, 2, 2)], ids=str)

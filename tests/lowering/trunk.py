@@ -1,7 +1,6 @@
 """Games, solvers and what is said of their answers."""
 
 from functools import partial
-from unittest.mock import patch
 
 import jax
 
@@ -83,9 +82,8 @@ solve = partial(solve_nash, **options)
 
 
 def slope(game, regularizer):
-    """Of an equilibrium, by the payoffs; without the report of doubtful ones, which only this host's programs make."""
-    with patch.object(jax.debug, "callback"):
-        return jax.grad(lambda payoffs: solve(gk.NormalFormGame(payoffs), regularizer).log_policy[0][0])(game.payoffs)
+    """Of an equilibrium, by the payoffs."""
+    return jax.grad(lambda payoffs: solve(gk.NormalFormGame(payoffs), regularizer).log_policy[0][0])(game.payoffs)
 
 
 SOLVERS = {

@@ -1,6 +1,6 @@
 """Derivatives of equilibria by the implicit function theorem, against differences and closed forms."""
 
-import logging
+import warnings
 
 import jax
 import jax.numpy as jnp
@@ -104,35 +104,60 @@ def test_gaps_at_the_equilibrium_have_derivative_zero():
     assert float(slope) == 0
 
 
-def coordination_slope(temperature):
-    game = gk.games.coordination()
-
-    def first(payoffs):
-        regularizer = gk.Regularizer.uniform(game, temperature)
-        return gk.solve_nash(gk.NormalFormGame(payoffs), regularizer, throw=False).policy[0][0]
-
-    return jax.grad(first)(game.payoffs)
+def first_action(payoffs, temperature):
+    game = gk.NormalFormGame(payoffs)
+    solution = gk.solve_nash(game, gk.Regularizer.uniform(game, temperature), throw=False)
+    return solution.policy[0][0], solution.differentiable
 
 
-def test_a_singular_equilibrium_is_reported(caplog):
-    with caplog.at_level(logging.WARNING, logger="gamekl"):
-        assert np.all(np.isfinite(coordination_slope(0.6)))
-        jax.effects_barrier()
-        assert not caplog.records
-        jax.vmap(coordination_slope)(jnp.array([0.6, 0.5, 0.7]))  # the pitchfork is at 0.5
-        jax.effects_barrier()
-    (record,) = caplog.records
-    assert "in 1 game(s) it was not found, or dF/dz is nearly singular" in record.getMessage()
+def test_a_singular_equilibrium_is_told():
+    payoffs, temperatures = gk.games.coordination().payoffs, jnp.array([0.6, 0.5, 0.7])  # the pitchfork is at 0.5
+    slope = jax.grad(first_action, argnums=1, has_aux=True)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        found, differentiable = slope(payoffs, 0.6)
+        assert differentiable
+        assert np.isfinite(found)
+        assert np.asarray(jax.vmap(slope, in_axes=(None, 0))(payoffs, temperatures)[1]).tolist() == [True, False, True]
+    with pytest.warns(gk.DerivativeWarning, match="dF/dz is nearly singular"):
+        assert not slope(payoffs, 0.5)[1]
 
 
-def test_the_derivative_of_a_failed_solve_is_reported(caplog):
+def test_the_derivative_of_a_failed_solve_is_told():
     game = gk.games.uniform(jax.random.key(0), (3, 3))
 
     def stopped(tau):
-        return gk.solve_nash(game, gk.Regularizer.uniform(game, tau), max_steps=2, throw=False).policy[0][0]
+        solution = gk.solve_nash(game, gk.Regularizer.uniform(game, tau), max_steps=2, throw=False)
+        return solution.policy[0][0], solution.differentiable
 
-    with caplog.at_level(logging.WARNING, logger="gamekl"):
-        jax.grad(stopped)(0.001)
-        jax.effects_barrier()
-    (record,) = caplog.records
-    assert "in 1 game(s) it was not found" in record.getMessage()
+    with pytest.warns(gk.DerivativeWarning, match="that was not found"):
+        _, differentiable = jax.grad(stopped, has_aux=True)(0.001)
+    assert not differentiable
+
+
+def test_all_stages_must_be_regular():
+    game = gk.ContextualGame(
+        jnp.stack([gk.games.coordination().payoffs, 2 * gk.games.coordination().payoffs]), jnp.full(2, 0.5)
+    )
+    told = [bool(gk.solve_nash(game, gk.Regularizer.uniform(game, tau)).differentiable) for tau in (0.6, 0.5)]
+    assert told == [True, False]
+
+
+def test_a_masked_game_of_nan_leaves_the_gradient_of_what_is_shared():
+    payoffs = jnp.stack([gk.games.chicken().payoffs, jnp.full((2, 2, 2), jnp.nan)])
+
+    def total(temperature, payoffs):
+        played, good = jax.vmap(first_action, in_axes=(0, None))(payoffs, temperature)
+        return jnp.sum(jnp.where(good, played, 0))
+
+    alone = jax.grad(total)(0.5, payoffs[:1])
+    assert alone != 0
+    np.testing.assert_allclose(jax.grad(total)(0.5, payoffs), alone, rtol=1e-12)
+
+
+def test_derivatives_are_exported_without_a_call_of_the_host():
+    slope = jax.jit(jax.grad(lambda payoffs: first_action(payoffs, 0.3)[0]))
+    payoffs = gk.games.chicken().payoffs
+    exported = jax.export.export(slope, platforms=["cpu", "cuda"])(jax.ShapeDtypeStruct(payoffs.shape, payoffs.dtype))
+    assert "callback" not in exported.mlir_module()
+    np.testing.assert_allclose(exported.call(payoffs), slope(payoffs), rtol=1e-12)

@@ -52,14 +52,12 @@ def test_an_imperfect_pitchfork_is_followed_round_the_bend(perturbation, tempera
 @pytest.mark.parametrize("temperature", [0.6, 0.5, 0.49, 0.45, 0.3, 0.05])
 @pytest.mark.parametrize("perturbation", [1e-4, 1e-5, 1e-6, 1e-9, 1e-12])
 def test_where_a_pitchfork_is_too_close_to_tell_the_solution_says_so(perturbation, temperature):
-    """On the principal branch, or straight on with the bifurcation counted."""
+    """On the principal branch, or, with the bifurcation counted, on that or straight on."""
     game, expected = imperfect_pitchfork(perturbation, temperature)
     solution = gk.solve_nash(game, gk.Regularizer.uniform(game, temperature))
     assert_solved(game, gk.Regularizer.uniform(game, temperature), solution)
-    if solution.path.bifurcations == 0:
-        np.testing.assert_allclose(solution.policy[0][0], expected, atol=1e-6)
-    else:
-        np.testing.assert_allclose(solution.policy[0][0], 0.5, atol=1e-2)
+    first = float(solution.policy[0][0])
+    assert abs(first - expected) < 1e-6 or (solution.path.bifurcations == 1 and abs(first - 0.5) < 1e-2)
 
 
 def test_pitchforks_of_three_players_and_away_from_the_middle():

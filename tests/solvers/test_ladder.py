@@ -70,7 +70,7 @@ def folded_games(shape, temperature, size):
         game = gk.games.uniform(key, shape)
         return game, dirichlet_regularizer(jax.random.fold_in(key, 1), game, temperature)
 
-    batch = jax.jit(jax.vmap(one))(jax.random.split(jax.random.key(1), size))
+    batch = jax.jit(jax.vmap(one))(jax.random.split(jax.random.key(0), size))
     solution = gk.solve_nash_batch(*batch, throw=True)
     for index in np.flatnonzero(solution.path.folds):
         yield jax.tree.map(lambda leaf, index=index: leaf[index], (*batch, solution))
@@ -78,7 +78,7 @@ def folded_games(shape, temperature, size):
 
 @pytest.fixture(scope="module")
 def folded():
-    two, three = list(folded_games((3, 3), 0.03, 600)), list(folded_games((2, 3, 2), 0.03, 200))
+    two, three = list(folded_games((3, 3), 0.03, 600)), list(folded_games((2, 3, 2), 0.03, 300))
     assert len(two) >= 10
     assert len(three) >= 10
     return two[:10] + three[:10]
