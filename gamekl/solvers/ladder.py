@@ -110,10 +110,10 @@ def _task(problem: Problem) -> Task:
 
 
 def _prove(problems: Problem, max_steps: int) -> Proof:
-    """Proofs for problems side by side, whose leaves have a leading axis; those of proofs have it last."""
+    """Proofs for a block of problems, each in a lane; every leaf has a leading axis."""
     tasks = jax.vmap(_task)(problems)
     system = jax.tree.map(lambda leaf: jnp.moveaxis(leaf, 0, -1), tasks.system)
-    return prove(system, tasks.usable, max_steps)
+    return jax.tree.map(lambda leaf: jnp.moveaxis(leaf, -1, 0), prove(system, tasks.usable, max_steps))
 
 
 def _conclude(problem: Problem, outcome: Outcome) -> Solution:
@@ -171,12 +171,10 @@ class Solver(NamedTuple):
     Attributes:
         each: maps a function of one problem.
         trace: solves tasks.
-        together: maps a function of several problems side by side, whose leaves have the lane axis last.
     """
 
     each: Callable[..., Any]
     trace: Callable[[Task], Outcome]
-    together: Callable[[Callable[[Problem], Proof], Problem], Proof]
 
     def _find(self, problem: Problem) -> Outcome:
         return self.trace(self.each(_task, problem))
@@ -194,35 +192,28 @@ class Solver(NamedTuple):
             bifurcations=jnp.where(fine.guessed, rough.bifurcations, fine.bifurcations),
         )
 
-    def _certify(self, problem: Problem, max_steps: int) -> Solution:
-        """Prove the path, and solve from where that ends."""
-        proof = self.together(partial(_prove, max_steps=max_steps * PROOF_STEPS), problem)
+    def solve(self, problem: Problem, refine: bool) -> Solution:
+        """Not differentiable."""
+        outcome = self._refine(problem) if refine else self._find(problem)
+        return self.each(_conclude, problem, outcome)
+
+    def certify(self, problem: Problem, proof: Proof) -> Solution:
+        """Solve from where a proof of the path ends."""
         guess = self.each(lambda problem, z: to_log_policy(z, problem.regularizer.masks), problem, proof.trial.z)
         outcome = self._find(problem._replace(guess=guess, guessed=proof.phase == path.FOUND))
         solution = self.each(_conclude, problem, outcome)
         return self.each(_certified, problem, solution, outcome, proof)
 
-    def solve(self, problem: Problem, options: Options) -> Solution:
-        """Not differentiable."""
-        if options.certify:
-            return self._certify(problem, options.max_steps)
-        outcome = self._refine(problem) if options.refine else self._find(problem)
-        return self.each(_conclude, problem, outcome)
-
 
 def solve_problem(problem: Problem, options: Options) -> Solution:
     """Solve one problem."""
-
-    def together(function: Callable[[Problem], Proof], problem: Problem) -> Proof:
-        alone = function(jax.tree.map(lambda leaf: leaf[None], problem))
-        return jax.tree.map(lambda leaf: leaf[..., 0], alone)
-
     solver = Solver(
-        lambda function, *arguments: function(*arguments),
-        partial(solve_alone, max_steps=options.max_steps),
-        together,
+        lambda function, *arguments: function(*arguments), partial(solve_alone, max_steps=options.max_steps)
     )
-    return solver.solve(problem, options)
+    if options.certify:
+        proof = _prove(jax.tree.map(lambda leaf: leaf[None], problem), options.max_steps * PROOF_STEPS)
+        return solver.certify(problem, jax.tree.map(lambda leaf: leaf[0], proof))
+    return solver.solve(problem, options.refine)
 
 
 def solve_problems(problems: Problem, options: Options) -> Solution:
@@ -230,18 +221,14 @@ def solve_problems(problems: Problem, options: Options) -> Solution:
 
     def solve(platform: Platform, problems: Problem) -> Solution:
         width = num_lanes(platform, problems.game)
-
-        def together(function: Callable[[Problem], Proof], problems: Problem) -> Proof:
-            def block(problems: Problem) -> Proof:
-                return jax.tree.map(lambda leaf: jnp.moveaxis(leaf, -1, 0), function(problems))
-
-            return in_blocks(block, width, problems)
-
-        return Solver(
+        solver = Solver(
             lambda function, *batch: in_blocks(jax.vmap(function), width, *batch),
             lambda tasks: solve_tasks(tasks, width, options.max_steps),
-            together,
-        ).solve(problems, options)
+        )
+        if options.certify:
+            prove = partial(_prove, max_steps=options.max_steps * PROOF_STEPS)
+            return solver.certify(problems, in_blocks(prove, width, problems))
+        return solver.solve(problems, options.refine)
 
     return by_platform(solve, problems)
 

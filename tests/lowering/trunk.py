@@ -92,6 +92,8 @@ SOLVERS = {
     "solve_nash, vmap of 3 players": batch(solve, THREE, anchors(THREE)),
     "solve_nash, vmap of 30 actions": batch(solve, LARGE, anchors(LARGE)),
     "solve_nash, vmap of derivatives": batch(slope, GAME, ANCHOR),
+    "solve_nash, certify_path": program(partial(solve, certify_path=True), GAME, ANCHOR),
+    "solve_nash, vmap of certify_path": batch(partial(solve, certify_path=True), GAME, ANCHOR),
     "solve_nash, initial": program(
         lambda game, anchor, start: solve(game, anchor, initial=start), GAME, ANCHOR, POLICY
     ),

@@ -1,0 +1,120 @@
+"""Are the answers on the principal branch? Families of games where that is hard to keep to, beside proofs.
+
+    python benchmarks/branches.py [--games 1000] [--rates 2 10 50] [--out benchmarks/results]
+
+Each family (`tests/families.py`) is drawn anew, and solved at temperatures 1 / rate with uniform references, as by
+default and with `certify_path=True`. Answers differ where any probability does by more than 1e-6; they do so silently
+where the default one is `converged` and counts no bifurcation. Where nothing is proven, the game is traced by
+`LogitPath` of the tests, in small steps in numpy, up to 20 games of a row. Every game with a silent difference is
+listed. The exit status is 1 if there is one.
+"""
+
+import argparse
+import sys
+import time
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from common import RESULTS, digits, facts, table
+
+import gamekl as gk
+
+sys.path.append(str(Path(__file__).parents[1] / "tests"))
+from families import FAMILIES
+from helpers import LogitPath
+
+jax.config.update("jax_enable_x64", True)
+
+SAME = 1e-6
+MOST_TRACED = 20
+# Steps of a proof are a hundred times as many.
+MAX_STEPS = 20_000
+
+
+def distances(ours: tuple[np.ndarray, ...], theirs: tuple[np.ndarray, ...]) -> np.ndarray:
+    """The largest difference of a probability, by game."""
+    return np.max([np.abs(np.asarray(a - b)).max(axis=-1) for a, b in zip(ours, theirs, strict=True)], axis=0)
+
+
+def traced(game: gk.NormalFormGame, regularizer: gk.Regularizer) -> list[np.ndarray] | None:
+    """By small steps in numpy; None where that meets a singular point."""
+    try:
+        return LogitPath(game, regularizer).first_crossing(longest=0.02)[0]
+    except (AssertionError, np.linalg.LinAlgError):
+        return None
+
+
+def row(name: str, rate: float, number: int) -> tuple[list[str], list[str]]:
+    """One of the table, and the games with silent differences."""
+    payoffs = FAMILIES[name](np.random.default_rng(1), number)
+    games = jax.vmap(gk.NormalFormGame)(jnp.asarray(payoffs))
+    regularizers = jax.vmap(lambda game: gk.Regularizer.uniform(game, 1 / rate))(games)
+    found = gk.solve_nash_batch(games, regularizers)
+    start = time.perf_counter()
+    found = gk.solve_nash_batch(games, regularizers)
+    took = time.perf_counter() - start
+    proof = gk.solve_nash_batch(games, regularizers, certify_path=True, max_steps=MAX_STEPS)
+    solved, proven = (np.asarray(solution.status) == gk.Status.converged for solution in (found, proof))
+    told = np.asarray(found.path.bifurcations) > 0
+    differs = (distances(found.policy, proof.policy) > SAME) & proven
+    checked = 0
+    for index in np.flatnonzero(solved & ~proven & ~told)[:MOST_TRACED]:
+        game, regularizer, ours = jax.tree.map(lambda leaf, at=index: leaf[at], (games, regularizers, found.policy))
+        policy = traced(game, regularizer)
+        if policy is not None:
+            checked += 1
+            differs[index] = distances(ours, tuple(policy)) > SAME
+    silent = differs & solved & ~told
+    folds = proven & solved & ~differs & ~told & (np.asarray(found.path.folds) != np.asarray(proof.path.folds))
+    steps, margins = np.asarray(proof.num_steps), np.asarray(proof.path.margin)[proven]
+    cells = [
+        name,
+        f"{rate:g}",
+        f"{proven.sum():,}",
+        f"{(solved & ~proven & ~told).sum():,}, {checked}",
+        f"{(~solved).sum():,}",
+        f"{told.sum():,}",
+        f"{(differs & told).sum():,}",
+        f"{silent.sum():,}",
+        f"{folds.sum():,}",
+        f"{np.mean(found.num_steps):.0f}",
+        digits(took / number * 1e6),
+        f"{np.median(steps):,.0f}, {steps.max():,}",
+        f"{margins.min():.1e}" if len(margins) else "",
+    ]
+    return cells, [f"{name}, rate {rate:g}, game {index}" for index in np.flatnonzero(silent)]
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--games", type=int, default=1_000)
+    parser.add_argument("--rates", type=float, nargs="+", default=[2.0, 10.0, 50.0])
+    parser.add_argument("--only", default="", help="families whose name has this in it")
+    parser.add_argument("--out", type=Path, default=RESULTS)
+    options = parser.parse_args()
+    header = ["family", "rate", "proven", "not proven, of which traced", "not solved", "bifurcations told"]
+    header += ["of which on another branch", "silently on another branch", "other folds", "corrections"]
+    header += ["us a game", "steps of a proof: median, most", "least margin"]
+    rows, silent = [], []
+    for name in FAMILIES:
+        for rate in options.rates:
+            if options.only in name:
+                cells, bad = row(name, rate, options.games)
+                rows.append(cells)
+                silent += bad
+                print(*cells, *bad, sep=" | ", flush=True)
+    parts = [
+        "# The principal branch, where it is hard to keep to",
+        f"{facts()}; {options.games:,} games a row; times without compilation.",
+        table(header, rows),
+        *(["Silently on another branch: " + "; ".join(silent)] if silent else []),
+    ]
+    options.out.mkdir(parents=True, exist_ok=True)
+    (options.out / "branches.md").write_text("\n\n".join(parts) + "\n", encoding="utf-8")
+    return int(bool(silent))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
