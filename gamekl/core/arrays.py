@@ -1,9 +1,40 @@
-"""Reading numpy's archives from anywhere, safely; the precision that jax is in."""
+"""Taking arrays from anywhere, safely; the precision that jax is in."""
 
 from os import PathLike
+from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
+
+
+def own(field: str, value: Any) -> jax.Array | np.ndarray:
+    """The numbers of an array-like as they are now: jax's arrays themselves, a copy of all else.
+
+    jax reads numpy's arrays when it comes to it, which may be after their owner has written something else there.
+
+    Raises:
+        ValueError: entries are masked, or nested sequences have unequal lengths; the message names the field.
+    """
+    if isinstance(value, jax.Array):
+        return value
+    refuse_masked(field, value)
+    try:
+        return np.array(value)
+    except ValueError as error:
+        raise ValueError(f"{field}: got nested sequences of unequal lengths, takes an array ({error})") from error
+
+
+def refuse_masked(field: str, value: Any) -> None:
+    """Raise ``ValueError`` where numpy holds entries for missing: `numpy.asarray` would show what lies behind them."""
+    if masked := _masked(value):
+        raise ValueError(f"{field}: got a masked array with {masked} masked entries, takes numbers in all of them")
+
+
+def _masked(value: Any) -> int:
+    if isinstance(value, np.ma.MaskedArray):
+        return int(np.ma.count_masked(value))
+    return sum(map(_masked, value)) if isinstance(value, list | tuple) else 0
 
 
 def read_arrays(path: str | PathLike[str], what: str) -> dict[str, np.ndarray]:

@@ -18,23 +18,21 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from gamekl.core.arrays import own
+
 logger = logging.getLogger("gamekl")
 
 T = TypeVar("T")
 
 
 def as_float_array(field: str, value: Any) -> Array:
-    """Turn `value` into a float32 or float64 array; a silent loss of float64 precision is logged as a warning.
+    """`value` as a float32 or float64 array of its own; a silent loss of float64 precision is logged as a warning.
 
     Raises:
         ValueError: it is no array of real numbers; the message names the field.
     """
     declared = hasattr(value, "dtype")
-    if not isinstance(value, jax.Array):
-        try:
-            value = np.asarray(value)
-        except ValueError as error:
-            raise ValueError(f"{field}: got nested sequences of unequal lengths, takes an array ({error})") from error
+    value = own(field, value)
     if value.dtype not in (np.float32, np.float64):
         if value.dtype.kind not in "iuf" and not jnp.issubdtype(value.dtype, jnp.floating):
             raise ValueError(f"{field}: got dtype {value.dtype}, takes real numbers")

@@ -14,6 +14,8 @@ import numpy as np
 from jax.core import Tracer
 from jaxtyping import Array, ArrayLike, Bool, Float, Int
 
+from gamekl.core.arrays import own
+
 
 def is_concrete(*trees: object) -> bool:
     """Whether no leaf of the trees is being traced by ``jit``, ``vmap`` or ``grad``."""
@@ -37,12 +39,13 @@ def check_profile(
     """
     if not isinstance(profile, Sequence) and not hasattr(profile, "shape"):
         raise TypeError(f"{field}: got {type(profile).__name__}, takes one [actions] array for each player")
-    shapes = [np.shape(entry) for entry in profile]
+    owned = [own(f"{field}[{index}]", entry) for index, entry in enumerate(profile)]
+    shapes = [entry.shape for entry in owned]
     expected = [(*stage, size) for size in num_actions]
     if shapes != expected:
         axes = "[*stage, actions]" if stage else "[actions]"
         raise ValueError(f"{field}: got shapes {shapes}, takes one {axes} array for each player: {expected}")
-    for index, entry in enumerate(profile):
+    for index, entry in enumerate(owned):
         if not is_concrete(entry):
             continue
         values = np.asarray(entry, dtype=np.float64)
@@ -60,7 +63,7 @@ def check_profile(
         entry
         if isinstance(entry, jax.Array) and jnp.issubdtype(entry.dtype, jnp.floating)
         else jnp.asarray(entry, float)
-        for entry in profile
+        for entry in owned
     )
 
 

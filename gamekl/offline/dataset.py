@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
+from gamekl.core.arrays import own
 from gamekl.core.games import as_float_array
 from gamekl.core.policies import is_concrete
 from gamekl.core.validation import check_finite, show_place
@@ -32,7 +33,7 @@ def _integers(field: str, values: Any) -> Array:
             values = np.asarray(values)
         except ValueError as error:
             raise ValueError(f"{field}: {_uneven(values)}") from error
-    array = jnp.asarray(values)
+    array = jnp.asarray(own(field, values))
     if not jnp.issubdtype(array.dtype, jnp.integer):
         raise ValueError(f"{field}: got dtype {array.dtype}, takes integers")
     return array

@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Array, ArrayLike, Float, Int
 
 from gamekl.core.anchored import AnchoredGame, against_itself, anchor, unscaled, unscaled_against_itself
+from gamekl.core.arrays import own
 from gamekl.core.batching import in_lanes, sharing_lanes
 from gamekl.core.games import NormalFormGame, OneShotGame, require_one_shot
 from gamekl.core.policies import Profile, check_profile, is_concrete, padded
@@ -213,7 +214,8 @@ def self_play(
         TypeError: the rule is none.
     """
     steps = _check(rule, num_steps, tol, kl_tol, num_queries, key)
-    preferences, log_reference = jnp.asarray(preferences), jnp.asarray(log_reference)
+    preferences = jnp.asarray(own("preferences", preferences))
+    log_reference = jnp.asarray(own("log_reference", log_reference))
     if preferences.ndim != 2 or preferences.shape[0] != preferences.shape[1]:
         raise ValueError(f"preferences: got shape {preferences.shape}, takes [actions, actions]; jax.vmap takes many")
     if log_reference.shape != preferences.shape[:1]:

@@ -21,6 +21,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, ArrayLike, Bool, Float, Int
 
+from gamekl.core.arrays import refuse_masked
 from gamekl.core.batching import fitting_lanes, in_lanes
 from gamekl.core.games import NormalFormGame
 from gamekl.core.lanes import PRECISION
@@ -177,6 +178,7 @@ def _by_path(prompts: _Prompts, guess: Float[Array, "prompt candidate"]) -> Nash
 
 
 def _as_floats(field: str, values: Any) -> np.ndarray:
+    refuse_masked(field, values)
     found = np.asarray(values)
     if found.dtype.kind not in "fiu":
         raise ValueError(f"{field}: got dtype {found.dtype}, takes real numbers")
