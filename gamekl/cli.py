@@ -173,7 +173,7 @@ def _solve(arguments: Sequence[str]) -> None:
         game: Annotated[Path | None, tyro.conf.Positional] = None
         """The payoff file: .nfg, or .npz with an array payoffs [player, *actions]."""
         temperature: float | None = None
-        """Payoff units per nat; for nash and cce."""
+        """Payoff units per nat, 1 / lambda of a logit equilibrium; for nash and cce."""
         concept: Literal["nash", "cce", "ce", "mece", "mecce", "mgce", "mgcce", "mwce", "mwcce"] = "nash"
         """Nash, or a coarse correlated equilibrium by GAMD, both regularised; or a (coarse) correlated equilibrium of
         maximum entropy (me, and ce alone), Gini impurity (mg) or welfare (mw)."""

@@ -7,6 +7,7 @@ import jax
 import numpy as np
 import pytest
 from commands import refused, run
+from helpers import LogitPath
 
 import gamekl as gk
 from gamekl.cli import COMMANDS
@@ -76,6 +77,33 @@ def test_solve_tells_players_apart(capsys, tmp_path):
     first, second = policies(out)
     np.testing.assert_allclose(first, np.exp([0, 1]) / np.exp([0, 1]).sum(), atol=1e-8)
     np.testing.assert_allclose(second, np.exp([0, 1, 3]) / np.exp([0, 1, 3]).sum(), atol=1e-8)
+
+
+def battle(tmp_path, favourite):
+    (tmp_path / "battle.nfg").write_text(f'NFG 1 R "battle" {{ "a" "b" }} {{ 2 2 }} {favourite} 2 0 0 0 0 2 3')
+
+
+def test_solve_says_that_branches_cross_the_path(capsys, tmp_path):
+    """gambit#492: any rounding of the payoffs gives another answer."""
+    battle(tmp_path, "3")
+    status, out, _ = run(capsys, "solve", "battle.nfg", "--temperature", "0.2")
+    assert status == 0
+    assert "path: other branches cross it at 1 point, and it was followed straight on" in out
+    battle(tmp_path, "3.000001")
+    status, out, _ = run(capsys, "solve", "battle.nfg", "--temperature", "0.2")
+    assert status == 0
+    assert "path:" not in out
+    assert policies(out)[0][0] > 0.99
+
+
+def test_solve_says_that_the_path_folds(capsys, tmp_path):
+    payoffs = [[[4.0, 0.0, 0.0], [1.0, 1.0, 5.0]], [[5.0, 5.0, 0.0], [3.0, 4.0, 5.0]]]
+    game = gk.NormalFormGame(np.array(payoffs))
+    gk.games.write_nfg(game, tmp_path / "game.nfg")
+    _, folds = LogitPath(game, gk.Regularizer.uniform(game, 0.1)).first_crossing()
+    status, out, _ = run(capsys, "solve", "game.nfg", "--temperature", "0.1")
+    assert (status, folds) == (0, 2)
+    assert "path: it folds 2 times" in out
 
 
 def test_solve_float32(capsys, tmp_path):

@@ -1,5 +1,6 @@
 """What `gamekl solve` prints of a game: an equilibrium of the asked kind, its gaps and its status."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from gamekl.solvers.correlated import CorrelatedEquilibrium, solve_correlated, s
 from gamekl.solvers.correlated_solution import CorrelatedSolution
 from gamekl.solvers.gamd import gamd
 from gamekl.solvers.nash import solve_nash
-from gamekl.solvers.solution import Status
+from gamekl.solvers.solution import PathSummary, Status
 
 # What the short names of correlated equilibria stand for: the concept, and what is to be best.
 CORRELATED = {
@@ -44,6 +45,18 @@ def _report(lines: dict[str, Any], status: Status, num_steps: Any) -> bool:
         print(f"{name + ':':<{width}} {_numbers(values)}")
     print(f"{'status:':<{width}} {status.name}: {status.message} ({int(num_steps)} steps)")
     return status == Status.converged
+
+
+def path_lines(summary: PathSummary) -> Iterator[str]:
+    """What happened on the way to an equilibrium, of one game or of several, and what it means: none if nothing did."""
+    folds, crossings = int(np.sum(summary.folds)), int(np.sum(summary.bifurcations))
+    if folds:
+        yield f"path: it folds {folds} times: lower temperatures came first, then higher ones, before this was met"
+    if crossings:
+        yield (
+            f"path: other branches cross it at {crossings} point{'s' * (crossings > 1)}, and it was followed straight "
+            "on; a game that differs ever so little may have its principal equilibrium elsewhere"
+        )
 
 
 def answer(
@@ -83,6 +96,8 @@ def _nash(game: NormalFormGame, regularizer: Regularizer, tol: float | None, num
     solution = solve_nash(game, regularizer, tol=tol, throw=False)
     for player, policy in enumerate(solution.policy):
         print(f"player {player + 1}: {_table(policy)}")
+    for line in path_lines(solution.path):
+        print(line)
     if save is not None:
         solution.save(save)
     gaps = {"regularised gap": solution.gap, "Nash gap": nash_gap(game, solution.log_policy)}

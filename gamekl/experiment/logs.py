@@ -10,12 +10,13 @@ import numpy as np
 
 from gamekl.core.regularizer import Regularizer
 from gamekl.core.response import nash_gap
+from gamekl.experiment.answer import path_lines
 from gamekl.experiment.flags import Data, LogSolve
 from gamekl.learning.bands import Band
 from gamekl.learning.bootstrap import Bootstrap, bootstrap
 from gamekl.offline.log_schema import Label, load_log_schema
 from gamekl.offline.logs import MOST_VALUES, Log, read_log
-from gamekl.solvers.solution import Status
+from gamekl.solvers.solution import Solution, Status
 
 # Labels of a player, and unseen cells, that are named; and actions over all contexts that are printed.
 MOST_NAMED = 10
@@ -156,6 +157,8 @@ def _lines(log: Log, found: Bootstrap, regularizer: Regularizer, prior_mean: flo
     for name, values in gaps.items():
         yield f"{name + ':':<17} {' '.join(f'{float(value):.3e}' for value in np.atleast_1d(np.asarray(values)))}"
     yield f"{'resamples:':<17} {found.num_resamples}, of which {found.num_failed} found no equilibrium"
+    if isinstance(solution, Solution):
+        yield from path_lines(solution.path)
     status = Status(int(solution.status))
     yield f"{'status:':<17} {status.name}: {status.message} ({int(solution.num_steps)} steps)"
 
