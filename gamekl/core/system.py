@@ -9,6 +9,10 @@ pi_i = softmax(z_i), C the centring and beta in [0, 1] the fraction of the inver
 
 F(z, 1) = 0 is the equilibrium; F(z, 0) = 0 is the reference (MATH I1). Centring and temperature are applied to the
 payoffs once, at the start. Masked actions keep z = 0 and an identity row.
+
+Logits may be as large as payoffs over the temperature, and yet those of two actions that are both played differ by
+little. Then their last digits count for more than a number of their size can hold, and a second number, ``low``, holds
+what is lost of z.
 """
 
 from collections.abc import Sequence
@@ -138,25 +142,26 @@ class LogitSystem(eqx.Module):
         """How many actions each player has."""
         return tuple(entry.shape[0] for entry in self.payoffs)
 
-    def linearize(self, z: Vector, beta: Float[Array, " lane"]) -> Linearization:
-        """F, dF/dz and dF/dbeta at (z, beta), from one expectation for each pair of players."""
+    def linearize(self, z: Vector, beta: Float[Array, " lane"], low: Vector) -> Linearization:
+        """F, dF/dz and dF/dbeta at (z + low, beta), from one expectation for each pair of players."""
         if len(self.sizes) == 1:
-            return Linearization(z - self.anchor - beta * self.payoffs[0], -self.payoffs[0], ((),))
-        policy = tuple(split(lanes.materialize(self._policy, z), self.sizes))
+            return Linearization(z - self.anchor - beta * self.payoffs[0] + low, -self.payoffs[0], ((),))
+        policy = tuple(split(lanes.materialize(self._policy, z, low), self.sizes))
         if len(self.sizes) == 2:
             pairs = tuple((block,) for block in self.payoffs)
         else:
             pairs = lanes.materialize(self._pair_values, policy)
         push = lanes.materialize(self._action_values, pairs, policy)
         couplings = lanes.materialize(self._couplings, pairs, push, policy, beta)
-        return Linearization(z - self.anchor - beta * push, -push, couplings)
+        return Linearization(z - self.anchor - beta * push + low, -push, couplings)
 
     def _others(self, player: int) -> list[int]:
         return [other for other in range(len(self.sizes)) if other != player]
 
-    def _policy(self, z: Vector) -> Vector:
+    def _policy(self, z: Vector, low: Vector) -> Vector:
         """pi_i of all i, joined."""
-        parts = [jnp.exp(part - lanes.largest(part)) for part in split(z, self.sizes)]
+        both = zip(split(z, self.sizes), split(low, self.sizes), strict=True)
+        parts = [jnp.exp(part - lanes.largest(part) + rest) for part, rest in both]
         weights = split(lanes.materialize(lambda weights: weights * self.mask, jnp.concatenate(parts)), self.sizes)
         return jnp.concatenate([part / lanes.total(part) for part in weights])
 
@@ -193,7 +198,12 @@ def to_logits(log_policy: tuple[Array, ...], masks: Sequence[Bool[Array, " _"]])
     return jnp.concatenate([centre(part, mask) for part, mask in zip(log_policy, masks, strict=True)])
 
 
-def to_log_policy(z: Float[Array, " logits"], masks: Sequence[Bool[Array, " _"]]) -> tuple[Float[Array, " _"], ...]:
-    """The profile of joined logits; -inf on masked actions."""
-    parts = split(z, [mask.size for mask in masks])
-    return tuple(normalize(jnp.where(mask, part, -jnp.inf)) for part, mask in zip(parts, masks, strict=True))
+def to_log_policy(
+    z: Float[Array, " logits"], low: Float[Array, " logits"], masks: Sequence[Bool[Array, " _"]]
+) -> tuple[Float[Array, " _"], ...]:
+    """The profile of joined logits z + low; -inf on masked actions."""
+    sizes, found = [mask.size for mask in masks], []
+    for part, rest, mask in zip(split(z, sizes), split(low, sizes), masks, strict=True):
+        kept = jnp.where(mask, part, -jnp.inf)
+        found.append(normalize(kept - jnp.max(kept) + rest))
+    return tuple(found)

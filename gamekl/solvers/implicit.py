@@ -67,9 +67,10 @@ def _tangent(
 ) -> tuple[Array, ...]:
     masks = regularizer.masks
     z = to_logits(log_policy, masks)
+    ones = jnp.ones((1,), dtype=z.dtype)
 
     def linearize(game: NormalFormGame, regularizer: Regularizer) -> Linearization:
-        return LogitSystem.single(game, regularizer).linearize(z[:, None], jnp.ones((1,), dtype=z.dtype))
+        return LogitSystem.single(game, regularizer).linearize(z[:, None], ones, jnp.zeros_like(z[:, None]))
 
     # Where the input is not finite there is nothing to differentiate, and NaN times no change would still be NaN.
     game, regularizer = jax.tree.map(lambda leaf: jnp.where(jnp.isnan(leaf), 1, leaf), (game, regularizer))

@@ -36,15 +36,23 @@ from gamekl.solvers.queue import Outcome, Task, num_lanes, solve_alone, solve_ta
 from gamekl.solvers.solution import PathSummary, Solution, Status, input_status
 from gamekl.solvers.trace import Point
 
+# Least and largest residual that is asked for by default.
+TOLERANCES = 1e-9, 1e-3
+# A path that fails while logits round by this much fails for want of digits.
+COARSE = 1e-3
 # Most steps of a proof for each Newton correction that is allowed.
 PROOF_STEPS = 100
 
 
 def default_tolerance(game: NormalFormGame, regularizer: Regularizer) -> Float[Array, ""]:
-    """``max(1e-9, 16 eps (1 + R / temperature))``, the least residual to be asked for in the payoffs' dtype."""
-    eps = jnp.finfo(game.payoffs.dtype).eps
+    """``16 eps (1 + R / temperature)``, but at least 1e-9 and at most 1e-3: the least that a dtype can be asked for."""
+    return jnp.clip(16 * _resolution(game, regularizer), *TOLERANCES)
+
+
+def _resolution(game: NormalFormGame, regularizer: Regularizer) -> Float[Array, ""]:
+    """About the rounding error of a logit."""
     kappa = jnp.max(payoff_range(game) / regularizer.temperatures)
-    return jnp.maximum(1e-9, 16 * eps * (1 + kappa))
+    return jnp.finfo(game.payoffs.dtype).eps * (1 + kappa)
 
 
 def _surely_unique(system: LogitSystem, masks: tuple[Bool[Array, " _"], ...]) -> Bool[Array, ""]:
@@ -116,15 +124,24 @@ def _prove(problems: Problem, max_steps: int) -> Proof:
     return jax.tree.map(lambda leaf: jnp.moveaxis(leaf, -1, 0), prove(system, tasks.usable, max_steps))
 
 
+def _log_policy(problem: Problem, z: Array, low: Array) -> tuple[Float[Array, " _"], ...]:
+    return to_log_policy(z, low, problem.regularizer.masks)
+
+
 def _conclude(problem: Problem, outcome: Outcome) -> Solution:
     game, regularizer = problem.game, problem.regularizer
-    log_policy = to_log_policy(outcome.z, regularizer.masks)
+    log_policy = _log_policy(problem, outcome.z, outcome.low)
     response, gap = respond(game, regularizer, log_policy)
     differences = [jnp.max(jnp.abs(jnp.exp(a) - jnp.exp(b))) for a, b in zip(log_policy, response, strict=True)]
     residual = jnp.max(jnp.stack(differences))
-    status = jnp.where(residual <= problem.tol, Status.converged, Status.not_converged)
+    resolution = _resolution(game, regularizer)
+    coarse, fine = resolution > COARSE, 16 * resolution <= TOLERANCES[0]
+    status = jnp.where(jnp.isfinite(residual) & ~fine, Status.too_few_digits, Status.not_converged)
+    status = jnp.where(residual <= problem.tol, Status.converged, status)
     status = jnp.where(outcome.phase == path.STOPPED, Status.max_steps, status)
-    status = jnp.where(outcome.phase == path.FAILED, Status.path_failed, status)
+    status = jnp.where(
+        outcome.phase == path.FAILED, jnp.where(coarse, Status.too_few_digits, Status.path_failed), status
+    )
     wrong = input_status(game, regularizer)
     status = jnp.where(wrong == Status.converged, status, wrong).astype(jnp.int32)
     regular = outcome.spread * jnp.finfo(game.dtype).eps < WORST_ERROR
@@ -182,8 +199,8 @@ class Solver(NamedTuple):
     def _refine(self, problem: Problem) -> Outcome:
         """Trace in float32, and once more, in the problem's own precision, from what that found."""
         rough = self._find(problem.astype(jnp.float32))
-        z = rough.z.astype(problem.tol.dtype)
-        guess = self.each(lambda problem, z: to_log_policy(z, problem.regularizer.masks), problem, z)
+        dtype = problem.tol.dtype
+        guess = self.each(_log_policy, problem, rough.z.astype(dtype), rough.low.astype(dtype))
         fine = self._find(problem._replace(guess=guess, guessed=rough.phase == path.FOUND))
         return fine._replace(
             guessed=fine.guessed & rough.guessed,
@@ -199,7 +216,7 @@ class Solver(NamedTuple):
 
     def certify(self, problem: Problem, proof: Proof) -> Solution:
         """Solve from where a proof of the path ends."""
-        guess = self.each(lambda problem, z: to_log_policy(z, problem.regularizer.masks), problem, proof.trial.z)
+        guess = self.each(_log_policy, problem, proof.trial.z, jnp.zeros_like(proof.trial.z))
         outcome = self._find(problem._replace(guess=guess, guessed=proof.phase == path.FOUND))
         solution = self.each(_conclude, problem, outcome)
         return self.each(_certified, problem, solution, outcome, proof)

@@ -102,7 +102,7 @@ def solve_nash(
             solved stage by stage (`solvers.staged`).
         regularizer: references and temperatures for this game.
         tol: bound on the residual sup |policy - best response|; the default is
-            ``max(1e-9, 16 eps (1 + R / temperature))``.
+            ``16 eps (1 + R / temperature)``, but at least 1e-9 and at most 1e-3.
         max_steps: most Newton corrections, or hundreds of steps of a proof. Static under ``jit``.
         initial: log-policies to try first, finite on the references' support. If Newton's method converges from
             there, its first step being less than 4 nats in any logit, that equilibrium is returned, which need not be

@@ -83,6 +83,7 @@ def start(system: LogitSystem, guess: Vector, guessed: Flag, free: Flag, usable:
         stride=step,
         step=jnp.where(guessed, opening / SHRINK, step),
         trial=trial,
+        low=jnp.zeros_like(trial.z),
         final=final | guessed,
         mending=no,
         guess=guessed,
@@ -172,7 +173,7 @@ def _decide(system: LogitSystem, trace: Trace, measure: Measure) -> _Decision:
 def advance(system: LogitSystem, trace: Trace, max_steps: int) -> Trace:
     """One correction in every running lane, and the verdict on its step where that settles it."""
     kappa = system.scale
-    linear = system.linearize(trace.trial.z, trace.trial.s * system.pace)
+    linear = system.linearize(trace.trial.z, trace.trial.s * system.pace, trace.low)
     right = lanes.materialize(_right_sides, linear.residual, linear.slope * system.pace)
     solved, determinant = linear.solve(right)
     newton, drift = solved[:, 0], solved[:, 1]
@@ -185,6 +186,7 @@ def advance(system: LogitSystem, trace: Trace, max_steps: int) -> Trace:
     change = jnp.where(measure.solved, 0, newton + drift * measure.shift)
     corrected = Point(trace.trial.z + change, trace.trial.s + measure.shift)
     here = _move(system, trace, measure, verdict, forward, drift, change)
+    low = trace.low + (change - (corrected.z - trace.trial.z))
     trial = choose(mending, here.point, _predict(here, step, final, kappa))
     trial = choose(renewed, trial, choose(running, corrected, trace.trial))
 
@@ -199,6 +201,7 @@ def advance(system: LogitSystem, trace: Trace, max_steps: int) -> Trace:
         stride=jnp.where(verdict.passed, trace.step, jnp.where(verdict.back, verdict.step, trace.stride)),
         step=jnp.where(renewed & ~mending, step, verdict.step),
         trial=trial,
+        low=jnp.where(running, jnp.where(trace.final & ~renewed, low, 0), trace.low),
         final=jnp.where(renewed, final & ~mending, trace.final),
         mending=jnp.where(renewed, mending, trace.mending),
         guess=trace.guess & ~verdict.refused,

@@ -48,6 +48,7 @@ class Outcome(NamedTuple):
 
     Attributes:
         z: centred logits: of the equilibrium, or of the last point of the path.
+        low: what rounding took from them.
         beta: the fraction of the inverse temperature that was reached.
         phase: a phase of `path.Trace`.
         guessed: whether the answer came from the guess.
@@ -58,6 +59,7 @@ class Outcome(NamedTuple):
     """
 
     z: Float[Array, "*batch logits"]
+    low: Float[Array, "*batch logits"]
     beta: Float[Array, "*batch"]
     phase: Int[Array, "*batch"]
     guessed: Bool[Array, "*batch"]
@@ -87,6 +89,7 @@ def _outcome(task: Task, trace: path.Trace) -> Outcome:
     found = trace.phase == path.FOUND
     return Outcome(
         z=jnp.where(found, trace.trial.z, trace.here.point.z),
+        low=jnp.where(found, trace.low, 0),
         beta=jnp.where(found, 1, trace.here.point.s / task.system.scale),
         phase=trace.phase,
         guessed=trace.guess,

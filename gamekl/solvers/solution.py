@@ -27,7 +27,11 @@ class Status(Ending):
         5,
         "a temperature or a number of rounds is not positive, a reference does not sum to one, or P + P^T is not 1",
     )
-    unproven = 6, "solved, but it could not be proven that this is on the principal branch"
+    too_few_digits = (
+        6,
+        "payoffs so large beside the temperature leave their dtype too few digits; float64 (refine='float64') has more",
+    )
+    unproven = 7, "solved, but it could not be proven that this is on the principal branch"
 
 
 def check_options(tol: Any, max_steps: Any, tol_shape: tuple[int, ...] = ()) -> None:

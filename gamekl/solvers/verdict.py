@@ -33,7 +33,9 @@ SETTLED = 1e-3
 EXACT = 1e-3
 MENDED = 1e-10
 # In the hyperplane beta = 1 corrections go on until the next would be below this power of eps, or until they stall.
+# Responses change by up to kappa times as much as logits, and are to be good to another one.
 PRECISION_POWER = 0.75
+POLICY_POWER = 2 / 3
 STALLED = 1e-2
 # Corrections below this many eps (1 + kappa) are rounding noise.
 NOISE = 64.0
@@ -156,12 +158,12 @@ def judge(system: LogitSystem, trace: Trace, measure: Measure) -> Verdict:
     remaining = size**2 * jnp.maximum(1, size / trace.last**2)
     turned = underway & (measure.forward * trace.here.tangent.s < 0)  # which a rough point may only seem to have
     goal = jnp.where(trace.mending | turned, MENDED, SETTLED * jnp.minimum(care**2, trace.step))
-    goal = jnp.where(trace.final, eps**PRECISION_POWER, goal)
+    goal = jnp.where(trace.final, jnp.minimum(eps**PRECISION_POWER, eps**POLICY_POWER / (1 + kappa)), goal)
     # Close to the end, corrections need not shrink in turn (of logits that hardly matter, they are the largest), until
     # they are so small that growing means rounding.
     ending = trace.final & (size <= STALLED)
     stalled = ending & (size >= trace.last) & (size <= eps**0.5 * (1 + kappa))
-    noise = (size <= NOISE * eps * (1 + kappa)) | stalled
+    noise = (size <= jnp.where(trace.final, 1, NOISE) * eps * (1 + kappa)) | stalled
     settled = (shrinking & (remaining <= goal)) | noise
     shrinking |= ending
 

@@ -7,6 +7,7 @@ import jax
 import gamekl as gk
 from gamekl.evaluate.staged_rates import staged_constant
 from gamekl.solvers import batch as batches
+from gamekl.solvers.ladder import Options
 from gamekl.solvers.nash import solve_nash
 from lowering.inputs import (
     ANCHOR,
@@ -99,7 +100,7 @@ SOLVERS = {
     ),
     **staged("solve_nash", solve),
     "solve_nash_batch": program(
-        batches._solve_chunk, many(GAME), many(ANCHOR), initial=None, tol=None, max_steps=100, refine=False
+        batches._solve_chunk, many(GAME), many(ANCHOR), initial=None, tol=None, options=Options(100)
     ),
     "gamd": program(gk.gamd, GAME, ANCHOR, num_steps=10, **options),
     "gamd, vmap": batch(gk.gamd, GAME, ANCHOR, num_steps=10, **options),

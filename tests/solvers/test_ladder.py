@@ -6,7 +6,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from helpers import LogitPath, assert_policies, dirichlet_regularizer, log
-from scipy.special import logsumexp
+from scipy.optimize import brentq
+from scipy.special import logit, logsumexp
 
 import gamekl as gk
 
@@ -105,7 +106,7 @@ def test_gambit_follows_the_folded_paths_to_the_same_point(folded):
 
 @pytest.mark.parametrize("kappa", [1e2, 1e3, 1e4, 1e5])
 def test_float32_is_right_or_says_that_it_failed(kappa):
-    """Its default tolerance is 16 eps (1 + kappa), kappa = R / tau: 2e-4 here at first, and of little worth at last."""
+    """Its default tolerance is 16 eps (1 + kappa), kappa = R / tau, but at most 1e-3."""
     games = jax.vmap(lambda key: gk.games.uniform(key, (3, 3), dtype=jnp.float32))(
         jax.random.split(jax.random.key(0), 600)
     )
@@ -113,13 +114,56 @@ def test_float32_is_right_or_says_that_it_failed(kappa):
     rough = gk.solve_nash_batch(games, anchors)
     fine = gk.solve_nash_batch(*jax.tree.map(lambda leaf: leaf.astype(jnp.float64), (games, anchors)))
     good = np.asarray(rough.status) == gk.Status.converged
-    assert kappa > 1e3 or good.mean() > 0.99
+    assert np.asarray(rough.residual)[good].max() <= 1e-3
+    assert kappa > 1e4 or good.mean() > 0.97
     p, q = (np.asarray(entry, dtype=float) for entry in rough.policy)
     values = np.einsum("gij,gj->gi", games.payoffs[:, 0], q), np.einsum("gij,gi->gj", games.payoffs[:, 1], p)
     for ours, value, exact in zip((p, q), values, fine.policy, strict=True):
         response = np.exp(value * kappa - logsumexp(value * kappa, axis=1, keepdims=True))
         assert np.abs(ours - response)[good].max() <= 32 * np.finfo(np.float32).eps * (1 + kappa)
         assert kappa > 1e4 or np.abs(ours - exact)[good].max() <= 0.05
+
+
+def zero_sum(size, dtype=float):
+    table = np.random.default_rng(0).random((size, 3, 3))
+    return jax.vmap(gk.NormalFormGame)(jnp.asarray(np.stack([table, -table], axis=1), dtype=dtype))
+
+
+def uniform(games, temperature):
+    return jax.vmap(lambda game: gk.Regularizer.uniform(game, temperature))(games)
+
+
+@pytest.mark.parametrize("temperature", [1e-4, 1e-5, 1e-6])
+def test_small_temperatures_are_solved_to_the_digits_that_there_are(temperature):
+    """Logits of 10^6 differ by little where two actions are played: their last digits are kept apart."""
+    for games in (
+        zero_sum(100),
+        jax.vmap(lambda key: gk.games.uniform(key, (3, 3)))(jax.random.split(jax.random.key(3), 100)),
+    ):
+        solutions = gk.solve_nash_batch(games, uniform(games, temperature), throw=True)
+        assert np.asarray(solutions.residual).max() <= 1e-15 / temperature + 1e-12
+        # The regularised equilibrium is within temperature * log 3 of an exact one.
+        gaps = jax.vmap(gk.nash_gap)(games, solutions.log_policy)
+        assert np.asarray(gaps).max() <= 1.0001 * temperature * np.log(3)
+
+
+def test_a_symmetric_game_at_a_small_temperature():
+    game = gk.NormalFormGame(np.array([[[1.0, 5.0], [7.0, 2.0]], [[1.0, 7.0], [5.0, 2.0]]]))
+    for temperature in (1e-3, 1e-4, 1e-5):
+        solution = gk.solve_nash(game, gk.Regularizer.uniform(game, temperature))
+        p = brentq(lambda p, tau=temperature: tau * logit(p) - 3 + 9 * p, 0.1, 0.9, xtol=1e-16)
+        assert_policies(solution.policy, [[p, 1 - p]] * 2, atol=1e-12)
+
+
+@pytest.mark.parametrize("temperature", [1e-6, 1e-8, 1e-10])
+def test_too_few_digits_are_told(temperature):
+    """A tolerance of 16 eps (1 + R / temperature) would exceed 1 in float32."""
+    games = zero_sum(40, jnp.float32)
+    solutions = gk.solve_nash_batch(games, uniform(games, temperature), max_steps=200)
+    status = np.asarray(solutions.status)
+    assert np.all(np.asarray(solutions.residual)[status == gk.Status.converged] <= 1e-3)
+    assert np.mean(status == gk.Status.too_few_digits) > 0.3
+    assert set(status) <= {gk.Status.converged, gk.Status.too_few_digits, gk.Status.max_steps}
 
 
 @pytest.mark.slow
