@@ -5,8 +5,8 @@ as float64. Rows of data are counted from 1 in messages.
 """
 
 import re
-from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
 from os import PathLike
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -23,6 +23,11 @@ READ_AHEAD = 2**20
 # Bytes of a CSV file for each row of a batch, and the least for a batch.
 ROW_BYTES, SMALLEST_BLOCK = 64, 2**16
 BAD_NUMBER = re.compile(r"In CSV column #(\d+): (?:Row #(\d+): )?CSV conversion error to \w+: invalid value '(.*)'")
+
+UNREADABLE_IN_DICTIONARIES = re.compile(r"Not yet implemented: DecodeArrow of DictAccumulator")
+# What stands in CSV files, without quotes, where there is no value; R writes the first, SQL the second and the last,
+# Python the third.
+MISSING = ("NA", "NULL", "None", "\\N")
 
 Paths = str | PathLike[str] | Sequence[str | PathLike[str]]
 
@@ -93,9 +98,7 @@ def as_paths(paths: Paths) -> list[Path]:
     found = [Path(entry) for entry in ([paths] if isinstance(paths, str | PathLike) else paths)]
     if not found:
         raise ValueError("paths: got none, takes at least one file")
-    again = next((path for path, times in Counter(found).items() if times > 1), None)
-    if again is not None:
-        raise ValueError(f"paths: got {again} twice, takes each file once")
+    seen: dict[tuple[int, int], Path] = {}
     for path in found:
         if path.is_dir():
             raise ValueError(f"paths: got the folder {path}, takes files: {path}/*.parquet in a shell")
@@ -103,6 +106,11 @@ def as_paths(paths: Paths) -> list[Path]:
             raise FileNotFoundError(f"paths: got {path}, takes a file that is there")
         if not path.name.lower().endswith((".parquet", ".csv", ".csv.gz")):
             raise ValueError(f"paths: got {path}, takes a file that ends in .parquet, .csv or .csv.gz")
+        facts = path.stat()  # links are the file that they lead to
+        other = seen.setdefault((facts.st_dev, facts.st_ino), path)
+        if other is not path:
+            twice = f"{path} twice" if other == path else f"{other} and {path}, which are one file"
+            raise ValueError(f"paths: got {twice}, takes each file once")
     return found
 
 
@@ -138,22 +146,41 @@ def _places(schema: LogSchema, path: Path) -> dict[str, Place]:
     return {field: Place(field, column, path) for field, column in named.items()}
 
 
-def _parquet(path: Path, places: Sequence[Place], batch_rows: int) -> _Source:
+def _parquet(path: Path, places: Sequence[Place], batch_rows: int, known: set[str]) -> _Source:
+    del known
     header = pq.read_schema(path)
     _check_header(places, header.names, path)
     kinds = {place.field: _check_type(place, header.field(place.column).type) for place in places}
-    file = pq.ParquetFile(
-        path,
-        pre_buffer=False,  # it would hold all columns of a row group at once
-        buffer_size=READ_AHEAD,
-        read_dictionary=[place.column for place in places if kinds[place.field] == "strings"],
-        page_checksum_verification=True,
-    )
+    texts = [place.column for place in places if kinds[place.field] == "strings"]
     columns = list(dict.fromkeys(place.column for place in places))
-    return _Source(header.names, kinds, file.iter_batches(batch_size=batch_rows, columns=columns))
+
+    def batches(in_dictionaries: list[str]) -> Iterator[Any]:
+        file = pq.ParquetFile(
+            path,
+            pre_buffer=False,  # it would hold all columns of a row group at once
+            buffer_size=READ_AHEAD,
+            read_dictionary=in_dictionaries,
+            page_checksum_verification=True,
+        )
+        return file.iter_batches(batch_size=batch_rows, columns=columns)
+
+    return _Source(header.names, kinds, _with_or_without(batches, texts))
 
 
-def _csv(path: Path, places: Sequence[Place], batch_rows: int) -> _Source:
+def _with_or_without(batches: Callable[[list[str]], Iterator[Any]], texts: list[str]) -> Iterator[Any]:
+    """Batches with texts in dictionaries, or, where they are stored as differences, plain: pyarrow 26 cannot else."""
+    done = 0
+    try:
+        for batch in batches(texts):
+            yield batch
+            done += 1
+    except OSError as error:
+        if not UNREADABLE_IN_DICTIONARIES.search(str(error)):
+            raise
+        yield from islice(batches([]), done, None)
+
+
+def _csv(path: Path, places: Sequence[Place], batch_rows: int, known: set[str]) -> _Source:
     with csv.open_csv(_stream(path)) as reader:
         header = reader.schema
     _check_header(places, header.names, path)
@@ -163,7 +190,8 @@ def _csv(path: Path, places: Sequence[Place], batch_rows: int) -> _Source:
         truths = types.is_boolean(header.field(place.column).type)  # so are true and false understood
         number = pa.bool_() if truths else pa.float64()
         asked[place.column] = number if place.takes == "numbers" else pa.dictionary(pa.int32(), pa.string())
-    return _Source(header.names, kinds, _blocks(path, asked, max(SMALLEST_BLOCK, ROW_BYTES * batch_rows)))
+    missing = [word for word in MISSING if word not in known]
+    return _Source(header.names, kinds, _blocks(path, asked, missing, max(SMALLEST_BLOCK, ROW_BYTES * batch_rows)))
 
 
 def _stream(path: Path) -> Any:
@@ -171,19 +199,23 @@ def _stream(path: Path) -> Any:
     return pa.input_stream(path, compression="gzip" if path.suffix.lower() == ".gz" else None)
 
 
-def _blocks(path: Path, asked: dict[str, pa.DataType], block_size: int) -> Iterator[Any]:
+def _blocks(path: Path, asked: dict[str, pa.DataType], missing: list[str], block_size: int) -> Iterator[Any]:
     """The columns of a CSV file that are asked for, with their types."""
     yield from csv.open_csv(
         _stream(path),
         # In one thread errors know their row; two are no faster.
         read_options=csv.ReadOptions(use_threads=False, block_size=block_size),
         convert_options=csv.ConvertOptions(
-            column_types=asked, include_columns=list(asked), null_values=[""], strings_can_be_null=True
+            column_types=asked,
+            include_columns=list(asked),
+            null_values=["", *missing],
+            strings_can_be_null=True,
+            quoted_strings_can_be_null=False,  # "NA" is a label, then
         ),
     )
 
 
-def _column(place: Place, column: Any, first: int) -> Any:
+def _column(place: Place, column: Any, first: int, kind: str) -> Any:
     """One column of a batch: `Labels`, or float64 numbers that are finite."""
     if column.null_count:
         raise place.error("nothing", "a value in each row", first + int(np.argmin(column.is_valid())))
@@ -202,7 +234,11 @@ def _column(place: Place, column: Any, first: int) -> Any:
         column = column.cast(pa.string())
     if not types.is_dictionary(column.type):
         column = column.dictionary_encode()
-    return Labels(np.asarray(column.indices), column.dictionary.cast(pa.string()))
+    indices, texts = np.asarray(column.indices), column.dictionary.cast(pa.string())
+    blank = texts.index("").as_py() if kind == "text" else -1  # in quotes; Parquet tells it from nothing
+    if blank >= 0 and np.any(indices == blank):
+        raise place.error("nothing", "a value in each row", first + int(np.argmax(indices == blank)))
+    return Labels(indices, texts)
 
 
 def _unreadable(path: Path, places: Sequence[Place], names: Sequence[str], error: Exception) -> ValueError:
@@ -232,10 +268,13 @@ def read_batches(path: Path, schema: LogSchema, batch_rows: int) -> Iterator[Bat
     names, first = [], 0
     try:
         opened = _parquet if path.suffix.lower() == ".parquet" else _csv
-        names, kinds, batches = opened(path, list(places.values()), batch_rows)
+        known = {str(label) for column in schema.label_columns for label in column.labels or ()}
+        names, kinds, batches = opened(path, list(places.values()), batch_rows, known)
         for rows in batches:
             rows.validate(full=True)  # the entries of a damaged file may point anywhere
-            found = {field: _column(place, rows.column(place.column), first) for field, place in places.items()}
+            found = {
+                field: _column(place, rows.column(place.column), first, kinds[field]) for field, place in places.items()
+            }
             yield Batch(first, found, places, kinds)
             first += rows.num_rows
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:

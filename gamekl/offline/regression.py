@@ -1,7 +1,7 @@
 """Payoff regression: data to an estimated game, which is a game like any other."""
 
 import logging
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import equinox as eqx
 import jax
@@ -83,8 +83,18 @@ def _check_masked(statistics: AnyStatistics, regularizer: Regularizer) -> None:
         )
 
 
+@runtime_checkable
+class HasStatistics(Protocol):
+    """Anything that carries the statistics of a log, such as what `read_log` returns."""
+
+    @property
+    def statistics(self) -> Any:
+        """They."""
+        ...
+
+
 def estimate(
-    data: AnyStatistics | Dataset | ContextualDataset | MarkovDataset,
+    data: AnyStatistics | Dataset | ContextualDataset | MarkovDataset | HasStatistics,
     *,
     model: Any = None,
     prior_mean: float | int = 0.0,
@@ -99,7 +109,7 @@ def estimate(
     of the game, comes to the same numbers, for cells and linear models.)
 
     Args:
-        data: statistics, or the rows.
+        data: statistics, the rows, or a log that `read_log` has read.
         model: `Ridge`, `ActionRidge`, `FiniteClass` or, of rows with contexts, `Neural`; tabular if None. A linear one
             may give a Markov game negative transitions.
         prior_mean: estimate of unvisited cells where there is no model, payoff units a step.
@@ -116,6 +126,8 @@ def estimate(
         raise TypeError(f"model: got {model!r}, takes a Ridge, an ActionRidge, a FiniteClass, a Neural, or None")
     if model is not None and prior_mean != 0:
         raise ValueError(f"prior_mean: got {prior_mean!r} beside a model, takes it for cells alone")
+    if isinstance(data, HasStatistics):
+        return estimate(data.statistics, model=model, prior_mean=prior_mean, split=split, regularizer=regularizer)
     rows = isinstance(data, Dataset | ContextualDataset | MarkovDataset)
     if split and not rows:
         raise ValueError(f"split: got {type(data).__name__}, takes episodes (a MarkovDataset)")

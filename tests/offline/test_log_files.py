@@ -4,7 +4,7 @@ import re
 
 import numpy as np
 import pytest
-from log_helpers import changed, play, read_with, schema, write
+from log_helpers import TOML, changed, play, read_with, schema, write
 
 import gamekl as gk
 
@@ -23,6 +23,12 @@ BAD_TEXTS = {
     "NaN": (CSV + "x,1,nan,0\n", "player.0.reward: got nan in column 'my_score', data row 3 of .*takes finite numbers"),
     "infinity": (CSV + "x,1,-inf,0\n", "player.0.reward: got -inf in column 'my_score', data row 3 of"),
     "missing action": (CSV + ",1,1,0\n", "player.0.action: got nothing in column 'mine', data row 3 of"),
+    "quoted emptiness": (CSV + '"",1,1,0\n', "player.0.action: got nothing in column 'mine', data row 3 of"),
+    "R's NA": (CSV + "NA,1,1,0\n", "player.0.action: got nothing in column 'mine', data row 3 of"),
+    "SQL's NULL": (CSV + "x,NULL,1,0\n", "player.1.action: got nothing in column 'yours', data row 3 of"),
+    "SQL's \\N": (CSV + "\\N,1,1,0\n", "player.0.action: got nothing in column 'mine', data row 3 of"),
+    "Python's None": (CSV + "None,1,1,0\n", "player.0.action: got nothing in column 'mine', data row 3 of"),
+    "NA reward": (CSV + "x,1,NA,0\n", "player.0.reward: got nothing in column 'my_score', data row 3 of"),
     "missing reward": (CSV + "x,1,,0\n", "player.0.reward: got nothing in column 'my_score', data row 3 of"),
     "short row": (CSV + "x,1\n", "paths: got .*log.csv, takes .*Expected 4 columns, got 2: x,1"),
     "long row": (CSV + "x,1,1,1,1\n", "paths: got .*log.csv, takes .*Expected 4 columns, got 5: x,1,1,1,1"),
@@ -100,3 +106,43 @@ def test_names_in_capitals(tmp_path, name):
     small = write(tmp_path / f"small{name[3:].lower()}", columns)
     found = gk.offline.read_log(small.rename(tmp_path / name), schema(tmp_path))
     np.testing.assert_array_equal(found.statistics.counts, read_with(tmp_path, columns).statistics.counts)
+
+
+def test_quoted_words_for_nothing_are_labels(tmp_path):
+    """Namibia is NA."""
+    (tmp_path / "log.csv").write_text(CSV + '"NA",1,1,0\n"None",2,0,1\n')
+    log = gk.offline.read_log(tmp_path / "log.csv", schema(tmp_path))
+    assert log.actions[0] == ("NA", "None", "x", "y")
+
+
+def test_listed_words_for_nothing_are_labels(tmp_path):
+    (tmp_path / "log.csv").write_text(CSV + "NA,1,1,0\n")
+    text = TOML.replace('action = "mine"', 'action = "mine"\nactions = ["x", "y", "NA"]')
+    log = gk.offline.read_log(tmp_path / "log.csv", schema(tmp_path, text))
+    assert log.actions[0] == ("x", "y", "NA")
+    assert log.num_rows == 3
+
+
+def test_groups_and_contexts_without_a_value_are_refused(tmp_path):
+    for column, field in (("map", "context"), ("match", "group")):
+        (tmp_path / "log.csv").write_text(f"{column},{CSV[:31]}\nm,x,1,1,0.5\nNA,y,2,2,0.5\n")
+        with pytest.raises(ValueError, match=f"^{field}: got nothing in column '{column}', data row 2 of"):
+            gk.offline.read_log(tmp_path / "log.csv", schema(tmp_path, f'{field} = "{column}"\n{TOML}'))
+
+
+@pytest.mark.parametrize("link", ["symlink_to", "hardlink_to"])
+def test_one_file_by_two_names_is_read_once(tmp_path, link):
+    path = write(tmp_path / "log.parquet", play(20))
+    other = tmp_path / "other.parquet"
+    getattr(other, link)(path)
+    with pytest.raises(
+        ValueError, match="paths: got .*log.parquet and .*other.parquet, which are one file, takes each"
+    ):
+        gk.offline.read_log([path, other], schema(tmp_path))
+    assert gk.offline.read_log(other, schema(tmp_path)).num_rows == 20
+
+
+def test_what_was_read_is_estimated(tmp_path):
+    log = read_with(tmp_path, play(200))
+    ours, theirs = gk.offline.estimate(log), gk.offline.estimate(log.statistics)
+    np.testing.assert_array_equal(ours.game.payoffs, theirs.game.payoffs)
