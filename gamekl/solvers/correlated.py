@@ -43,7 +43,7 @@ OBJECTIVES = ("entropy", "gini")
 # Entries of the matrix of gains.
 LARGEST_MATRIX = 2 * 10**8
 MAX_STEPS = 200
-# HiGHS's own, relative to the range of payoffs.
+# HiGHS's own, relative to the range of welfare, and of each player's payoffs.
 WELFARE_TOLERANCE = 1e-6
 
 
@@ -119,16 +119,19 @@ def _allowed(masks: list[Bool[Array, " _"]], concept: str) -> Bool[Array, " row"
     return jnp.concatenate([(mask[:, None] & mask & ~jnp.eye(len(mask), dtype=bool)).ravel() for mask in masks])
 
 
-def _scaled(game: NormalFormGame) -> tuple[NormalFormGame, Float[Array, ""]]:
-    """The game with payoffs shifted and divided into [-1/2, 1/2], and the divisor."""
+def _scaled(game: NormalFormGame) -> tuple[NormalFormGame, Float[Array, " player"]]:
+    """The game with each player's payoffs shifted and divided into [-1/2, 1/2], and the divisors.
+
+    No gain of one player is measured by the payoffs of another, so their units do not matter.
+    """
     levelled = level_payoffs(game)
-    scale = jnp.max(jnp.abs(levelled.payoffs)) * 2
+    scale = jnp.max(jnp.abs(levelled.payoffs), axis=tuple(range(1, levelled.payoffs.ndim))) * 2
     scale = jnp.where(scale > 0, scale, 1)
-    return NormalFormGame(levelled.payoffs / scale), scale
+    return NormalFormGame(levelled.payoffs / scale.reshape(-1, *[1] * game.num_players)), scale
 
 
 def _conclude(
-    scaled: NormalFormGame, scale: Float[Array, ""], x: Array, masks: deviations.Masks, **fields: Any
+    scaled: NormalFormGame, scale: Float[Array, " player"], x: Array, masks: deviations.Masks, **fields: Any
 ) -> CorrelatedEquilibrium:
     policy = x.reshape(scaled.num_actions)
     return CorrelatedEquilibrium(
@@ -158,8 +161,9 @@ def _solve(
         prior = (prior > 0).astype(game.dtype)
     welfare = game.payoffs.sum(axis=0).ravel()
     goal = Objective(objective == "entropy", prior, -welfare_weight * welfare)
-    limits = jnp.broadcast_to(epsilon, (game.num_players,))[_owners(game, concept)] / scale
-    end = minimize(goal, _constraints(scaled, concept), limits, allowed, tol, max_steps)
+    rows, units = _constraints(scaled, concept), scale[_owners(game, concept)]
+    limits = jnp.broadcast_to(epsilon, (game.num_players,))[_owners(game, concept)] / units
+    end = minimize(goal, rows, limits, allowed, tol, max_steps)
     solved = (end.gap <= tol) & (end.violation <= tol)
     status = jnp.where(solved, Status.converged, Status.not_converged)
     status = jnp.where(~solved & jnp.isfinite(end.level) & (end.num_steps >= max_steps), Status.max_steps, status)
@@ -171,7 +175,7 @@ def _solve(
         masks,
         objective=goal.value(end.x),
         duality_gap=end.gap,
-        violation=end.violation * scale,
+        violation=jnp.max(jnp.where(allowed, jnp.maximum(rows.apply(end.x) - limits, 0) * units, 0)),
         num_steps=end.num_steps,
         status=jnp.where(finite, status, Status.nonfinite_input).astype(jnp.int32),
     )
@@ -218,8 +222,8 @@ def solve_correlated(
         epsilon: what each gain may come to, payoff units, a number or ``[player]``; for "ce" that of each recommended
             action and each other by itself (`CorrelatedEquilibrium.ce_gap` sums over recommended ones).
         welfare_weight: what a payoff unit of all players' sum is worth, in units of the objective.
-        tol: bound on the duality gap, and on the violation relative to the range of payoffs; the default is
-            ``max(1e-8, 1000 eps)``.
+        tol: bound on the duality gap, and on each violation relative to the player's own range of payoffs; the default
+            is ``max(1e-8, 1000 eps)``.
         max_steps: most steps. Static under ``jit``.
         throw: raise on values that are not finite. Acts on concrete inputs only.
 
@@ -270,25 +274,27 @@ def solve_welfare(game: NormalFormGame, *, concept: str = "cce", epsilon: Any = 
     with jax.enable_x64(True):
         double = NormalFormGame(jnp.asarray(game.payoffs, dtype=jnp.float64))
         scaled, scale = _scaled(double)
-        welfare = np.asarray(scaled.payoffs).sum(axis=0).ravel()
-        matrix = np.asarray(_matrix(scaled, concept))
-        limits = np.broadcast_to(epsilon, (game.num_players,))[_owners(game, concept)] / float(scale)
+        total = np.asarray(level_payoffs(double).payoffs).sum(axis=0).ravel()
+        unit = max(float(np.ptp(total)), np.finfo(float).tiny)
+        welfare = total / unit
+        matrix, units = np.asarray(_matrix(scaled, concept)), np.asarray(scale)[_owners(game, concept)]
+        limits = np.broadcast_to(epsilon, (game.num_players,))[_owners(game, concept)] / units
         found = linprog(-welfare, csr_array(matrix), limits, np.ones((1, welfare.size)), [1.0], method="highs")
         x = np.full(welfare.size, np.nan) if found.x is None else np.maximum(found.x, 0)
         x = x / x.sum()
         alpha = np.zeros(len(limits)) if found.x is None else np.maximum(-found.ineqlin.marginals, 0)
         reached = matrix @ x
         gap = -welfare @ x - np.min(-welfare + alpha @ matrix) + alpha @ np.maximum(limits, reached)
-        violation = np.max(np.maximum(reached - limits, 0), initial=0)
-        solved = gap <= WELFARE_TOLERANCE and violation <= WELFARE_TOLERANCE
+        above = np.maximum(reached - limits, 0)
+        solved = gap <= WELFARE_TOLERANCE and np.max(above) <= WELFARE_TOLERANCE
         return _conclude(
             scaled,
             scale,
             jnp.asarray(x),
             None,
             objective=-jnp.sum(double.payoffs.sum(axis=0).ravel() * x),
-            duality_gap=gap * scale,
-            violation=violation * scale,
+            duality_gap=jnp.asarray(gap * unit),
+            violation=jnp.asarray(np.max(above * units)),
             num_steps=jnp.asarray(found.nit, jnp.int32),
             status=jnp.asarray(Status.converged if solved else Status.not_converged, jnp.int32),
         )

@@ -332,3 +332,32 @@ def test_bad_input_names_the_field():
         gk.solve_welfare(gk.NormalFormGame(game.payoffs.at[0, 0, 0].set(jnp.nan)))
     broken = gk.NormalFormGame(game.payoffs.at[0, 0, 0].set(jnp.nan))
     assert gk.solve_correlated(broken, throw=False).status == gk.Status.nonfinite_input
+
+
+@pytest.mark.parametrize("objective", ["entropy", "gini"])
+@pytest.mark.parametrize("concept", ["ce", "cce"])
+def test_a_players_own_units_change_nothing(concept, objective):
+    """In powers of two, to the last bit."""
+    for seed in range(5):
+        game = gk.games.uniform(jax.random.key(seed), (3, 3))
+        expected = gk.solve_correlated(game, concept=concept, objective=objective)
+        for power in (-40, -10, 20):
+            paid = gk.NormalFormGame(game.payoffs.at[1].multiply(2.0**power))
+            found = gk.solve_correlated(paid, concept=concept, objective=objective)
+            np.testing.assert_array_equal(found.policy, expected.policy)
+            np.testing.assert_allclose(found.ce_gap, expected.ce_gap * np.array([1, 2.0**power]), rtol=1e-12)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("unit", [1e-4, 1e-8, 1e8])
+def test_a_prisoner_in_other_units_still_defects(unit, dtype):
+    """One tolerance for the range of all payoffs had him cooperate, "converged"."""
+    row, column = np.array([[3.0, 0.0], [5.0, 1.0]]), np.array([[3.0, 5.0], [0.0, 1.0]])
+    game = gk.NormalFormGame(np.stack([row, unit * column]).astype(dtype))
+    for concept in ("ce", "cce"):
+        found = gk.solve_correlated(game, concept=concept)
+        assert found.status == gk.Status.converged
+        np.testing.assert_allclose(found.policy[1, 1], 1, atol=2e-3 if dtype == "float32" else 1e-6)
+    best = gk.solve_welfare(game, concept="ce")
+    assert best.status == gk.Status.converged
+    np.testing.assert_allclose(best.policy[1, 1], 1, atol=1e-5)
