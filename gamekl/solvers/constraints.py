@@ -24,6 +24,9 @@ Cells = Float[Array, " cell"]
 Rows = Float[Array, " row"]
 Solve = Callable[[Cells, Rows], tuple[Cells, Rows]]
 
+# How much the largest entry of a row counts beside the geometric mean of those that are not 0. Without it, rows with a
+# huge entry are too unlike others for float32; with more, they hold too roughly where that entry does not matter.
+LARGEST_COUNTS = 0.25
 # Added to the matrix, relative to its diagonal, so that dependent rows do no harm.
 RIDGE = 1e-14
 
@@ -45,6 +48,15 @@ def _solve(factor: Array, right: Array) -> Array:
     return in_turn(_solve_one)(factor, right)
 
 
+def _typical(rows: Float[Array, "*row cell"]) -> Float[Array, "*row"]:
+    """1 for rows of zeros."""
+    sizes = jnp.abs(rows)
+    logs = jnp.log(jnp.where(sizes > 0, sizes, 1))
+    mean = jnp.sum(logs, axis=-1) / jnp.maximum(jnp.sum(sizes > 0, axis=-1, dtype=rows.dtype), 1)
+    most = jnp.max(jnp.where(sizes > 0, logs, -jnp.inf), axis=-1)
+    return jnp.exp(jnp.where(jnp.isfinite(most), (1 - LARGEST_COUNTS) * mean + LARGEST_COUNTS * most, 0))
+
+
 class Constraints(eqx.Module):
     """G."""
 
@@ -55,6 +67,10 @@ class Constraints(eqx.Module):
     @abstractmethod
     def combine(self, alpha: Rows) -> Cells:
         """G^T alpha."""
+
+    @abstractmethod
+    def sizes(self) -> Rows:
+        """A typical entry of each row, in size: nearer to the geometric mean than to the largest, which may be huge."""
 
     @abstractmethod
     def reduced(self, spread: Cells, softness: Rows) -> Solve:
@@ -80,6 +96,9 @@ class ByRows(Constraints):
 
     def combine(self, alpha: Rows) -> Cells:
         return jnp.matmul(alpha, self.matrix, precision=PRECISION)
+
+    def sizes(self) -> Rows:
+        return _typical(self.matrix)
 
     def reduced(self, spread: Cells, softness: Rows) -> Solve:
         finite = jnp.isfinite(softness)
@@ -118,6 +137,10 @@ class ByCells(Constraints):
             first += size**2
         return total.ravel()
 
+    def sizes(self) -> Rows:
+        tables = [own_first(self.game, player) for player in range(self.game.num_players)]
+        return jnp.concatenate([_typical(table[None] - table[:, None]).ravel() for table in tables])
+
     def reduced(self, spread: Cells, softness: Rows) -> Solve:
         moving = spread > 0
         gram = self._gram(1 / softness)
@@ -150,3 +173,33 @@ class ByCells(Constraints):
             total = total.at[here[:, :, None], here[:, None, :]].add(blocks, unique_indices=True)
             first += size**2
         return total
+
+
+class Equilibrated(Constraints):
+    """Rows divided by units of their own.
+
+    Attributes:
+        rows: as they were.
+        units: > 0.
+    """
+
+    rows: Constraints
+    units: Rows
+
+    def apply(self, x: Cells) -> Rows:
+        return self.rows.apply(x) / self.units
+
+    def combine(self, alpha: Rows) -> Cells:
+        return self.rows.combine(alpha / self.units)
+
+    def sizes(self) -> Rows:
+        return self.rows.sizes() / self.units
+
+    def reduced(self, spread: Cells, softness: Rows) -> Solve:
+        inner = self.rows.reduced(spread, softness * self.units**2)
+
+        def solve(push: Cells, right: Rows) -> tuple[Cells, Rows]:
+            dx, dalpha = inner(push, right * self.units)
+            return dx, dalpha * self.units
+
+        return solve

@@ -34,7 +34,7 @@ from gamekl.core.policies import (
     support,
 )
 from gamekl.core.validation import validate
-from gamekl.solvers.constraints import ByCells, ByRows, Constraints
+from gamekl.solvers.constraints import ByCells, ByRows, Constraints, Equilibrated
 from gamekl.solvers.interior import Objective, minimize
 from gamekl.solvers.solution import Status, check_options
 
@@ -43,7 +43,7 @@ OBJECTIVES = ("entropy", "gini")
 # Entries of the matrix of gains.
 LARGEST_MATRIX = 2 * 10**8
 MAX_STEPS = 200
-# HiGHS's own, relative to the range of welfare, and of each player's payoffs.
+# HiGHS's own, relative to the range of welfare, and to what each deviation typically brings.
 WELFARE_TOLERANCE = 1e-6
 
 
@@ -120,14 +120,20 @@ def _allowed(masks: list[Bool[Array, " _"]], concept: str) -> Bool[Array, " row"
 
 
 def _scaled(game: NormalFormGame) -> tuple[NormalFormGame, Float[Array, " player"]]:
-    """The game with each player's payoffs shifted and divided into [-1/2, 1/2], and the divisors.
+    """The game with each player's payoffs less their median and divided into [-1, 1], and the divisors.
 
-    No gain of one player is measured by the payoffs of another, so their units do not matter.
+    The median, because a few cells of another size, such as forbidden ones, would take the digits of all others.
     """
-    levelled = level_payoffs(game)
-    scale = jnp.max(jnp.abs(levelled.payoffs), axis=tuple(range(1, levelled.payoffs.ndim))) * 2
+    axes = tuple(range(1, game.payoffs.ndim))
+    moved = game.payoffs - jnp.median(game.payoffs, axis=axes, keepdims=True)
+    scale = jnp.max(jnp.abs(moved), axis=axes)
     scale = jnp.where(scale > 0, scale, 1)
-    return NormalFormGame(levelled.payoffs / scale.reshape(-1, *[1] * game.num_players)), scale
+    return NormalFormGame(moved / scale.reshape(-1, *[1] * game.num_players)), scale
+
+
+def _equilibrated(rows: Constraints) -> Equilibrated:
+    """With each deviation measured by what it typically brings."""
+    return Equilibrated(rows, rows.sizes())
 
 
 def _conclude(
@@ -161,7 +167,8 @@ def _solve(
         prior = (prior > 0).astype(game.dtype)
     welfare = game.payoffs.sum(axis=0).ravel()
     goal = Objective(objective == "entropy", prior, -welfare_weight * welfare)
-    rows, units = _constraints(scaled, concept), scale[_owners(game, concept)]
+    rows = _equilibrated(_constraints(scaled, concept))
+    units = rows.units * scale[_owners(game, concept)]
     limits = jnp.broadcast_to(epsilon, (game.num_players,))[_owners(game, concept)] / units
     end = minimize(goal, rows, limits, allowed, tol, max_steps)
     solved = (end.gap <= tol) & (end.violation <= tol)
@@ -222,8 +229,8 @@ def solve_correlated(
         epsilon: what each gain may come to, payoff units, a number or ``[player]``; for "ce" that of each recommended
             action and each other by itself (`CorrelatedEquilibrium.ce_gap` sums over recommended ones).
         welfare_weight: what a payoff unit of all players' sum is worth, in units of the objective.
-        tol: bound on the duality gap, and on each violation relative to the player's own range of payoffs; the default
-            is ``max(1e-8, 1000 eps)``.
+        tol: bound on the duality gap, and on each violation relative to what its deviation typically brings
+            (`solvers.constraints`); the default is ``max(1e-8, 1000 eps)``.
         max_steps: most steps. Static under ``jit``.
         throw: raise on values that are not finite. Acts on concrete inputs only.
 
@@ -277,7 +284,9 @@ def solve_welfare(game: NormalFormGame, *, concept: str = "cce", epsilon: Any = 
         total = np.asarray(level_payoffs(double).payoffs).sum(axis=0).ravel()
         unit = max(float(np.ptp(total)), np.finfo(float).tiny)
         welfare = total / unit
-        matrix, units = np.asarray(_matrix(scaled, concept)), np.asarray(scale)[_owners(game, concept)]
+        matrix = _matrix(scaled, concept)
+        rows = _equilibrated(ByRows(matrix))
+        matrix, units = np.asarray(matrix / rows.units[:, None]), np.asarray(rows.units * scale[_owners(game, concept)])
         limits = np.broadcast_to(epsilon, (game.num_players,))[_owners(game, concept)] / units
         found = linprog(-welfare, csr_array(matrix), limits, np.ones((1, welfare.size)), [1.0], method="highs")
         x = np.full(welfare.size, np.nan) if found.x is None else np.maximum(found.x, 0)

@@ -361,3 +361,29 @@ def test_a_prisoner_in_other_units_still_defects(unit, dtype):
     best = gk.solve_welfare(game, concept="ce")
     assert best.status == gk.Status.converged
     np.testing.assert_allclose(best.policy[1, 1], 1, atol=1e-5)
+
+
+@pytest.mark.parametrize("objective", ["entropy", "gini"])
+@pytest.mark.parametrize("concept", ["ce", "cce"])
+@pytest.mark.parametrize(("dtype", "tolerance"), [("float64", 1e-6), ("float32", 2e-3)])
+def test_a_forbidden_cell_leaves_the_other_gains_their_tolerance(concept, objective, dtype, tolerance):
+    """What is "converged" has no player gain as much as a payoff of the ordinary kind, whatever a crash costs."""
+    rng = np.random.default_rng(0)
+    for big in (1e3, 1e6, 1e9 if dtype == "float64" else 1e5):
+        payoffs = rng.random((20, 2, 3, 3))
+        payoffs[np.arange(20)[:, None], [[0, 1]], rng.integers(3, size=(20, 1)), rng.integers(3, size=(20, 1))] = -big
+        games = jax.vmap(gk.NormalFormGame)(jnp.asarray(payoffs, dtype))
+        found = jax.vmap(lambda game: gk.solve_correlated(game, concept=concept, objective=objective))(games)
+        good = np.asarray(found.status) == gk.Status.converged
+        assert dtype == "float32" or np.all(good)
+        gains = np.asarray(found.ce_gap if concept == "ce" else found.cce_gap).max(axis=1)
+        assert np.all(gains[good] < tolerance)
+
+
+def test_only_defection_is_left_beside_an_action_that_must_not_meet_itself():
+    table = np.array([[3.0, 0.0, 0.0], [5.0, 1.0, 1.0], [0.0, 0.0, -1e8]])
+    for dtype in ("float64", "float32"):
+        game = gk.NormalFormGame(np.stack([table, table.T]).astype(dtype))
+        found = gk.solve_correlated(game, concept="ce")
+        assert found.status == gk.Status.converged
+        np.testing.assert_allclose(found.policy[1, 1], 1, atol=1e-3)
