@@ -152,7 +152,7 @@ def test_a_masked_game_of_nan_leaves_the_gradient_of_what_is_shared():
 
     alone = jax.grad(total)(0.5, payoffs[:1])
     assert alone != 0
-    np.testing.assert_allclose(jax.grad(total)(0.5, payoffs), alone, rtol=1e-12)
+    np.testing.assert_allclose(jax.grad(total)(0.5, payoffs), alone, rtol=1e-9)
 
 
 def test_derivatives_are_exported_without_a_call_of_the_host():
