@@ -1,11 +1,11 @@
 """Are the answers on the principal branch? Families of games where that is hard to keep to, beside proofs.
 
-    python benchmarks/branches.py [--games 1000] [--rates 2 10 50] [--out benchmarks/results]
+    python benchmarks/branches.py [--games 1000] [--rates 2 10 50] [--steps 2000000] [--traced 20]
 
 Each family (`tests/families.py`) is drawn anew, and solved at temperatures 1 / rate with uniform references, as by
 default and with `certify_path=True`. Answers differ where any probability does by more than 1e-6; they do so silently
 where the default one is `converged` and counts no bifurcation. Where nothing is proven, the game is traced by
-`LogitPath` of the tests, in small steps in numpy, up to 20 games of a row. Every game with a silent difference is
+`LogitPath` of the tests, in small steps in numpy, up to so many games of a row. Every game with a silent difference is
 listed. The exit status is 1 if there is one.
 """
 
@@ -20,6 +20,7 @@ import numpy as np
 from common import RESULTS, digits, facts, table
 
 import gamekl as gk
+from gamekl.solvers.ladder import PROOF_STEPS
 
 sys.path.append(str(Path(__file__).parents[1] / "tests"))
 from families import FAMILIES
@@ -28,9 +29,6 @@ from helpers import LogitPath
 jax.config.update("jax_enable_x64", True)
 
 SAME = 1e-6
-MOST_TRACED = 20
-# Steps of a proof are a hundred times as many.
-MAX_STEPS = 20_000
 
 
 def distances(ours: tuple[np.ndarray, ...], theirs: tuple[np.ndarray, ...]) -> np.ndarray:
@@ -46,7 +44,7 @@ def traced(game: gk.NormalFormGame, regularizer: gk.Regularizer) -> list[np.ndar
         return None
 
 
-def row(name: str, rate: float, number: int) -> tuple[list[str], list[str]]:
+def row(name: str, rate: float, number: int, max_steps: int, most_traced: int) -> tuple[list[str], list[str]]:
     """One of the table, and the games with silent differences."""
     payoffs = FAMILIES[name](np.random.default_rng(1), number)
     games = jax.vmap(gk.NormalFormGame)(jnp.asarray(payoffs))
@@ -55,12 +53,12 @@ def row(name: str, rate: float, number: int) -> tuple[list[str], list[str]]:
     start = time.perf_counter()
     found = gk.solve_nash_batch(games, regularizers)
     took = time.perf_counter() - start
-    proof = gk.solve_nash_batch(games, regularizers, certify_path=True, max_steps=MAX_STEPS)
+    proof = gk.solve_nash_batch(games, regularizers, certify_path=True, max_steps=-(-max_steps // PROOF_STEPS))
     solved, proven = (np.asarray(solution.status) == gk.Status.converged for solution in (found, proof))
     told = np.asarray(found.path.bifurcations) > 0
     differs = (distances(found.policy, proof.policy) > SAME) & proven
     checked = 0
-    for index in np.flatnonzero(solved & ~proven & ~told)[:MOST_TRACED]:
+    for index in np.flatnonzero(solved & ~proven & ~told)[:most_traced]:
         game, regularizer, ours = jax.tree.map(lambda leaf, at=index: leaf[at], (games, regularizers, found.policy))
         policy = traced(game, regularizer)
         if policy is not None:
@@ -91,28 +89,31 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--games", type=int, default=1_000)
     parser.add_argument("--rates", type=float, nargs="+", default=[2.0, 10.0, 50.0])
+    parser.add_argument("--steps", type=int, default=2_000_000, help="most of a proof")
+    parser.add_argument("--traced", type=int, default=20, help="most games of a row to be traced in numpy")
     parser.add_argument("--only", default="", help="families whose name has this in it")
     parser.add_argument("--out", type=Path, default=RESULTS)
     options = parser.parse_args()
     header = ["family", "rate", "proven", "not proven, of which traced", "not solved", "bifurcations told"]
     header += ["of which on another branch", "silently on another branch", "other folds", "corrections"]
     header += ["us a game", "steps of a proof: median, most", "least margin"]
+    title = (
+        f"{facts()}; {options.games:,} games a row, proofs of up to {options.steps:,} steps; times are those of the "
+        "default, without compilation."
+    )
     rows, silent = [], []
+    options.out.mkdir(parents=True, exist_ok=True)
     for name in FAMILIES:
         for rate in options.rates:
             if options.only in name:
-                cells, bad = row(name, rate, options.games)
+                cells, bad = row(name, rate, options.games, options.steps, options.traced)
                 rows.append(cells)
                 silent += bad
                 print(*cells, *bad, sep=" | ", flush=True)
-    parts = [
-        "# The principal branch, where it is hard to keep to",
-        f"{facts()}; {options.games:,} games a row; times without compilation.",
-        table(header, rows),
-        *(["Silently on another branch: " + "; ".join(silent)] if silent else []),
-    ]
-    options.out.mkdir(parents=True, exist_ok=True)
-    (options.out / "branches.md").write_text("\n\n".join(parts) + "\n", encoding="utf-8")
+                parts = ["# The principal branch, where it is hard to keep to", title, table(header, rows)]
+                parts += ["Silently on another branch: " + "; ".join(silent)] if silent else []
+                # After every row: the whole takes an hour.
+                (options.out / "branches.md").write_text("\n\n".join(parts) + "\n", encoding="utf-8")
     return int(bool(silent))
 
 
