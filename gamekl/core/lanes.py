@@ -6,6 +6,7 @@ lane. Large or single problems go to the batched products and the LU factorisati
 """
 
 from collections.abc import Callable, Sequence
+from functools import reduce
 from typing import Any, NamedTuple, TypeVar
 
 import jax
@@ -45,6 +46,10 @@ def _accumulate(term: Callable[[int], Array], size: int) -> Array:
     return total
 
 
+def _fold(combine: Callable[[Array, Array], Array], values: Float[Array, "n lane"]) -> Float[Array, " lane"]:
+    return reduce(combine, [values[index] for index in range(len(values))])
+
+
 def total(values: Float[Array, "n *rest lane"]) -> Float[Array, "*rest lane"]:
     """Sum over the first axis."""
     if not _unrolls(values.shape[0], values.shape[-1]):
@@ -54,12 +59,7 @@ def total(values: Float[Array, "n *rest lane"]) -> Float[Array, "*rest lane"]:
 
 def largest(values: Float[Array, "n lane"]) -> Float[Array, " lane"]:
     """Maximum over the first axis; NaN where an entry is NaN."""
-    if not _unrolls(values.shape[0], values.shape[-1]):
-        return values.max(axis=0)
-    top = values[0]
-    for index in range(1, values.shape[0]):
-        top = jnp.maximum(top, values[index])
-    return top
+    return _fold(jnp.maximum, values) if _unrolls(*values.shape) else values.max(axis=0)
 
 
 def dot(a: Float[Array, "n lane"], b: Float[Array, "n lane"]) -> Float[Array, " lane"]:
@@ -169,12 +169,7 @@ class Determinant(NamedTuple):
 
 
 def _product(values: Float[Array, "n lane"]) -> Float[Array, " lane"]:
-    if not _unrolls(*values.shape):
-        return values.prod(axis=0)
-    product = values[0]
-    for index in range(1, len(values)):
-        product = product * values[index]
-    return product
+    return _fold(jnp.multiply, values) if _unrolls(*values.shape) else values.prod(axis=0)
 
 
 def _solve_by_lu(matrix: Float[Array, "n n"], right: Float[Array, "n r"]) -> tuple[Array, Array]:

@@ -49,10 +49,14 @@ def default_tolerance(game: NormalFormGame, regularizer: Regularizer) -> Float[A
     return jnp.clip(16 * _resolution(game, regularizer), *TOLERANCES)
 
 
+def _kappa(game: NormalFormGame, regularizer: Regularizer) -> Float[Array, ""]:
+    """`LogitSystem.scale`."""
+    return jnp.max(payoff_range(game) / regularizer.temperatures)
+
+
 def _resolution(game: NormalFormGame, regularizer: Regularizer) -> Float[Array, ""]:
     """About the rounding error of a logit."""
-    kappa = jnp.max(payoff_range(game) / regularizer.temperatures)
-    return jnp.finfo(game.payoffs.dtype).eps * (1 + kappa)
+    return jnp.finfo(game.payoffs.dtype).eps * (1 + _kappa(game, regularizer))
 
 
 def _surely_unique(system: LogitSystem, masks: tuple[Bool[Array, " _"], ...]) -> Bool[Array, ""]:
@@ -164,7 +168,7 @@ def _conclude(problem: Problem, outcome: Outcome) -> Solution:
 def _certified(problem: Problem, solution: Solution, outcome: Outcome, proof: Proof) -> Solution:
     """The solution to which a proof has led, with what it proves."""
     ball, z = jax.tree.map(lambda leaf: leaf[..., None], (proof.ball, outcome.z))
-    covered = ball.covers(Point(z, _task(problem).system.scale[None]))[0]
+    covered = ball.covers(Point(z, _kappa(problem.game, problem.regularizer)[None]))[0]
     proven = (proof.phase == path.FOUND) & outcome.guessed & covered
     unproven = (solution.status == Status.converged) & ~proven
     summary = solution.path
