@@ -18,7 +18,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, ArrayLike, Bool, Float, Int
+from jaxtyping import Array, ArrayLike, Float, Int
 
 from gamekl.core import deviations
 from gamekl.core.games import NormalFormGame, require_normal_form
@@ -34,7 +34,16 @@ from gamekl.core.policies import (
     support,
 )
 from gamekl.core.validation import validate
-from gamekl.solvers.constraints import ByCells, ByRows, Constraints, Equilibrated
+from gamekl.solvers.constraints import ByRows
+from gamekl.solvers.gain_rows import (
+    allowed_rows,
+    count_gains,
+    equilibrated,
+    gain_matrix,
+    gain_rows,
+    owners,
+    rescaled,
+)
 from gamekl.solvers.interior import Objective, minimize
 from gamekl.solvers.solution import Status, check_options
 
@@ -89,53 +98,6 @@ class CorrelatedEquilibrium(eqx.Module):
         return sample_joint(key, self.policy.ravel(), self.policy.shape, num_samples)
 
 
-def _sizes(game: NormalFormGame, concept: str) -> tuple[int, int]:
-    """How many rows the matrix of gains has, and how many columns."""
-    return sum(size**2 if concept == "ce" else size for size in game.num_actions), math.prod(game.num_actions)
-
-
-def _matrix(game: NormalFormGame, concept: str) -> Float[Array, "row joint"]:
-    return deviations.gains(game) if concept == "ce" else deviations.coarse_gains(game)
-
-
-def _constraints(game: NormalFormGame, concept: str) -> Constraints:
-    """In the form in which a step takes less work."""
-    rows, cells = _sizes(game, concept)
-    if concept == "ce" and rows**2 * cells + rows**3 / 3 > cells**3 / 3:
-        return ByCells(game)
-    return ByRows(_matrix(game, concept))
-
-
-def _owners(game: NormalFormGame, concept: str) -> np.ndarray:
-    """The player of each row."""
-    counts = [size**2 if concept == "ce" else size for size in game.num_actions]
-    return np.repeat(np.arange(game.num_players), counts)
-
-
-def _allowed(masks: list[Bool[Array, " _"]], concept: str) -> Bool[Array, " row"]:
-    """The rows from and to actions of the supports."""
-    if concept == "cce":
-        return jnp.concatenate(masks)
-    return jnp.concatenate([(mask[:, None] & mask & ~jnp.eye(len(mask), dtype=bool)).ravel() for mask in masks])
-
-
-def _scaled(game: NormalFormGame) -> tuple[NormalFormGame, Float[Array, " player"]]:
-    """The game with each player's payoffs less their median and divided into [-1, 1], and the divisors.
-
-    The median, because a few cells of another size, such as forbidden ones, would take the digits of all others.
-    """
-    axes = tuple(range(1, game.payoffs.ndim))
-    moved = game.payoffs - jnp.median(game.payoffs, axis=axes, keepdims=True)
-    scale = jnp.max(jnp.abs(moved), axis=axes)
-    scale = jnp.where(scale > 0, scale, 1)
-    return NormalFormGame(moved / scale.reshape(-1, *[1] * game.num_players)), scale
-
-
-def _equilibrated(rows: Constraints) -> Equilibrated:
-    """With each deviation measured by what it typically brings."""
-    return Equilibrated(rows, rows.sizes())
-
-
 def _conclude(
     scaled: NormalFormGame, scale: Float[Array, " player"], x: Array, masks: deviations.Masks, **fields: Any
 ) -> CorrelatedEquilibrium:
@@ -159,17 +121,17 @@ def _solve(
     objective: str,
     max_steps: int,
 ) -> CorrelatedEquilibrium:
-    scaled, scale = _scaled(game)
+    scaled, scale = rescaled(game)
     masks = [support(entry) for entry in log_reference]
-    allowed = _allowed(masks, concept)
+    allowed = allowed_rows(masks, concept)
     prior = outer([jnp.exp(entry) for entry in log_reference]).ravel()
     if objective == "gini":
         prior = (prior > 0).astype(game.dtype)
     welfare = game.payoffs.sum(axis=0).ravel()
     goal = Objective(objective == "entropy", prior, -welfare_weight * welfare)
-    rows = _equilibrated(_constraints(scaled, concept))
-    units = rows.units * scale[_owners(game, concept)]
-    limits = jnp.broadcast_to(epsilon, (game.num_players,))[_owners(game, concept)] / units
+    rows = equilibrated(gain_rows(scaled, concept))
+    units = rows.units * scale[owners(game, concept)]
+    limits = jnp.broadcast_to(epsilon, (game.num_players,))[owners(game, concept)] / units
     end = minimize(goal, rows, limits, allowed, tol, max_steps)
     solved = (end.gap <= tol) & (end.violation <= tol)
     status = jnp.where(solved, Status.converged, Status.not_converged)
@@ -196,7 +158,7 @@ def _check(game: NormalFormGame, concept: str, epsilon: Any) -> None:
         raise ValueError(f"epsilon: got shape {np.shape(epsilon)}, takes a number or [player] = ({game.num_players},)")
     if is_concrete(epsilon) and not np.all((np.asarray(epsilon, dtype=float) >= 0) & np.isfinite(epsilon)):
         raise ValueError(f"epsilon: got {epsilon!r}, takes finite numbers >= 0")
-    rows, cells = _sizes(game, concept)
+    rows, cells = count_gains(game, concept)
     if rows * cells > LARGEST_MATRIX:
         raise ValueError(
             f"game: got {cells:,} joint actions and {rows:,} deviations, takes at most {LARGEST_MATRIX:,} as their "
@@ -280,14 +242,14 @@ def solve_welfare(game: NormalFormGame, *, concept: str = "cce", epsilon: Any = 
     validate(game)
     with jax.enable_x64(True):
         double = NormalFormGame(jnp.asarray(game.payoffs, dtype=jnp.float64))
-        scaled, scale = _scaled(double)
+        scaled, scale = rescaled(double)
         total = np.asarray(level_payoffs(double).payoffs).sum(axis=0).ravel()
         unit = max(float(np.ptp(total)), np.finfo(float).tiny)
         welfare = total / unit
-        matrix = _matrix(scaled, concept)
-        rows = _equilibrated(ByRows(matrix))
-        matrix, units = np.asarray(matrix / rows.units[:, None]), np.asarray(rows.units * scale[_owners(game, concept)])
-        limits = np.broadcast_to(epsilon, (game.num_players,))[_owners(game, concept)] / units
+        matrix = gain_matrix(scaled, concept)
+        rows = equilibrated(ByRows(matrix))
+        matrix, units = np.asarray(matrix / rows.units[:, None]), np.asarray(rows.units * scale[owners(game, concept)])
+        limits = np.broadcast_to(epsilon, (game.num_players,))[owners(game, concept)] / units
         found = linprog(-welfare, csr_array(matrix), limits, np.ones((1, welfare.size)), [1.0], method="highs")
         x = np.full(welfare.size, np.nan) if found.x is None else np.maximum(found.x, 0)
         x = x / x.sum()

@@ -154,7 +154,7 @@ def test_both_linear_systems_lead_to_the_same(objective, monkeypatch):
     """Of the size of the rows, and of the cells."""
     game = gk.games.uniform(jax.random.key(5), (4, 3, 2))
     by_rows = gk.solve_correlated(game, concept="ce", objective=objective, tol=1e-11)
-    monkeypatch.setattr("gamekl.solvers.correlated._constraints", lambda game, concept: ByCells(game))
+    monkeypatch.setattr("gamekl.solvers.correlated.gain_rows", lambda game, concept: ByCells(game))
     correlated._solve.clear_cache()
     by_cells = gk.solve_correlated(game, concept="ce", objective=objective, tol=1e-11)
     assert by_cells.status == by_rows.status == gk.Status.converged
