@@ -175,7 +175,7 @@ def anchor(game: OneShotGame, regularizer: Regularizer) -> AnchoredGame:
     """One game, without a lane axis; game and regularizer in one floating dtype."""
     references = padded(regularizer.log_reference, -jnp.inf)
     mask, temperatures = support(references), regularizer.temperatures
-    levelled = level_payoffs(game)
+    levelled = level_payoffs(game, regularizer.masks)
     shared = {"log_reference": references, "mask": mask, "temperature": temperatures}
     if isinstance(levelled, PolymatrixGame):
         own = jax.vmap(centre)(jnp.moveaxis(levelled.payoffs, 2, -1), mask)  # [player, other, other's action, action]

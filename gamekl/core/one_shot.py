@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from typing import TypeVar
 
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
 from gamekl.core.games import NormalFormGame, OneShotGame, PolymatrixGame, require_one_shot
 from gamekl.core.lanes import PRECISION
@@ -23,6 +23,7 @@ from gamekl.core.regularizer import Regularizer
 from gamekl.core.validation import check_regularizer
 
 G = TypeVar("G", bound=OneShotGame)
+Masks = Sequence[Bool[Array, " _"]]
 
 # Below this the terms of exp(-d) - 1 + d cancel and a series takes over: both are good to 1e-14 relative here.
 SERIES_BELOW = 1e-2
@@ -59,23 +60,45 @@ def _action_values(game: OneShotGame, policy: Sequence[Array]) -> tuple[Array, .
     return tuple(expected_payoffs(game.payoffs[player], policy, (player,)) for player in range(game.num_players))
 
 
-def _at_profile(game: OneShotGame, log_policy: Profile) -> tuple[tuple[Array, ...], tuple[Array, ...]]:
+def _at_profile(
+    game: OneShotGame, log_policy: Profile, masks: Masks | None = None
+) -> tuple[tuple[Array, ...], tuple[Array, ...]]:
     """The checked profile, and action values up to a shift of each player's, at the best precision."""
     require_one_shot(game)
     log_policy = check_profile("log_policy", log_policy, game.num_actions, log=True)
-    return log_policy, _action_values(level_payoffs(game), [jnp.exp(entry) for entry in log_policy])
+    return log_policy, _action_values(level_payoffs(game, masks), [jnp.exp(entry) for entry in log_policy])
 
 
-def level_payoffs(game: G) -> G:
-    """The same game with each player's payoffs (each pair's) shifted so that their range is centred at 0.
+def level_payoffs(game: G, masks: Masks | None = None) -> G:
+    """The same game with payoffs shifted so that, whatever the others do, a player's range is centred at 0.
 
-    A shift changes no response and no gap, but rounding errors then scale with the payoffs' range and not with their
-    distance from 0.
+    Such a shift changes no response and no gap, but rounding errors then scale with what a choice of one's own changes,
+    and neither with the payoffs' distance from 0 nor with those of what the others never do.
+
+    Args:
+        game: the game.
+        masks: for each player the actions that count; all of them if None.
     """
-    axes = (2, 3) if isinstance(game, PolymatrixGame) else tuple(range(1, game.payoffs.ndim))
-    low = game.payoffs.min(axis=axes, keepdims=True)
-    high = game.payoffs.max(axis=axes, keepdims=True)
-    return type(game)(game.payoffs - (low + (high - low) / 2))
+    masks = [jnp.ones(size, dtype=bool) for size in game.num_actions] if masks is None else masks
+    pairs = isinstance(game, PolymatrixGame)
+    levelled = []
+    for player, mask in enumerate(masks):
+        own = jnp.moveaxis(game.payoffs[player], 1 if pairs else player, -1)
+        low = jnp.where(mask, own, jnp.inf).min(axis=-1, keepdims=True)
+        high = jnp.where(mask, own, -jnp.inf).max(axis=-1, keepdims=True)
+        levelled.append(jnp.moveaxis(own - (low + (high - low) / 2), -1, 1 if pairs else player))
+    return type(game)(jnp.stack(levelled))
+
+
+def magnitude(
+    game: OneShotGame, regularizer: Regularizer, log_policy: Sequence[Float[Array, " _"]]
+) -> Float[Array, ""]:
+    """The largest of all E |r_i| / temperature_i, with levelled payoffs: a logit's rounding error is eps times that."""
+    levelled = level_payoffs(game, regularizer.masks)
+    sizes = type(game)(jnp.abs(levelled.payoffs))
+    values = _action_values(sizes, [jnp.exp(entry) for entry in log_policy])
+    players = zip(values, regularizer.masks, regularizer.temperatures, strict=True)
+    return jnp.stack([jnp.max(jnp.where(mask, value, 0)) / tau for value, mask, tau in players]).max()
 
 
 def payoff_range(game: OneShotGame) -> Float[Array, " player"]:
@@ -86,6 +109,15 @@ def payoff_range(game: OneShotGame) -> Float[Array, " player"]:
         return highest.max(axis=1) - lowest.min(axis=1)
     axes = tuple(range(1, game.payoffs.ndim))
     return game.payoffs.max(axis=axes) - game.payoffs.min(axis=axes)
+
+
+def supported_range(game: NormalFormGame, masks: Masks) -> Float[Array, " player"]:
+    """`payoff_range` over the actions in `masks` alone."""
+    high = low = game.payoffs
+    for mask in reversed(masks):  # the last axis is the last player's
+        high = jnp.where(mask, high, -jnp.inf).max(axis=-1)
+        low = jnp.where(mask, low, jnp.inf).min(axis=-1)
+    return high - low
 
 
 def scaled_payoffs(game: NormalFormGame, regularizer: Regularizer) -> tuple[Float[Array, "..."], ...]:
@@ -109,8 +141,9 @@ def best_response(game: OneShotGame, regularizer: Regularizer, log_policy: Profi
     Returns:
         One log-policy ``[actions_i]`` for each player; -inf on masked actions.
     """
-    _, values = _at_profile(game, log_policy)
+    require_one_shot(game)
     check_regularizer(game, regularizer)
+    _, values = _at_profile(game, log_policy, regularizer.masks)
     return tuple(
         normalize(reference + value / temperature)
         for reference, value, temperature in zip(
@@ -162,7 +195,7 @@ def respond(
     game: OneShotGame, regularizer: Regularizer, log_policy: tuple[Float[Array, " _"], ...]
 ) -> tuple[tuple[Float[Array, " _"], ...], Float[Array, " player"]]:
     """`best_response` and `regularized_gap` of a normalised profile, at the cost of one."""
-    values = _action_values(level_payoffs(game), [jnp.exp(entry) for entry in log_policy])
+    values = _action_values(level_payoffs(game, regularizer.masks), [jnp.exp(entry) for entry in log_policy])
     players = list(zip(log_policy, regularizer.log_reference, values, regularizer.temperatures, strict=True))
     found = [_response(reference, value, temperature) for _, reference, value, temperature in players]
     gaps = [
@@ -187,8 +220,9 @@ def regularized_gap(game: OneShotGame, regularizer: Regularizer, log_policy: Pro
     Returns:
         The gap of each player, shape ``[player]``, payoff units.
     """
-    log_policy, values = _at_profile(game, log_policy)
+    require_one_shot(game)
     check_regularizer(game, regularizer)
+    log_policy, values = _at_profile(game, log_policy, regularizer.masks)
     gaps = [
         player_gap(*arguments)
         for arguments in zip(log_policy, regularizer.log_reference, values, regularizer.temperatures, strict=True)

@@ -22,7 +22,6 @@ from jaxtyping import Array, ArrayLike, Float, Int
 
 from gamekl.core import deviations
 from gamekl.core.games import NormalFormGame, require_normal_form
-from gamekl.core.one_shot import level_payoffs
 from gamekl.core.policies import (
     Profile,
     check_alone,
@@ -243,7 +242,8 @@ def solve_welfare(game: NormalFormGame, *, concept: str = "cce", epsilon: Any = 
     with jax.enable_x64(True):
         double = NormalFormGame(jnp.asarray(game.payoffs, dtype=jnp.float64))
         scaled, scale = rescaled(double)
-        total = np.asarray(level_payoffs(double).payoffs).sum(axis=0).ravel()
+        total = np.asarray(double.payoffs).sum(axis=0).ravel()
+        total -= np.mean(total)
         unit = max(float(np.ptp(total)), np.finfo(float).tiny)
         welfare = total / unit
         matrix = gain_matrix(scaled, concept)
