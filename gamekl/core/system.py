@@ -25,7 +25,7 @@ from jaxtyping import Array, Bool, Float
 
 from gamekl.core import lanes
 from gamekl.core.games import NormalFormGame
-from gamekl.core.one_shot import level_payoffs, payoff_range, scaled_payoffs
+from gamekl.core.one_shot import scaled_payoffs, supported_range
 from gamekl.core.policies import centre, normalize
 from gamekl.core.regularizer import Regularizer
 
@@ -39,11 +39,15 @@ class Linearization(NamedTuple):
     """F and its derivatives at one point of each lane.
 
     Attributes:
+        policy: pi_i of all i, joined, shape ``[logits, lane]``.
+        mask: 1 on the references' support, likewise.
         residual: F, shape ``[logits, lane]``.
         slope: dF/dbeta, shape ``[logits, lane]``.
         couplings: K_ij for all i and all j != i, each ``[actions_i, actions_j, lane]``.
     """
 
+    policy: Vector
+    mask: Vector
     residual: Vector
     slope: Vector
     couplings: tuple[tuple[Float[Array, "..."], ...], ...]
@@ -70,27 +74,61 @@ class Linearization(NamedTuple):
         size = self.residual.shape[0]
         return jnp.eye(size, dtype=self.residual.dtype)[:, :, None] - self._blocks(players, players)
 
-    def solve(self, right: Float[Array, "logits r lane"]) -> tuple[Float[Array, "logits r lane"], lanes.Determinant]:
-        """x with dF/dz x = right, and the determinant of dF/dz.
+    def _shifts(self, players: list[int], weight: Float[Array, " lane"]) -> Float[Array, "rows columns lane"]:
+        """weight 1 pi_i^T of these players, on the diagonal of blocks; a single row where all are alike."""
+        policy = [part * weight for part in split(self.policy, self.sizes)]
+        if len(players) == 1:
+            return policy[players[0]][None]
+        lines = []
+        for i in players:
+            line = jnp.concatenate([policy[j] if i == j else jnp.zeros_like(policy[j]) for j in players], axis=0)
+            lines.append(jnp.broadcast_to(line, (self.sizes[i], *line.shape)))
+        return jnp.concatenate(lines, axis=0)
+
+    def _levelled(self, part: Array, like: Array, player: int) -> Float[Array, "_ r lane"]:
+        """`part` of a player's logits, shifted on its support to the mean of `like`."""
+        mask = split(self.mask, self.sizes)[player][:, None]
+        offset = lanes.materialize(_offset, part, like, mask, on_accelerators=False)
+        return (part + offset) * mask
+
+    def solve(
+        self, right: Float[Array, "logits r lane"], weight: Float[Array, " lane"]
+    ) -> tuple[Float[Array, "logits r lane"], lanes.Determinant, Float[Array, " lane"]]:
+        """x with dF/dz x = right, the determinant of dF/dz, and the weight for a matrix like this.
 
         The player with the most actions is eliminated first, for free: its diagonal block is the identity.
+
+        A shift of all logits of a player moves no policy: K 1 = 0, and beside the entries of K, which are as large as
+        payoffs over the temperature, the 1 that dF/dz has for that direction drowns in rounding errors. So a multiple
+        of 1 pi^T, about as large, is added: that shifts the solution, and no more (derived); the shift is undone.
         """
         sizes = self.sizes
         if len(sizes) == 1:
-            return right, lanes.Determinant.of(jnp.ones((1, right.shape[-1]), dtype=right.dtype))
+            return right, lanes.Determinant.of(jnp.ones((1, right.shape[-1]), dtype=right.dtype)), weight
         first = sizes.index(max(sizes))
         rest = [player for player in range(len(sizes)) if player != first]
         parts = split(right, sizes)
         up, across = self._blocks(rest, [first]), self._blocks([first], rest)
-        schur = jnp.eye(up.shape[0], dtype=right.dtype)[:, :, None] - lanes.matmul(up, across)
+        shifts = self._shifts(rest, weight)
+        schur = jnp.eye(up.shape[0], dtype=right.dtype)[:, :, None] + shifts - lanes.matmul(up, across)
         if len(rest) > 1:
             schur = schur - self._blocks(rest, rest)
         reduced = jnp.concatenate([parts[player] for player in rest], axis=0) + lanes.matmul(up, parts[first])
-        table = jnp.concatenate([schur, reduced], axis=1)
-        solved, determinant = lanes.solve(table)
-        found = split(solved, [sizes[player] for player in rest])
-        found.insert(first, parts[first] + lanes.matmul(across, solved))
-        return jnp.concatenate(found, axis=0), determinant
+        table = jax.lax.optimization_barrier(jnp.concatenate([schur, reduced], axis=1))
+        diagonal = [jnp.abs(table[k, k] - shifts[min(k, len(shifts) - 1), k]) for k in range(len(table))]
+        shifted, determinant = lanes.solve(table)
+        found = [
+            self._levelled(part, parts[player], player)
+            for player, part in zip(rest, split(shifted, [sizes[player] for player in rest]), strict=True)
+        ]
+        found.insert(first, parts[first] + lanes.matmul(across, jnp.concatenate(found, axis=0)))
+        determinant = determinant._replace(log=determinant.log - len(rest) * jnp.log1p(weight))
+        return jnp.concatenate(found, axis=0), determinant, lanes.largest(jnp.stack(diagonal))
+
+
+def _offset(part: Array, like: Array, mask: Array) -> Float[Array, "r lane"]:
+    """By how much the mean of `like` over the mask exceeds that of `part`."""
+    return lanes.total((like - part) * mask) / lanes.total(mask)
 
 
 def split(joined: Float[Array, "logits *rest"], sizes: tuple[int, ...] | list[int]) -> list[Float[Array, "_ *rest"]]:
@@ -123,9 +161,9 @@ class LogitSystem(eqx.Module):
         temperatures = regularizer.temperatures
         masks = regularizer.masks
         centred = [centre(entry, mask) for entry, mask in zip(regularizer.log_reference, masks, strict=True)]
-        scale = jnp.max(payoff_range(game) / temperatures)
+        scale = jnp.max(supported_range(game, masks) / temperatures)
         return cls(
-            payoffs=scaled_payoffs(level_payoffs(game), regularizer),
+            payoffs=scaled_payoffs(game, regularizer),
             anchor=jnp.concatenate(centred),
             mask=jnp.concatenate(masks).astype(game.dtype),
             scale=scale,
@@ -145,15 +183,17 @@ class LogitSystem(eqx.Module):
     def linearize(self, z: Vector, beta: Float[Array, " lane"], low: Vector) -> Linearization:
         """F, dF/dz and dF/dbeta at (z + low, beta), from one expectation for each pair of players."""
         if len(self.sizes) == 1:
-            return Linearization(z - self.anchor - beta * self.payoffs[0] + low, -self.payoffs[0], ((),))
-        policy = tuple(split(lanes.materialize(self._policy, z, low), self.sizes))
+            residual = z - self.anchor - beta * self.payoffs[0] + low
+            return Linearization(self._policy(z, low), self.mask, residual, -self.payoffs[0], ((),))
+        joined = lanes.materialize(self._policy, z, low)
+        policy = tuple(split(joined, self.sizes))
         if len(self.sizes) == 2:
             pairs = tuple((block,) for block in self.payoffs)
         else:
             pairs = lanes.materialize(self._pair_values, policy)
         push = lanes.materialize(self._action_values, pairs, policy)
         couplings = lanes.materialize(self._couplings, pairs, push, policy, beta)
-        return Linearization(z - self.anchor - beta * push + low, -push, couplings)
+        return Linearization(joined, self.mask, z - self.anchor - beta * push + low, -push, couplings)
 
     def _others(self, player: int) -> list[int]:
         return [other for other in range(len(self.sizes)) if other != player]

@@ -24,7 +24,7 @@ from jaxtyping import Array, Bool, Float
 
 from gamekl.core.batching import in_blocks
 from gamekl.core.games import NormalFormGame
-from gamekl.core.one_shot import payoff_range, respond
+from gamekl.core.one_shot import magnitude, respond
 from gamekl.core.platforms import Platform, by_platform
 from gamekl.core.policies import centre
 from gamekl.core.regularizer import Regularizer
@@ -38,25 +38,22 @@ from gamekl.solvers.trace import Point
 
 # Least and largest residual that is asked for by default.
 TOLERANCES = 1e-9, 1e-3
-# A path that fails while logits round by this much fails for want of digits.
+# A path that fails, or does not end, while logits round by this much does so for want of digits.
 COARSE = 1e-3
 # Most steps of a proof for each Newton correction that is allowed.
 PROOF_STEPS = 100
 
 
-def default_tolerance(game: NormalFormGame, regularizer: Regularizer) -> Float[Array, ""]:
-    """``16 eps (1 + R / temperature)``, but at least 1e-9 and at most 1e-3: the least that a dtype can be asked for."""
-    return jnp.clip(16 * _resolution(game, regularizer), *TOLERANCES)
+def resolution(
+    game: NormalFormGame, regularizer: Regularizer, log_policy: tuple[Float[Array, " _"], ...]
+) -> Float[Array, ""]:
+    """About the rounding error of a logit at a profile."""
+    return jnp.finfo(game.dtype).eps * (1 + magnitude(game, regularizer, log_policy))
 
 
-def _kappa(game: NormalFormGame, regularizer: Regularizer) -> Float[Array, ""]:
-    """`LogitSystem.scale`."""
-    return jnp.max(payoff_range(game) / regularizer.temperatures)
-
-
-def _resolution(game: NormalFormGame, regularizer: Regularizer) -> Float[Array, ""]:
-    """About the rounding error of a logit."""
-    return jnp.finfo(game.payoffs.dtype).eps * (1 + _kappa(game, regularizer))
+def default_tolerance(resolution: Float[Array, ""]) -> Float[Array, ""]:
+    """16 times a logit's rounding error, but at least 1e-9 and at most 1e-3: the least that can be asked for."""
+    return jnp.clip(16 * resolution, *TOLERANCES)
 
 
 def _surely_unique(system: LogitSystem, masks: tuple[Bool[Array, " _"], ...]) -> Bool[Array, ""]:
@@ -96,7 +93,7 @@ class Problem(NamedTuple):
         regularizer: references and temperatures, in the game's dtype.
         guess: log-policies to try first, where `guessed`.
         guessed: whether there is a guess.
-        tol: bound on the residual.
+        tol: bound on the residual; NaN for the default.
     """
 
     game: NormalFormGame
@@ -138,14 +135,14 @@ def _conclude(problem: Problem, outcome: Outcome) -> Solution:
     response, gap = respond(game, regularizer, log_policy)
     differences = [jnp.max(jnp.abs(jnp.exp(a) - jnp.exp(b))) for a, b in zip(log_policy, response, strict=True)]
     residual = jnp.max(jnp.stack(differences))
-    resolution = _resolution(game, regularizer)
-    coarse, fine = resolution > COARSE, 16 * resolution <= TOLERANCES[0]
+    rounding = resolution(game, regularizer, log_policy)
+    tol = jnp.where(jnp.isnan(problem.tol), default_tolerance(rounding), problem.tol)
+    coarse, fine = rounding > COARSE, 16 * rounding <= TOLERANCES[0]
     status = jnp.where(jnp.isfinite(residual) & ~fine, Status.too_few_digits, Status.not_converged)
-    status = jnp.where(residual <= problem.tol, Status.converged, status)
-    status = jnp.where(outcome.phase == path.STOPPED, Status.max_steps, status)
-    status = jnp.where(
-        outcome.phase == path.FAILED, jnp.where(coarse, Status.too_few_digits, Status.path_failed), status
-    )
+    status = jnp.where(residual <= tol, Status.converged, status)
+    stopped, failed = outcome.phase == path.STOPPED, outcome.phase == path.FAILED
+    status = jnp.where(stopped, Status.max_steps, jnp.where(failed, Status.path_failed, status))
+    status = jnp.where((stopped | failed) & coarse, Status.too_few_digits, status)
     wrong = input_status(game, regularizer)
     status = jnp.where(wrong == Status.converged, status, wrong).astype(jnp.int32)
     regular = outcome.spread * jnp.finfo(game.dtype).eps < WORST_ERROR
@@ -168,7 +165,7 @@ def _conclude(problem: Problem, outcome: Outcome) -> Solution:
 def _certified(problem: Problem, solution: Solution, outcome: Outcome, proof: Proof) -> Solution:
     """The solution to which a proof has led, with what it proves."""
     ball, z = jax.tree.map(lambda leaf: leaf[..., None], (proof.ball, outcome.z))
-    covered = ball.covers(Point(z, _kappa(problem.game, problem.regularizer)[None]))[0]
+    covered = ball.covers(Point(z, LogitSystem.of(problem.game, problem.regularizer).scale[None]))[0]
     proven = (proof.phase == path.FOUND) & outcome.guessed & covered
     unproven = (solution.status == Status.converged) & ~proven
     summary = solution.path
@@ -260,12 +257,12 @@ def make_problem(
     initial: tuple[Array, ...] | None,
     tol: float | int | Float[Array, ""] | None,
 ) -> Problem:
-    """The problem in the game's dtype, with the default tolerance where `tol` is None."""
+    """The problem in the game's dtype; the default tolerance is asked for where `tol` is None."""
     regularizer = regularizer.astype(game.dtype)
     return Problem(
         game=game,
         regularizer=regularizer,
         guess=regularizer.log_reference if initial is None else tuple(entry.astype(game.dtype) for entry in initial),
         guessed=jnp.asarray(initial is not None),
-        tol=default_tolerance(game, regularizer) if tol is None else jnp.asarray(tol, dtype=game.dtype),
+        tol=jnp.asarray(jnp.nan if tol is None else tol, dtype=game.dtype),
     )

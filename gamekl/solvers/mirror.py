@@ -23,7 +23,7 @@ from gamekl.core.games import ContextualGame, MarkovGame, NormalFormGame, Staged
 from gamekl.core.one_shot import best_response, payoff_range, regularized_gap
 from gamekl.core.regularizer import Regularizer
 from gamekl.solvers.gamd import gamd
-from gamekl.solvers.ladder import default_tolerance
+from gamekl.solvers.ladder import default_tolerance, resolution
 from gamekl.solvers.rules import anchored
 from gamekl.solvers.selfplay import check_play
 from gamekl.solvers.solution import PathSummary, Solution, Status
@@ -45,7 +45,8 @@ def _descend(game: NormalFormGame, regularizer: Regularizer, num_steps: Any, ste
     response = best_response(game, regularizer, log_policy)
     moved = [jnp.max(jnp.abs(jnp.exp(a) - jnp.exp(b))) for a, b in zip(response, log_policy, strict=True)]
     residual, nothing = jnp.stack(moved).max(), jnp.zeros((), jnp.int32)
-    good = residual <= (default_tolerance(game, regularizer) if tol is None else tol.astype(game.dtype))
+    least = default_tolerance(resolution(game, regularizer, log_policy))
+    good = residual <= (least if tol is None else tol.astype(game.dtype))
     status = jnp.where((played.status == Status.converged) & ~good, Status.max_steps, played.status)
     return Solution(
         log_policy=log_policy,

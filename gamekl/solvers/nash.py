@@ -101,8 +101,8 @@ def solve_nash(
         game: any number of players and actions. The work is done in the payoffs' dtype. Contextual and Markov games are
             solved stage by stage (`solvers.staged`).
         regularizer: references and temperatures for this game.
-        tol: bound on the residual sup |policy - best response|; the default is
-            ``16 eps (1 + R / temperature)``, but at least 1e-9 and at most 1e-3.
+        tol: bound on the residual sup |policy - best response|; the default is 16 times a logit's rounding error at
+            the answer, ``eps (1 + E |payoff| / temperature)``, but at least 1e-9 and at most 1e-3.
         max_steps: most Newton corrections, or hundreds of steps of a proof. Static under ``jit``.
         initial: log-policies to try first, finite on the references' support. If Newton's method converges from
             there, its first step being less than 4 nats in any logit, that equilibrium is returned, which need not be

@@ -95,6 +95,7 @@ def start(system: LogitSystem, guess: Vector, guessed: Flag, free: Flag, usable:
         sure=~no,
         care=zero + 1,
         spread=zero + 1,
+        weight=zero + 1,
         phase=jnp.where(usable, RUNNING, FAILED).astype(jnp.int32),
         num_steps=count,
         folds=count,
@@ -175,11 +176,10 @@ def advance(system: LogitSystem, trace: Trace, max_steps: int) -> Trace:
     kappa = system.scale
     linear = system.linearize(trace.trial.z, trace.trial.s * system.pace, trace.low)
     right = lanes.materialize(_right_sides, linear.residual, linear.slope * system.pace)
-    solved, determinant = linear.solve(right)
+    solved, determinant, weight = linear.solve(right, trace.weight)
     newton, drift = solved[:, 0], solved[:, 1]
-    noise = jnp.finfo(kappa.dtype).eps * (1 + kappa)
-    solution = -right[:, 0], newton, drift, determinant
-    measure = lanes.materialize(measure_step, trace, *solution, noise, on_accelerators=False)
+    solution = -right[:, 0], newton, drift, determinant, weight
+    measure = lanes.materialize(measure_step, trace, *solution, on_accelerators=False)
     decision = lanes.materialize(_decide, system, trace, measure)
     measure, verdict, forward, running, renewed, mending, final, step = decision
 
@@ -213,6 +213,7 @@ def advance(system: LogitSystem, trace: Trace, max_steps: int) -> Trace:
         sure=~verdict.passed & ~verdict.back & (trace.sure | verdict.mended | verdict.restart),
         care=jnp.where(verdict.restart, CARE, trace.care),
         spread=determinant.spread,
+        weight=jnp.where(verdict.refused, trace.weight, weight),
         phase=phase.astype(jnp.int32),
         num_steps=num_steps,
         folds=jnp.where(verdict.restart, 0, trace.folds + turned.astype(jnp.int32)),

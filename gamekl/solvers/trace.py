@@ -63,6 +63,7 @@ class Trace(NamedTuple):
         sure: whether `here` has been mended, so that its tangent is right.
         care: 1, or `CARE` in the second attempt.
         spread: of the pivots of dF/dz at the last trial.
+        weight: about the square of the size of its couplings.
         phase: RUNNING, FOUND (`trial` is the crossing), FAILED (the step became too short) or STOPPED (too many steps).
         num_steps: corrections made.
         folds: turning points in beta that were passed.
@@ -87,6 +88,7 @@ class Trace(NamedTuple):
     sure: Flag
     care: Lane
     spread: Lane
+    weight: Lane
     phase: Count
     num_steps: Count
     folds: Count

@@ -33,11 +33,11 @@ SETTLED = 1e-3
 EXACT = 1e-3
 MENDED = 1e-10
 # In the hyperplane beta = 1 corrections go on until the next would be below this power of eps, or until they stall.
-# Responses change by up to kappa times as much as logits, and are to be good to another one.
+# Responses change by more than logits, by up to the size of what payoffs add to them, and are to be as good.
 PRECISION_POWER = 0.75
 POLICY_POWER = 2 / 3
 STALLED = 1e-2
-# Corrections below this many eps (1 + kappa) are rounding noise.
+# Corrections below this many eps are rounding noise, beside the size of what payoffs add to logits.
 NOISE = 64.0
 # Largest sine between the tangents at both ends of a step.
 MAX_SINE = 0.7
@@ -48,9 +48,9 @@ SHRINK = 0.3
 # Largest growth of the slope of log |det dF/dz| from one step to the next, times the longer of both. A double zero that
 # was stepped over shows as 2 log 3 or more, at once or after the next step, wherever it lies (derived).
 MAX_KINK = 1.0
-# Steps below this power of eps may pass a point where another branch crosses the path.
+# Steps that change dF/dz by less than this power of eps may pass a point where another branch crosses the path.
 BRANCHING_POWER = 1 / 3
-# A path that asks for shorter steps than this (in units of eps) has met a singular point that it cannot pass.
+# A path that asks for shorter steps than this, in units of rounding errors, has met a singular point it cannot pass.
 SHORTEST_STEP = 64.0
 # A path that has failed is traced once more, with tolerances so much smaller.
 CARE = 0.1
@@ -73,6 +73,8 @@ class Measure(NamedTuple):
         length: distance between both ends of the step.
         level: log |det dF/dz|.
         rise: its mean slope on the step; infinite where the determinant changes its sign.
+        magnitude: of logits, and about of what they change by where others' change by 1; rounding errors over eps.
+        rate: of change of z and log s along the path, at most: of itself dF/dz - 1 changes so fast there, too.
     """
 
     shift: Lane
@@ -83,6 +85,8 @@ class Measure(NamedTuple):
     length: Lane
     level: Lane
     rise: Lane
+    magnitude: Lane
+    rate: Lane
 
 
 class Verdict(NamedTuple):
@@ -116,12 +120,13 @@ class Verdict(NamedTuple):
 
 
 def measure_step(
-    trace: Trace, residual: Vector, newton: Vector, drift: Vector, determinant: lanes.Determinant, noise: Lane
+    trace: Trace, residual: Vector, newton: Vector, drift: Vector, determinant: lanes.Determinant, weight: Lane
 ) -> Measure:
     """What the solved linear system, newton and drift = dz/ds, says of the correction that is to be made."""
     here, trial = trace.here, trace.trial
+    magnitude = jnp.maximum(lanes.largest(jnp.abs(trial.z)), jnp.sqrt(weight)) + 1
     # The solution itself may be a singular point; then a correction would be a quotient of rounding errors.
-    solved = trace.final & (lanes.largest(jnp.abs(residual)) <= noise)
+    solved = trace.final & (lanes.largest(jnp.abs(residual)) <= jnp.finfo(weight.dtype).eps * magnitude)
     normal = Point(jnp.where(trace.final, 0, here.tangent.z), jnp.where(trace.final, 1, here.tangent.s))
     shift = -lanes.dot(normal.z, newton) / (normal.s + lanes.dot(normal.z, drift))
     change = newton + drift * shift
@@ -138,12 +143,14 @@ def measure_step(
         length=length,
         level=determinant.log,
         rise=jnp.where(forward * here.tangent.s > 0, (determinant.log - here.level) / length, jnp.inf),
+        magnitude=magnitude,
+        rate=lanes.largest(jnp.abs(here.tangent.z)) + jnp.abs(here.tangent.s) / (1 + here.point.s),
     )
 
 
 def judge(system: LogitSystem, trace: Trace, measure: Measure) -> Verdict:
     """What becomes of the step whose correction was measured."""
-    kappa, care, size = system.scale, trace.care, measure.size
+    kappa, care, size, magnitude = system.scale, trace.care, measure.size, measure.magnitude
     eps = jnp.finfo(kappa.dtype).eps
     running = trace.phase == RUNNING
     here = Point(trace.here.point.z, trace.here.point.s)
@@ -158,19 +165,19 @@ def judge(system: LogitSystem, trace: Trace, measure: Measure) -> Verdict:
     remaining = size**2 * jnp.maximum(1, size / trace.last**2)
     turned = underway & (measure.forward * trace.here.tangent.s < 0)  # which a rough point may only seem to have
     goal = jnp.where(trace.mending | turned, MENDED, SETTLED * jnp.minimum(care**2, trace.step))
-    goal = jnp.where(trace.final, jnp.minimum(eps**PRECISION_POWER, eps**POLICY_POWER / (1 + kappa)), goal)
+    goal = jnp.where(trace.final, jnp.minimum(eps**PRECISION_POWER, eps**POLICY_POWER / magnitude), goal)
     # Close to the end, corrections need not shrink in turn (of logits that hardly matter, they are the largest), until
     # they are so small that growing means rounding.
     ending = trace.final & (size <= STALLED)
-    stalled = ending & (size >= trace.last) & (size <= eps**0.5 * (1 + kappa))
-    noise = (size <= jnp.where(trace.final, 1, NOISE) * eps * (1 + kappa)) | stalled
+    stalled = ending & (size >= trace.last) & (size <= eps**0.5 * magnitude)
+    noise = (size <= jnp.where(trace.final, 1, NOISE) * eps * magnitude) | stalled
     settled = (shrinking & (remaining <= goal)) | noise
     shrinking |= ending
 
     # A settled step is accepted unless the path turned too far on it, or met beta = 1 on the way: where it turns down,
     # it may have its highest point between its ends.
     straight = 1 - measure.cosine**2 <= (MAX_SINE * care) ** 2
-    backward = straight & (measure.cosine < 0) & (trace.step <= eps**BRANCHING_POWER)
+    backward = straight & (measure.cosine < 0) & (trace.step * measure.rate <= eps**BRANCHING_POWER)
     branching = (underway & backward) | (measure.solved & ~(measure.cosine > 0) & ~trace.guess)
     straight &= (measure.cosine > 0) | branching
     straight |= ~underway | free | measure.solved
@@ -179,7 +186,7 @@ def judge(system: LogitSystem, trace: Trace, measure: Measure) -> Verdict:
     growth = (measure.rise - trace.here.rise) * longer
     kink = jnp.isfinite(growth) & ((growth > MAX_KINK) | (trace.final & (growth < -MAX_KINK)))
     kink &= underway & ~(trace.mending | free)
-    multiple = kink & (longer <= eps**BRANCHING_POWER)
+    multiple = kink & (longer * measure.rate <= eps**BRANCHING_POWER)
     up, down = trace.here.tangent.s, jnp.where(branching, -measure.forward, measure.forward)
     arrived = trace.trial.s + measure.shift
     turning = 2 * (up - down)
@@ -200,7 +207,7 @@ def judge(system: LogitSystem, trace: Trace, measure: Measure) -> Verdict:
     pace = jnp.cbrt(AIM_CORRECTION * care / jnp.maximum(first, AIM_CORRECTION * care / GROWTH**3))
     step = jnp.where(passed, trace.step * jnp.clip(pace, SHRINK, GROWTH), trace.step)
     step = jnp.where(refused, SHRINK * jnp.where(back, trace.stride, trace.step), step)
-    lost = refused & (step < SHORTEST_STEP * eps * (1 + kappa))
+    lost = refused & (step < SHORTEST_STEP * eps * (magnitude + here.s))
     restart = lost & (care == 1)
     return Verdict(
         passed=passed,
