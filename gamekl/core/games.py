@@ -19,6 +19,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from gamekl.core.arrays import own
+from gamekl.core.names import Names
 
 logger = logging.getLogger("gamekl")
 
@@ -118,6 +119,29 @@ class NormalFormGame(_Game):
     def table(self) -> Array:
         """The payoffs."""
         return self.payoffs
+
+    @property
+    def names(self) -> Names | None:
+        """What the file that the game was read from calls its players and actions; None if it has none.
+
+        A game that jax has made of this one (by ``jit``, ``vmap``, ``tree.map``) has none.
+        """
+        return getattr(self, "_names", None)
+
+    def with_names(self, names: Names | None) -> "NormalFormGame":
+        """The same game by other names.
+
+        Raises:
+            ValueError: not one name for each player and action.
+        """
+        if names is not None and tuple(map(len, names.actions)) != self.num_actions:
+            got, takes = tuple(map(len, names.actions)), self.num_actions
+            raise ValueError(f"names: got numbers of actions {got}, takes {takes}")
+        if names is not None and len(names.players) != self.num_players:
+            raise ValueError(f"names: got {len(names.players)} players, takes {self.num_players}")
+        game = NormalFormGame(self.payoffs)
+        object.__setattr__(game, "_names", names)  # no field: jax would compile anew for every name
+        return game
 
 
 class PolymatrixGame(_Game):
