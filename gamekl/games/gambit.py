@@ -1,21 +1,18 @@
-"""What pygambit 16.7 and 17 call by different names, and how many strategies a game has, counted before any is made.
+"""What pygambit 16.7 and 17 call by different names.
 
 Version 17 knows players, strategies and actions by their labels, and has classes for tables and for trees. Where both
 can say something in the text of a file, it is read from there.
 """
 
-from collections import defaultdict
 from collections.abc import Callable
 from io import BytesIO, StringIO
 from typing import Any
 
 import numpy as np
 
-from gamekl.games.files import nfg_text
+from gamekl.games.nfg import nfg_text
 
 MAX_LEVELS = 1 << 12  # Gambit writes a tree with stack that grows with its depth, some 1.5 kB a level
-
-_Move = tuple[int, int, int]  # player, information set, action; each player's sets have numbers of their own
 
 
 def written(write: Callable[[BytesIO], None]) -> str:
@@ -64,35 +61,3 @@ def reaches(pygambit: Any, game: Any, level: int) -> bool:
     except ValueError:  # there is no node to ask
         return False
     raise AssertionError("no label holds a control character")
-
-
-def count_tree(game: Any) -> tuple[list[int], int]:
-    """How many reduced strategies each player of a tree has (without perfect recall, at most), and how many nodes.
-
-    With perfect recall a player's information sets are a forest: a strategy takes an action in each set that follows
-    what it did before, so that the numbers multiply over those sets and add over the actions in each.
-    """
-    # After the header and a blank line: a node a line, from the root on, depth first.
-    lines = written(game.to_efg).rstrip("\n").rpartition("\n\n")[2].split("\n")
-    sets: dict[tuple[int, int], tuple[int, _Move | None]] = {}  # number of actions, and what the player did before
-    paths: list[dict[int, _Move]] = [{}]  # each player's last move on the way to the nodes that are still to come
-    for line in lines:
-        last = paths.pop()
-        if line.startswith("t"):
-            continue
-        # Quotes inside of a string follow a backslash, so that a space and a quote begin one: the node's, the set's
-        # and the actions' names, and that of an outcome if there is one.
-        _, node, _, *names = line.split(' "')
-        count = len(names) - (not line.endswith("} 0"))
-        if line.startswith("c"):
-            paths += [last] * count
-            continue
-        player, number = map(int, node.split()[-2:])
-        sets.setdefault((player, number), (count, last.get(player)))
-        paths += [last | {player: (player, number, action)} for action in reversed(range(count))]
-    counts: defaultdict[_Move | int, int] = defaultdict(lambda: 1)  # after a move of the player's, or from the start
-    perfect_recall = game.is_perfect_recall
-    for (player, number), (count, before) in reversed(sets.items()):
-        total = sum(counts[player, number, action] for action in range(count))
-        counts[before if perfect_recall and before else player] *= total
-    return [counts[player] for player in range(1, len(game.players) + 1)], len(lines)

@@ -6,11 +6,8 @@ Neither tool is needed to import gamekl. Axis order is player order, here and th
 
 import importlib
 import itertools
-import re
 from collections.abc import Iterator
 from math import log10
-from os import PathLike
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,14 +15,10 @@ import numpy as np
 from gamekl.core.games import NormalFormGame, require_normal_form
 from gamekl.core.validation import validate
 from gamekl.games import gambit
-from gamekl.games.files import finite_game, nfg_payoffs
-
-MAX_STRATEGIES = 1 << 20
-MAX_HISTORIES = 200_000
-MAX_VISITS = 10**9
-MAX_LOG = 1000  # where counting stops: 10^1000 joint strategies
-MAX_FILE_BYTES = 1 << 20
-MAX_FILE_NODES = 1 << 12
+from gamekl.games.efg import efg_table
+from gamekl.games.limits import MAX_HISTORIES, MAX_LOG, refuse
+from gamekl.games.nfg import nfg_table
+from gamekl.games.table import Table
 
 
 def _tool(name: str, extra: str) -> Any:
@@ -33,19 +26,6 @@ def _tool(name: str, extra: str) -> Any:
         return importlib.import_module(name)
     except ImportError as error:
         raise ImportError(f"{name}: got no such package, takes pip install 'gamekl[{extra}]'") from error
-
-
-def _refuse(what: Any, logs: list[float], histories: int = 1) -> None:
-    """Raise ``ValueError`` if ``10**logs`` strategies of each player, or the walks through the tree, are too many."""
-    if sum(logs) <= log10(MAX_STRATEGIES) + 1e-9 and histories <= min(MAX_HISTORIES, MAX_VISITS / 10 ** sum(logs)):
-        return
-    counts = " x ".join(str(round(10**log)) if log < 12 else f"10^{log:.1f}" for log in logs)
-    least = "at least " if histories > MAX_HISTORIES or sum(logs) > MAX_LOG else ""
-    tree = f" and {least}{histories} histories" if histories > 1 else ""
-    raise ValueError(
-        f"game: got {what} with {least}{counts} pure strategies{tree}, takes at most {MAX_STRATEGIES} joint strategies"
-        f", {MAX_HISTORIES} histories, and {MAX_VISITS:.0e} of the one times the other"
-    )
 
 
 def to_pyspiel(game: NormalFormGame) -> Any:
@@ -91,7 +71,7 @@ def from_pyspiel(game: Any, *, dtype: Any = None) -> NormalFormGame:
         raise TypeError(f"game: got {type(game).__name__}, takes a pyspiel game or its name")
     try:
         loaded = pyspiel.load_game(game) if isinstance(game, str) else game
-        return finite_game(_spiel_payoffs(pyspiel, loaded), dtype)
+        return Table(_spiel_payoffs(pyspiel, loaded)).game(dtype)
     except pyspiel.SpielError as error:
         raise ValueError(f"game: got {game}, takes one that has a normal form ({error})") from error
 
@@ -113,7 +93,7 @@ def _one_shot_payoffs(game: Any) -> np.ndarray:
     root = game.new_initial_state()
     actions = [root.legal_actions(player) for player in range(game.num_players())]
     sizes = [len(entry) for entry in actions]
-    _refuse(game, [log10(size) for size in sizes])
+    refuse("game", game, [log10(size) for size in sizes])
     ends = (_after(root, joint) for joint in itertools.product(*actions))
     return np.array([end.returns() for end in ends]).T.reshape(-1, *sizes)
 
@@ -164,7 +144,7 @@ def _check_strategies(game: Any) -> None:
             if place not in seen:
                 seen.add(place)
                 logs[player] += log10(len(state.legal_actions(player)))
-    _refuse(game, logs, histories)
+    refuse("game", game, logs, histories)
 
 
 def to_pygambit(game: NormalFormGame, *, title: str = "gamekl") -> Any:
@@ -184,7 +164,7 @@ def to_pygambit(game: NormalFormGame, *, title: str = "gamekl") -> Any:
     pygambit = _tool("pygambit", "gambit")
     require_normal_form(game)
     validate(game)
-    _refuse(f"a game of shape {game.num_actions}", [log10(size) for size in game.num_actions])
+    refuse("game", f"a game of shape {game.num_actions}", [log10(size) for size in game.num_actions])
     if not title.isascii():
         raise ValueError(f"title: got {title!r}, takes ASCII, as pygambit 16.7 demands")
     theirs = gambit.make_table(pygambit, np.asarray(game.payoffs, dtype=np.float64))
@@ -216,39 +196,12 @@ def from_pygambit(game: Any, *, dtype: Any = None) -> NormalFormGame:
     if gambit.is_tree(pygambit, game):
         if gambit.reaches(pygambit, game, gambit.MAX_LEVELS + 1):
             raise ValueError(f"game: got a pygambit tree of more moves in a row, takes at most {gambit.MAX_LEVELS}")
-        strategies, nodes = gambit.count_tree(game)
-        _refuse("a pygambit tree", [log10(count) for count in strategies], nodes)
-    else:
-        _refuse("a pygambit table", [log10(count) for count in gambit.count_table(game)])
-    payoffs = nfg_payoffs(gambit.written(game.to_nfg)) + 0.0  # a rational knows no -0
-    if not np.isfinite(payoffs).all():
+        try:
+            return efg_table(gambit.written(game.to_efg)).game(dtype)
+        except ValueError as error:
+            raise ValueError(f"game: got a pygambit tree that has no strategic form here: {error}") from error
+    refuse("game", "a pygambit table", [log10(count) for count in gambit.count_table(game)])
+    table = nfg_table(gambit.written(game.to_nfg))
+    if not np.isfinite(table.payoffs).all():
         raise ValueError(f"payoffs: got one beyond {np.finfo(float).max:.3g}, takes finite numbers")
-    return finite_game(payoffs, dtype)
-
-
-# A string as Gambit reads it, where a quote after any backslash goes on, or the word that opens a node.
-_NODE = re.compile(r'"(?:[^"\\]++|\\++[^\\])*+(?:"|\Z)|\b([pct])\b')
-
-
-def read_efg(path: str | PathLike[str], *, dtype: Any = None) -> NormalFormGame:
-    """Read the reduced normal form of a game tree from Gambit's ``.efg``, through pygambit (see `from_pygambit`).
-
-    Strategies that differ only where the player's own moves never lead are merged; payoff-equivalent ones are not.
-    Files are of at most 4,096 nodes: Gambit's reader takes time that grows with their square, and stack with the depth.
-
-    Raises:
-        ImportError: pygambit is not installed.
-        OSError: the file cannot be read.
-        ValueError: no game, or one too large; the message names the file.
-    """
-    pygambit = _tool("pygambit", "gambit")
-    size = Path(path).stat().st_size
-    if size > MAX_FILE_BYTES:
-        raise ValueError(f"path: got {path} of {size} bytes, takes at most {MAX_FILE_BYTES}")
-    try:
-        nodes = sum(match[1] is not None for match in _NODE.finditer(Path(path).read_text(encoding="utf-8")))
-        if nodes > MAX_FILE_NODES:
-            raise ValueError(f"it has {nodes} nodes, more than {MAX_FILE_NODES}")
-        return from_pygambit(pygambit.read_efg(path), dtype=dtype)
-    except ValueError as error:
-        raise ValueError(f"path: got {path}, which is no readable .efg game: {error}") from error
+    return Table(table.payoffs + 0.0, table.names).game(dtype)  # a rational knows no -0

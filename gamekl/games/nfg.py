@@ -1,4 +1,4 @@
-"""Payoff files: Gambit's strategic form ``.nfg`` (both variants) and numpy's ``.npz``.
+"""Gambit's strategic form ``.nfg``, both variants.
 
 The parser is our own and capped: sizes are checked before anything is allocated, so a short file cannot claim memory
 or time that its own length does not pay for. Format: https://gambitproject.readthedocs.io, "The strategic game (.nfg)
@@ -7,114 +7,19 @@ file format".
 
 import re
 from collections.abc import Callable, Iterable, Iterator
-from itertools import chain, islice
-from math import inf, prod
+from itertools import islice
+from math import prod
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
-import jax.numpy as jnp
 import numpy as np
 
-from gamekl.core.arrays import read_arrays
 from gamekl.core.games import NormalFormGame, require_normal_form
+from gamekl.core.names import Names, distinct, numbered
 from gamekl.core.validation import check_finite
-
-MAX_FILE_BYTES = 1 << 30
-MAX_PLAYERS = 63  # an array of jax has at most 64 axes
-MAX_NUMBERS = 1 << 27
-MAX_DIGITS = 4300  # as many as Python turns into an integer
-
-# Possessive quantifiers: no character is looked at twice, however the text is broken.
-_TOKEN = re.compile(
-    r'\s*+(?:(?P<text>"[^"\\]*+(?:\\.[^"\\]*+)*+")|(?P<brace>[{}])|(?P<word>[^\s{}",]++))\s*+,?', re.DOTALL
-)
-
-
-def _tokens(content: str) -> Iterator[str]:
-    position, end = 0, len(content.rstrip())
-    while position < end:
-        match = _TOKEN.match(content, position)
-        if match is None:
-            got = content[position : position + 20]
-            raise ValueError(f"nfg: got {got!r} at {position}, takes a brace, a number or a closed string")
-        position = match.end()
-        yield match["text"] or match["brace"] or match["word"]
-
-
-class _Reader:
-    """Tokens with one token of look-ahead and errors that say where the file ends."""
-
-    def __init__(self, content: str) -> None:
-        self._tokens = _tokens(content)
-        self.head = next(self._tokens, None)
-
-    def take(self, expected: str) -> str:
-        token = self.head
-        if token is None:
-            raise ValueError(f"nfg: the file ends where {expected} should be")
-        self.head = next(self._tokens, None)
-        return token
-
-    def literal(self, text: str) -> None:
-        token = self.take(repr(text))
-        if token != text:
-            raise ValueError(f"nfg: got {token[:40]!r}, takes {text!r}")
-
-    def string(self, expected: str) -> str:
-        token = self.take(expected)
-        if not token.startswith('"'):
-            raise ValueError(f"nfg: got {token[:40]!r}, takes {expected} in double quotes")
-        return token[1:-1]
-
-    def group(self, expected: str) -> Iterator[str]:
-        """The tokens up to a closing brace, which is taken, too."""
-        while self.head != "}":
-            yield self.take(expected)
-        self.literal("}")
-
-    def names(self, expected: str) -> int:
-        """How many names are in a group."""
-        names = list(self.group(expected))
-        for name in names:
-            if not name.startswith('"'):
-                raise ValueError(f"nfg: got {name[:40]!r}, takes {expected} in double quotes")
-        return len(names)
-
-    def exactly(
-        self, count: int, convert: Callable[[Iterable[str]], Iterator[Any]], what: str, dtype: type
-    ) -> np.ndarray:
-        """The rest of the file: `count` tokens, converted as they are read."""
-        rest = chain(() if self.head is None else (self.head,), self._tokens)
-        values = np.fromiter(convert(islice(rest, count)), dtype)
-        more = next(rest, None) is not None
-        if more or len(values) < count:
-            raise ValueError(f"nfg: got {'more' if more else len(values)} {what}, takes {count}")
-        return values
-
-
-_DECIMAL = re.compile(
-    r"[+-]?(?:[0-9]++(?:\.[0-9]*+)?|\.[0-9]++)(?:e[+-]?[0-9]++)?|[+-]?(?:nan|inf(?:inity)?)", re.ASCII | re.IGNORECASE
-)
-_RATIONAL = re.compile(r"([+-]?[0-9]++)/(0*+[1-9][0-9]*+)")
-
-
-def _numbers(tokens: Iterable[str]) -> Iterator[float]:
-    """The nearest floats."""
-    for token in tokens:
-        decimal = len(token) <= MAX_DIGITS and _DECIMAL.fullmatch(token)
-        yield float(token) if decimal else _rational(token)
-
-
-def _rational(token: str) -> float:
-    match = _RATIONAL.fullmatch(token) if len(token) <= MAX_DIGITS else None
-    if match is None:
-        raise ValueError(f"nfg: got {token[:40]!r}, takes a number such as 1, -0.5, 1e-3 or 2/3")
-    numerator, denominator = map(int, match.groups())
-    try:
-        return numerator / denominator
-    except OverflowError:
-        return inf if numerator > 0 else -inf
+from gamekl.games.table import MAX_NUMBERS, Table
+from gamekl.games.text import Reader, floats
 
 
 def _count(token: str) -> int:
@@ -123,35 +28,56 @@ def _count(token: str) -> int:
     return int(token)
 
 
-def _sizes(reader: _Reader, players: int) -> list[int]:
-    """Numbers of strategies, given as numbers or as nested lists of names."""
+def _strategies(reader: Reader, players: int) -> list[int | tuple[str, ...]]:
+    """Each player's strategies: how many there are, or their names."""
     reader.literal("{")
-    sizes = []
-    while reader.head != "}" and len(sizes) <= players:
+    strategies: list[int | tuple[str, ...]] = []
+    while reader.head != "}" and len(strategies) <= players:
         if reader.head == "{":
             reader.literal("{")
-            sizes.append(reader.names("a strategy's name"))
+            strategies.append(distinct(reader.strings("a strategy's name")))
         else:
-            sizes.append(_count(reader.take("a number of strategies")))
+            strategies.append(_count(reader.take("a number of strategies")))
+    sizes = list(map(_size, strategies))
     if len(sizes) != players or min(sizes) < 1:
         raise ValueError(f"nfg: got numbers of strategies {sizes}, takes one >= 1 for each of {players} players")
     reader.literal("}")
     if players * prod(sizes) > MAX_NUMBERS:
         raise ValueError(f"nfg: got {players} x {sizes} payoffs, takes at most {MAX_NUMBERS} numbers")
-    return sizes
+    return strategies
+
+
+def _size(strategies: int | tuple[str, ...]) -> int:
+    return strategies if isinstance(strategies, int) else len(strategies)
+
+
+def _exactly(
+    reader: Reader, count: int, convert: Callable[[Iterable[str]], Iterator[Any]], what: str, dtype: type
+) -> np.ndarray:
+    """The rest of the file: `count` tokens, converted as they are read."""
+    rest = reader.rest()
+    values = np.fromiter(convert(islice(rest, count)), dtype)
+    more = next(rest, None) is not None
+    if more or len(values) < count:
+        raise ValueError(f"nfg: got {'more' if more else len(values)} {what}, takes {count}")
+    return values
+
+
+def _floats(tokens: Iterable[str]) -> Iterator[float]:
+    return floats("nfg", tokens)
 
 
 _INDEX = re.compile("[0-9]{1,9}")
 
 
-def _outcome_payoffs(reader: _Reader, players: int, cells: int) -> np.ndarray:
+def _outcome_payoffs(reader: Reader, players: int, cells: int) -> np.ndarray:
     """The outcome variant: a table of outcomes, then for each cell the number of its outcome; 0 pays nothing."""
     reader.literal("{")
     table = [0.0] * players
     while reader.head == "{":
         reader.literal("{")
         reader.string("an outcome's name")
-        payoffs = list(_numbers(reader.group("a payoff")))
+        payoffs = list(_floats(reader.group("a payoff")))
         if len(payoffs) != players:
             raise ValueError(f"nfg: got {len(payoffs)} payoffs in outcome {len(table) // players}, takes {players}")
         table.extend(payoffs)
@@ -164,70 +90,37 @@ def _outcome_payoffs(reader: _Reader, players: int, cells: int) -> np.ndarray:
                 raise ValueError(f"nfg: got outcome number {token[:40]!r}, takes 0 to {len(outcomes) - 1}")
             yield int(token)
 
-    return outcomes[reader.exactly(cells, indices, "outcome numbers", int)]
+    return outcomes[_exactly(reader, cells, indices, "outcome numbers", int)]
 
 
-def nfg_payoffs(content: str) -> np.ndarray:
-    """The payoffs ``[player, *actions]`` in the text of an ``.nfg`` file; errors as of `parse_nfg`."""
-    reader = _Reader(content)
-    reader.literal("NFG")
-    reader.literal("1")
-    if reader.take("R or D") not in ("R", "D"):
-        raise ValueError("nfg: the header takes 'NFG 1 R' or 'NFG 1 D'")
-    reader.string("the game's title")
-    reader.literal("{")
-    players = reader.names("a player's name")
-    if not 1 <= players <= MAX_PLAYERS:
-        raise ValueError(f"nfg: got {players} players, takes 1 to {MAX_PLAYERS}")
-    sizes = _sizes(reader, players)
-    if reader.head is not None and reader.head.startswith('"'):
-        reader.string("a comment")
+def nfg_table(content: str) -> Table:
+    """The table in the text of an ``.nfg`` file; errors as of `parse_nfg`."""
+    reader = Reader("nfg", content)
+    title, players = reader.prologue("1")
+    strategies = _strategies(reader, len(players))
+    sizes = list(map(_size, strategies))
+    reader.comment()
     if reader.head == "{":
-        numbers = _outcome_payoffs(reader, players, prod(sizes))
+        numbers = _outcome_payoffs(reader, len(players), prod(sizes))
     else:
-        numbers = reader.exactly(players * prod(sizes), _numbers, "payoffs", float)
+        numbers = _exactly(reader, len(players) * prod(sizes), _floats, "payoffs", float)
+    # Only now has the file paid for as many names.
+    actions = tuple(numbered(entry) if isinstance(entry, int) else entry for entry in strategies)
     # In the file the first player's strategy runs fastest, and a cell holds all players' payoffs.
-    return numbers.reshape(*reversed(sizes), players).transpose()
-
-
-def finite_game(payoffs: np.ndarray, dtype: Any) -> NormalFormGame:
-    """The game of payoffs that are finite also after they are cast."""
-    try:
-        known = dtype is None or jnp.dtype(dtype).name in ("float32", "float64")
-    except TypeError:
-        known = False
-    if not known:
-        raise ValueError(f"dtype: got {dtype!r}, takes 'float32' or 'float64'")
-    game = NormalFormGame(jnp.asarray(payoffs, dtype=dtype or float))
-    check_finite("payoffs", np.asarray(game.payoffs))
-    return game
+    payoffs = numbers.reshape(*reversed(sizes), len(players)).transpose()
+    return Table(payoffs, Names(distinct(players), actions, title))
 
 
 def parse_nfg(content: str, *, dtype: Any = None) -> NormalFormGame:
     """Parse the text of an ``.nfg`` file, payoff or outcome variant.
 
-    Decimals and rationals become the nearest float; names of players, strategies and outcomes are not kept.
+    Decimals and rationals become the nearest float. The title and the names of players and strategies are the game's
+    `names`; those that are empty or repeated are numbered.
 
     Raises:
         ValueError: the text is truncated, malformed, or of an absurd size; the message says where.
     """
-    return finite_game(nfg_payoffs(content), dtype)
-
-
-def read_nfg(path: str | PathLike[str], *, dtype: Any = None) -> NormalFormGame:
-    """Read an ``.nfg`` file, UTF-8 with or without a byte-order mark.
-
-    Raises:
-        OSError: the file cannot be read.
-        ValueError: as of `parse_nfg`; the message names the file.
-    """
-    size = Path(path).stat().st_size
-    if size > MAX_FILE_BYTES:
-        raise ValueError(f"path: got {path} of {size} bytes, takes at most {MAX_FILE_BYTES}")
-    try:
-        return parse_nfg(Path(path).read_text(encoding="utf-8-sig"), dtype=dtype)
-    except ValueError as error:
-        raise ValueError(f"path: got {path}, which is no readable .nfg payoff file: {error}") from error
+    return nfg_table(content).game(dtype)
 
 
 def nfg_text(payoffs: np.ndarray, title: str = "gamekl") -> str:
@@ -252,39 +145,3 @@ def write_nfg(game: NormalFormGame, path: str | PathLike[str], *, title: str = "
     payoffs = np.asarray(game.payoffs)
     check_finite("payoffs", payoffs)
     Path(path).write_text(nfg_text(payoffs, title), encoding="utf-8")
-
-
-def read_npz(path: str | PathLike[str], *, dtype: Any = None) -> NormalFormGame:
-    """Read the array ``payoffs`` ``[player, *actions]`` of an ``.npz`` file (never pickled objects).
-
-    Raises:
-        FileNotFoundError: there is no such file.
-        ValueError: it is damaged or holds no payoffs; the message names the file.
-    """
-    arrays = read_arrays(path, ".npz payoff file")
-    try:
-        if "payoffs" not in arrays:
-            raise ValueError("it holds no array named 'payoffs'")
-        payoffs = arrays["payoffs"]
-        if payoffs.dtype.kind not in "iuf":
-            raise ValueError(f"payoffs: got dtype {payoffs.dtype}, takes real numbers")
-        return finite_game(payoffs, dtype)
-    except ValueError as error:
-        raise ValueError(f"path: got {path}, which is no readable .npz payoff file: {error}") from error
-
-
-def load_game(path: str | PathLike[str], *, dtype: Any = None) -> NormalFormGame:
-    """Read a game from a payoff file, ``.nfg`` or ``.npz`` by its suffix.
-
-    Raises:
-        OSError: the file cannot be read.
-        ValueError: it has another suffix, or holds no payoffs; the message names the file.
-    """
-    readers = {".nfg": read_nfg, ".npz": read_npz}
-    suffix = Path(path).suffix.lower()
-    if suffix not in readers:
-        raise ValueError(f"path: got {path}, takes a file that ends in .nfg or .npz")
-    try:
-        return readers[suffix](path, dtype=dtype)
-    except OSError as error:
-        raise type(error)(f"path: got {path}, takes a payoff file that can be read ({error.strerror})") from error

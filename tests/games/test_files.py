@@ -111,11 +111,13 @@ def test_spellings_of_a_text_file(tmp_path, text, encoding, newline):
     np.testing.assert_array_equal(gk.games.load_game(path).payoffs, gk.games.parse_nfg(text).payoffs)
 
 
-def test_nfg_not_utf8(tmp_path):
+def test_titles_in_latin_1(tmp_path):
+    """As Gambit of old wrote them; the names are read, too."""
     path = tmp_path / "latin.nfg"
-    path.write_bytes(PAYOFF_VARIANT.replace("Selten", "Sélten").encode("latin-1"))
-    with pytest.raises(ValueError, match=r"path: got .*latin\.nfg, which is no readable \.nfg .*'utf-8'"):
-        gk.games.load_game(path)
+    path.write_bytes(OUTCOME_VARIANT.replace("named", "Sélten").replace("Row", "Ré").encode("latin-1"))
+    game = gk.games.load_game(path)
+    np.testing.assert_array_equal(game.payoffs, NAMED)
+    assert game.names.title == "Sélten" and game.names.players == ("Ré", "Column")
 
 
 def test_nfg_too_large(tmp_path):

@@ -226,7 +226,6 @@ def test_other_objects_are_refused():
         ("pyspiel", "openspiel", "to_pyspiel(gamekl.games.chicken())"),
         ("pygambit", "gambit", "from_pygambit(None)"),
         ("pygambit", "gambit", "to_pygambit(gamekl.games.chicken())"),
-        ("pygambit", "gambit", "read_efg('game.efg')"),
     ],
 )
 def test_without_the_tool(monkeypatch, tool, extra, call):

@@ -189,7 +189,7 @@ CERTIFICATES = {
 
 ON_HOST = {
     **dict.fromkeys(("games.load_game", "games.read_efg", "games.read_nfg", "games.read_npz"), "reads a file"),
-    "games.parse_nfg": "reads a text",
+    **dict.fromkeys(("games.parse_efg", "games.parse_nfg"), "reads a text"),
     "games.write_nfg": "writes a file",
     **dict.fromkeys(("games.from_pygambit", "games.to_pygambit"), "asks pygambit"),
     **dict.fromkeys(("games.from_pyspiel", "games.to_pyspiel"), "asks OpenSpiel"),
