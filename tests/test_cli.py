@@ -35,8 +35,8 @@ def here(tmp_path, monkeypatch):
 
 
 def policies(printed):
-    """The numbers of the lines ``player 1: [...]``."""
-    lines = [line.partition("[")[2].rstrip("]").split() for line in printed.splitlines() if line.startswith("player ")]
+    """The numbers of the lines ``NAME: [...]``."""
+    lines = [line.partition(": [")[2].rstrip("]").split() for line in printed.splitlines() if ": [" in line]
     return [[float(entry) for entry in line] for line in lines]
 
 
@@ -132,6 +132,39 @@ def test_solve_that_does_not_converge(capsys, tmp_path):
 
 
 CHICKEN = 'NFG 1 R "chicken" { "a" "b" } { 2 2 }\n\n0 0 2 7 7 2 6 6\n'
+
+
+NAMED = """NFG 1 R "cafe" { "Alice" "B\nob" } { { "stop" "go" "go" } { "1" "2" } } 1 0 2 0 4 0 1 0 2 0 4 0"""
+
+
+def test_solve_prints_and_saves_names(capsys, tmp_path):
+    """Alice's, of actions that are numbers only Bob's own; a name that repeats is numbered, one of two lines escaped."""
+    (tmp_path / "game.nfg").write_text(NAMED)
+    status, out, _ = run(capsys, "solve", "game.nfg", "--temperature", "0.5", "--save", "found.npz")
+    weights = np.exp([2, 4, 8])
+    first, second, third = weights / weights.sum()
+    expected = ["Alice:", f"  stop  {first:.8f}", f"  go_1  {second:.8f}", f"  go_2  {third:.8f}"]
+    assert status == 0 and out.splitlines()[:5] == [*expected, "B\\nob: [0.50000000 0.50000000]"]
+    with np.load("found.npz") as saved:
+        assert saved["players"].tolist() == ["Alice", "B\nob"] and saved["actions_0"].tolist() == [
+            "stop",
+            "go_1",
+            "go_2",
+        ]
+    np.testing.assert_allclose(gk.load_solution("found.npz").policy[0], weights / weights.sum())
+    for concept in ("cce", "mece"):
+        status, out, _ = run(capsys, "solve", "game.nfg", "--temperature", "1", "--concept", concept, "--save", "c.npz")
+        assert status == 0 and "joint policy:\n  axis 1, Alice: stop, go_1, go_2\n[[" in out
+        with np.load("c.npz") as saved:
+            assert saved["actions_1"].tolist() == ["1", "2"]
+
+
+def test_solve_a_tree(capsys, tmp_path):
+    """Ann, at temperature 1, plays her two moves as exp(10) to exp(3); the tree needs no other package."""
+    tree = 'EFG 2 R "t" { "Ann" "Bob" }\np "" 1 1 "i" { "l" "r" } 0\nt "" 1 "x" { 10, 1 }\nt "" 2 "y" { 3, 4 }\n'
+    (tmp_path / "tree.efg").write_text(tree, encoding="utf-8-sig")
+    status, out, _ = run(capsys, "solve", "tree.efg", "--temperature", "1")
+    assert status == 0 and out.startswith("Ann:\n  l  0.99908895\n  r  0.00091105\nBob:\n  *  1.00000000\n")
 
 
 def test_solve_finds_correlated_equilibria(capsys, tmp_path):
