@@ -138,7 +138,7 @@ NAMED = """NFG 1 R "cafe" { "Alice" "B\nob" } { { "stop" "go" "go" } { "1" "2" }
 
 
 def test_solve_prints_and_saves_names(capsys, tmp_path):
-    """Alice's, of actions that are numbers only Bob's own; a name that repeats is numbered, one of two lines escaped."""
+    """A name that repeats is numbered, one of two lines is escaped, and numbers are printed as before."""
     (tmp_path / "game.nfg").write_text(NAMED)
     status, out, _ = run(capsys, "solve", "game.nfg", "--temperature", "0.5", "--save", "found.npz")
     weights = np.exp([2, 4, 8])
