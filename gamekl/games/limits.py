@@ -7,6 +7,7 @@ from typing import Any
 MAX_STRATEGIES = 1 << 20
 MAX_HISTORIES = 200_000
 MAX_VISITS = 10**9
+MAX_LEVELS = 1 << 12  # what tools do with a tree takes stack that grows with its depth, some 1.5 kB a level
 MAX_LOG = 1000  # where counting stops: 10^1000 joint strategies
 
 
