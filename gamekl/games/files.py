@@ -1,16 +1,20 @@
-"""Games from files, by their suffix: Gambit's ``.nfg``, and numpy's ``.npz``.
+"""Games from files, by their suffix: Gambit's ``.nfg`` and ``.efg``, spreadsheets' ``.csv``, and numpy's ``.npz``.
 
 All parsers are our own and capped: sizes are checked before anything is allocated, so a short file cannot claim memory
 or time that its own length does not pay for.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from gamekl.core.arrays import read_arrays
 from gamekl.core.games import NormalFormGame
+from gamekl.core.names import Names, numbered
+from gamekl.games.csv_files import csv_table
 from gamekl.games.efg import efg_table
 from gamekl.games.nfg import nfg_table
 from gamekl.games.table import Table
@@ -45,8 +49,26 @@ def read_efg(path: str | PathLike[str], *, dtype: Any = None) -> NormalFormGame:
     return _read(path, efg_table, ".efg game", dtype)
 
 
+def read_csv(path: str | PathLike[str], *, dtype: Any = None) -> NormalFormGame:
+    """Read the payoffs in a ``.csv`` file, encoded as in `read_nfg`.
+
+    It has a row for each joint action: a column of actions for each player, under the player's name, then as many
+    columns ``payoff NAME``; or it is a table of two players, whose cells are pairs such as ``(1, 2)``. Actions are in
+    the order in which they first appear. Numbers are decimals or rationals, columns divided by commas, semicolons or
+    tabs.
+
+    Raises:
+        OSError: the file cannot be read.
+        ValueError: it has neither form, or a joint action is missing or there twice; the message names the file.
+    """
+    return _read(path, csv_table, ".csv payoff file", dtype)
+
+
 def read_npz(path: str | PathLike[str], *, dtype: Any = None) -> NormalFormGame:
-    """Read the array ``payoffs`` ``[player, *actions]`` of an ``.npz`` file (never pickled objects).
+    """Read the payoffs in an ``.npz`` file (never pickled objects).
+
+    They are an array ``payoffs`` ``[player, *actions]``; or else all arrays that there are, one ``[*actions]`` for each
+    player, by the players' names in their order in the file, or ``arr_0``, ``arr_1``, ... by number.
 
     Raises:
         FileNotFoundError: there is no such file.
@@ -54,28 +76,47 @@ def read_npz(path: str | PathLike[str], *, dtype: Any = None) -> NormalFormGame:
     """
     arrays = read_arrays(path, ".npz payoff file")
     try:
-        if "payoffs" not in arrays:
-            raise ValueError("it holds no array named 'payoffs'")
-        payoffs = arrays["payoffs"]
-        if payoffs.dtype.kind not in "iuf":
-            raise ValueError(f"payoffs: got dtype {payoffs.dtype}, takes real numbers")
-        return Table(payoffs).game(dtype)
+        return _npz_table(arrays).game(dtype)
     except ValueError as error:
         raise ValueError(f"path: got {path}, which is no readable .npz payoff file: {error}") from error
 
 
+def _npz_table(arrays: Mapping[str, np.ndarray]) -> Table:
+    if "payoffs" in arrays:
+        return Table(_real("payoffs", arrays["payoffs"]))
+    shapes = {name: array.shape for name, array in arrays.items()}
+    if len(set(shapes.values())) != 1 or {len(shape) for shape in shapes.values()} != {len(arrays)}:
+        spelled = ", ".join(f"{name} {shape}" for name, shape in list(shapes.items())[:9])
+        raise ValueError(
+            f"it holds no array named 'payoffs' [player, *actions], nor one [*actions] for each player, but {spelled}"
+        )
+    numbered_arrays = [f"arr_{number}" for number in range(len(arrays))]
+    if set(arrays) == set(numbered_arrays):
+        return Table(np.stack([_real(name, arrays[name]) for name in numbered_arrays]))
+    payoffs = np.stack([_real(name, array) for name, array in arrays.items()])
+    return Table(payoffs, Names(tuple(arrays), tuple(map(numbered, payoffs.shape[1:]))))
+
+
+def _real(name: str, array: np.ndarray) -> np.ndarray:
+    if array.dtype.kind not in "iuf":
+        raise ValueError(f"{name}: got dtype {array.dtype}, takes real numbers")
+    return array
+
+
+READERS = {".nfg": read_nfg, ".efg": read_efg, ".csv": read_csv, ".npz": read_npz}
+
+
 def load_game(path: str | PathLike[str], *, dtype: Any = None) -> NormalFormGame:
-    """Read a game from a payoff file, ``.nfg`` or ``.npz`` by its suffix.
+    """Read a game from a file, by its suffix: ``.nfg``, ``.efg``, ``.csv`` or ``.npz``.
 
     Raises:
         OSError: the file cannot be read.
         ValueError: it has another suffix, or holds no payoffs; the message names the file.
     """
-    readers = {".nfg": read_nfg, ".efg": read_efg, ".npz": read_npz}
-    suffix = Path(path).suffix.lower()
-    if suffix not in readers:
-        raise ValueError(f"path: got {path}, takes a file that ends in .nfg or .npz")
+    reader = READERS.get(Path(path).suffix.lower())
+    if reader is None:
+        raise ValueError(f"path: got {path}, takes a file that ends in {', '.join(READERS)}")
     try:
-        return readers[suffix](path, dtype=dtype)
+        return reader(path, dtype=dtype)
     except OSError as error:
         raise type(error)(f"path: got {path}, takes a payoff file that can be read ({error.strerror})") from error
