@@ -19,6 +19,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from gamekl.core.arrays import own
+from gamekl.core.conventions import players_last
 from gamekl.core.names import Names
 
 logger = logging.getLogger("gamekl")
@@ -95,7 +96,7 @@ class _Game(eqx.Module):
             len(shape) >= players + 2 and shape[players] == len(shape) - players - 1,
             field,
             shape,
-            f"[{axes}] with as many action axes as players",
+            f"[{axes}] with as many action axes as players{players_last(field, shape, players)}",
         )
         _require(min(shape) >= 1, field, shape, "at least one entry on every axis")
 
@@ -128,18 +129,14 @@ class NormalFormGame(_Game):
         """
         return getattr(self, "_names", None)
 
-    def with_names(self, names: Names | None) -> "NormalFormGame":
+    def with_names(self, names: Names) -> "NormalFormGame":
         """The same game by other names.
 
         Raises:
             ValueError: not one name for each player and action.
         """
-        if names is not None and tuple(map(len, names.actions)) != self.num_actions:
-            got, takes = tuple(map(len, names.actions)), self.num_actions
-            raise ValueError(f"names: got numbers of actions {got}, takes {takes}")
-        if names is not None and len(names.players) != self.num_players:
-            raise ValueError(f"names: got {len(names.players)} players, takes {self.num_players}")
         game = NormalFormGame(self.payoffs)
+        names.check(self.num_actions)
         object.__setattr__(game, "_names", names)  # no field: jax would compile anew for every name
         return game
 

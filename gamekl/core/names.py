@@ -1,7 +1,7 @@
 """What a file calls a game, its players and their actions."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 
@@ -18,6 +18,12 @@ class Names:
     players: tuple[str, ...]
     actions: tuple[tuple[str, ...], ...]
     title: str = ""
+
+    def check(self, num_actions: Sequence[int]) -> None:
+        """Raise ``ValueError`` unless there is a name for each player and action of a game."""
+        got = list(map(len, self.actions))
+        if got != list(num_actions) or len(self.players) != len(got):
+            raise ValueError(f"names: got {len(self.players)} players of {got} actions, takes {list(num_actions)}")
 
 
 def distinct(names: Iterable[str]) -> tuple[str, ...]:
