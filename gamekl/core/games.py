@@ -20,7 +20,7 @@ from jaxtyping import Array, Float
 
 from gamekl.core.arrays import own
 from gamekl.core.conventions import players_last
-from gamekl.core.names import Names
+from gamekl.core.names import Named, Names
 
 logger = logging.getLogger("gamekl")
 
@@ -101,7 +101,7 @@ class _Game(eqx.Module):
         _require(min(shape) >= 1, field, shape, "at least one entry on every axis")
 
 
-class NormalFormGame(_Game):
+class NormalFormGame(Named, _Game):
     """A game in normal form.
 
     Attributes:
@@ -121,14 +121,6 @@ class NormalFormGame(_Game):
         """The payoffs."""
         return self.payoffs
 
-    @property
-    def names(self) -> Names | None:
-        """What the file that the game was read from calls its players and actions; None if it has none.
-
-        A game that jax has made of this one (by ``jit``, ``vmap``, ``tree.map``) has none.
-        """
-        return getattr(self, "_names", None)
-
     def with_names(self, names: Names) -> "NormalFormGame":
         """The same game by other names.
 
@@ -137,7 +129,7 @@ class NormalFormGame(_Game):
         """
         game = NormalFormGame(self.payoffs)
         names.check(self.num_actions)
-        object.__setattr__(game, "_names", names)  # no field: jax would compile anew for every name
+        game.set_names(names)
         return game
 
 

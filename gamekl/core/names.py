@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,27 @@ class Names:
         got = list(map(len, self.actions))
         if got != list(num_actions) or len(self.players) != len(got):
             raise ValueError(f"names: got {len(self.players)} players of {got} actions, takes {list(num_actions)}")
+
+
+class Named:
+    """Room for names that are no part of a game's fields: for jax, games that differ in names only are of one type.
+
+    Names stay with the object. What is made of it has none, be it by jax, by `copy` or by `pickle`.
+    """
+
+    __slots__ = ("_names",)
+
+    @property
+    def names(self) -> Names | None:
+        """What the file that the game was read from calls its players and actions; None if there are no names."""
+        return getattr(self, "_names", None)
+
+    def set_names(self, names: Names) -> None:
+        """Give names to an object that is frozen but for these."""
+        object.__setattr__(self, "_names", names)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__
 
 
 def distinct(names: Iterable[str]) -> tuple[str, ...]:

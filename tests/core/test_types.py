@@ -1,5 +1,8 @@
 """Games and regularizers: what they take, and what they say to what they do not take."""
 
+import copy
+import pickle
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -154,7 +157,10 @@ def test_names_fit_the_game():
     game = gk.games.chicken()
     named = game.with_names(Names(("a", "b"), (("x", "y"), ("z", "w")), "chicken"))
     assert named.names.title == "chicken" and game.names is None
-    assert jax.tree.map(lambda leaf: leaf, named).names is None
+    for made in (jax.tree.map(lambda leaf: leaf, named), copy.deepcopy(named), pickle.loads(pickle.dumps(named))):  # noqa: S301
+        assert made.names is None
+        np.testing.assert_array_equal(made.payoffs, game.payoffs)
+    assert gk.stack([named, gk.NormalFormGame(game.payoffs)]).payoffs.shape == (2, 2, 2, 2)
     assert jax.tree.structure(named) == jax.tree.structure(gk.NormalFormGame(game.payoffs))
     for wrong in (Names(("a", "b"), (("x", "y"), ("z",))), Names(("a",), (("x", "y"), ("z", "w")))):
         with pytest.raises(ValueError, match=r"names: got \d players of .* actions, takes \[2, 2\]"):
