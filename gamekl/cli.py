@@ -171,7 +171,7 @@ def _solve(arguments: Sequence[str]) -> None:
         """Solve a payoff file, with uniform references where there are any; or a log for its Nash equilibrium."""
 
         game: Annotated[Path | None, tyro.conf.Positional] = None
-        """The file: Gambit's .nfg or .efg, .csv or .npz (README, "Games from files")."""
+        """The file: Gambit's .nfg, .efg, .agg or .bagg, or a .csv or .npz."""
         temperature: float | None = None
         """Payoff units per nat, 1 / lambda of a logit equilibrium; for nash and cce."""
         concept: Literal["nash", "cce", "ce", "mece", "mecce", "mgce", "mgcce", "mwce", "mwcce"] = "nash"

@@ -13,7 +13,7 @@ from gamekl.games.classic import (
 from gamekl.games.doors import doors
 from gamekl.games.efg import parse_efg
 from gamekl.games.featured import Featured, context_linear, linear, smooth
-from gamekl.games.files import load_game, read_csv, read_efg, read_nfg, read_npz
+from gamekl.games.files import load_game, read_agg, read_bagg, read_csv, read_efg, read_nfg, read_npz
 from gamekl.games.gambit import from_pygambit, to_pygambit
 from gamekl.games.hard_pair import hard_pair
 from gamekl.games.nfg import parse_nfg, write_nfg
@@ -48,6 +48,8 @@ __all__ = [
     "potential",
     "preference",
     "prisoners_dilemma",
+    "read_agg",
+    "read_bagg",
     "read_csv",
     "read_efg",
     "read_nfg",

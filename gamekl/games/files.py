@@ -1,4 +1,4 @@
-"""Games from files, by their suffix: Gambit's ``.nfg`` and ``.efg``, spreadsheets' ``.csv``, and numpy's ``.npz``.
+"""Games from files, by their suffix: Gambit's tables, trees and action graphs, spreadsheets, and numpy's archives.
 
 All parsers are our own and capped: sizes are checked before anything is allocated, so a short file cannot claim memory
 or time that its own length does not pay for.
@@ -14,6 +14,7 @@ import numpy as np
 from gamekl.core.arrays import read_arrays
 from gamekl.core.games import NormalFormGame
 from gamekl.core.names import Names, numbered
+from gamekl.games.agg import agg_table, bagg_table
 from gamekl.games.csv_files import csv_table
 from gamekl.games.efg import efg_table
 from gamekl.games.nfg import nfg_table
@@ -47,6 +48,28 @@ def read_efg(path: str | PathLike[str], *, dtype: Any = None) -> NormalFormGame:
         ValueError: as of `parse_efg`; the message names the file.
     """
     return _read(path, efg_table, ".efg game", dtype)
+
+
+def read_agg(path: str | PathLike[str], *, dtype: Any = None) -> NormalFormGame:
+    """Read an action graph game from Gambit's ``.agg``, as a table of at most 2^20 joint actions.
+
+    Raises:
+        OSError: the file cannot be read.
+        ValueError: no action graph game, or one too large; the message names the file.
+    """
+    return _read(path, agg_table, ".agg game", dtype)
+
+
+def read_bagg(path: str | PathLike[str], *, dtype: Any = None) -> NormalFormGame:
+    """Read a Bayesian action graph game from Gambit's ``.bagg``, as a table of at most 2^20 joint actions.
+
+    As in Gambit, each type of each player is a player, and earns the expectation over the types of the other players.
+
+    Raises:
+        OSError: the file cannot be read.
+        ValueError: no Bayesian action graph game, or one too large; the message names the file.
+    """
+    return _read(path, bagg_table, ".bagg game", dtype)
 
 
 def read_csv(path: str | PathLike[str], *, dtype: Any = None) -> NormalFormGame:
@@ -103,11 +126,18 @@ def _real(name: str, array: np.ndarray) -> np.ndarray:
     return array
 
 
-READERS = {".nfg": read_nfg, ".efg": read_efg, ".csv": read_csv, ".npz": read_npz}
+READERS = {
+    ".nfg": read_nfg,
+    ".efg": read_efg,
+    ".agg": read_agg,
+    ".bagg": read_bagg,
+    ".csv": read_csv,
+    ".npz": read_npz,
+}
 
 
 def load_game(path: str | PathLike[str], *, dtype: Any = None) -> NormalFormGame:
-    """Read a game from a file, by its suffix: ``.nfg``, ``.efg``, ``.csv`` or ``.npz``.
+    """Read a game from a file, by its suffix: ``.nfg``, ``.efg``, ``.agg``, ``.bagg``, ``.csv`` or ``.npz``.
 
     Raises:
         OSError: the file cannot be read.

@@ -144,5 +144,5 @@ def test_folder(tmp_path):
 @pytest.mark.parametrize("name", ["game", "game.txt", "game.nfg.gz", "game.npy"])
 def test_suffix(tmp_path, name):
     (tmp_path / name).write_text(PAYOFF_VARIANT)
-    with pytest.raises(ValueError, match=rf"path: got .*{name}, takes a file that ends in \.nfg, \.efg, "):
+    with pytest.raises(ValueError, match=rf"path: got .*{name}, takes a file that ends in \.nfg, \.efg, \.agg, "):
         gk.games.load_game(tmp_path / name)
