@@ -36,7 +36,7 @@ _TAKES = (
 )
 # "1,5" is no pair: it may be one and a half.
 _PAIR = re.compile(r"([^\s,;|()]++)(?:,\s++|\s*+[;|]\s*+|\s++)([^\s,;|()]++)")
-_BRACKETED = re.compile(r"\(\s*+([^\s,;|()]++)\s*+[\s,;|]\s*+([^\s,;|()]++)\s*+\)")
+_BRACKETED = re.compile(r"\(\s*+([^\s,;|()]++)(?:\s*+[,;|]\s*+|\s++)([^\s,;|()]++)\s*+\)")
 _PAYOFF = re.compile(r"(?<![^\W_])payoffs?(?![^\W_])", re.IGNORECASE)
 
 
