@@ -16,7 +16,7 @@ commands:
   report RUN     write all about a run as one HTML file
   results RUN    write a run's results as one table, Parquet or CSV
   data LOG...    tell what a log of play (Parquet or CSV) has and covers
-  solve GAME     solve a payoff file or game tree: Nash, correlated, coarse correlated; or --data LOG, with bands
+  solve GAME     solve a game file (.nfg, .efg, .csv...): Nash, correlated, coarse correlated; or --data LOG, with bands
 
 gamekl COMMAND --help tells a command's arguments; gamekl --version the version.
 """
@@ -168,7 +168,7 @@ def _solve(arguments: Sequence[str]) -> None:
 
     @dataclass
     class Solve:
-        """Solve a payoff file, with uniform references where there are any; or a log for its Nash equilibrium."""
+        """Solve a game file, with uniform references where there are any; or a log for its Nash equilibrium."""
 
         game: Annotated[Path | None, tyro.conf.Positional] = None
         """The file: Gambit's .nfg, .efg, .agg or .bagg, or a .csv or .npz."""

@@ -23,6 +23,48 @@ EXACT = 1 << 53  # integers up to this are floats
 Leaves = Mapping[tuple[int, ...], Sequence[Fraction]]
 
 
+class _Grown:
+    """Strategies as they split: the leaves of a tree of their own, each of whose nodes took an action in a set.
+
+    Attributes:
+        leaves: the last node of each strategy, 0 for none yet, in order.
+        rows: what else is known of each strategy.
+    """
+
+    def __init__(self) -> None:
+        self.leaves = np.zeros(1, dtype=np.int64)
+        self.rows: dict[tuple[str, int], np.ndarray] = {}
+        self._count = 1
+        self._nodes: list[tuple[np.ndarray, int, int]] = []  # the nodes before some, their set, its number of actions
+
+    def split(self, open_: np.ndarray, place: int, size: int) -> None:
+        """In place of each of some strategies: one for each action in a set."""
+        if size > 1:
+            times = np.where(open_, size, 1)
+            self.leaves, open_ = np.repeat(self.leaves, times), np.repeat(open_, times)
+            for key, values in self.rows.items():
+                self.rows[key] = np.repeat(values, times)
+        before = self.leaves[open_]
+        self._nodes.append((before, place, size))
+        self.leaves[open_] = self._count + np.arange(len(before))
+        self.rows["set", place][open_] = np.arange(len(before)) % size
+        self._count += len(before)
+
+    def choices(self, sets: int) -> np.ndarray:
+        """What each strategy does, shape ``[set, strategy]``; -1 where it does nothing."""
+        befores = np.concatenate([np.zeros(1, dtype=np.int64), *(before for before, _, _ in self._nodes)])
+        lengths = [len(before) for before, _, _ in self._nodes]
+        places = np.concatenate([[0], np.repeat([place for _, place, _ in self._nodes], lengths)]).astype(np.int32)
+        actions = np.concatenate([[0], *(np.arange(len(before)) % size for before, _, size in self._nodes)])
+        choices = np.full((sets, len(self.leaves)), -1, dtype=np.int32)
+        strategies, nodes = np.arange(len(self.leaves)), self.leaves
+        while len(nodes := nodes[more := nodes > 0]):
+            strategies = strategies[more]
+            choices[places[nodes], strategies] = actions[nodes]
+            nodes = befores[nodes]
+        return choices
+
+
 class Moves:
     """What one player may do in a tree.
 
@@ -73,20 +115,31 @@ class Moves:
             ValueError: there are more than `limit`, or it would take too long to make them.
         """
         steps = sum(1 if self.recalls else 1 + self._depths[history] for history, _ in self._visits)
-        choices = np.full((len(self.sets), 1), -1, dtype=np.int32)
-        for history, place in self._visits:
-            open_ = (choices[place] < 0) & self.follows(choices, history)
-            size, splits = len(self.sets[place]), int(np.count_nonzero(open_))
-            count = len(open_) + (size - 1) * splits
+        last: dict[tuple[str, int], int] = {}  # until when it must be known who follows a history, and acts in a set
+        for index, (history, place) in enumerate(self._visits):
+            last["history", history] = last["set", place] = index
+        grown = _Grown()
+        rows = grown.rows
+        rows["history", 0] = np.ones(1, dtype=bool)
+        for index, (history, place) in enumerate(self._visits):
+            size = len(self.sets[place])
+            if ("set", place) not in rows:
+                rows["set", place] = np.full_like(grown.leaves, -1)
+            open_ = rows["history", history] & (rows["set", place] < 0)
+            count = len(open_) + (size - 1) * int(np.count_nonzero(open_))
             if count > limit:
                 raise ValueError(f"efg: got a player who forgets with more than {limit} strategies, takes at most that")
             if count * steps > MAX_STEPS:
                 raise ValueError(f"efg: got {count} strategies of {steps} moves, takes at most {MAX_STEPS} in all")
-            if size > 1:
-                times = np.where(open_, size, 1)
-                choices, open_ = np.repeat(choices, times, axis=1), np.repeat(open_, times)
-            choices[place, open_] = np.tile(np.arange(size), splits)
-        return choices
+            grown.split(open_, place, size)
+            for action in range(size):
+                after = self._after[history, place, action]
+                if last.get(("history", after), -1) > index:
+                    rows["history", after] = rows["history", history] & (rows["set", place] == action)
+            for key in (("history", history), ("set", place)):
+                if last[key] == index:
+                    del rows[key]
+        return grown.choices(len(self.sets))
 
     def follows(self, choices: np.ndarray, history: int) -> np.ndarray:
         """Which strategies do what the own history says, shape ``[strategy]``."""
