@@ -242,7 +242,10 @@ def test_nan_in_nfg(capsys, tmp_path):
     [
         (("solve", "none.nfg", "--temperature", "1"), "none.nfg"),
         (("solve", "none.npz", "--temperature", "1"), "none.npz"),
-        (("solve", "config.toml", "--temperature", "1"), "takes a file that ends in .nfg or .npz"),
+        (
+            ("solve", "config.toml", "--temperature", "1"),
+            "takes a file that ends in .nfg, .efg, .agg, .bagg, .csv, .npz",
+        ),
         (("sweep", "none.toml"), "none.toml"),
         (("plot", "none"), "none"),
         (("plot", "."), "takes a folder made by gamekl sweep"),
