@@ -123,18 +123,31 @@ def parse_nfg(content: str, *, dtype: Any = None) -> NormalFormGame:
     return nfg_table(content).game(dtype)
 
 
-def nfg_text(payoffs: np.ndarray, title: str = "gamekl") -> str:
+def _quoted(name: str) -> str:
+    """The name in double quotes. Gambit reads neither a backslash before the closing one nor what it writes for it."""
+    return '"' + name.replace("\\", "/").replace('"', "'") + '"'
+
+
+def nfg_text(payoffs: np.ndarray, title: str = "gamekl", names: Names | None = None) -> str:
     """The text of an ``.nfg`` file of payoffs ``[player, *actions]``, all of them finite."""
-    players = " ".join(f'"Player {index + 1}"' for index in range(len(payoffs)))
-    sizes = " ".join(str(size) for size in payoffs.shape[1:])
+    if names is None:
+        players = [f"Player {number}" for number in numbered(len(payoffs))]
+        sizes = " ".join(map(str, payoffs.shape[1:]))
+    else:
+        players = names.players
+        sizes = " ".join(f"{{ {' '.join(map(_quoted, own))} }}" for own in names.actions)
     cells = payoffs.transpose().reshape(-1, len(payoffs))
     body = "\n".join(" ".join(repr(float(value)).replace("e+", "e") for value in cell) for cell in cells)
-    quoted = title.replace("\\", "/").replace('"', "'")  # Gambit cannot read a title that ends in a backslash
-    return f'NFG 1 R "{quoted}"\n{{ {players} }} {{ {sizes} }}\n\n{body}\n'
+    return f"NFG 1 R {_quoted(title)}\n{{ {' '.join(map(_quoted, players))} }} {{ {sizes} }}\n\n{body}\n"
 
 
-def write_nfg(game: NormalFormGame, path: str | PathLike[str], *, title: str = "gamekl") -> None:
+def write_nfg(game: NormalFormGame, path: str | PathLike[str], *, title: str | None = None) -> None:
     """Write a game in the payoff variant; numbers are written so that reading them gives the same bits.
+
+    Args:
+        game: with its names, if it has any; quotes and backslashes in them, which Gambit misreads, become ' and /.
+        path: of the file.
+        title: of the game; that of its names if None, "gamekl" if there is none.
 
     Raises:
         OSError: the file cannot be written.
@@ -144,4 +157,5 @@ def write_nfg(game: NormalFormGame, path: str | PathLike[str], *, title: str = "
     require_normal_form(game)
     payoffs = np.asarray(game.payoffs)
     check_finite("payoffs", payoffs)
-    Path(path).write_text(nfg_text(payoffs, title), encoding="utf-8")
+    known = "gamekl" if game.names is None else game.names.title
+    Path(path).write_text(nfg_text(payoffs, known if title is None else title, game.names), encoding="utf-8")

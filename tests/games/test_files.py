@@ -12,6 +12,7 @@ from hypothesis.extra import numpy as hnp
 from nfg_helpers import NAMED, OUTCOME_VARIANT, PAYOFF_VARIANT, SELTEN, THREE_PLAYERS, finite, shapes
 
 import gamekl as gk
+from gamekl.core.names import Names
 
 
 def test_payoff_variant():
@@ -109,6 +110,19 @@ def test_spellings_of_a_text_file(tmp_path, text, encoding, newline):
     path = tmp_path / "game.nfg"
     path.write_text(text, encoding=encoding, newline=newline)
     np.testing.assert_array_equal(gk.games.load_game(path).payoffs, gk.games.parse_nfg(text).payoffs)
+
+
+def test_names_are_written(tmp_path):
+    """And read again, but for quotes and backslashes, which Gambit misreads."""
+    path = tmp_path / "game.nfg"
+    game = gk.games.parse_nfg(OUTCOME_VARIANT)
+    gk.games.write_nfg(game, path)
+    again = gk.games.load_game(path)
+    assert again.names == game.names
+    np.testing.assert_array_equal(again.payoffs, game.payoffs)
+    gk.games.write_nfg(game.with_names(Names(('"A"', "B\\"), (("1", "2", "3"), ("", "x")), "t")), path, title="other")
+    names = gk.games.load_game(path).names
+    assert names == Names(("'A'", "B/"), (("1", "2", "3"), ("_1", "x")), "other")
 
 
 def test_titles_in_latin_1(tmp_path):
