@@ -9,7 +9,7 @@ Economic Behavior 71 (2011). The parser is our own; joint actions are counted be
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from math import log10
+from math import log10, prod
 
 import numpy as np
 
@@ -194,7 +194,7 @@ def _payoffs(reader: _Reader, sets: list[list[int]], actions: int, functions: in
         neighbours.append(reader.wholes(count, "a neighbour", most=actions + functions - 1))
     graph = _Graph(sets, neighbours, [_function(reader, actions, functions) for _ in range(functions)])
     sizes = [len(own) for own in sets]
-    largest = max(map(len, neighbours), default=0) * int(np.prod(sizes))
+    largest = len(sets) * max(map(len, neighbours), default=0) * prod(sizes)
     if largest > MAX_CONFIGURATIONS:
         raise ValueError(f"{reader.kind}: got {largest} values of neighbours, takes at most {MAX_CONFIGURATIONS}")
     payoffs = np.zeros((len(sets), *sizes))
@@ -220,7 +220,14 @@ def _distinct(flat: list[np.ndarray], width: int) -> tuple[list[tuple[int, ...]]
     together = np.concatenate(flat)
     if not width:
         return [()], np.zeros(len(together), dtype=int)
-    rows, inverse = np.unique(together, axis=0, return_inverse=True)
+    spans = [int(span) for span in np.ptp(together, axis=0) + 1]
+    if prod(spans) < 1 << 62:  # a number for each configuration, in the same order: ten times as fast
+        steps = np.array([prod(spans[place + 1 :]) for place in range(width)])
+        numbers = (together - together.min(axis=0)) @ steps
+        _, index, inverse = np.unique(numbers, return_index=True, return_inverse=True)
+        rows = together[index]
+    else:
+        rows, inverse = np.unique(together, axis=0, return_inverse=True)
     return list(map(tuple, rows.tolist())), inverse.reshape(-1)
 
 
