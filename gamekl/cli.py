@@ -16,7 +16,7 @@ commands:
   report RUN     write all about a run as one HTML file
   results RUN    write a run's results as one table, Parquet or CSV
   data LOG...    tell what a log of play (Parquet or CSV) has and covers
-  solve GAME     solve a payoff file (.nfg or .npz): Nash, correlated, coarse correlated; or --data LOG, with bands
+  solve GAME     solve a game file (.nfg, .efg, .csv...): Nash, correlated, coarse correlated; or --data LOG, with bands
 
 gamekl COMMAND --help tells a command's arguments; gamekl --version the version.
 """
@@ -168,10 +168,10 @@ def _solve(arguments: Sequence[str]) -> None:
 
     @dataclass
     class Solve:
-        """Solve a payoff file, with uniform references where there are any; or a log for its Nash equilibrium."""
+        """Solve a game file, with uniform references where there are any; or a log for its Nash equilibrium."""
 
         game: Annotated[Path | None, tyro.conf.Positional] = None
-        """The payoff file: .nfg, or .npz with an array payoffs [player, *actions]."""
+        """The file: Gambit's .nfg, .efg, .agg or .bagg, or a .csv or .npz."""
         temperature: float | None = None
         """Payoff units per nat, 1 / lambda of a logit equilibrium; for nash and cce."""
         concept: Literal["nash", "cce", "ce", "mece", "mecce", "mgce", "mgcce", "mwce", "mwcce"] = "nash"

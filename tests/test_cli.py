@@ -2,6 +2,7 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import jax
 import numpy as np
@@ -35,8 +36,8 @@ def here(tmp_path, monkeypatch):
 
 
 def policies(printed):
-    """The numbers of the lines ``player 1: [...]``."""
-    lines = [line.partition("[")[2].rstrip("]").split() for line in printed.splitlines() if line.startswith("player ")]
+    """The numbers of the lines ``NAME: [...]``."""
+    lines = [line.partition(": [")[2].rstrip("]").split() for line in printed.splitlines() if ": [" in line]
     return [[float(entry) for entry in line] for line in lines]
 
 
@@ -134,6 +135,59 @@ def test_solve_that_does_not_converge(capsys, tmp_path):
 CHICKEN = 'NFG 1 R "chicken" { "a" "b" } { 2 2 }\n\n0 0 2 7 7 2 6 6\n'
 
 
+NAMED = """NFG 1 R "cafe" { "Alice" "B\nob" } { { "stop" "go" "go" } { "1" "2" } } 1 0 2 0 4 0 1 0 2 0 4 0"""
+
+
+def test_solve_prints_and_saves_names(capsys, tmp_path):
+    """A name that repeats is numbered, one of two lines is escaped, and numbers are printed as before."""
+    (tmp_path / "game.nfg").write_text(NAMED)
+    status, out, _ = run(capsys, "solve", "game.nfg", "--temperature", "0.5", "--save", "found.npz")
+    weights = np.exp([2, 4, 8])
+    first, second, third = weights / weights.sum()
+    expected = ["Alice:", f"  stop  {first:.8f}", f"  go_1  {second:.8f}", f"  go_2  {third:.8f}"]
+    assert status == 0 and out.splitlines()[:5] == [*expected, "B\\nob: [0.50000000 0.50000000]"]
+    with np.load("found.npz") as saved:
+        assert saved["players"].tolist() == ["Alice", "B\nob"] and saved["actions_0"].tolist() == [
+            "stop",
+            "go_1",
+            "go_2",
+        ]
+    np.testing.assert_allclose(gk.load_solution("found.npz").policy[0], weights / weights.sum())
+    for concept in ("cce", "mece"):
+        status, out, _ = run(capsys, "solve", "game.nfg", "--temperature", "1", "--concept", concept, "--save", "c.npz")
+        assert status == 0 and "joint policy:\n  axis 1, Alice: stop, go_1, go_2\n[[" in out
+        with np.load("c.npz") as saved:
+            assert saved["actions_1"].tolist() == ["1", "2"]
+
+
+def test_solve_a_tree(capsys, tmp_path):
+    """Ann, at temperature 1, plays her two moves as exp(10) to exp(3); the tree needs no other package."""
+    tree = 'EFG 2 R "t" { "Ann" "Bob" }\np "" 1 1 "i" { "l" "r" } 0\nt "" 1 "x" { 10, 1 }\nt "" 2 "y" { 3, 4 }\n'
+    (tmp_path / "tree.efg").write_text(tree, encoding="utf-8-sig")
+    status, out, _ = run(capsys, "solve", "tree.efg", "--temperature", "1")
+    assert status == 0 and out.startswith("Ann:\n  l  0.99908895\n  r  0.00091105\nBob:\n  *  1.00000000\n")
+
+
+ENTRY = """EFG 2 R "Bob does not see whether Ann comes in to go left or right" { "Ann" "Bob" }
+p "" 1 1 "" { "out" "in" } 0
+t "" 1 "" { 1, 2 }
+p "" 2 1 "" { "left" "right" } 0
+p "" 1 2 "" { "l" "r" } 0
+t "" 2 "" { 0, 0 }
+t "" 3 "" { 3, 1 }
+p "" 1 2 0
+t "" 4 "" { 1, 2 }
+t "" 2
+"""
+
+
+def test_solve_prints_what_the_readme_says(capsys, tmp_path):
+    (tmp_path / "tree.efg").write_text(ENTRY)
+    status, out, _ = run(capsys, "solve", "tree.efg", "--temperature", "1")
+    readme = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+    assert status == 0 and f"$ gamekl solve tree.efg --temperature 1\n{out.partition('regularised')[0]}```" in readme
+
+
 def test_solve_finds_correlated_equilibria(capsys, tmp_path):
     """The maximum-Gini correlated equilibrium of chicken is [[5, 10], [10, 9]] / 34 (MATH J12)."""
     (tmp_path / "game.nfg").write_text(CHICKEN)
@@ -188,7 +242,10 @@ def test_nan_in_nfg(capsys, tmp_path):
     [
         (("solve", "none.nfg", "--temperature", "1"), "none.nfg"),
         (("solve", "none.npz", "--temperature", "1"), "none.npz"),
-        (("solve", "config.toml", "--temperature", "1"), "takes a file that ends in .nfg or .npz"),
+        (
+            ("solve", "config.toml", "--temperature", "1"),
+            "takes a file that ends in .nfg, .efg, .agg, .bagg, .csv, .npz",
+        ),
         (("sweep", "none.toml"), "none.toml"),
         (("plot", "none"), "none"),
         (("plot", "."), "takes a folder made by gamekl sweep"),

@@ -7,6 +7,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from gamekl.core.conventions import own_actions_first
+
 
 def own(field: str, value: Any) -> jax.Array | np.ndarray:
     """The numbers of an array-like as they are now: jax's arrays themselves, a copy of all else.
@@ -22,7 +24,9 @@ def own(field: str, value: Any) -> jax.Array | np.ndarray:
     try:
         return np.array(value)
     except ValueError as error:
-        raise ValueError(f"{field}: got nested sequences of unequal lengths, takes an array ({error})") from error
+        raise ValueError(
+            f"{field}: got nested sequences of unequal lengths, takes an array ({error}){own_actions_first(value)}"
+        ) from error
 
 
 def refuse_masked(field: str, value: Any) -> None:

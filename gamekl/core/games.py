@@ -19,6 +19,8 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from gamekl.core.arrays import own
+from gamekl.core.conventions import players_last
+from gamekl.core.names import Named, Names
 
 logger = logging.getLogger("gamekl")
 
@@ -94,12 +96,12 @@ class _Game(eqx.Module):
             len(shape) >= players + 2 and shape[players] == len(shape) - players - 1,
             field,
             shape,
-            f"[{axes}] with as many action axes as players",
+            f"[{axes}] with as many action axes as players{players_last(field, shape, players)}",
         )
         _require(min(shape) >= 1, field, shape, "at least one entry on every axis")
 
 
-class NormalFormGame(_Game):
+class NormalFormGame(Named, _Game):
     """A game in normal form.
 
     Attributes:
@@ -118,6 +120,17 @@ class NormalFormGame(_Game):
     def table(self) -> Array:
         """The payoffs."""
         return self.payoffs
+
+    def with_names(self, names: Names) -> "NormalFormGame":
+        """The same game by other names.
+
+        Raises:
+            ValueError: not one name for each player and action.
+        """
+        game = NormalFormGame(self.payoffs)
+        names.check(self.num_actions)
+        game.set_names(names)
+        return game
 
 
 class PolymatrixGame(_Game):

@@ -10,6 +10,7 @@ from gamekl.core.games import NormalFormGame
 from gamekl.core.regularizer import Regularizer
 from gamekl.core.response import nash_gap
 from gamekl.core.validation import validate
+from gamekl.experiment.game_names import joint_lines, name_arrays, policy_lines
 from gamekl.solvers.correlated import CorrelatedEquilibrium, solve_correlated, solve_welfare
 from gamekl.solvers.correlated_solution import CorrelatedSolution
 from gamekl.solvers.gamd import gamd
@@ -32,11 +33,6 @@ LARGEST_PRINTED = 10_000
 
 def _numbers(values: Any) -> str:
     return " ".join(f"{float(value):.3e}" for value in np.atleast_1d(values))
-
-
-def _table(values: Any) -> str:
-    with np.printoptions(precision=8, suppress=True, floatmode="fixed", linewidth=120):
-        return str(np.asarray(values))
 
 
 def _report(lines: dict[str, Any], status: Status, num_steps: Any) -> bool:
@@ -77,7 +73,7 @@ def answer(
         tol: of the solver; its default if None.
         num_steps: rounds of GAMD.
         epsilon: what a deviation from one of `CORRELATED` may gain, payoff units.
-        save: where to write the solution as ``.npz``, or None.
+        save: where to write the solution and the names in the game as ``.npz``, or None.
 
     Raises:
         ValueError: an argument is bad, or missing.
@@ -94,24 +90,21 @@ def _nash(game: NormalFormGame, regularizer: Regularizer, tol: float | None, num
     del num_steps
     validate(game, regularizer)
     solution = solve_nash(game, regularizer, tol=tol, throw=False)
-    for player, policy in enumerate(solution.policy):
-        print(f"player {player + 1}: {_table(policy)}")
-    for line in path_lines(solution.path):
+    for line in (*policy_lines(game, solution.policy), *path_lines(solution.path)):
         print(line)
     if save is not None:
-        solution.save(save)
+        solution.save(save, **name_arrays(game))
     gaps = {"regularised gap": solution.gap, "Nash gap": nash_gap(game, solution.log_policy)}
     return _report({**gaps, "residual": solution.residual}, Status(int(solution.status)), solution.num_steps)
 
 
 def _gamd(game: NormalFormGame, regularizer: Regularizer, tol: float | None, num_steps: int, save: Path | None) -> bool:
     solution = gamd(game, regularizer, num_steps=num_steps, tol=tol)
-    for player, policy in enumerate(solution.marginals):
-        print(f"player {player + 1}, on average: {_table(policy)}")
+    print("\n".join(policy_lines(game, solution.marginals, ", on average")))
     if np.prod(game.num_actions, dtype=float) <= LARGEST_PRINTED:
-        print(f"joint policy:\n{_table(solution.joint())}")
+        print("\n".join(joint_lines(game, solution.joint())))
     if save is not None:
-        _save(save, solution, solution.joint())
+        _save(save, game, solution, solution.joint())
     lines = {
         "regularised CCE gap": solution.regularized_cce_gap,
         "bound": solution.bound,
@@ -128,9 +121,9 @@ def _correlated(
         solution = solve_welfare(game, concept=concept, epsilon=epsilon)
     else:
         solution = solve_correlated(game, concept=concept, objective=objective, epsilon=epsilon, tol=tol)
-    print(f"joint policy:\n{_table(solution.policy)}")
+    print("\n".join(joint_lines(game, solution.policy)))
     if save is not None:
-        _save(save, solution, solution.policy)
+        _save(save, game, solution, solution.policy)
     lines = {
         "CCE gap": solution.cce_gap,
         "CE gap": solution.ce_gap,
@@ -141,7 +134,7 @@ def _correlated(
     return _report(lines, Status(int(solution.status)), solution.num_steps)
 
 
-def _save(path: Path, solution: CorrelatedSolution | CorrelatedEquilibrium, joint: Any) -> None:
+def _save(path: Path, game: NormalFormGame, solution: CorrelatedSolution | CorrelatedEquilibrium, joint: Any) -> None:
     arrays = {name: np.asarray(getattr(solution, name)) for name in ("cce_gap", "ce_gap", "num_steps", "status")}
     with open(path, "wb") as file:
-        np.savez(file, allow_pickle=False, joint=np.asarray(joint), **arrays)
+        np.savez(file, allow_pickle=False, joint=np.asarray(joint), **arrays, **name_arrays(game))

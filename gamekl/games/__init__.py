@@ -11,10 +11,13 @@ from gamekl.games.classic import (
     shapley,
 )
 from gamekl.games.doors import doors
+from gamekl.games.efg import parse_efg
 from gamekl.games.featured import Featured, context_linear, linear, smooth
-from gamekl.games.files import load_game, parse_nfg, read_nfg, read_npz, write_nfg
+from gamekl.games.files import load_game, read_agg, read_bagg, read_csv, read_efg, read_nfg, read_npz
+from gamekl.games.gambit import from_pygambit, to_pygambit
 from gamekl.games.hard_pair import hard_pair
-from gamekl.games.interop import from_pygambit, from_pyspiel, read_efg, to_pygambit, to_pyspiel
+from gamekl.games.nfg import parse_nfg, write_nfg
+from gamekl.games.openspiel import from_pyspiel, to_pyspiel
 from gamekl.games.random import covariant, normal, polymatrix, potential, preference, uniform, zero_sum
 from gamekl.games.reduction import MergedGame, merge_equivalent
 from gamekl.games.staged import contextual, markov
@@ -38,12 +41,16 @@ __all__ = [
     "matching_pennies",
     "merge_equivalent",
     "normal",
+    "parse_efg",
     "parse_nfg",
     "perturbed_rock_paper_scissors",
     "polymatrix",
     "potential",
     "preference",
     "prisoners_dilemma",
+    "read_agg",
+    "read_bagg",
+    "read_csv",
     "read_efg",
     "read_nfg",
     "read_npz",

@@ -1,24 +1,26 @@
-"""What pygambit 16.7 and 17 call by different names, and how many strategies a game has, counted before any is made.
+"""Games to and from Gambit's `pygambit`, 16.7 and 17. Axis order is player order, here and there.
 
 Version 17 knows players, strategies and actions by their labels, and has classes for tables and for trees. Where both
 can say something in the text of a file, it is read from there.
 """
 
-from collections import defaultdict
 from collections.abc import Callable
 from io import BytesIO, StringIO
+from math import log10
 from typing import Any
 
 import numpy as np
 
-from gamekl.games.files import nfg_text
+from gamekl.core.games import NormalFormGame, require_normal_form
+from gamekl.core.validation import validate
+from gamekl.games.efg import efg_table
+from gamekl.games.limits import MAX_LEVELS, refuse
+from gamekl.games.nfg import nfg_table, nfg_text
+from gamekl.games.table import Table
+from gamekl.games.tools import tool
 
-MAX_LEVELS = 1 << 12  # Gambit writes a tree with stack that grows with its depth, some 1.5 kB a level
 
-_Move = tuple[int, int, int]  # player, information set, action; each player's sets have numbers of their own
-
-
-def written(write: Callable[[BytesIO], None]) -> str:
+def _written(write: Callable[[BytesIO], None]) -> str:
     """What Gambit writes; the title of a game that was read from a file may be in any encoding."""
     buffer = BytesIO()
     write(buffer)
@@ -38,19 +40,19 @@ def make_table(pygambit: Any, payoffs: np.ndarray) -> Any:
     return pygambit.Game.from_arrays(*np.array(spelled, dtype=object).reshape(payoffs.shape))
 
 
-def is_tree(pygambit: Any, game: Any) -> bool:
+def _is_tree(pygambit: Any, game: Any) -> bool:
     """Whether a game has moves in turn, and is no table."""
     return isinstance(game, pygambit.ExtensiveGame) if hasattr(pygambit, "ExtensiveGame") else game.is_tree
 
 
-def count_table(game: Any) -> list[int]:
+def _count_table(game: Any) -> list[int]:
     """How many strategies each player of a table has."""
     if hasattr(game, "get_strategies"):
         return [len(game.get_strategies(player)) for player in game.players]
     return [len(player.strategies) for player in game.players]
 
 
-def reaches(pygambit: Any, game: Any, level: int) -> bool:
+def _reaches(pygambit: Any, game: Any, level: int) -> bool:
     """Whether a tree has a node that `level` moves lead to, the root's level being 0."""
     if hasattr(game, "root"):
         nodes = [game.root]
@@ -66,33 +68,61 @@ def reaches(pygambit: Any, game: Any, level: int) -> bool:
     raise AssertionError("no label holds a control character")
 
 
-def count_tree(game: Any) -> tuple[list[int], int]:
-    """How many reduced strategies each player of a tree has (without perfect recall, at most), and how many nodes.
+def to_pygambit(game: NormalFormGame, *, title: str = "gamekl") -> Any:
+    """The game as a ``pygambit.Game`` in strategic form.
 
-    With perfect recall a player's information sets are a forest: a strategy takes an action in each set that follows
-    what it did before, so that the numbers multiply over those sets and add over the actions in each.
+    Payoffs become the shortest decimals that read as the same floats; only -0 becomes 0.
+
+    Args:
+        game: of at most 2^20 joint actions, as pygambit takes some 10 to 20 microseconds for each payoff.
+        title: of the game, ASCII as pygambit 16.7 demands.
+
+    Raises:
+        ImportError: pygambit is not installed.
+        TypeError: `game` is no `NormalFormGame`.
+        ValueError: payoffs that are not finite, too many of them, or a title that is not ASCII.
     """
-    # After the header and a blank line: a node a line, from the root on, depth first.
-    lines = written(game.to_efg).rstrip("\n").rpartition("\n\n")[2].split("\n")
-    sets: dict[tuple[int, int], tuple[int, _Move | None]] = {}  # number of actions, and what the player did before
-    paths: list[dict[int, _Move]] = [{}]  # each player's last move on the way to the nodes that are still to come
-    for line in lines:
-        last = paths.pop()
-        if line.startswith("t"):
-            continue
-        # Quotes inside of a string follow a backslash, so that a space and a quote begin one: the node's, the set's
-        # and the actions' names, and that of an outcome if there is one.
-        _, node, _, *names = line.split(' "')
-        count = len(names) - (not line.endswith("} 0"))
-        if line.startswith("c"):
-            paths += [last] * count
-            continue
-        player, number = map(int, node.split()[-2:])
-        sets.setdefault((player, number), (count, last.get(player)))
-        paths += [last | {player: (player, number, action)} for action in reversed(range(count))]
-    counts: defaultdict[_Move | int, int] = defaultdict(lambda: 1)  # after a move of the player's, or from the start
-    perfect_recall = game.is_perfect_recall
-    for (player, number), (count, before) in reversed(sets.items()):
-        total = sum(counts[player, number, action] for action in range(count))
-        counts[before if perfect_recall and before else player] *= total
-    return [counts[player] for player in range(1, len(game.players) + 1)], len(lines)
+    pygambit = tool("pygambit", "gambit")
+    require_normal_form(game)
+    validate(game)
+    refuse("game", f"a game of shape {game.num_actions}", [log10(size) for size in game.num_actions])
+    if not title.isascii():
+        raise ValueError(f"title: got {title!r}, takes ASCII, as pygambit 16.7 demands")
+    theirs = make_table(pygambit, np.asarray(game.payoffs, dtype=np.float64))
+    theirs.title = title
+    return theirs
+
+
+def from_pygambit(game: Any, *, dtype: Any = None) -> NormalFormGame:
+    """The strategic form of a Gambit game, each rational payoff as the nearest float.
+
+    Of a game tree it is Gambit's reduced form: strategies of a player that differ only where the player's own moves
+    never lead are one action. What merely pays the same stays apart; `merge_equivalent` merges that, too.
+
+    Args:
+        game: a ``pygambit.Game``, a table or a tree.
+        dtype: of the payoffs; the default float if None.
+
+    Raises:
+        ImportError: pygambit is not installed.
+        TypeError: `game` is no ``pygambit.Game``.
+        ValueError: no players, a payoff beyond the largest float, a tree of more than 4,096 moves in a row, or too many
+            strategies, which are counted before Gambit makes them.
+    """
+    pygambit = tool("pygambit", "gambit")
+    if not isinstance(game, pygambit.Game):
+        raise TypeError(f"game: got {type(game).__name__}, takes a pygambit.Game")
+    if not len(game.players):
+        raise ValueError("game: got no players, takes at least one")
+    if _is_tree(pygambit, game):
+        if _reaches(pygambit, game, MAX_LEVELS + 1):
+            raise ValueError(f"game: got a pygambit tree of more moves in a row, takes at most {MAX_LEVELS}")
+        try:
+            return efg_table(_written(game.to_efg)).game(dtype)
+        except ValueError as error:
+            raise ValueError(f"game: got a pygambit tree that has no strategic form here: {error}") from error
+    refuse("game", "a pygambit table", [log10(count) for count in _count_table(game)])
+    table = nfg_table(_written(game.to_nfg))
+    if not np.isfinite(table.payoffs).all():
+        raise ValueError(f"payoffs: got one beyond {np.finfo(float).max:.3g}, takes finite numbers")
+    return Table(table.payoffs + 0.0, table.names).game(dtype)  # a rational knows no -0

@@ -128,8 +128,8 @@ class Solution(eqx.Module):
         """The probabilities, one array ``[actions_i]`` for each player."""
         return tuple(jnp.exp(entry) for entry in self.log_policy)
 
-    def save(self, path: str | PathLike[str]) -> None:
-        """Write the solution as an ``.npz`` file (checksummed, no pickle); `load_solution` reads it."""
+    def save(self, path: str | PathLike[str], **others: np.ndarray) -> None:
+        """Write the solution, and `others`, as an ``.npz`` file (checksummed, no pickle); `load_solution` reads it."""
         arrays = {f"log_policy_{index}": np.asarray(entry) for index, entry in enumerate(self.log_policy)}
         for name in ("gap", "residual", "num_steps", "status"):
             arrays[name] = np.asarray(getattr(self, name))
@@ -138,7 +138,7 @@ class Solution(eqx.Module):
         more = {"differentiable": self.differentiable, "path_margin": self.path.margin}
         arrays |= {name: np.asarray(value) for name, value in more.items() if value is not None}
         with open(path, "wb") as file:
-            np.savez(file, allow_pickle=False, **arrays)
+            np.savez(file, allow_pickle=False, **arrays, **others)
 
 
 def load_solution(path: str | PathLike[str]) -> Solution:
@@ -147,7 +147,8 @@ def load_solution(path: str | PathLike[str]) -> Solution:
     Raises:
         ValueError: the file is damaged or holds no solution.
     """
-    arrays = {name: jnp.asarray(value) for name, value in read_arrays(path, ".npz solution file").items()}
+    found = read_arrays(path, ".npz solution file").items()
+    arrays = {name: jnp.asarray(value) for name, value in found if value.dtype.kind != "U"}
     try:
         return Solution(
             log_policy=tuple(arrays[f"log_policy_{index}"] for index in range(arrays["gap"].shape[-1])),

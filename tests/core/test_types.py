@@ -1,5 +1,8 @@
 """Games and regularizers: what they take, and what they say to what they do not take."""
 
+import copy
+import pickle
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -7,6 +10,7 @@ import pytest
 
 import gamekl as gk
 from gamekl.core.games import as_float_array
+from gamekl.core.names import Names
 
 
 def test_a_game_knows_its_players_and_actions():
@@ -123,6 +127,44 @@ def test_stack_refuses_what_does_not_fit():
         gk.stack([gk.games.chicken(), gk.games.shapley()])
     with pytest.raises(ValueError, match="objects: got different types or shapes"):
         gk.stack([gk.games.chicken(), gk.Regularizer.uniform(gk.games.chicken(), 1.0)])
+
+
+def test_other_conventions_are_told():
+    """QuantEcon has the players' axis last, or an array for each player that begins with the player's own actions."""
+    ours = np.arange(24.0).reshape(2, 3, 4)
+    with pytest.raises(ValueError, match=r"; .* as in QuantEcon: numpy.moveaxis\(payoffs, -1, 0\)$") as told:
+        gk.NormalFormGame(np.moveaxis(ours, 0, -1))
+    again = eval(str(told.value).rpartition(": ")[2], {"numpy": np, "payoffs": np.moveaxis(ours, 0, -1)})  # noqa: S307
+    np.testing.assert_array_equal(again, ours)
+    with pytest.raises(ValueError, match=r"numpy.moveaxis\(payoffs, -1, 1\)$"):
+        gk.ContextualGame(np.zeros((5, 3, 4, 2)), np.full(5, 0.2))
+    with pytest.raises(ValueError, match="as many action axes as players$"):
+        gk.NormalFormGame(np.zeros((4, 3, 5)))
+
+
+@pytest.mark.parametrize("shape", [(3, 4), (2, 3, 4), (2, 2, 3)])
+def test_own_actions_first_are_told(shape):
+    players = range(len(shape))
+    ours = np.arange(np.prod((len(shape), *shape)), dtype=float).reshape(len(shape), *shape)
+    arrays = [np.transpose(table, [*players[player:], *players[:player]]) for player, table in enumerate(ours)]
+    with pytest.raises(ValueError, match="got nested sequences .*; if each .*, as in QuantEcon: ") as told:
+        gk.NormalFormGame(arrays)
+    again = eval(str(told.value).rpartition("QuantEcon: ")[2], {"numpy": np, "arrays": arrays})  # noqa: S307
+    np.testing.assert_array_equal(again, ours)
+
+
+def test_names_fit_the_game():
+    game = gk.games.chicken()
+    named = game.with_names(Names(("a", "b"), (("x", "y"), ("z", "w")), "chicken"))
+    assert named.names.title == "chicken" and game.names is None
+    for made in (jax.tree.map(lambda leaf: leaf, named), copy.deepcopy(named), pickle.loads(pickle.dumps(named))):  # noqa: S301
+        assert made.names is None
+        np.testing.assert_array_equal(made.payoffs, game.payoffs)
+    assert gk.stack([named, gk.NormalFormGame(game.payoffs)]).payoffs.shape == (2, 2, 2, 2)
+    assert jax.tree.structure(named) == jax.tree.structure(gk.NormalFormGame(game.payoffs))
+    for wrong in (Names(("a", "b"), (("x", "y"), ("z",))), Names(("a",), (("x", "y"), ("z", "w")))):
+        with pytest.raises(ValueError, match=r"names: got \d players of .* actions, takes \[2, 2\]"):
+            game.with_names(wrong)
 
 
 def test_lost_precision_is_logged(caplog):

@@ -12,6 +12,7 @@ from hypothesis.extra import numpy as hnp
 from nfg_helpers import NAMED, OUTCOME_VARIANT, PAYOFF_VARIANT, SELTEN, THREE_PLAYERS, finite, shapes
 
 import gamekl as gk
+from gamekl.core.names import Names
 
 
 def test_payoff_variant():
@@ -111,11 +112,26 @@ def test_spellings_of_a_text_file(tmp_path, text, encoding, newline):
     np.testing.assert_array_equal(gk.games.load_game(path).payoffs, gk.games.parse_nfg(text).payoffs)
 
 
-def test_nfg_not_utf8(tmp_path):
+def test_names_are_written(tmp_path):
+    """And read again, but for quotes and backslashes, which Gambit misreads."""
+    path = tmp_path / "game.nfg"
+    game = gk.games.parse_nfg(OUTCOME_VARIANT)
+    gk.games.write_nfg(game, path)
+    again = gk.games.load_game(path)
+    assert again.names == game.names
+    np.testing.assert_array_equal(again.payoffs, game.payoffs)
+    gk.games.write_nfg(game.with_names(Names(('"A"', "B\\"), (("1", "2", "3"), ("", "x")), "t")), path, title="other")
+    names = gk.games.load_game(path).names
+    assert names == Names(("'A'", "B/"), (("1", "2", "3"), ("_1", "x")), "other")
+
+
+def test_titles_in_latin_1(tmp_path):
+    """As Gambit of old wrote them; the names are read, too."""
     path = tmp_path / "latin.nfg"
-    path.write_bytes(PAYOFF_VARIANT.replace("Selten", "Sélten").encode("latin-1"))
-    with pytest.raises(ValueError, match=r"path: got .*latin\.nfg, which is no readable \.nfg .*'utf-8'"):
-        gk.games.load_game(path)
+    path.write_bytes(OUTCOME_VARIANT.replace("named", "Sélten").replace("Row", "Ré").encode("latin-1"))
+    game = gk.games.load_game(path)
+    np.testing.assert_array_equal(game.payoffs, NAMED)
+    assert game.names.title == "Sélten" and game.names.players == ("Ré", "Column")
 
 
 def test_nfg_too_large(tmp_path):
@@ -142,5 +158,5 @@ def test_folder(tmp_path):
 @pytest.mark.parametrize("name", ["game", "game.txt", "game.nfg.gz", "game.npy"])
 def test_suffix(tmp_path, name):
     (tmp_path / name).write_text(PAYOFF_VARIANT)
-    with pytest.raises(ValueError, match=rf"path: got .*{name}, takes a file that ends in \.nfg or \.npz"):
+    with pytest.raises(ValueError, match=rf"path: got .*{name}, takes a file that ends in \.nfg, \.efg, \.agg, "):
         gk.games.load_game(tmp_path / name)

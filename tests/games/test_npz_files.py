@@ -60,6 +60,43 @@ def test_npz_bad_payoffs(tmp_path, payoffs, message):
         gk.games.load_game(tmp_path / "game.npz")
 
 
+def test_npz_with_an_array_for_each_player(tmp_path):
+    """By number, whatever their order in the file, or by name in their order there; numbers of any kind."""
+    first, second = np.array([[1, 2, 3], [4, 5, 6]], dtype=np.int32), np.array([[0.5, 0, 1], [0, 2, 0]])
+    np.savez(tmp_path / "game.npz", first, second)
+    game = gk.games.load_game(tmp_path / "game.npz")
+    np.testing.assert_array_equal(game.payoffs, [first, second])
+    assert game.names is None
+    np.savez(tmp_path / "game.npz", arr_1=second, arr_0=first)
+    np.testing.assert_array_equal(gk.games.load_game(tmp_path / "game.npz").payoffs, [first, second])
+    np.savez(tmp_path / "game.npz", zoe=first, ann=second)
+    game = gk.games.load_game(tmp_path / "game.npz")
+    np.testing.assert_array_equal(game.payoffs, [first, second])
+    assert game.names.players == ("zoe", "ann") and game.names.actions == (("1", "2"), ("1", "2", "3"))
+    twelve = [np.full((1,) * 12, float(player)) for player in range(12)]
+    np.savez(tmp_path / "game.npz", *twelve)
+    np.testing.assert_array_equal(gk.games.load_game(tmp_path / "game.npz").payoffs.ravel(), range(12))
+
+
+@pytest.mark.parametrize(
+    ("arrays", "message"),
+    [
+        ({}, "but $"),
+        ({"a": np.ones((2, 2))}, r"but a \(2, 2\)$"),
+        ({"a": np.ones((2, 2)), "b": np.ones((2, 3))}, r"but a \(2, 2\), b \(2, 3\)$"),
+        ({"a": np.ones((2, 2)), "b": np.ones((2, 2)), "c": np.ones((2, 2))}, r"but a \(2, 2\), b \(2, 2\), c"),
+        ({"a": np.ones((2, 2)), "b": np.full((2, 2), "x")}, "b: got dtype <U1, takes real numbers"),
+        ({"a": np.ones(2) * np.nan}, r"payoffs\[0, 0\]: got nan"),
+        ({"a": np.ones((2, 0)), "b": np.ones((2, 0))}, "takes at least one entry on every axis"),
+    ],
+)
+def test_npz_of_arrays_that_are_no_game(tmp_path, arrays, message):
+    path = tmp_path / "game.npz"
+    np.savez(path, **arrays)
+    with pytest.raises(ValueError, match=rf"game\.npz, which is no readable \.npz payoff file: .*{message}"):
+        gk.games.load_game(path)
+
+
 def refused(path):
     return pytest.raises(ValueError, match=rf"^path: got .*{path.name}, which is no readable \.npz payoff file: ")
 

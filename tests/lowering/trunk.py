@@ -188,8 +188,9 @@ CERTIFICATES = {
 }
 
 ON_HOST = {
-    **dict.fromkeys(("games.load_game", "games.read_efg", "games.read_nfg", "games.read_npz"), "reads a file"),
-    "games.parse_nfg": "reads a text",
+    "games.load_game": "reads a file",
+    **{f"games.read_{kind}": "reads a file" for kind in ("agg", "bagg", "csv", "efg", "nfg", "npz")},
+    **dict.fromkeys(("games.parse_efg", "games.parse_nfg"), "reads a text"),
     "games.write_nfg": "writes a file",
     **dict.fromkeys(("games.from_pygambit", "games.to_pygambit"), "asks pygambit"),
     **dict.fromkeys(("games.from_pyspiel", "games.to_pyspiel"), "asks OpenSpiel"),
