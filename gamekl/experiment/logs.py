@@ -16,6 +16,7 @@ from gamekl.learning.bands import Band
 from gamekl.learning.bootstrap import Bootstrap, bootstrap
 from gamekl.offline.log_schema import Label, load_log_schema
 from gamekl.offline.logs import MOST_VALUES, Log, read_log
+from gamekl.offline.sides import fault, unseen_mean
 from gamekl.solvers.solution import Solution, Status
 
 # Labels of a player, and unseen cells, that are named; and actions over all contexts that are printed.
@@ -70,6 +71,8 @@ def describe(log: Log) -> str:
     lines.append("concentrability of unilateral deviations, inf where a cell that they reach was never seen:")
     lines.append(f"  from the behavior's marginals: {found.of_behavior:.4g}")
     lines.append(f"  from uniform play: {found.of_uniform:.4g}")
+    if told := fault(log):
+        lines.append(f"gamekl solve refuses this log: {told}")
     return "\n".join(lines)
 
 
@@ -109,14 +112,14 @@ def solve_log(flags: LogSolve, temperature: float | None, tol: float | None, sav
         raise ValueError(f"seed: got {flags.seed}, takes a whole number >= 0 and below 2^63")
     log = read_log(flags.data, load_log_schema(flags.schema))
     regularizer = _anchor(log, flags.reference, temperature)
-    key, options = jax.random.key(flags.seed), {"prior_mean": flags.prior_mean, "tol": tol}
+    key, unseen = jax.random.key(flags.seed), flags.prior_mean
     try:
-        found = bootstrap(log, regularizer, key, num_resamples=flags.resamples, **options)
+        found = bootstrap(log, regularizer, key, num_resamples=flags.resamples, prior_mean=unseen, tol=tol)
     except ValueError as error:
         raise ValueError(str(error).replace("num_resamples:", "resamples:", 1)) from error
     if save is not None:
         _save(save, log, found)
-    print("\n".join(_lines(log, found, regularizer, flags.prior_mean)))
+    print("\n".join(_lines(log, found, regularizer, unseen_mean(log, flags.prior_mean))))
     return int(found.solution.status) == Status.converged
 
 

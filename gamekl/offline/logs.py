@@ -76,6 +76,7 @@ class Log(eqx.Module):
         num_rows: how many rows there are.
         group: the column whose values keep rows together, or None.
         num_values: how many values it has, 65,536 where there are more; None without it.
+        preference: the column whose numbers the rewards p and 1 - p are, or None.
     """
 
     groups: Any
@@ -86,6 +87,7 @@ class Log(eqx.Module):
     num_rows: int = eqx.field(static=True)
     group: str | None = eqx.field(static=True)
     num_values: int | None = eqx.field(static=True)
+    preference: str | None = eqx.field(static=True, default=None)
 
     @property
     def num_groups(self) -> int:
@@ -269,6 +271,7 @@ def read_log(paths: Paths, schema: Any, *, num_groups: int = 64, batch_rows: int
         num_rows=sums.num_rows,
         group=schema.group,
         num_values=None if schema.group is None else len(sums.values),
+        preference=schema.preference,
     )
 
 
