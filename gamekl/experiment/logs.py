@@ -10,7 +10,6 @@ import numpy as np
 
 from gamekl.core.regularizer import Regularizer
 from gamekl.core.response import nash_gap
-from gamekl.experiment.answer import path_lines
 from gamekl.experiment.flags import Data, LogSolve
 from gamekl.learning.bands import Band
 from gamekl.learning.bootstrap import Bootstrap, bootstrap
@@ -107,7 +106,7 @@ def solve_log(flags: LogSolve, temperature: float | None, tol: float | None, sav
     if flags.schema is None:
         raise ValueError("schema: got none, takes the TOML file that says what the columns of the log mean")
     if temperature is None:
-        raise ValueError("temperature: got none, takes a number > 0 for a log")
+        raise ValueError("temperature: got none, takes a number > 0, payoff units per nat (1 / lambda), for a log")
     if not 0 <= flags.seed < 2**63:
         raise ValueError(f"seed: got {flags.seed}, takes a whole number >= 0 and below 2^63")
     log = read_log(flags.data, load_log_schema(flags.schema))
@@ -161,7 +160,7 @@ def _lines(log: Log, found: Bootstrap, regularizer: Regularizer, prior_mean: flo
         yield f"{name + ':':<17} {' '.join(f'{float(value):.3e}' for value in np.atleast_1d(np.asarray(values)))}"
     yield f"{'resamples:':<17} {found.num_resamples}, of which {found.num_failed} found no equilibrium"
     if isinstance(solution, Solution):
-        yield from path_lines(solution.path)
+        yield from solution.path.notes()
     status = Status(int(solution.status))
     yield f"{'status:':<17} {status.name}: {status.message} ({int(solution.num_steps)} steps)"
 

@@ -7,7 +7,6 @@ log itself goes through: cell means, the game that they make, and its equilibriu
 from functools import partial
 from typing import Any
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -17,6 +16,7 @@ from gamekl.core.games import ContextualGame, NormalFormGame
 from gamekl.core.policies import Profile, kl
 from gamekl.core.regularizer import Regularizer
 from gamekl.core.response import action_values, staged_profile
+from gamekl.core.show import Shown
 from gamekl.core.validation import check_regularizer
 from gamekl.learning.bands import Band, band, checked_tail, resample
 from gamekl.offline.regression import Estimate, estimate
@@ -28,7 +28,7 @@ from gamekl.solvers.solution import Solution, Status
 from gamekl.solvers.staged import StagedSolution
 
 
-class Bootstrap(eqx.Module):
+class Bootstrap(Shown):
     """The anchored equilibrium of a log, with bands. Stage axes are none, or ``[context]``.
 
     Attributes:
@@ -57,7 +57,7 @@ class Bootstrap(eqx.Module):
     num_groups: int
 
 
-class ProfileBootstrap(eqx.Module):
+class ProfileBootstrap(Shown):
     """What a given profile earns in the game of a log, with bands. Stage axes are none, or ``[context]``.
 
     Attributes:

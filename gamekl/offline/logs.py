@@ -23,6 +23,7 @@ from jaxtyping import Bool, Float
 
 from gamekl.core.games import ContextualGame, NormalFormGame
 from gamekl.core.regularizer import Regularizer
+from gamekl.core.show import Shown, show
 from gamekl.core.validation import check_whole
 from gamekl.offline.behavior import concentrability
 from gamekl.offline.log_files import Batch, Paths, as_paths, read_batches
@@ -60,9 +61,10 @@ class LogCoverage(NamedTuple):
     missing: Bool[np.ndarray, "*cells"]
     of_behavior: float
     of_uniform: float
+    __repr__ = show
 
 
-class Log(eqx.Module):
+class Log(Shown):
     """A log, added up; float64 on the host whatever jax's x64 mode is.
 
     Attributes:

@@ -3,7 +3,6 @@
 import logging
 from typing import Any
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -12,6 +11,7 @@ from jaxtyping import Array, Float
 from gamekl.core.games import ContextualGame, EstimatedMarkovGame, MarkovGame, NormalFormGame
 from gamekl.core.policies import is_concrete
 from gamekl.core.regularizer import Regularizer
+from gamekl.core.show import Shown
 from gamekl.offline.dataset import ContextualDataset, Dataset, MarkovDataset
 from gamekl.offline.logs import Log
 from gamekl.offline.models import Linear, Model, Tabular, as_targets
@@ -23,7 +23,7 @@ from gamekl.offline.statistics import AnyStatistics, ContextualStatistics, Marko
 logger = logging.getLogger("gamekl")
 
 
-class Estimate(eqx.Module):
+class Estimate(Shown):
     """An estimated game and how much data stands behind it.
 
     Attributes:
