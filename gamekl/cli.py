@@ -168,17 +168,21 @@ def _solve(arguments: Sequence[str]) -> None:
 
     @dataclass
     class Solve:
-        """Solve a payoff file, with uniform references where there are any; or a log for its Nash equilibrium."""
+        """Solve a payoff file, with uniform references where there are any; or a log for its Nash equilibrium. At a
+        temperature tau the Nash equilibrium is the logit (quantal response) equilibrium of lambda = 1 / tau."""
 
         game: Annotated[Path | None, tyro.conf.Positional] = None
         """The payoff file: .nfg, or .npz with an array payoffs [player, *actions]."""
         temperature: float | None = None
-        """Payoff units per nat, 1 / lambda of a logit equilibrium; for nash and cce."""
+        """Payoff units per nat, 1 / lambda of a logit equilibrium, for nash and cce; nash without one is exact, of two
+        players (zero-sum games of any size, others up to about 8 x 8 actions)."""
         concept: Literal["nash", "cce", "ce", "mece", "mecce", "mgce", "mgcce", "mwce", "mwcce"] = "nash"
         """Nash, or a coarse correlated equilibrium by GAMD, both regularised; or a (coarse) correlated equilibrium of
         maximum entropy (me, and ce alone), Gini impurity (mg) or welfare (mw)."""
         tol: float | None = None
         """Of the solver; its default if not given."""
+        initial: Path | None = None
+        """A saved solution to start from, for nash; where the solver leaves it for the principal branch, it says so."""
         num_steps: int = 10_000
         """Rounds of GAMD."""
         epsilon: float = 0.0
@@ -195,7 +199,7 @@ def _solve(arguments: Sequence[str]) -> None:
         raise ValueError(f"game: got {got}, takes a payoff file, or --data LOG --schema TOML in its place")
     _enable_x64()
     if flags.game is None:
-        for name, taken in {"concept": "nash", "dtype": "float64"}.items():
+        for name, taken in {"concept": "nash", "dtype": "float64", "initial": None}.items():
             if getattr(flags, name) != taken:
                 raise ValueError(f"{name}: got {getattr(flags, name)!r} for a log, takes {taken!r}")
         from gamekl.experiment.logs import solve_log
@@ -205,7 +209,7 @@ def _solve(arguments: Sequence[str]) -> None:
     from gamekl.games import load_game
 
     game = load_game(flags.game, dtype=flags.dtype)
-    given = (flags.temperature, flags.tol, flags.num_steps, flags.epsilon, flags.save)
+    given = (flags.temperature, flags.tol, flags.num_steps, flags.epsilon, flags.save, flags.initial)
     if not answer(game, flags.concept, *given):
         raise SystemExit(1)
 

@@ -161,6 +161,52 @@ def test_solve_plays_gamd(capsys, tmp_path):
     assert "temperature: got none, takes a number > 0" in refused(capsys, *arguments[:4])
 
 
+def test_solve_without_a_temperature_is_exact(capsys):
+    """Of a zero-sum game of any size, and of small ones of two players."""
+    gk.games.write_nfg(gk.games.perturbed_rock_paper_scissors(), "rps.nfg")
+    status, out, err = run(capsys, "solve", "rps.nfg", "--save", "found.npz")
+    assert (status, err) == (0, "") and "no temperature: an exact Nash equilibrium (a zero-sum game)" in out
+    np.testing.assert_allclose(policies(out), [[1 / 7, 3 / 7, 3 / 7]] * 2, atol=1e-8)
+    assert "regularised" not in out and "status:   converged" in out
+    np.testing.assert_allclose(gk.load_solution("found.npz").policy[0], [1 / 7, 3 / 7, 3 / 7])
+    gk.games.write_nfg(gk.games.chicken(), "chicken.nfg")
+    status, out, _ = run(capsys, "solve", "chicken.nfg")
+    assert status == 0 and policies(out) == [[1, 0], [0, 1]] and "of several the first of least support" in out
+
+
+def test_solve_says_what_to_add_where_there_is_no_exact_solver(capsys):
+    """A tenth of the payoffs' range is as good a temperature as any."""
+    payoffs = np.zeros((3, 2, 2, 2))
+    payoffs[0, 0, 0, 0] = 20
+    np.savez("three.npz", payoffs=payoffs)
+    err = refused(capsys, "solve", "three.npz")
+    assert err.startswith("gamekl solve: temperature: got none for 3 players, of which there is no exact solver here; ")
+    assert err.endswith("takes a number > 0, payoff units per nat (1 / lambda), such as --temperature 2\n")
+    np.savez("large.npz", payoffs=np.random.default_rng(0).normal(size=(2, 15, 15)))
+    assert "got none for a general-sum game of 15 x 15 actions" in refused(capsys, "solve", "large.npz")
+    gk.games.write_nfg(gk.games.chicken(), "game.nfg")
+    assert "tol: got 1e-06 without a temperature" in refused(capsys, "solve", "game.nfg", "--tol", "1e-6")
+
+
+def test_solve_from_a_saved_solution(capsys):
+    """And it is told where the solver leaves that."""
+    gk.games.write_nfg(gk.games.coordination(), "game.nfg")
+    game = gk.games.coordination()
+    far = gk.solve_nash(game, gk.Regularizer([np.log([1e-4, 1 - 1e-4])] * 2, 1e4))
+    far.save("far.npz")
+    arguments = ("solve", "game.nfg", "--temperature", "0.45")
+    status, out, _ = run(capsys, *arguments, "--initial", "far.npz")
+    assert status == 0 and out.startswith("temperature 0.45 payoff units per nat (lambda = 1 / temperature = 2.22222)")
+    assert "initial: left, as Newton's method did not converge from there" in out
+    status, out, _ = run(capsys, *arguments, "--save", "near.npz")
+    assert "initial" not in run(capsys, *arguments, "--initial", "near.npz")[1]
+    bad = "initial: got none.npz, takes a solution that `gamekl solve --save` wrote"
+    assert bad in refused(capsys, *arguments, "--initial", "none.npz")
+    assert "initial: got game.nfg, takes" in refused(capsys, *arguments, "--initial", "game.nfg")
+    assert "takes it for nash" in refused(capsys, "solve", "game.nfg", "--concept", "ce", "--initial", "near.npz")
+    assert "got near.npz with no temperature" in refused(capsys, "solve", "game.nfg", "--initial", "near.npz")
+
+
 @pytest.mark.parametrize("temperature", ["0", "-1", "nan", "inf"])
 def test_bad_temperature(capsys, tmp_path, temperature):
     gk.games.write_nfg(gk.games.chicken(), tmp_path / "game.nfg")
