@@ -131,19 +131,30 @@ def _results(arguments: Sequence[str]) -> None:
 
     @dataclass
     class Results:
-        """Write the results of a run, finished or not, as one table."""
+        """Write the results of a run, finished or not, as one table; --columns says what its columns mean."""
 
-        run: Annotated[Path, tyro.conf.Positional]
+        run: Annotated[Path | None, tyro.conf.Positional] = None
         """The results folder."""
         out: Path | None = None
         """The file, .parquet or .csv; results.parquet in the results folder if not given."""
+        drop_empty: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+        """Leave out columns without any value, which are of other solvers."""
+        columns: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+        """Tell the name, unit and meaning of each column, and do nothing else."""
 
     flags = tyro.cli(Results, prog="gamekl results", args=arguments)
+    if flags.columns:
+        from gamekl.experiment.columns import columns_text
+
+        print(columns_text())
+        return
+    if flags.run is None:
+        raise ValueError("run: got none, takes the results folder of gamekl sweep (or --columns in its place)")
     from gamekl.experiment.export import export
     from gamekl.experiment.store import Store
 
     out = flags.out or flags.run / "results.parquet"
-    rows, stock = export(Store(flags.run), out)
+    rows, stock = export(Store(flags.run), out, drop_empty=flags.drop_empty)
     for notice in stock.notices:
         print(notice, file=sys.stderr)
     print(f"{rows} rows of {len(stock.whole)} shards: {out}")
