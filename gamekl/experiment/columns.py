@@ -26,11 +26,11 @@ class Column(NamedTuple):
 
 
 PLACES = (
-    Column("case", "int32", "", "number of the case in plan.json: a family at one temperature, concentrability, scale"),
+    Column("case", "int32", "", "number of the case in plan.json: a family at one temperature, C and scale"),
     Column("label", "text", "", "the family's label"),
     Column("temperature", "float64", "payoff / nat", "of the anchor, 1 / lambda of a logit equilibrium"),
     Column("concentrability", "float64", "", "C that the behavior was made to have; null where it was not"),
-    Column("scale", "float64", "standard deviations", "of the bonus of pessimistic solvers"),
+    Column("scale", "float64", "std deviations", "of the bonus of pessimistic solvers"),
     Column("num_samples", "int64", "rows", "sample size n: rows, episodes or comparisons; of 'online' rounds"),
     Column("game", "int32", "", "number of the game in its family, from 0"),
     Column("seed", "int32", "", "number of the dataset, from 0: with the config it makes the same random numbers"),
