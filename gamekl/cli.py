@@ -62,7 +62,9 @@ def _sweep(arguments: Sequence[str]) -> None:
         seeds_per_chunk: int | None = None
         """How many of them one shard holds."""
 
-    flags = tyro.cli(Sweep, prog="gamekl sweep", args=arguments)
+    from gamekl.experiment.arguments import read_arguments
+
+    flags = read_arguments(Sweep, "gamekl sweep", arguments)
     from gamekl.experiment.launch import Launch, launch, preview
     from gamekl.experiment.load import load_config
 
@@ -87,7 +89,9 @@ def _plot(arguments: Sequence[str]) -> None:
         out: Path | None = None
         """Folder for the figure; the results folder if not given."""
 
-    flags = tyro.cli(Plot, prog="gamekl plot", args=arguments)
+    from gamekl.experiment.arguments import read_arguments
+
+    flags = read_arguments(Plot, "gamekl plot", arguments)
     from gamekl.experiment.plot import save_figure
     from gamekl.experiment.report import summarize
     from gamekl.experiment.store import Store
@@ -116,7 +120,9 @@ def _report(arguments: Sequence[str]) -> None:
         out: Path | None = None
         """The file; report.html in the results folder if not given."""
 
-    flags = tyro.cli(Report, prog="gamekl report", args=arguments)
+    from gamekl.experiment.arguments import read_arguments
+
+    flags = read_arguments(Report, "gamekl report", arguments)
     from gamekl.experiment.html import write_report
     from gamekl.experiment.store import Store
 
@@ -142,7 +148,9 @@ def _results(arguments: Sequence[str]) -> None:
         columns: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
         """Tell the name, unit and meaning of each column, and do nothing else."""
 
-    flags = tyro.cli(Results, prog="gamekl results", args=arguments)
+    from gamekl.experiment.arguments import read_arguments
+
+    flags = read_arguments(Results, "gamekl results", arguments)
     if flags.columns:
         from gamekl.experiment.columns import columns_text
 
@@ -161,11 +169,10 @@ def _results(arguments: Sequence[str]) -> None:
 
 
 def _data(arguments: Sequence[str]) -> None:
-    import tyro
-
+    from gamekl.experiment.arguments import read_arguments
     from gamekl.experiment.flags import Data
 
-    flags = tyro.cli(Data, prog="gamekl data", args=arguments)
+    flags = read_arguments(Data, "gamekl data", arguments)
     _enable_x64()
     from gamekl.experiment.logs import data
 
@@ -204,10 +211,14 @@ def _solve(arguments: Sequence[str]) -> None:
         """Write the solution to this .npz file."""
         log: Annotated[LogSolve, tyro.conf.OmitArgPrefixes] = field(default_factory=LogSolve)
 
-    flags = tyro.cli(Solve, prog="gamekl solve", args=arguments)
+    from gamekl.experiment.arguments import read_arguments
+
+    flags = read_arguments(Solve, "gamekl solve", arguments)
     if (flags.game is None) == (not flags.log.data):
         got = "none" if flags.game is None else f"{flags.game} beside --data"
         raise ValueError(f"game: got {got}, takes a payoff file, or --data LOG --schema TOML in its place")
+    if flags.save is not None and (flags.save.is_dir() or not flags.save.parent.is_dir()):
+        raise ValueError(f"save: got {flags.save}, takes a file in a folder that is there")
     _enable_x64()
     if flags.game is None:
         for name, taken in {"concept": "nash", "dtype": "float64", "initial": None}.items():
@@ -247,7 +258,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print(f"gamekl {__version__}")
         return
     if arguments[0] not in COMMANDS:
-        print(f"gamekl: got command {arguments[0]!r}, takes one of {', '.join(COMMANDS)}\n", file=sys.stderr)
+        from gamekl.core.schema import meant
+
+        close = meant(arguments[0], COMMANDS)
+        hint = f"; did you mean {close!r}?" if close else ""
+        print(f"gamekl: got command {arguments[0]!r}, takes one of {', '.join(COMMANDS)}{hint}\n", file=sys.stderr)
         print(USAGE, end="", file=sys.stderr)
         raise SystemExit(2)
     from logging import basicConfig
@@ -258,7 +273,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except KeyboardInterrupt:
         raise SystemExit("interrupted") from None
     except (ValueError, OSError, RuntimeError) as error:
-        print(f"gamekl {arguments[0]}: {error}", file=sys.stderr)
+        told = str(error)
+        if isinstance(error, OSError) and error.filename is not None:  # of the system's own, which names no field
+            told = f"got {error.filename}, takes a file or folder that can be read and written ({error.strerror})"
+        print(f"gamekl {arguments[0]}: {told}", file=sys.stderr)
         raise SystemExit(2) from None
 
 

@@ -31,7 +31,8 @@ TAKES = {
     "string_type": "a string",
     "string_too_short": "a string of {min_length} or more letters",
     "string_too_long": "a string of up to {max_length} letters",
-    "string_pattern_mismatch": "a string that matches {pattern}",
+    # The one pattern that there is, that of a run's name.
+    "string_pattern_mismatch": "letters, digits, '.', '_' and '-', the first a letter or digit",
     "too_short": "a list of {min_length} or more",
     "too_long": "a list of up to {max_length}",
     "missing": "a value",
@@ -181,5 +182,7 @@ def read_toml(path: str | PathLike[str], name: str) -> dict[str, Any]:
     """
     try:
         return tomllib.loads(Path(path).read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
+    except OSError as error:
+        raise ConfigError(f"{name}: got {path}, takes a TOML file ({error.strerror})") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{name}: got {path}, takes a TOML file ({error})") from error
