@@ -94,8 +94,8 @@ def solve_nash(
     It may be transformed by ``jax.jit``, ``jax.vmap`` (a batch shares a fixed number of lanes, and a game's numbers
     depend neither on its neighbours nor on the batch's size) and ``jax.grad``, which differentiates policies and gaps
     with respect to payoffs, references and temperature by the implicit function theorem. Where the equilibrium is
-    nearly singular, or was not found, that is of no worth: `Solution.differentiable` tells, and outside of ``jit`` and
-    ``vmap`` a `DerivativeWarning` is given.
+    nearly singular, or was not found, that is of no worth (0 where it is singular): `Solution.differentiable` tells,
+    and outside of ``jit`` and ``vmap`` a `DerivativeWarning` is given, once for each line of the user's.
 
     Args:
         game: any number of players and actions. The work is done in the payoffs' dtype. Contextual and Markov games are
