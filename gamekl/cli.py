@@ -62,7 +62,9 @@ def _sweep(arguments: Sequence[str]) -> None:
         seeds_per_chunk: int | None = None
         """How many of them one shard holds."""
 
-    flags = tyro.cli(Sweep, prog="gamekl sweep", args=arguments)
+    from gamekl.experiment.arguments import read_arguments
+
+    flags = read_arguments(Sweep, "gamekl sweep", arguments)
     from gamekl.experiment.launch import Launch, launch, preview
     from gamekl.experiment.load import load_config
 
@@ -87,7 +89,9 @@ def _plot(arguments: Sequence[str]) -> None:
         out: Path | None = None
         """Folder for the figure; the results folder if not given."""
 
-    flags = tyro.cli(Plot, prog="gamekl plot", args=arguments)
+    from gamekl.experiment.arguments import read_arguments
+
+    flags = read_arguments(Plot, "gamekl plot", arguments)
     from gamekl.experiment.plot import save_figure
     from gamekl.experiment.report import summarize
     from gamekl.experiment.store import Store
@@ -116,7 +120,9 @@ def _report(arguments: Sequence[str]) -> None:
         out: Path | None = None
         """The file; report.html in the results folder if not given."""
 
-    flags = tyro.cli(Report, prog="gamekl report", args=arguments)
+    from gamekl.experiment.arguments import read_arguments
+
+    flags = read_arguments(Report, "gamekl report", arguments)
     from gamekl.experiment.html import write_report
     from gamekl.experiment.store import Store
 
@@ -131,30 +137,42 @@ def _results(arguments: Sequence[str]) -> None:
 
     @dataclass
     class Results:
-        """Write the results of a run, finished or not, as one table."""
+        """Write the results of a run, finished or not, as one table; --columns says what its columns mean."""
 
-        run: Annotated[Path, tyro.conf.Positional]
+        run: Annotated[Path | None, tyro.conf.Positional] = None
         """The results folder."""
         out: Path | None = None
         """The file, .parquet or .csv; results.parquet in the results folder if not given."""
+        drop_empty: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+        """Leave out columns without any value, which are of other solvers."""
+        columns: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+        """Tell the name, unit and meaning of each column, and do nothing else."""
 
-    flags = tyro.cli(Results, prog="gamekl results", args=arguments)
+    from gamekl.experiment.arguments import read_arguments
+
+    flags = read_arguments(Results, "gamekl results", arguments)
+    if flags.columns:
+        from gamekl.experiment.columns import columns_text
+
+        print(columns_text())
+        return
+    if flags.run is None:
+        raise ValueError("run: got none, takes the results folder of gamekl sweep (or --columns in its place)")
     from gamekl.experiment.export import export
     from gamekl.experiment.store import Store
 
     out = flags.out or flags.run / "results.parquet"
-    rows, stock = export(Store(flags.run), out)
+    rows, stock = export(Store(flags.run), out, drop_empty=flags.drop_empty)
     for notice in stock.notices:
         print(notice, file=sys.stderr)
     print(f"{rows} rows of {len(stock.whole)} shards: {out}")
 
 
 def _data(arguments: Sequence[str]) -> None:
-    import tyro
-
+    from gamekl.experiment.arguments import read_arguments
     from gamekl.experiment.flags import Data
 
-    flags = tyro.cli(Data, prog="gamekl data", args=arguments)
+    flags = read_arguments(Data, "gamekl data", arguments)
     _enable_x64()
     from gamekl.experiment.logs import data
 
@@ -168,17 +186,21 @@ def _solve(arguments: Sequence[str]) -> None:
 
     @dataclass
     class Solve:
-        """Solve a game file, with uniform references where there are any; or a log for its Nash equilibrium."""
+        """Solve a game file, with uniform references where there are any; or a log for its Nash equilibrium. At a
+        temperature tau the Nash equilibrium is the logit (quantal response) equilibrium of lambda = 1 / tau."""
 
         game: Annotated[Path | None, tyro.conf.Positional] = None
         """The file: Gambit's .nfg, .efg, .agg or .bagg, or a .csv or .npz."""
         temperature: float | None = None
-        """Payoff units per nat, 1 / lambda of a logit equilibrium; for nash and cce."""
+        """Payoff units per nat, 1 / lambda of a logit equilibrium, for nash and cce; nash without one is exact, of two
+        players (zero-sum games of any size, others up to about 8 x 8 actions)."""
         concept: Literal["nash", "cce", "ce", "mece", "mecce", "mgce", "mgcce", "mwce", "mwcce"] = "nash"
         """Nash, or a coarse correlated equilibrium by GAMD, both regularised; or a (coarse) correlated equilibrium of
         maximum entropy (me, and ce alone), Gini impurity (mg) or welfare (mw)."""
         tol: float | None = None
         """Of the solver; its default if not given."""
+        initial: Path | None = None
+        """A saved solution to start from, for nash; where the solver leaves it for the principal branch, it says so."""
         num_steps: int = 10_000
         """Rounds of GAMD."""
         epsilon: float = 0.0
@@ -189,13 +211,17 @@ def _solve(arguments: Sequence[str]) -> None:
         """Write the solution to this .npz file."""
         log: Annotated[LogSolve, tyro.conf.OmitArgPrefixes] = field(default_factory=LogSolve)
 
-    flags = tyro.cli(Solve, prog="gamekl solve", args=arguments)
+    from gamekl.experiment.arguments import read_arguments
+
+    flags = read_arguments(Solve, "gamekl solve", arguments)
     if (flags.game is None) == (not flags.log.data):
         got = "none" if flags.game is None else f"{flags.game} beside --data"
         raise ValueError(f"game: got {got}, takes a payoff file, or --data LOG --schema TOML in its place")
+    if flags.save is not None and (flags.save.is_dir() or not flags.save.parent.is_dir()):
+        raise ValueError(f"save: got {flags.save}, takes a file in a folder that is there")
     _enable_x64()
     if flags.game is None:
-        for name, taken in {"concept": "nash", "dtype": "float64"}.items():
+        for name, taken in {"concept": "nash", "dtype": "float64", "initial": None}.items():
             if getattr(flags, name) != taken:
                 raise ValueError(f"{name}: got {getattr(flags, name)!r} for a log, takes {taken!r}")
         from gamekl.experiment.logs import solve_log
@@ -205,7 +231,7 @@ def _solve(arguments: Sequence[str]) -> None:
     from gamekl.games import load_game
 
     game = load_game(flags.game, dtype=flags.dtype)
-    given = (flags.temperature, flags.tol, flags.num_steps, flags.epsilon, flags.save)
+    given = (flags.temperature, flags.tol, flags.num_steps, flags.epsilon, flags.save, flags.initial)
     if not answer(game, flags.concept, *given):
         raise SystemExit(1)
 
@@ -232,7 +258,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print(f"gamekl {__version__}")
         return
     if arguments[0] not in COMMANDS:
-        print(f"gamekl: got command {arguments[0]!r}, takes one of {', '.join(COMMANDS)}\n", file=sys.stderr)
+        from gamekl.core.schema import meant
+
+        close = meant(arguments[0], COMMANDS)
+        hint = f"; did you mean {close!r}?" if close else ""
+        print(f"gamekl: got command {arguments[0]!r}, takes one of {', '.join(COMMANDS)}{hint}\n", file=sys.stderr)
         print(USAGE, end="", file=sys.stderr)
         raise SystemExit(2)
     from logging import basicConfig
@@ -243,7 +273,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except KeyboardInterrupt:
         raise SystemExit("interrupted") from None
     except (ValueError, OSError, RuntimeError) as error:
-        print(f"gamekl {arguments[0]}: {error}", file=sys.stderr)
+        told = str(error)
+        if isinstance(error, OSError) and error.filename is not None:  # of the system's own, which names no field
+            told = f"got {error.filename}, takes a file or folder that can be read and written ({error.strerror})"
+        print(f"gamekl {arguments[0]}: {told}", file=sys.stderr)
         raise SystemExit(2) from None
 
 

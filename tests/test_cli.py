@@ -215,6 +215,52 @@ def test_solve_plays_gamd(capsys, tmp_path):
     assert "temperature: got none, takes a number > 0" in refused(capsys, *arguments[:4])
 
 
+def test_solve_without_a_temperature_is_exact(capsys):
+    """Of a zero-sum game of any size, and of small ones of two players."""
+    gk.games.write_nfg(gk.games.perturbed_rock_paper_scissors(), "rps.nfg")
+    status, out, err = run(capsys, "solve", "rps.nfg", "--save", "found.npz")
+    assert (status, err) == (0, "") and "no temperature: an exact Nash equilibrium (a zero-sum game)" in out
+    np.testing.assert_allclose(policies(out), [[1 / 7, 3 / 7, 3 / 7]] * 2, atol=1e-8)
+    assert "regularised" not in out and "status:   converged" in out
+    np.testing.assert_allclose(gk.load_solution("found.npz").policy[0], [1 / 7, 3 / 7, 3 / 7])
+    gk.games.write_nfg(gk.games.chicken(), "chicken.nfg")
+    status, out, _ = run(capsys, "solve", "chicken.nfg")
+    assert status == 0 and policies(out) == [[1, 0], [0, 1]] and "of several the first of least support" in out
+
+
+def test_solve_says_what_to_add_where_there_is_no_exact_solver(capsys):
+    """A tenth of the payoffs' range is as good a temperature as any."""
+    payoffs = np.zeros((3, 2, 2, 2))
+    payoffs[0, 0, 0, 0] = 20
+    np.savez("three.npz", payoffs=payoffs)
+    err = refused(capsys, "solve", "three.npz")
+    assert err.startswith("gamekl solve: temperature: got none for 3 players, of which there is no exact solver here; ")
+    assert err.endswith("takes a number > 0, payoff units per nat (1 / lambda), such as --temperature 2\n")
+    np.savez("large.npz", payoffs=np.random.default_rng(0).normal(size=(2, 15, 15)))
+    assert "got none for a general-sum game of 15 x 15 actions" in refused(capsys, "solve", "large.npz")
+    gk.games.write_nfg(gk.games.chicken(), "game.nfg")
+    assert "tol: got 1e-06 without a temperature" in refused(capsys, "solve", "game.nfg", "--tol", "1e-6")
+
+
+def test_solve_from_a_saved_solution(capsys):
+    """And it is told where the solver leaves that."""
+    gk.games.write_nfg(gk.games.coordination(), "game.nfg")
+    game = gk.games.coordination()
+    far = gk.solve_nash(game, gk.Regularizer([np.log([1e-4, 1 - 1e-4])] * 2, 1e4))
+    far.save("far.npz")
+    arguments = ("solve", "game.nfg", "--temperature", "0.45")
+    status, out, _ = run(capsys, *arguments, "--initial", "far.npz")
+    assert status == 0 and out.startswith("temperature 0.45 payoff units per nat (lambda = 1 / temperature = 2.22222)")
+    assert "initial: left, as Newton's method did not converge from there" in out
+    status, out, _ = run(capsys, *arguments, "--save", "near.npz")
+    assert "initial" not in run(capsys, *arguments, "--initial", "near.npz")[1]
+    bad = "initial: got none.npz, takes a solution that `gamekl solve --save` wrote"
+    assert bad in refused(capsys, *arguments, "--initial", "none.npz")
+    assert "initial: got game.nfg, takes" in refused(capsys, *arguments, "--initial", "game.nfg")
+    assert "takes it for nash" in refused(capsys, "solve", "game.nfg", "--concept", "ce", "--initial", "near.npz")
+    assert "got near.npz with no temperature" in refused(capsys, "solve", "game.nfg", "--initial", "near.npz")
+
+
 @pytest.mark.parametrize("temperature", ["0", "-1", "nan", "inf"])
 def test_bad_temperature(capsys, tmp_path, temperature):
     gk.games.write_nfg(gk.games.chicken(), tmp_path / "game.nfg")
@@ -401,3 +447,55 @@ def test_events_of_a_sweep(capsys, tmp_path):
     lines = (tmp_path / "here" / "events.jsonl").read_text().splitlines()
     start = json.loads(lines[0])
     assert start["event"] == "start" and start["chunks"] == 6 and start["gamekl"] == gk.__version__
+
+
+MISTYPED = {
+    "solve game.nfg --temprature 0.1": "--temprature: got an unknown flag; did you mean '--temperature'?",
+    "solve game.nfg --temperature warm": "temperature: got 'warm', takes a number",
+    "solve game.nfg --temperature": "temperature: got nothing behind --temperature, takes a number",
+    "solve game.nfg --temperature --tol 1": "temperature: got nothing behind --temperature, takes a number",
+    "solve game.nfg --concept nsh": "concept: got 'nsh'; did you mean 'nash'? takes one of 'nash', 'cce'",
+    "solve game.nfg --num-steps 2.5": "num_steps: got '2.5', takes a whole number",
+    "solve game.nfg other.nfg": "other.nfg: got one word too many, takes game and flags",
+    "solve game.nfg --temperature 1 --save no/x.npz": "save: got no/x.npz, takes a file in a folder that is there",
+    "solve game.nfg --save .": "save: got ., takes a file in a folder that is there",
+    "solve none.nfg": "path: got none.nfg, takes a payoff file that can be read",
+    "solve text.npz": "path: got text.npz, which is no readable .npz payoff file: it is no archive of arrays",
+    "solve --data log.csv --schema s.toml --reference behaviour": "reference: got 'behaviour'; did you mean",
+    "solve --data log.csv --schema": "schema: got nothing behind --schema, takes a value",
+    "solve --data log.csv --schema s.toml --prior-mean half": "prior_mean: got 'half', takes a number",
+    "solve --data log.csv --schema none.toml --temperature 1": "schema: got none.toml, takes a TOML file (No such file",
+    "data": "logs: got none, takes a file or folder here",
+    "data log.csv": "schema: got none, takes --schema and a value",
+    "data log.csv --schem s.toml": "--schem: got an unknown flag; did you mean '--schema'?",
+    "sweep": "config: got none, takes a file or folder here",
+    "sweep none.toml": "config: got none.toml, takes a TOML file (No such file or directory)",
+    "sweep .": "config: got ., takes a TOML file (Is a directory)",
+    "sweep config.toml more.toml": "more.toml: got one word too many, takes config and flags",
+    "sweep config.toml --num-seed 3": "--num-seed: got an unknown flag; did you mean '--num-seeds'?",
+    "sweep config.toml --num_seeds many": "num_seeds: got 'many', takes a whole number",
+    "sweep config.toml --engine=thread": "engine: got 'thread'; did you mean 'threads'? takes one of 'threads'",
+    "sweep config.toml --dtype float16": "dtype: got 'float16'; did you mean 'float64'? takes one of 'float64'",
+    "sweep config.toml --dry-run=yes": "dry_run: got 'yes', takes --dry-run alone",
+    "sweep config.toml --no-engine": "--no-engine: got an unknown flag",
+    "plot": "run: got none, takes a file or folder here",
+    "plot none": "run: got none, which has no finished shard; takes a folder made by gamekl sweep",
+    "report none": "run: got none, which is no folder; takes one made by gamekl sweep",
+    "results none --out x.xls": "run: got none, which is no folder; takes one made by gamekl sweep",
+    "results --colums": "--colums: got an unknown flag; did you mean '--columns'?",
+}
+
+
+@pytest.mark.parametrize("line", MISTYPED)
+def test_what_is_mistyped_is_told_in_one_line(capsys, tmp_path, line):
+    """Which names the field, what it got and what it takes."""
+    gk.games.write_nfg(gk.games.chicken(), tmp_path / "game.nfg")
+    (tmp_path / "text.npz").write_text("no arrays")
+    (tmp_path / "log.csv").write_text("a,b\n1,2\n")
+    err = refused(capsys, *line.split())
+    assert err.startswith(f"gamekl {line.split()[0]}: {MISTYPED[line]}") and err.count("\n") == 1
+
+
+def test_a_command_is_guessed(capsys):
+    status, _, err = run(capsys, "slove", "game.nfg")
+    assert status == 2 and err.splitlines()[0].endswith("results, data, solve; did you mean 'solve'?")

@@ -1,5 +1,6 @@
 """Taking arrays from anywhere, safely; the precision that jax is in."""
 
+import zipfile
 from os import PathLike
 from typing import Any
 
@@ -53,10 +54,10 @@ def read_arrays(path: str | PathLike[str], what: str) -> dict[str, np.ndarray]:
         ValueError: the file is damaged or no archive of arrays.
     """
     try:
-        archive = np.load(path, allow_pickle=False)
-        if not isinstance(archive, np.lib.npyio.NpzFile):
-            raise ValueError("it is a single array and no archive")
-        with archive:
+        with open(path, "rb") as file:
+            if not zipfile.is_zipfile(file):  # numpy would speak of pickles
+                raise ValueError("it is no archive of arrays")
+        with np.load(path, allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in archive.files}
         strange = [name for name, value in arrays.items() if not isinstance(value, np.ndarray)]
         if strange:

@@ -21,6 +21,7 @@ from jaxtyping import Array, Float
 from gamekl.core.arrays import own
 from gamekl.core.conventions import players_last
 from gamekl.core.names import Named, Names
+from gamekl.core.show import Shown
 
 logger = logging.getLogger("gamekl")
 
@@ -59,10 +60,24 @@ def _require(condition: bool, field: str, got: Any, takes: str) -> None:
         raise ValueError(f"{field}: got shape {tuple(got)}, takes {takes}")
 
 
-class _Game(eqx.Module):
+class _Game(Shown):
     """What all games have: a table of payoffs ``[*stage, player, *actions]``."""
 
     stage_axes: ClassVar[int] = 0
+    stage_names: ClassVar[tuple[str, ...]] = ()
+
+    def headline(self) -> str:
+        """Players, actions and stages; of stacked games how many there are."""
+        axes = self.stage_axes
+        shape = self.table.shape
+        # The player axis says how many action axes there are; more axes before it are of a batch.
+        first = next((k for k in range(len(shape) - axes) if shape[k + axes] == len(shape) - k - axes - 1), None)
+        if first is None:
+            return f"table {list(shape)}"
+        batch = f"batch {list(shape[:first])} of games of " if first else ""
+        actions = " x ".join(map(str, shape[first + axes + 1 :]))
+        stages = ", ".join(f"{size} {name}" for size, name in zip(shape[first:], self.stage_names, strict=False))
+        return f"{batch}{shape[first + axes]} players, {actions} actions" + (f", {stages}" if stages else "")
 
     @property
     @abstractmethod
@@ -167,6 +182,11 @@ class PolymatrixGame(_Game):
         """How many actions each player has."""
         return (self.payoffs.shape[-1],) * self.num_players
 
+    def headline(self) -> str:
+        """Players and actions; of stacked games how many there are."""
+        *batch, players, _, _, actions = self.payoffs.shape
+        return (f"batch {batch} of games of " if batch else "") + f"{players} players, {actions} actions each"
+
     def normal_form(self) -> NormalFormGame:
         """The same game as a table over joint actions, ``actions ** player`` for each player."""
         players = range(self.num_players)
@@ -193,6 +213,7 @@ class ContextualGame(_Game):
     payoffs: Float[Array, "context player *actions"] = _floats("payoffs")
     context_probs: Float[Array, " context"] = _floats("context_probs")
     stage_axes: ClassVar[int] = 1
+    stage_names: ClassVar[tuple[str, ...]] = ("contexts",)
 
     def __check_init__(self) -> None:
         self._check_table("payoffs", "context, player, *actions")
@@ -226,6 +247,7 @@ class MarkovGame(_Game):
     transitions: Float[Array, "horizon state *actions next_state"] = _floats("transitions")
     initial_probs: Float[Array, " state"] = _floats("initial_probs")
     stage_axes: ClassVar[int] = 2
+    stage_names: ClassVar[tuple[str, ...]] = ("steps", "states")
 
     def __check_init__(self) -> None:
         self._check_table("rewards", "horizon, state, player, *actions")

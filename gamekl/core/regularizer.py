@@ -8,21 +8,22 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
 from gamekl.core.games import Game, as_float_array
 from gamekl.core.policies import support
+from gamekl.core.show import Shown
 
 
-class Regularizer(eqx.Module):
+class Regularizer(Shown):
     """References and temperature.
 
     Attributes:
         log_reference: one array ``[*stage, actions_i]`` for each player, logarithms of the reference policy; -inf
             masks an action, which is then never played.
-        temperature: payoff units per nat, a scalar or one for each player ``[player]``; positive.
+        temperature: payoff units per nat, a scalar or one for each player ``[player]``; positive. With uniform
+            references the equilibrium is the logit quantal response equilibrium of lambda = 1 / temperature.
 
     Raises:
         ValueError: the temperature's shape fits neither, or the references have no or different stage axes.

@@ -31,7 +31,8 @@ TAKES = {
     "string_type": "a string",
     "string_too_short": "a string of {min_length} or more letters",
     "string_too_long": "a string of up to {max_length} letters",
-    "string_pattern_mismatch": "a string that matches {pattern}",
+    # The one pattern that there is, that of a run's name.
+    "string_pattern_mismatch": "letters, digits, '.', '_' and '-', the first a letter or digit",
     "too_short": "a list of {min_length} or more",
     "too_long": "a list of up to {max_length}",
     "missing": "a value",
@@ -96,7 +97,7 @@ def _list_of(annotation: Any, got: Any, key: int | str) -> str:
     return f"a list of {name}, such as [{got!r}]" if alone else f"a list of {name}"
 
 
-def _meant(got: Any, known: Iterable[str]) -> str | None:
+def meant(got: Any, known: Iterable[str]) -> str | None:
     """The one of the known names that was probably meant."""
     return next(iter(difflib.get_close_matches(got.lower(), known, n=1)), None) if isinstance(got, str) else None
 
@@ -106,12 +107,12 @@ def _fault(error: Any, model: type[pydantic.BaseModel]) -> _Fault:
     if kind == "extra_forbidden":
         location, annotation = _walk(model, error["loc"][:-1])
         key, known = error["loc"][-1], _fields(annotation)
-        return _Fault((*location, key), "got an unknown key", _meant(key, known), ", ".join(known))
+        return _Fault((*location, key), "got an unknown key", meant(key, known), ", ".join(known))
     location, annotation = _walk(model, error["loc"])
     if kind == "value_error":  # says itself what is taken
         return _Fault(location, error["msg"].removeprefix("Value error, "))
     got = "nothing" if kind == "missing" else "a table" if isinstance(value, dict) else repr(value)
-    meant, takes = None, error["msg"]
+    close, takes = None, error["msg"]
     if kind == "tuple_type":
         takes = _list_of(annotation, value, location[-1])
     elif kind in ("model_type", "dict_type"):
@@ -121,21 +122,37 @@ def _fault(error: Any, model: type[pydantic.BaseModel]) -> _Fault:
         takes = TAKES[kind].format(**context | whole)
     if kind == "literal_error":
         names = [name for part in _alternatives(annotation) for name in get_args(part) if isinstance(name, str)]
-        meant = _meant(value, names) if len(names) > FEW else None
-    return _Fault(location, f"got {got if len(got) <= 80 else got[:77] + '...'}", meant, takes)
+        close = meant(value, names) if len(names) > FEW else None
+    return _Fault(location, f"got {got if len(got) <= 80 else got[:77] + '...'}", close, takes)
+
+
+def _list_at(location: tuple[int | str, ...]) -> tuple[int | str, ...]:
+    """Where the list is that has the value, or the lists in it."""
+    while location and isinstance(location[-1], int):
+        location = location[:-1]
+    return location
 
 
 def _told(faults: list[_Fault]) -> Iterator[str]:
-    """One line for a value that is none of several things, and none if the fault is within it."""
+    """One line for a value that is none of several things, and none if the fault is within it; one for each list."""
     within = {fault.location[:-depth] for fault in faults for depth in range(1, len(fault.location))}
+    found: list[_Fault] = []
     for location, group in groupby(faults, key=lambda fault: fault.location):
         alike = list(group)
-        if location in within:
-            continue
-        line = ": ".join(filter(None, (".".join(map(str, location)), alike[0].message)))
-        taken = " or ".join(dict.fromkeys(fault.takes for fault in alike if fault.takes))
-        if taken:
-            line += f"; did you mean {alike[0].meant!r}? takes {taken}" if alike[0].meant else f", takes {taken}"
+        if location not in within:
+            taken = " or ".join(dict.fromkeys(fault.takes for fault in alike if fault.takes))
+            found.append(alike[0]._replace(takes=taken))
+    lists: dict[Any, list[_Fault]] = {}
+    for fault in found:
+        place = _list_at(fault.location)
+        entry = fault.takes and place != fault.location
+        own = None if entry else fault.location
+        lists.setdefault((place, own, fault.meant, fault.takes), []).append(fault)
+    for fault, *more in lists.values():
+        line = ": ".join(filter(None, (".".join(map(str, fault.location)), fault.message)))
+        line += f" ({1 + len(more)} such entries)" if more else ""
+        if fault.takes:
+            line += f"; did you mean {fault.meant!r}? takes {fault.takes}" if fault.meant else f", takes {fault.takes}"
         yield line
 
 
@@ -165,5 +182,7 @@ def read_toml(path: str | PathLike[str], name: str) -> dict[str, Any]:
     """
     try:
         return tomllib.loads(Path(path).read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
+    except OSError as error:
+        raise ConfigError(f"{name}: got {path}, takes a TOML file ({error.strerror})") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{name}: got {path}, takes a TOML file ({error})") from error

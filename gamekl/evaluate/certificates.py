@@ -13,7 +13,6 @@ only, and keeps the signs of the couplings there. Everything is one game, pure, 
 from collections.abc import Sequence
 from itertools import permutations
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -24,6 +23,7 @@ from gamekl.core.lanes import PRECISION
 from gamekl.core.one_shot import expected_payoffs
 from gamekl.core.policies import Profile, check_profile, is_concrete, normalize, support
 from gamekl.core.regularizer import Regularizer
+from gamekl.core.show import Shown
 from gamekl.evaluate.couplings import (
     balancing_weights,
     cancelling_weights,
@@ -35,7 +35,7 @@ from gamekl.evaluate.couplings import (
 from gamekl.evaluate.monotone import monotone_ratio
 
 
-class Uniqueness(eqx.Module):
+class Uniqueness(Shown):
     """Whether the equilibrium is proven to be the only one.
 
     The region is the whole of it: all profiles on the references' support, where every equilibrium lies.

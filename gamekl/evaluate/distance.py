@@ -16,7 +16,6 @@ monotonicity between the two profiles. Pinsker's inequality, x_i^2 <= 2 KL_i and
 and where the contraction matrix K has radius < 1, x <= (I - K)^-1 |BR(pi) - pi|_1 entry by entry.
 """
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
@@ -26,12 +25,13 @@ from gamekl.core.lanes import PRECISION
 from gamekl.core.one_shot import best_response, payoff_range, regularized_gap
 from gamekl.core.policies import Profile, check_profile, normalize, support
 from gamekl.core.regularizer import Regularizer
+from gamekl.core.show import Shown
 from gamekl.evaluate.certificates import contraction_matrix
 from gamekl.evaluate.couplings import fitted, on_support, spectral_radius
 from gamekl.evaluate.monotone import monotone_ratio
 
 
-class DistanceBound(eqx.Module):
+class DistanceBound(Shown):
     """Bounds on the distance of a profile pi to the equilibrium pi*; infinite where no bound is proven.
 
     Attributes:

@@ -5,6 +5,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from gamekl.core.show import show
+
 
 class Rate(NamedTuple):
     """A power law error = constant * n^slope, fitted by least squares to log mean error against log n.
@@ -20,6 +22,7 @@ class Rate(NamedTuple):
     low: float
     high: float
     intercept: float
+    __repr__ = show
 
 
 def _slopes(log_n: np.ndarray, log_means: np.ndarray) -> np.ndarray | np.floating:

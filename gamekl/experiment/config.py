@@ -5,7 +5,7 @@ import json
 import math
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from gamekl.experiment.learners import LED_METRICS, ONLINE_METRICS, LeadConfig, OnlineConfig
 from gamekl.experiment.parts import (
@@ -23,6 +23,7 @@ from gamekl.experiment.parts import (
     SamplesConfig,
     Strict,
 )
+from gamekl.experiment.profiles import check_behavior, parse_behavior
 
 REGULARIZED = ("gane", "gamd")
 PLAYED = ("gamd", "multiplicative_weights")
@@ -99,7 +100,7 @@ class FamilyConfig(Strict):
     weighting: Literal["uniform", "linear"] = "uniform"
     num_steps: RoundsConfig | None = None
     reference: Literal["uniform", "normal"] | tuple[tuple[Probability, ...], ...] = "uniform"
-    behavior: Literal["uniform", "reference"] | tuple[tuple[Probability, ...], ...] = "uniform"
+    behavior: Annotated[Any, BeforeValidator(parse_behavior)] = "uniform"
     concentrability: Concentrability | tuple[Concentrability, ...] | None = None
     pairs: Literal["unilateral", "independent"] = "unilateral"
     noise: Annotated[float, Field(ge=0, allow_inf_nan=False)] | Literal["bernoulli"] = 1.0
@@ -141,6 +142,8 @@ class FamilyConfig(Strict):
             )
         if self.solver != "gamd" and self.weighting != "uniform":
             raise ValueError(f"weighting: got {self.weighting!r} for solver {self.solver!r}, takes it for 'gamd' only")
+        if self.game.num_actions and not isinstance(self.behavior, str):
+            check_behavior(self.behavior, self.game.num_actions)
         if not isinstance(self.reference, str):
             for index, total in enumerate(map(math.fsum, self.reference)):
                 if abs(total - 1) > 1e-9:

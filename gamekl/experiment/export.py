@@ -149,7 +149,12 @@ def _parquet(table: pa.Table) -> bytes:
     return buffer.getvalue()
 
 
-def export(store: Store, out: Path) -> tuple[int, Stock]:
+def _with_numbers(table: pa.Table) -> pa.Table:
+    """The columns that have a value in some row."""
+    return table.select([name for name in table.column_names if table.column(name).null_count < table.num_rows])
+
+
+def export(store: Store, out: Path, *, drop_empty: bool = False) -> tuple[int, Stock]:
     """Write all shards of a run as one table, wholly or not at all.
 
     Args:
@@ -157,6 +162,8 @@ def export(store: Store, out: Path) -> tuple[int, Stock]:
         out: a file that ends in ``.parquet`` or ``.csv``. Parquet's metadata have what the shards' have: the version of
             the schema (``gamekl_schema``), of gamekl, the config's hash and the dtype. What a solver does not have is
             null, in CSV empty (polars finds a column's type by ``infer_schema_length=None``).
+            `gamekl.experiment.columns` says what the columns mean.
+        drop_empty: leave out the columns that have no value in any row.
 
     Returns:
         How many rows it has, and what there is of the run.
@@ -170,5 +177,6 @@ def export(store: Store, out: Path) -> tuple[int, Stock]:
     if stock.damaged or not stock.whole:
         raise StoreError(f"run: got {store.root}, takes a run with whole shards; {'; '.join(stock.notices)}")
     table = read_shards(store, stock.whole)
+    table = _with_numbers(table) if drop_empty else table
     write_file(out, (_csv if out.suffix == ".csv" else _parquet)(table))
     return table.num_rows, stock

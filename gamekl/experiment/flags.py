@@ -31,5 +31,5 @@ class LogSolve:
     """Of the bootstrap that makes the bands of a log."""
     seed: int = 0
     """Of the bootstrap."""
-    prior_mean: float = 0.0
-    """What joint actions that the log never saw are taken to pay, payoff units."""
+    prior_mean: float | None = None
+    """What joint actions that the log never saw are taken to pay, payoff units: 0 if not given, 1/2 of preferences."""

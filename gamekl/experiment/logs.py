@@ -10,12 +10,12 @@ import numpy as np
 
 from gamekl.core.regularizer import Regularizer
 from gamekl.core.response import nash_gap
-from gamekl.experiment.answer import path_lines
 from gamekl.experiment.flags import Data, LogSolve
 from gamekl.learning.bands import Band
 from gamekl.learning.bootstrap import Bootstrap, bootstrap
 from gamekl.offline.log_schema import Label, load_log_schema
 from gamekl.offline.logs import MOST_VALUES, Log, read_log
+from gamekl.offline.sides import fault, unseen_mean
 from gamekl.solvers.solution import Solution, Status
 
 # Labels of a player, and unseen cells, that are named; and actions over all contexts that are printed.
@@ -70,6 +70,8 @@ def describe(log: Log) -> str:
     lines.append("concentrability of unilateral deviations, inf where a cell that they reach was never seen:")
     lines.append(f"  from the behavior's marginals: {found.of_behavior:.4g}")
     lines.append(f"  from uniform play: {found.of_uniform:.4g}")
+    if told := fault(log):
+        lines.append(f"gamekl solve refuses this log: {told}")
     return "\n".join(lines)
 
 
@@ -104,19 +106,19 @@ def solve_log(flags: LogSolve, temperature: float | None, tol: float | None, sav
     if flags.schema is None:
         raise ValueError("schema: got none, takes the TOML file that says what the columns of the log mean")
     if temperature is None:
-        raise ValueError("temperature: got none, takes a number > 0 for a log")
+        raise ValueError("temperature: got none, takes a number > 0, payoff units per nat (1 / lambda), for a log")
     if not 0 <= flags.seed < 2**63:
         raise ValueError(f"seed: got {flags.seed}, takes a whole number >= 0 and below 2^63")
     log = read_log(flags.data, load_log_schema(flags.schema))
     regularizer = _anchor(log, flags.reference, temperature)
-    key, options = jax.random.key(flags.seed), {"prior_mean": flags.prior_mean, "tol": tol}
+    key, unseen = jax.random.key(flags.seed), flags.prior_mean
     try:
-        found = bootstrap(log, regularizer, key, num_resamples=flags.resamples, **options)
+        found = bootstrap(log, regularizer, key, num_resamples=flags.resamples, prior_mean=unseen, tol=tol)
     except ValueError as error:
         raise ValueError(str(error).replace("num_resamples:", "resamples:", 1)) from error
     if save is not None:
         _save(save, log, found)
-    print("\n".join(_lines(log, found, regularizer, flags.prior_mean)))
+    print("\n".join(_lines(log, found, regularizer, unseen_mean(log, flags.prior_mean))))
     return int(found.solution.status) == Status.converged
 
 
@@ -158,7 +160,7 @@ def _lines(log: Log, found: Bootstrap, regularizer: Regularizer, prior_mean: flo
         yield f"{name + ':':<17} {' '.join(f'{float(value):.3e}' for value in np.atleast_1d(np.asarray(values)))}"
     yield f"{'resamples:':<17} {found.num_resamples}, of which {found.num_failed} found no equilibrium"
     if isinstance(solution, Solution):
-        yield from path_lines(solution.path)
+        yield from solution.path.notes()
     status = Status(int(solution.status))
     yield f"{'status:':<17} {status.name}: {status.message} ({int(solution.num_steps)} steps)"
 

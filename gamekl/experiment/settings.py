@@ -136,7 +136,7 @@ def _make_behavior(family: FamilyConfig, case: dict[str, Any], game: Any, regula
             game, regularizer.log_reference, case["concentrability"], regularizer=regularizer
         )
     if not isinstance(family.behavior, str):
-        return joint_behavior(game, np.asarray(family.behavior))
+        return joint_behavior(game, family.behavior)
     if family.behavior == "reference":
         return outer([jnp.exp(entry) for entry in regularizer.log_reference])
     return jnp.full((*game.stage_shape, *game.num_actions), 1 / math.prod(game.num_actions))

@@ -23,31 +23,13 @@ from jaxtyping import Array
 
 import gamekl
 from gamekl.core.games import stack
+from gamekl.experiment.columns import RESULTS
 from gamekl.experiment.config import FamilyConfig, SweepConfig
 from gamekl.experiment.origin import Origin
 from gamekl.experiment.plan import TUNING, Chunk, check_files, tunings
 from gamekl.experiment.programs import as_compiled, compute, program
 from gamekl.experiment.settings import Setting, family_key, make_settings
 from gamekl.experiment.store import SCHEMA_VERSION
-
-FLOATS = (
-    "regularized_gap",
-    "regularized_gap_max",
-    "nash_gap",
-    "regularized_cce_gap",
-    "cce_gap",
-    "ce_gap",
-    "average_nash_gap",
-    "kl",
-    "suboptimality",
-    "follower_error",
-    "coverage",
-    "regret",
-    "solver_gap",
-    "bound",
-    "residual",
-)
-INTEGERS = ("num_steps", "num_queries", "status", "unvisited", "exceeded", "first_gap", "first_kl")
 
 # Two threads that need the same settings, or the same compiled program, do not both make them.
 _making = threading.Lock()
@@ -196,23 +178,20 @@ def _tabulate(case: dict[str, Any], chunk: Chunk, num_samples: int, results: dic
     game, seed = (grid.ravel().astype(np.int32) for grid in np.indices(results["status"].shape)[:2])
     rows = len(game)
 
-    def column(name: str, dtype: Any) -> pa.Array:
+    def column(name: str, dtype: str) -> pa.Array:
         if name not in results:
             return pa.nulls(rows, pa.from_numpy_dtype(dtype))
         return pa.array(results[name].ravel().astype(dtype))
 
-    return pa.table(
-        {
-            "case": pa.array(np.full(rows, chunk.case, dtype=np.int32)),
-            "label": pa.array([case["label"]] * rows).dictionary_encode(),
-            **{name: pa.array([case[name]] * rows, type=pa.float64()) for name in TUNING},
-            "num_samples": pa.array(np.full(rows, num_samples, dtype=np.int64)),
-            "game": pa.array(game),
-            "seed": pa.array(seed + np.int32(chunk.first_seed)),
-            **{name: column(name, np.float64) for name in FLOATS},
-            **{name: column(name, np.int32) for name in INTEGERS},
-        }
-    )
+    places = {
+        "case": pa.array(np.full(rows, chunk.case, dtype=np.int32)),
+        "label": pa.array([case["label"]] * rows).dictionary_encode(),
+        **{name: pa.array([case[name]] * rows, type=pa.float64()) for name in TUNING},
+        "num_samples": pa.array(np.full(rows, num_samples, dtype=np.int64)),
+        "game": pa.array(game),
+        "seed": pa.array(seed + np.int32(chunk.first_seed)),
+    }
+    return pa.table(places | {entry.name: column(entry.name, entry.dtype) for entry in RESULTS})
 
 
 def origin(num_devices: int = 1) -> Origin:

@@ -44,7 +44,8 @@ FOLLOWED_HEADER = (
 UNPRINTABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
 LEGEND = (
     "size^s mean: the mean at the largest size, scaled by the rate to be expected; predicted: what that should "
-    "come to, or its bound (<); ratios: mean over prediction at the largest sizes; above: gaps above their own bound."
+    "come to, or its bound (<); ratios: mean over prediction at the largest sizes; above: gaps above their own bound; "
+    "τ: temperature, payoff units per nat, which is 1/λ of a logit equilibrium."
 )
 
 

@@ -24,6 +24,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from gamekl.core.games import ContextualGame
+from gamekl.core.show import show
 from gamekl.core.validation import check_whole
 from gamekl.games.random import table_shape
 
@@ -38,6 +39,7 @@ class Featured(NamedTuple):
 
     game: ContextualGame
     features: Float[Array, "context *actions feature"]
+    __repr__ = show
 
 
 def _on_sphere(key: Array, shape: tuple[int, ...], radius: float) -> Float[Array, "*batch weight"]:

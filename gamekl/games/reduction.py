@@ -5,17 +5,17 @@ of the others. The reduced game keeps one action of each class: the first. A gam
 such copies, as plans that differ only where the player's own moves never lead.
 """
 
-import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
 from gamekl.core.games import NormalFormGame, require_normal_form
 from gamekl.core.policies import Profile, check_profile
+from gamekl.core.show import Shown
 from gamekl.core.validation import validate
 
 
-class MergedGame(eqx.Module):
+class MergedGame(Shown):
     """A game whose equivalent actions are merged.
 
     Attributes:

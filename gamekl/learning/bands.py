@@ -17,13 +17,13 @@ import math
 from itertools import count
 from typing import Any
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 import scipy.stats
 from jaxtyping import Array, Float
 
+from gamekl.core.show import Shown
 from gamekl.core.validation import check_whole
 from gamekl.offline.logs import Log
 from gamekl.offline.statistics import ContextualStatistics, Statistics
@@ -32,7 +32,7 @@ from gamekl.offline.statistics import ContextualStatistics, Statistics
 MOST_PAYOFFS = 2**26
 
 
-class Band(eqx.Module):
+class Band(Shown):
     """A number that follows from the log, and the band around it.
 
     Attributes:

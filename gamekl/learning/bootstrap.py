@@ -7,7 +7,6 @@ log itself goes through: cell means, the game that they make, and its equilibriu
 from functools import partial
 from typing import Any
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -17,9 +16,11 @@ from gamekl.core.games import ContextualGame, NormalFormGame
 from gamekl.core.policies import Profile, kl
 from gamekl.core.regularizer import Regularizer
 from gamekl.core.response import action_values, staged_profile
+from gamekl.core.show import Shown
 from gamekl.core.validation import check_regularizer
 from gamekl.learning.bands import Band, band, checked_tail, resample
 from gamekl.offline.regression import Estimate, estimate
+from gamekl.offline.sides import unseen_mean
 from gamekl.offline.statistics import ContextualStatistics, Statistics
 from gamekl.solvers.batch import solve_nash_batch
 from gamekl.solvers.nash import MAX_STEPS, gane
@@ -27,7 +28,7 @@ from gamekl.solvers.solution import Solution, Status
 from gamekl.solvers.staged import StagedSolution
 
 
-class Bootstrap(eqx.Module):
+class Bootstrap(Shown):
     """The anchored equilibrium of a log, with bands. Stage axes are none, or ``[context]``.
 
     Attributes:
@@ -56,7 +57,7 @@ class Bootstrap(eqx.Module):
     num_groups: int
 
 
-class ProfileBootstrap(eqx.Module):
+class ProfileBootstrap(Shown):
     """What a given profile earns in the game of a log, with bands. Stage axes are none, or ``[context]``.
 
     Attributes:
@@ -84,7 +85,7 @@ def bootstrap(
     *,
     num_resamples: int = 200,
     level: float | int = 0.95,
-    prior_mean: float | int = 0.0,
+    prior_mean: float | int | None = None,
     tol: float | int | None = None,
     max_steps: int = MAX_STEPS,
 ) -> Bootstrap:
@@ -114,7 +115,7 @@ def bootstrap(
         num_resamples: enough that the ends of the bands are inside of what is drawn: at level 0.95 at least 45 for 64
             groups, 174 for 8, 1,048 for 5.
         level: of the bands, above 0 and below 1.
-        prior_mean: estimate of cells without rows, payoff units.
+        prior_mean: estimate of cells without rows, payoff units; if None 0, and 1/2 in a log of preferences.
         tol: of the solver, as for `solve_nash`.
         max_steps: of the solver.
 
@@ -122,15 +123,16 @@ def bootstrap(
         A `Bootstrap`. Its solution's `status` is to be looked at: nothing is raised where no equilibrium was found.
 
     Raises:
-        ValueError: the log has too few groups for the level, an option is not right, or the regularizer does not fit.
+        ValueError: the log has too few groups for the level or cannot tell its actions from each other, an option is
+            not right, or the regularizer does not fit.
         TypeError: `log` is no `Log`.
     """
     Regularizer.require(regularizer)
     tail = checked_tail(log, num_resamples, level)
-    found = estimate(log.statistics, prior_mean=prior_mean, regularizer=regularizer)
+    found = estimate(log, prior_mean=prior_mean, regularizer=regularizer)
     check_regularizer(found.game, regularizer)
     solution = gane(found, regularizer, tol=tol, max_steps=max_steps, throw=False)
-    games = _estimates(resample(log, key, num_resamples), float(prior_mean)).game
+    games = _estimates(resample(log, key, num_resamples), unseen_mean(log, prior_mean)).game
     log_policy, solved = _solve(games.table, regularizer, tol, max_steps)
     point = _measure(found.game, regularizer, solution.log_policy)
     drawn = _measure_all(games, regularizer, log_policy)
@@ -156,7 +158,7 @@ def bootstrap_profile(
     *,
     num_resamples: int = 200,
     level: float | int = 0.95,
-    prior_mean: float | int = 0.0,
+    prior_mean: float | int | None = None,
 ) -> ProfileBootstrap:
     """What a given profile earns in a log's estimated game, with bootstrap bands by resampling groups of rows.
 
@@ -170,16 +172,17 @@ def bootstrap_profile(
         key: a jax random key.
         num_resamples: as for `bootstrap`.
         level: of the bands, above 0 and below 1.
-        prior_mean: estimate of cells without rows, payoff units.
+        prior_mean: estimate of cells without rows, payoff units; if None 0, and 1/2 in a log of preferences.
 
     Raises:
-        ValueError: the log has too few groups for the level, an option is not right, or the profile does not fit.
+        ValueError: the log has too few groups for the level or cannot tell its actions from each other, an option is
+            not right, or the profile does not fit.
         TypeError: `log` is no `Log`.
     """
     tail = checked_tail(log, num_resamples, level)
-    found = estimate(log.statistics, prior_mean=prior_mean)
+    found = estimate(log, prior_mean=prior_mean)
     policy = tuple(jnp.exp(entry) for entry in staged_profile("log_policy", found.game, log_policy, log=True))
-    games = _estimates(resample(log, key, num_resamples), float(prior_mean)).game
+    games = _estimates(resample(log, key, num_resamples), unseen_mean(log, prior_mean)).game
     point, drawn = _earn(found.game, policy), _earn_all(games, policy)
     keep = partial(band, solved=np.ones(num_resamples, bool), tail=tail)
     values, value = jax.tree.map(keep, point, drawn)

@@ -19,6 +19,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from gamekl.core.policies import is_concrete
+from gamekl.core.show import Shown
 from gamekl.core.validation import check_whole
 from gamekl.solvers.pivots import CONCEPTS
 
@@ -26,7 +27,7 @@ from gamekl.solvers.pivots import CONCEPTS
 CERTIFIED = 0.45
 
 
-class Planned(eqx.Module):
+class Planned(Shown):
     """A joint policy, and how good it is in the game that was solved for it.
 
     Attributes:
@@ -60,7 +61,7 @@ class Learner(eqx.Module):
         """Sum over players of what each could gain in the true game by leaving the policy or staying, payoff units."""
 
 
-class OnlinePlay(eqx.Module):
+class OnlinePlay(Shown):
     """What learning online cost.
 
     Attributes:

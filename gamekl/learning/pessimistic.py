@@ -16,13 +16,13 @@ where b = c H sqrt(iota / max(N, 1)) and rewards are in [0, 1], the clip comes t
 
 from typing import Any
 
-import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, ArrayLike, Float
 
 from gamekl.core.games import MarkovGame, NormalFormGame
 from gamekl.core.policies import is_concrete
+from gamekl.core.show import Shown
 from gamekl.core.validation import check_whole
 from gamekl.learning.surrogates import Brackets, Minimum, brackets, over_joint, over_profiles, plug_in
 from gamekl.offline.pessimism import as_range, check_estimate, check_nonnegative
@@ -34,7 +34,7 @@ from gamekl.solvers.solution import Status
 MOST_SUPPORT_PAIRS = 500
 
 
-class PessimisticValues(eqx.Module):
+class PessimisticValues(Shown):
     """What pessimistic Nash value iteration returns; values are those of the zero-sum game (r_1 - r_2) / 2.
 
     Attributes:
@@ -51,7 +51,7 @@ class PessimisticValues(eqx.Module):
     surrogate: Float[Array, ""]
 
 
-class PessimisticProfile(eqx.Module):
+class PessimisticProfile(Shown):
     """A profile, and the surrogate that it minimises.
 
     Attributes:
@@ -68,7 +68,7 @@ class PessimisticProfile(eqx.Module):
     last_improvement: Float[Array, "*batch"]
 
 
-class PessimisticJoint(eqx.Module):
+class PessimisticJoint(Shown):
     """A joint policy, and the surrogate that it minimises.
 
     Attributes:

@@ -19,7 +19,6 @@ pessimistic and the likelihood's values agree.
 from collections.abc import Sequence
 from typing import Any
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -30,6 +29,7 @@ from gamekl.core.games import NormalFormGame, as_float_array
 from gamekl.core.lanes import PRECISION
 from gamekl.core.policies import check_profile, is_concrete
 from gamekl.core.regularizer import Regularizer
+from gamekl.core.show import Shown
 from gamekl.core.validation import check_finite
 from gamekl.offline.pessimism import check_nonnegative
 from gamekl.offline.response_fit import MAX_STEPS as FIT_STEPS
@@ -47,7 +47,7 @@ from gamekl.solvers.commitment import (
 from gamekl.solvers.solution import check_options, raise_unless_converged
 
 
-class LeaderEstimate(eqx.Module):
+class LeaderEstimate(Shown):
     """What a leader knows of the game, and how well.
 
     Attributes:
@@ -62,7 +62,7 @@ class LeaderEstimate(eqx.Module):
     variances: Float[Array, "leader follower"]
 
 
-class ValueBand(eqx.Module):
+class ValueBand(Shown):
     """A policy's estimated value and the band around it, payoff units.
 
     Attributes:

@@ -10,7 +10,7 @@ arXiv 2307.14085, by its abstract) proves sublinear regret for optimism of other
 are derived from the delta method, and no bound is claimed.
 """
 
-from typing import Any
+from typing import Any, ClassVar
 
 import equinox as eqx
 import jax
@@ -22,14 +22,16 @@ from gamekl.core.follower import check_commitment, committed_value
 from gamekl.core.games import NormalFormGame
 from gamekl.core.policies import is_concrete
 from gamekl.core.regularizer import Regularizer
+from gamekl.core.show import Shown
 from gamekl.core.validation import check_whole
 from gamekl.learning.stackelberg import estimate_follower, optimistic_commitment
 from gamekl.offline.pessimism import check_nonnegative
 from gamekl.offline.responses import Responses, sample_responses
 from gamekl.solvers.commitment import quantal_stackelberg
+from gamekl.solvers.solution import Status
 
 
-class OnlineLeader(eqx.Module):
+class OnlineLeader(Shown):
     """What a leader announced, and what it cost to learn.
 
     Attributes:
@@ -43,6 +45,7 @@ class OnlineLeader(eqx.Module):
     regret: Float[Array, "*batch round"]
     log: Responses
     status: Int[Array, "*batch round"]
+    ending: ClassVar = Status
 
 
 @eqx.filter_jit

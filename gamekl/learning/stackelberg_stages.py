@@ -20,7 +20,6 @@ are. What a context loses here, to first order, are c rho(c) s_c / s of its stan
 from collections.abc import Sequence
 from typing import Any
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -32,6 +31,7 @@ from gamekl.core.games import ContextualGame, MarkovGame, as_float_array
 from gamekl.core.lanes import PRECISION
 from gamekl.core.policies import is_concrete, outer
 from gamekl.core.regularizer import Regularizer
+from gamekl.core.show import Shown
 from gamekl.core.stages import occupancies
 from gamekl.core.validation import check_distribution, check_transitions
 from gamekl.learning.stackelberg import ValueBand, band_around, check_level, own_payoffs
@@ -45,7 +45,7 @@ from gamekl.solvers.commitment_stages import StagedCommitment, StagedProblem, co
 from gamekl.solvers.solution import check_options
 
 
-class StagedEstimate(eqx.Module):
+class StagedEstimate(Shown):
     """What a leader knows of a game in stages, and how well.
 
     Attributes:

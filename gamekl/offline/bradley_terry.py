@@ -10,9 +10,8 @@ the other (Ford, American Mathematical Monthly 64, 1957; Hunter, Annals of Stati
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -23,6 +22,7 @@ from gamekl.core.batching import joining_batches
 from gamekl.core.games import as_float_array
 from gamekl.core.lanes import largest, matmul, total
 from gamekl.core.policies import is_concrete
+from gamekl.core.show import Shown
 from gamekl.core.validation import check_whole, refuse, show_place
 from gamekl.offline.comparisons import Comparisons, check_any
 from gamekl.offline.logistic import FitStatus, Slopes, maximize
@@ -32,7 +32,7 @@ MAX_STEPS = 100
 MOST_NAMED = 10
 
 
-class BradleyTerryFit(eqx.Module):
+class BradleyTerryFit(Shown):
     """Rewards of maximal likelihood.
 
     Attributes:
@@ -50,6 +50,7 @@ class BradleyTerryFit(eqx.Module):
     residual: Float[Array, "*prompt"]
     num_steps: Int[Array, "*prompt"]
     status: Int[Array, "*prompt"]
+    ending: ClassVar = FitStatus
 
 
 def bradley_terry_preferences(rewards: ArrayLike) -> Float[Array, "*prompt candidate other"]:

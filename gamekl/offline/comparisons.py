@@ -21,6 +21,7 @@ from jaxtyping import Array, ArrayLike, Float
 
 from gamekl.core.games import as_float_array
 from gamekl.core.policies import is_concrete
+from gamekl.core.show import Shown
 from gamekl.core.validation import check_distribution, check_finite, check_preferences, check_whole, refuse
 from gamekl.offline.draws import draw_rows, sample_counts, sample_sums
 from gamekl.offline.pessimism import check_nonnegative
@@ -28,7 +29,7 @@ from gamekl.offline.pessimism import check_nonnegative
 logger = logging.getLogger("gamekl")
 
 
-class Comparisons(eqx.Module):
+class Comparisons(Shown):
     """How often each candidate was preferred to each other, prompt by prompt.
 
     Attributes:
@@ -58,7 +59,7 @@ class Comparisons(eqx.Module):
         return self.wins + jnp.swapaxes(self.wins, -1, -2)
 
 
-class PreferenceEstimate(eqx.Module):
+class PreferenceEstimate(Shown):
     """Estimated preferences and how much data stands behind them.
 
     Attributes:

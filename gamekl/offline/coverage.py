@@ -15,7 +15,6 @@ down, whatever the method and however many rows of the same cells there are.
 
 from typing import Any
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -26,6 +25,7 @@ from gamekl.core.lanes import PRECISION
 from gamekl.core.one_shot import expected_payoffs
 from gamekl.core.policies import Profile, check_profile, is_concrete
 from gamekl.core.regularizer import Regularizer
+from gamekl.core.show import Shown
 from gamekl.offline.behavior import concentrability, envelope
 from gamekl.offline.dataset import Dataset
 from gamekl.offline.pessimism import as_range, check_estimate
@@ -35,7 +35,7 @@ from gamekl.offline.statistics import Statistics
 MOST_NAMED = 10
 
 
-class Coverage(eqx.Module):
+class Coverage(Shown):
     """How well a log covers the deviations from a profile; ``print`` says it in words.
 
     Attributes:

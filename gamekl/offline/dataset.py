@@ -11,6 +11,7 @@ from jaxtyping import Array, Float, Int
 from gamekl.core.arrays import own
 from gamekl.core.games import as_float_array
 from gamekl.core.policies import is_concrete
+from gamekl.core.show import Shown
 from gamekl.core.validation import check_finite, show_place
 
 ENDED = -1  # the state of an episode that is over
@@ -66,7 +67,7 @@ def _sizes(values: Sequence[int]) -> tuple[int, ...]:
     return tuple(int(size) for size in values)
 
 
-class Dataset(eqx.Module):
+class Dataset(Shown):
     """Rows of logged play.
 
     Attributes:
@@ -96,7 +97,7 @@ class Dataset(eqx.Module):
             check_finite("rewards", np.asarray(self.rewards))
 
 
-class ContextualDataset(eqx.Module):
+class ContextualDataset(Shown):
     """Rows of logged play, each in a context.
 
     Attributes:
@@ -137,7 +138,7 @@ class ContextualDataset(eqx.Module):
             check_finite("rewards", np.asarray(self.rewards))
 
 
-class MarkovDataset(eqx.Module):
+class MarkovDataset(Shown):
     """Episodes of a Markov game.
 
     Attributes:

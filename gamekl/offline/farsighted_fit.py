@@ -9,9 +9,8 @@ the payoffs that can be told at all if its I has no larger null space, at u draw
 
 from collections.abc import Sequence
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -20,6 +19,7 @@ from jaxtyping import Array, ArrayLike, Float, Int
 from gamekl.core.games import as_float_array
 from gamekl.core.lanes import PRECISION, in_turn, solve_positive
 from gamekl.core.policies import is_concrete
+from gamekl.core.show import Shown
 from gamekl.core.validation import check_finite, check_whole
 from gamekl.offline.farsighted_likelihood import (
     FarsightedLog,
@@ -41,7 +41,7 @@ FIRST_DAMPING = 1e-3
 MOST_DAMPING = 1e10
 
 
-class FarsightedFit(eqx.Module):
+class FarsightedFit(Shown):
     """A farsighted follower's payoffs of maximal likelihood.
 
     Attributes:
@@ -65,6 +65,7 @@ class FarsightedFit(eqx.Module):
     num_told: Int[Array, ""]
     num_steps: Int[Array, ""]
     status: Int[Array, ""]
+    ending: ClassVar = ResponseStatus
 
     def payoffs(self, temperature: ArrayLike) -> Float[Array, "horizon state leader follower"]:
         """r_f without what no answer tells, payoff units, where the follower's temperature tau_f is known."""

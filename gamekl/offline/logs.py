@@ -23,6 +23,7 @@ from jaxtyping import Bool, Float
 
 from gamekl.core.games import ContextualGame, NormalFormGame
 from gamekl.core.regularizer import Regularizer
+from gamekl.core.show import Shown, show
 from gamekl.core.validation import check_whole
 from gamekl.offline.behavior import concentrability
 from gamekl.offline.log_files import Batch, Paths, as_paths, read_batches
@@ -60,9 +61,10 @@ class LogCoverage(NamedTuple):
     missing: Bool[np.ndarray, "*cells"]
     of_behavior: float
     of_uniform: float
+    __repr__ = show
 
 
-class Log(eqx.Module):
+class Log(Shown):
     """A log, added up; float64 on the host whatever jax's x64 mode is.
 
     Attributes:
@@ -76,6 +78,7 @@ class Log(eqx.Module):
         num_rows: how many rows there are.
         group: the column whose values keep rows together, or None.
         num_values: how many values it has, 65,536 where there are more; None without it.
+        preference: the column whose numbers the rewards p and 1 - p are, or None.
     """
 
     groups: Any
@@ -86,6 +89,7 @@ class Log(eqx.Module):
     num_rows: int = eqx.field(static=True)
     group: str | None = eqx.field(static=True)
     num_values: int | None = eqx.field(static=True)
+    preference: str | None = eqx.field(static=True, default=None)
 
     @property
     def num_groups(self) -> int:
@@ -269,6 +273,7 @@ def read_log(paths: Paths, schema: Any, *, num_groups: int = 64, batch_rows: int
         num_rows=sums.num_rows,
         group=schema.group,
         num_values=None if schema.group is None else len(sums.values),
+        preference=schema.preference,
     )
 
 

@@ -32,6 +32,7 @@ from jaxtyping import Array, Float, Int
 from gamekl.core.games import as_float_array
 from gamekl.core.lanes import solve_positive
 from gamekl.core.policies import is_concrete
+from gamekl.core.show import Shown
 from gamekl.core.validation import check_finite, check_whole
 from gamekl.offline.dataset import ContextualDataset
 
@@ -44,7 +45,7 @@ AVERAGED = 100  # steps, in the average network
 Payoffs = Float[Array, "context player *actions"]
 
 
-class NeuralFit(eqx.Module):
+class NeuralFit(Shown):
     """What training came to.
 
     Attributes:

@@ -1,9 +1,8 @@
 """Payoff regression: data to an estimated game, which is a game like any other."""
 
 import logging
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -12,16 +11,19 @@ from jaxtyping import Array, Float
 from gamekl.core.games import ContextualGame, EstimatedMarkovGame, MarkovGame, NormalFormGame
 from gamekl.core.policies import is_concrete
 from gamekl.core.regularizer import Regularizer
+from gamekl.core.show import Shown
 from gamekl.offline.dataset import ContextualDataset, Dataset, MarkovDataset
+from gamekl.offline.logs import Log
 from gamekl.offline.models import Linear, Model, Tabular, as_targets
 from gamekl.offline.neural import Neural
 from gamekl.offline.rows import statistics_from_dataset
+from gamekl.offline.sides import check_sides, unseen_mean
 from gamekl.offline.statistics import AnyStatistics, ContextualStatistics, MarkovStatistics
 
 logger = logging.getLogger("gamekl")
 
 
-class Estimate(eqx.Module):
+class Estimate(Shown):
     """An estimated game and how much data stands behind it.
 
     Attributes:
@@ -83,21 +85,11 @@ def _check_masked(statistics: AnyStatistics, regularizer: Regularizer) -> None:
         )
 
 
-@runtime_checkable
-class HasStatistics(Protocol):
-    """Anything that carries the statistics of a log, such as what `read_log` returns."""
-
-    @property
-    def statistics(self) -> Any:
-        """They."""
-        ...
-
-
 def estimate(
-    data: AnyStatistics | Dataset | ContextualDataset | MarkovDataset | HasStatistics,
+    data: AnyStatistics | Dataset | ContextualDataset | MarkovDataset | Log,
     *,
     model: Any = None,
-    prior_mean: float | int = 0.0,
+    prior_mean: float | int | None = None,
     split: bool = False,
     regularizer: Regularizer | None = None,
 ) -> Estimate:
@@ -108,26 +100,33 @@ def estimate(
     every step that is left, and the episode ends there. (Regression of rewards plus next values, which needs no model
     of the game, comes to the same numbers, for cells and linear models.)
 
+    A log of preferences whose rows are in the order of who won, or of candidates, is refused (`offline.sides`).
+
     Args:
         data: statistics, the rows, or a log that `read_log` has read.
         model: `Ridge`, `ActionRidge`, `FiniteClass` or, of rows with contexts, `Neural`; tabular if None. A linear one
             may give a Markov game negative transitions.
-        prior_mean: estimate of unvisited cells where there is no model, payoff units a step.
+        prior_mean: estimate of unvisited cells where there is no model, payoff units a step; if None 0, and 1/2 in a
+            log of preferences, which takes no other.
         split: of episodes only: estimate each step from episodes of its own (see `statistics_from_dataset`).
         regularizer: where given, rows on actions that it masks are an error (on concrete arrays).
 
     Raises:
-        ValueError: empty data, bad counts, a model of other games, or rows on masked actions.
+        ValueError: empty data, bad counts, a model of other games, rows on masked actions, or a log that cannot tell
+            its actions from each other.
         TypeError: a neural model of anything but rows with contexts.
     """
-    if not (np.ndim(prior_mean) == 0 and np.isfinite(prior_mean)):
+    if prior_mean is not None and not (np.ndim(prior_mean) == 0 and np.isfinite(prior_mean)):
         raise ValueError(f"prior_mean: got {prior_mean!r}, takes a finite number")
+    if isinstance(data, Log):
+        check_sides(data)
+        given = unseen_mean(data, prior_mean) if model is None else prior_mean
+        return estimate(data.statistics, model=model, prior_mean=given, split=split, regularizer=regularizer)
+    prior_mean = 0.0 if prior_mean is None else prior_mean
     if not isinstance(model, Model | Neural | None):
         raise TypeError(f"model: got {model!r}, takes a Ridge, an ActionRidge, a FiniteClass, a Neural, or None")
     if model is not None and prior_mean != 0:
         raise ValueError(f"prior_mean: got {prior_mean!r} beside a model, takes it for cells alone")
-    if isinstance(data, HasStatistics):
-        return estimate(data.statistics, model=model, prior_mean=prior_mean, split=split, regularizer=regularizer)
     rows = isinstance(data, Dataset | ContextualDataset | MarkovDataset)
     if split and not rows:
         raise ValueError(f"split: got {type(data).__name__}, takes episodes (a MarkovDataset)")

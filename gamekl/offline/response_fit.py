@@ -12,9 +12,8 @@ third cumulant of a variable is at most its range times its variance (derived).
 
 from collections.abc import Sequence
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -25,6 +24,7 @@ from gamekl.core.follower import respond
 from gamekl.core.games import as_float_array
 from gamekl.core.lanes import PRECISION, in_turn, largest
 from gamekl.core.policies import centre, is_concrete, support
+from gamekl.core.show import Shown
 from gamekl.core.validation import check_distribution, check_finite, check_whole, refuse, show_place
 from gamekl.offline.logistic import Slopes, maximize
 from gamekl.offline.pessimism import check_nonnegative
@@ -41,7 +41,7 @@ WIDTH = 64
 SINGULAR_BELOW = {jnp.dtype("float32"): 1e-5, jnp.dtype("float64"): 1e-10}
 
 
-class FollowerFit(eqx.Module):
+class FollowerFit(Shown):
     """A follower's payoffs of maximal likelihood.
 
     Attributes:
@@ -63,6 +63,7 @@ class FollowerFit(eqx.Module):
     residual: Float[Array, "*stage"]
     num_steps: Int[Array, "*stage"]
     status: Int[Array, "*stage"]
+    ending: ClassVar = ResponseStatus
 
     def payoffs(self, temperature: ArrayLike) -> Float[Array, "*stage leader follower"]:
         """r_f centred, payoff units, where the follower's temperature tau_f is known."""

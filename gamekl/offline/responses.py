@@ -20,11 +20,12 @@ from gamekl.core.games import NormalFormGame, as_float_array
 from gamekl.core.lanes import PRECISION
 from gamekl.core.policies import is_concrete
 from gamekl.core.regularizer import Regularizer
+from gamekl.core.show import Shown
 from gamekl.core.validation import check_distribution, check_finite, check_noise, refuse
 from gamekl.offline.draws import draw_rows, sample_counts, sample_sums
 
 
-class Responses(eqx.Module):
+class Responses(Shown):
     """How often each action of the follower answered each policy of the leader, and what the leader earned.
 
     Attributes:

@@ -21,6 +21,7 @@ from gamekl.core.follower_stages import Answer
 from gamekl.core.games import ContextualGame, MarkovGame, NormalFormGame, StagedGame, as_float_array
 from gamekl.core.policies import is_concrete
 from gamekl.core.regularizer import Regularizer
+from gamekl.core.show import Shown
 from gamekl.core.validation import check_distribution, check_finite, check_noise, check_transitions, refuse
 from gamekl.offline.draws import draw_rows, sample_sums, split_counts
 from gamekl.offline.responses import Responses
@@ -29,7 +30,7 @@ from gamekl.offline.responses import Responses
 Split = Callable[[Array, Array, Array], Array]
 
 
-class Episodes(eqx.Module):
+class Episodes(Shown):
     """What a log of episodes tells.
 
     Attributes:

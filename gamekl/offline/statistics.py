@@ -19,6 +19,7 @@ from jaxtyping import Array, ArrayLike, Float
 from gamekl.core.arrays import has_float64
 from gamekl.core.games import ContextualGame, MarkovGame, NormalFormGame
 from gamekl.core.policies import is_concrete
+from gamekl.core.show import Shown
 from gamekl.core.validation import Behavior, check_noise, joint_behavior
 from gamekl.offline.draws import (
     MAX_DRAWN_IN_FLOAT32,
@@ -32,7 +33,7 @@ from gamekl.offline.draws import (
 )
 
 
-class Statistics(eqx.Module):
+class Statistics(Shown):
     """What the tabular estimate needs of a log.
 
     Attributes:
@@ -44,7 +45,7 @@ class Statistics(eqx.Module):
     reward_sums: Float[Array, "player *actions"]
 
 
-class ContextualStatistics(eqx.Module):
+class ContextualStatistics(Shown):
     """The same for each context.
 
     Attributes:
@@ -56,7 +57,7 @@ class ContextualStatistics(eqx.Module):
     reward_sums: Float[Array, "context player *actions"]
 
 
-class MarkovStatistics(eqx.Module):
+class MarkovStatistics(Shown):
     """The same for each step and state, and where the episodes went.
 
     Attributes:

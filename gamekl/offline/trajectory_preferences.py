@@ -25,6 +25,7 @@ from jaxtyping import Array, ArrayLike, Float
 
 from gamekl.core.games import MarkovGame, as_float_array
 from gamekl.core.policies import is_concrete
+from gamekl.core.show import Shown
 from gamekl.core.validation import Behavior, check_finite, check_whole, refuse
 from gamekl.offline.bradley_terry import MAX_STEPS
 from gamekl.offline.dataset import ENDED, MarkovDataset
@@ -37,7 +38,7 @@ from gamekl.offline.rows import sample_dataset
 MOST_CELLS = 4096
 
 
-class TrajectoryComparisons(eqx.Module):
+class TrajectoryComparisons(Shown):
     """Pairs of episodes and which of them each player preferred.
 
     Attributes:

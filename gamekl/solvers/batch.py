@@ -27,7 +27,7 @@ from gamekl.solvers.nash import MAX_STEPS, precision
 from gamekl.solvers.queue import num_lanes
 from gamekl.solvers.rules import anchored
 from gamekl.solvers.selfplay import check_rounds
-from gamekl.solvers.solution import Solution, SolveError, Status, check_options
+from gamekl.solvers.solution import Solution, SolveError, Status, check_options, with_left
 
 
 def _check_batch(games: NormalFormGame, regularizers: Regularizer) -> int:
@@ -86,7 +86,8 @@ def solve_nash_batch(
         regularizers: one for each game; every leaf has the leading axis, temperature too.
         tol: bound on the residuals, one number or ``[batch]``; the default is that of `solve_nash`.
         max_steps: most Newton corrections for a game.
-        initial: log-policies to try first, ``[batch, actions_i]`` for each player.
+        initial: log-policies to try first, ``[batch, actions_i]`` for each player; ``path.left`` and the log ``gamekl``
+            tell where they were left, as for `solve_nash`.
         refine: as for `solve_nash`.
         certify_path: as there.
         devices: where to work; all local devices of jax's default backend if None.
@@ -123,6 +124,8 @@ def solve_nash_batch(
         x64,
         options=Options(int(max_steps), refine=refine is not None, certify=bool(certify_path)),
     )
+    if initial is not None:
+        solution = with_left(solution)
     if throw:
         _raise_unless_all_converged(solution)
     return solution

@@ -8,9 +8,8 @@ With two or three actions the lattice leaves out only peaks narrower than its me
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -22,6 +21,7 @@ from gamekl.core.games import NormalFormGame, as_float_array
 from gamekl.core.one_shot import player_gap
 from gamekl.core.policies import is_concrete, support
 from gamekl.core.regularizer import Regularizer
+from gamekl.core.show import Shown
 from gamekl.core.validation import check_distribution
 from gamekl.solvers.ascent import Climb, Objective, climb, curvature
 from gamekl.solvers.lattice import highest, lattice
@@ -39,7 +39,7 @@ TOLERANCE = {jnp.dtype("float32"): 1e-5, jnp.dtype("float64"): 1e-9}
 FLAT = {jnp.dtype("float32"): 1e-3, jnp.dtype("float64"): 1e-6}
 
 
-class Commitment(eqx.Module):
+class Commitment(Shown):
     """A leader's policy with the follower's answer, and what certifies it.
 
     Attributes:
@@ -59,6 +59,7 @@ class Commitment(eqx.Module):
     curvature: Float[Array, "*batch"]
     num_steps: Int[Array, "*batch"]
     status: Int[Array, "*batch"]
+    ending: ClassVar = Status
 
     @property
     def policy(self) -> tuple[Float[Array, "*batch leader"], Float[Array, "*batch follower"]]:

@@ -15,9 +15,8 @@ In a contextual game each context is planned for itself.
 """
 
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Float, Int
@@ -28,6 +27,7 @@ from gamekl.core.games import ContextualGame, MarkovGame, NormalFormGame
 from gamekl.core.lanes import PRECISION
 from gamekl.core.policies import outer, support
 from gamekl.core.regularizer import Regularizer
+from gamekl.core.show import Shown
 from gamekl.core.stages import backward, occupancies
 from gamekl.solvers.ascent import Climb, Objective, curvature
 from gamekl.solvers.commitment import (
@@ -42,12 +42,12 @@ from gamekl.solvers.commitment import (
     log_policies,
     plan_by,
 )
-from gamekl.solvers.solution import check_options, raise_unless_converged
+from gamekl.solvers.solution import Status, check_options, raise_unless_converged
 
 Policy = Float[Array, "stage leader"]
 
 
-class StagedCommitment(eqx.Module):
+class StagedCommitment(Shown):
     """A leader's policy for all stages with the follower's answers, and what certifies it.
 
     Attributes:
@@ -66,6 +66,7 @@ class StagedCommitment(eqx.Module):
     curvature: Float[Array, ""]
     num_steps: Int[Array, ""]
     status: Int[Array, ""]
+    ending: ClassVar = Status
 
     @property
     def policy(self) -> tuple[Float[Array, "*stage leader"], Float[Array, "*stage follower"]]:

@@ -12,9 +12,8 @@ Exact correlated equilibria always exist, so there is always an answer.
 
 import math
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -32,6 +31,7 @@ from gamekl.core.policies import (
     sample_joint,
     support,
 )
+from gamekl.core.show import Shown
 from gamekl.core.validation import validate
 from gamekl.solvers.constraints import ByRows
 from gamekl.solvers.gain_rows import (
@@ -55,7 +55,7 @@ MAX_STEPS = 200
 WELFARE_TOLERANCE = 1e-6
 
 
-class CorrelatedEquilibrium(eqx.Module):
+class CorrelatedEquilibrium(Shown):
     """A joint policy, and what is certain about it.
 
     Attributes:
@@ -79,6 +79,7 @@ class CorrelatedEquilibrium(eqx.Module):
     violation: Float[Array, "*batch"]
     num_steps: Int[Array, "*batch"]
     status: Int[Array, "*batch"]
+    ending: ClassVar = Status
 
     @property
     def marginals(self) -> tuple[Float[Array, "*batch _"], ...]:

@@ -1,6 +1,7 @@
 """What the correlated solvers return: a joint policy from which no player gains by leaving."""
 
 import math
+from typing import ClassVar
 
 import equinox as eqx
 import jax
@@ -8,10 +9,12 @@ import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Float, Int
 
 from gamekl.core.policies import check_alone, sample_joint
+from gamekl.core.show import Shown
 from gamekl.solvers.mixture import LARGEST_TABLE, Kept
+from gamekl.solvers.solution import Status
 
 
-class CorrelatedSolution(eqx.Module):
+class CorrelatedSolution(Shown):
     """The averaged joint policy of a run, and its gaps: what a player could gain by leaving it, payoff units.
 
     Gaps without a suffix are in `evaluate_on` (in the game that was played if that is None), those with the suffix
@@ -55,6 +58,7 @@ class CorrelatedSolution(eqx.Module):
     status: Int[Array, "*batch"]
     mixture: Float[Array, "*batch joint"] | Kept
     num_actions: tuple[int, ...] = eqx.field(static=True)
+    ending: ClassVar = Status
 
     def joint(self) -> Float[Array, "*actions"]:
         """The joint policy as a table, shape ``[*actions]`` (after the batch's axis, where there is one).

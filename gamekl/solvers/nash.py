@@ -23,7 +23,7 @@ from gamekl.core.regularizer import Regularizer
 from gamekl.core.validation import validate
 from gamekl.solvers.implicit import attach
 from gamekl.solvers.ladder import Options, make_problem, solve_problem, solve_problems
-from gamekl.solvers.solution import Solution, check_options, raise_unless_converged
+from gamekl.solvers.solution import Solution, check_options, raise_unless_converged, with_left
 from gamekl.solvers.staged import StagedSolution, solve_stages
 
 MAX_STEPS = 5_000
@@ -94,8 +94,8 @@ def solve_nash(
     It may be transformed by ``jax.jit``, ``jax.vmap`` (a batch shares a fixed number of lanes, and a game's numbers
     depend neither on its neighbours nor on the batch's size) and ``jax.grad``, which differentiates policies and gaps
     with respect to payoffs, references and temperature by the implicit function theorem. Where the equilibrium is
-    nearly singular, or was not found, that is of no worth: `Solution.differentiable` tells, and outside of ``jit`` and
-    ``vmap`` a `DerivativeWarning` is given.
+    nearly singular, or was not found, that is of no worth (0 where it is singular): `Solution.differentiable` tells,
+    and outside of ``jit`` and ``vmap`` a `DerivativeWarning` is given, once for each line of the user's.
 
     Args:
         game: any number of players and actions. The work is done in the payoffs' dtype. Contextual and Markov games are
@@ -106,8 +106,9 @@ def solve_nash(
         max_steps: most Newton corrections, or hundreds of steps of a proof. Static under ``jit``.
         initial: log-policies to try first, finite on the references' support. If Newton's method converges from
             there, its first step being less than 4 nats in any logit, that equilibrium is returned, which need not be
-            the principal one: then ``path.crossings`` is 0. It is 1 where the solver left `initial` and traced the
-            path from the reference instead. For one-shot games only.
+            the principal one: then ``path.crossings`` is 0. Where the solver left `initial` and traced the path from
+            the reference instead it is 1, and ``path.left``, the solution when printed and the log ``gamekl`` say so.
+            For one-shot games only.
         refine: "float64" traces the path in float32 and then solves and certifies in float64, whatever the payoffs'
             dtype; on concrete inputs also where jax's x64 mode is off. For one-shot games only.
         certify_path: trace the path in steps of which each is proven (`solvers.proof`), so that the answer is the first
@@ -152,6 +153,8 @@ def solve_nash(
             exact = regularizer.astype(game.dtype)
             log_policy = attach(solution.log_policy, game, exact, solution.differentiable)
             solution = eqx.tree_at(lambda solution: solution.log_policy, solution, log_policy)
+    if initial is not None:
+        solution = with_left(solution)
     if throw:
         raise_unless_converged(solution)
     return solution

@@ -13,7 +13,7 @@ of paths behind `solve_nash` does.
 """
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import equinox as eqx
 import jax
@@ -28,6 +28,7 @@ from gamekl.core.lanes import PRECISION
 from gamekl.core.one_shot import player_gap
 from gamekl.core.policies import normalize, support
 from gamekl.core.regularizer import Regularizer
+from gamekl.core.show import Shown
 from gamekl.core.validation import refuse
 from gamekl.solvers.driver import Device, in_chunks
 from gamekl.solvers.ladder import Options, Problem, make_problem, solve_problems
@@ -43,7 +44,7 @@ SLACK = 1e-5
 Anything = Array | np.ndarray
 
 
-class NashPolicies(eqx.Module):
+class NashPolicies(Shown):
     """Policies over the candidates of prompts, and what they are worth; numpy arrays, in float64.
 
     Attributes:
@@ -65,6 +66,7 @@ class NashPolicies(eqx.Module):
     chosen: Int[Anything, "*prompt"]
     num_steps: Int[Anything, "*prompt"]
     status: Int[Anything, "*prompt"]
+    ending: ClassVar = Status
 
     @property
     def policy(self) -> Float[np.ndarray, "*prompt candidate"]:

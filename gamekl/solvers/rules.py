@@ -19,6 +19,7 @@ from gamekl.core.anchored import AnchoredGame, Play, Profiles
 from gamekl.core.games import OneShotGame
 from gamekl.core.policies import is_concrete, support
 from gamekl.core.regularizer import Regularizer
+from gamekl.core.show import show
 
 WEIGHTINGS = ("uniform", "linear")
 
@@ -55,6 +56,7 @@ class Proven(NamedTuple):
 
     rule: "Rule"
     kl: Callable[[Any, Any], Array]
+    __repr__ = show
 
 
 def falling(rule: "Rule", factor: ArrayLike) -> Proven:

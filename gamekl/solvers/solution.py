@@ -1,9 +1,11 @@
 """What a solver returns: the policies, how good they are, and an honest status."""
 
+import dataclasses
+import logging
+from collections.abc import Iterator
 from os import PathLike
-from typing import Any
+from typing import Any, ClassVar
 
-import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
@@ -13,6 +15,9 @@ from gamekl.core.endings import Ending
 from gamekl.core.games import OneShotGame
 from gamekl.core.policies import is_concrete, padded
 from gamekl.core.regularizer import Regularizer
+from gamekl.core.show import Shown
+
+logger = logging.getLogger("gamekl")
 
 
 class Status(Ending):
@@ -60,6 +65,10 @@ def input_status(game: OneShotGame, regularizer: Regularizer) -> Int[Array, ""]:
     return jnp.where(finite, jnp.where(valid, Status.converged, Status.invalid_input), Status.nonfinite_input)
 
 
+LEFT = (
+    "as Newton's method did not converge from there, or only by a first step of 4 nats or more; the answer is the "
+    "first crossing of the path from the reference"
+)
 PATH_FIELDS = ("temperature", "folds", "bifurcations", "crossings")
 
 
@@ -76,7 +85,7 @@ class SolveError(RuntimeError):
         self.solution = solution
 
 
-class PathSummary(eqx.Module):
+class PathSummary(Shown):
     """How far the logit path went.
 
     Attributes:
@@ -89,6 +98,8 @@ class PathSummary(eqx.Module):
         margin: where the path was proven (``certify_path``) the least 1 / |A^-1| on it, in the sup norm, A the
             derivative of the path's equations in logits with a row along the path (`solvers.proof`): by how much that
             would have to change for another branch to cross the path. 0 where nothing was proven, None if not asked.
+        left: whether the given ``initial`` was left for the path, so that this is on the principal branch whatever was
+            near `initial`; None where none was given.
     """
 
     temperature: Float[Array, "*batch player"]
@@ -96,9 +107,26 @@ class PathSummary(eqx.Module):
     bifurcations: Int[Array, "*batch"]
     crossings: Int[Array, "*batch"]
     margin: Float[Array, "*batch"] | None = None
+    left: Bool[Array, "*batch"] | None = None
+
+    def notes(self) -> Iterator[str]:
+        """What happened on the way to an equilibrium, of one game or of several, and what it means; concrete only."""
+        if self.folds is None or self.bifurcations is None:  # of a part of a solution
+            return
+        folds, crossings = int(np.sum(self.folds)), int(np.sum(self.bifurcations))
+        if folds:
+            yield f"path: it folds {folds} times: lower temperatures came first, then higher ones, before this was met"
+        if crossings:
+            yield (
+                f"path: other branches cross it at {crossings} point{'s' * (crossings > 1)}, and it was followed "
+                "straight on; a game that differs ever so little may have its principal equilibrium elsewhere"
+            )
+        if self.left is not None and np.any(self.left):
+            games = f" in {np.sum(self.left):,} of {self.left.size:,} games" if self.left.ndim else ""
+            yield f"initial: left{games}, {LEFT}"
 
 
-class Solution(eqx.Module):
+class Solution(Shown):
     """An equilibrium, with its quality in the game that was solved.
 
     Attributes:
@@ -122,6 +150,12 @@ class Solution(eqx.Module):
     status: Int[Array, "*batch"]
     path: PathSummary
     differentiable: Bool[Array, "*batch"] | None = None
+    ending: ClassVar = Status
+
+    def notes(self) -> Iterator[str]:
+        """What happened on the way."""
+        if self.path is not None:
+            yield from self.path.notes()
 
     @property
     def policy(self) -> tuple[Float[Array, "*batch _"], ...]:
@@ -135,7 +169,7 @@ class Solution(eqx.Module):
             arrays[name] = np.asarray(getattr(self, name))
         for name in PATH_FIELDS:
             arrays[f"path_{name}"] = np.asarray(getattr(self.path, name))
-        more = {"differentiable": self.differentiable, "path_margin": self.path.margin}
+        more = {"differentiable": self.differentiable, "path_margin": self.path.margin, "path_left": self.path.left}
         arrays |= {name: np.asarray(value) for name, value in more.items() if value is not None}
         with open(path, "wb") as file:
             np.savez(file, allow_pickle=False, **arrays, **others)
@@ -153,13 +187,23 @@ def load_solution(path: str | PathLike[str]) -> Solution:
         return Solution(
             log_policy=tuple(arrays[f"log_policy_{index}"] for index in range(arrays["gap"].shape[-1])),
             path=PathSummary(
-                **{name: arrays[f"path_{name}"] for name in PATH_FIELDS}, margin=arrays.get("path_margin")
+                **{name: arrays[f"path_{name}"] for name in PATH_FIELDS},
+                margin=arrays.get("path_margin"),
+                left=arrays.get("path_left"),
             ),
             differentiable=arrays.get("differentiable"),
             **{name: arrays[name] for name in ("gap", "residual", "num_steps", "status")},
         )
     except (KeyError, IndexError) as error:
         raise ValueError(f"path: got {path}, which is no .npz solution file: an array is missing ({error})") from error
+
+
+def with_left(solution: Solution) -> Solution:
+    """A solution for which an ``initial`` was given, with `PathSummary.left`, which the log ``gamekl`` tells too."""
+    left = solution.path.crossings > 0
+    if is_concrete(left) and np.any(left):
+        logger.warning("initial: left in %d of %d games, %s", np.sum(left), np.size(left), LEFT)
+    return dataclasses.replace(solution, path=dataclasses.replace(solution.path, left=left))
 
 
 def raise_unless_converged(solution: Any) -> None:

@@ -6,14 +6,14 @@ rewards. Which equilibrium a stage has is the one-shot solver's choice, so it is
 """
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
-import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from gamekl.core.games import ContextualGame, NormalFormGame, StagedGame
 from gamekl.core.regularizer import Regularizer
+from gamekl.core.show import Shown
 from gamekl.core.stages import (
     coarse_response,
     earned,
@@ -28,7 +28,7 @@ from gamekl.solvers.correlated_solution import CorrelatedSolution
 from gamekl.solvers.solution import Solution, Status
 
 
-class StagedSolution(eqx.Module):
+class StagedSolution(Shown):
     """An equilibrium of a contextual or Markov game, with its quality in the game that was solved.
 
     Stage axes are ``[context]`` or ``[horizon, state]``.
@@ -57,6 +57,7 @@ class StagedSolution(eqx.Module):
     status: Int[Array, "*batch"]
     stage_status: Int[Array, "*stage"]
     differentiable: Bool[Array, "*batch"] | None = None
+    ending: ClassVar = Status
 
     @property
     def policy(self) -> tuple[Float[Array, "*stage _"], ...]:
@@ -64,7 +65,7 @@ class StagedSolution(eqx.Module):
         return tuple(jnp.exp(entry) for entry in self.log_policy)
 
 
-class StagedCorrelatedSolution(eqx.Module):
+class StagedCorrelatedSolution(Shown):
     """The averaged joint policies of all stages of a contextual or Markov game, as one coarse correlated equilibrium.
 
     A player who deviates leaves them for good, at all stages, and sees no recommendation. Gaps without a suffix are in
@@ -96,6 +97,7 @@ class StagedCorrelatedSolution(eqx.Module):
     bound: Float[Array, "*batch player"] | None
     num_steps: Int[Array, "*batch"]
     status: Int[Array, "*batch"]
+    ending: ClassVar = Status
 
 
 def _first_failure(status: Int[Array, "*stage"]) -> Int[Array, ""]:

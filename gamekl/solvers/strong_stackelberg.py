@@ -9,7 +9,6 @@ games and tau_l = 0, to what the leader earns in the strong Stackelberg equilibr
 a linear programme for each b (Conitzer and Sandholm, EC 2006).
 """
 
-import equinox as eqx
 import numpy as np
 import scipy.optimize
 from jaxtyping import Float
@@ -18,9 +17,10 @@ from gamekl.core.follower import check_commitment
 from gamekl.core.games import NormalFormGame
 from gamekl.core.policies import is_concrete
 from gamekl.core.regularizer import Regularizer
+from gamekl.core.show import Shown
 
 
-class StrongCommitment(eqx.Module):
+class StrongCommitment(Shown):
     """A strong Stackelberg equilibrium.
 
     Attributes:

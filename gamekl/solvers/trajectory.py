@@ -6,19 +6,20 @@ solution; and the profile of each player's averaged policy, which solves zero-su
 """
 
 from functools import partial
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from gamekl.core.anchored import AnchoredGame, Play, Profiles
+from gamekl.core.show import Shown
 from gamekl.solvers.loop import Block, iterate, start
 from gamekl.solvers.rules import Rule
+from gamekl.solvers.solution import Status
 
 
-class Trajectory(eqx.Module):
+class Trajectory(Shown):
     """What a rule came to after several numbers of rounds; payoff units, each ``[checkpoint, player]``.
 
     Attributes:
@@ -45,6 +46,7 @@ class Trajectory(eqx.Module):
     first: Int[Array, "*batch"]
     first_kl: Int[Array, "*batch"] | None
     status: Int[Array, "*batch"]
+    ending: ClassVar = Status
 
 
 class Measured(NamedTuple):

@@ -417,3 +417,35 @@ def test_canonical_is_plain_json():
     config = parse_config(MINIMAL)
     assert json.loads(json.dumps(config.canonical())) == config.canonical()
     assert parse_config(config.canonical()) == config
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "line"),
+    [
+        (
+            "family__0__reference",
+            [[[0.5, 0.5]] * 3] * 2,
+            "reference.0.0: got [0.5, 0.5] (6 such entries), takes a numb",
+        ),
+        ("family__0__reference", [0.5] * 4, "reference.0: got 0.5 (4 such entries), takes a list of numbers"),
+        (
+            "family__0__temperatures",
+            [1.0, *[-1.0] * 30],
+            "temperatures.1: got -1.0 (30 such entries), takes a number > 0",
+        ),
+        (
+            "family__1__game__num_actions",
+            [[2, 2], [2, 2]],
+            "game.num_actions.0: got [2, 2] (2 such entries), takes an int",
+        ),
+    ],
+)
+def test_a_list_gives_one_line(path, value, line):
+    """However many of its entries are wrong in the same way."""
+    [found] = faults(**{path: value})
+    assert line in found
+
+
+def test_lists_of_families_give_a_line_each():
+    found = faults(family__0__temperatures=[], family__1__temperatures=[])
+    assert [line.split(":")[0] for line in found] == ["family.0", "family.1"]

@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 from commands import refused, run
 
+from gamekl.experiment.columns import COLUMNS as EXPLAINED
 from gamekl.experiment.export import export, take_stock
 from gamekl.experiment.load import parse_config
 from gamekl.experiment.origin import Origin
@@ -298,3 +299,37 @@ def test_a_table_is_there_wholly_or_not_at_all(whole, tmp_path, monkeypatch):
     ):
         export(whole, tmp_path / "table.csv")
     assert (tmp_path / "table.csv").read_bytes() == before
+
+
+def test_empty_columns_are_left_out_on_request(whole, tmp_path):
+    export(whole, tmp_path / "all.parquet")
+    export(whole, tmp_path / "some.parquet", drop_empty=True)
+    every, some = (pq.read_table(tmp_path / f"{name}.parquet") for name in ("all", "some"))
+    empty = {"concentrability", "scale", *UNUSED, "exceeded", "num_queries", "first_gap", "first_kl"}
+    assert some.column_names == [name for name in every.column_names if name not in empty]
+    assert some.schema.metadata == every.schema.metadata
+
+
+def test_what_the_columns_are_is_told_without_a_run(capsys):
+    status, out, err = run(capsys, "results", "--columns")
+    assert (status, err) == (0, "")
+    told = {line.split()[0]: line for line in out.splitlines() if line}
+    assert set(expected().column_names) | {"ce_gap", "regularized_gap_max"} <= set(told)
+    assert " payoff / nat " in told["temperature"] and "1 / lambda" in told["temperature"]
+    assert max(map(len, out.splitlines())) <= 120
+    assert refused(capsys, "results").startswith("gamekl results: run: got none, takes the results folder")
+
+
+def test_the_table_of_columns_is_that_of_a_sweep(tmp_path, monkeypatch, capsys):
+    """Names, order and types, and nothing that is not explained."""
+    monkeypatch.chdir(tmp_path)
+    family = '[[family]]\nlabel = "p"\nsolver = "exact"\ngame = { kind = "matching_pennies" }\n'
+    sizes = "num_samples = { first = 100, decades = 1, points = 2 }"
+    (tmp_path / "c.toml").write_text(f'name = "c"\nnum_seeds = 2\n{family}{sizes}')
+    run(capsys, "sweep", "c.toml", "--out", "run")
+    run(capsys, "results", "run", "--out", "c.parquet")
+    schema = pq.read_table("c.parquet").schema
+    told = [(column.name, column.dtype) for column in EXPLAINED]
+    names = {"string": "text", "double": "float64"}
+    assert told == [(field.name, names.get(str(field.type), str(field.type))) for field in schema]
+    assert all(column.meaning for column in EXPLAINED)

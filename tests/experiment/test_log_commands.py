@@ -195,6 +195,31 @@ def test_cells_without_rows_are_warned_of(capsys, caplog):
     np.testing.assert_allclose(numbers(out, "rower")[:, 0, 0], solution.policy[0], rtol=1e-3)
 
 
+DUELS = {
+    "winner and loser": (
+        "{ action = 'a', reward = 'one' }, { action = 'b', reward = 'one' }",
+        "reward: got one number",
+    ),
+    "preference": ("{ action = 'a' }, { action = 'b' }", "preference: got shares that do not sum to 1"),
+}
+
+
+@pytest.mark.parametrize("case", DUELS)
+def test_duels_whose_first_column_has_the_winner(capsys, case):
+    """Refused by `solve`, and `data` says that it will be."""
+    players, told = DUELS[case]
+    rng = np.random.default_rng(0)
+    winner, loser = np.sort(rng.integers(0, 4, (2, 500)), axis=0)
+    columns = {"a": winner, "b": loser, "one": np.ones(500)}
+    pa.csv.write_csv(pa.table(columns), "duels.csv")
+    Path("log.toml").write_text(f"player = [{players}]\n" + 'preference = "one"\n' * (case == "preference"))
+    log = ("duels.csv", "--schema", "log.toml")
+    err = refused(capsys, "solve", "--data", *log, "--temperature", "0.1")
+    assert err.startswith(f"gamekl solve: {told}") and err.count("\n") == 1
+    status, out, _ = run(capsys, "data", *log)
+    assert status == 0 and out.splitlines()[-1] == "gamekl solve refuses this log: " + err[len("gamekl solve: ") : -1]
+
+
 LOG = ("--data", "log.parquet", "--schema", "log.toml")
 BAD = {
     "neither": (("solve", "--temperature", "1"), "game: got none, takes a payoff file, or --data LOG --schema TOML"),
@@ -216,6 +241,10 @@ BAD = {
     "seed below 0": (("solve", *LOG, "--temperature", "1", "--seed", "-1"), "seed: got -1, takes a whole number >= 0"),
     "seed beyond 2^63": (("solve", *LOG, "--temperature", "1", "--seed", str(2**63)), "seed: got 9223372036854775808"),
     "prior inf": (("solve", *LOG, "--temperature", "1", "--prior-mean", "inf"), "prior_mean: got inf, takes a finite"),
+    "prior of preferences": (
+        ("solve", "--data", "won.csv", "--schema", "won.toml", "--temperature", "1", "--prior-mean", "0"),
+        "prior_mean: got 0 for a log of preferences, takes 0.5",
+    ),
     "bad tol": (("solve", *LOG, "--temperature", "1", "--tol", "-1"), "tol: got -1.0, takes a number >= 0"),
     "no place to save": (("solve", *LOG, "--temperature", "1", "--save", "none/x.npz"), "none/x.npz"),
     "no log": (("data", "none.parquet", *LOG[2:]), "paths: got none.parquet, takes a file that is there"),
@@ -242,6 +271,8 @@ BAD = {
 def test_bad_input(capsys, case):
     Path("bad.parquet").write_bytes(Path("log.parquet").read_bytes()[:500])
     Path("other.csv").write_text("b,c\n1,2\n")
+    Path("won.csv").write_text("a,b,r\n" + "x,y,1\ny,x,1\nx,y,0\ny,x,0\n" * 20)
+    Path("won.toml").write_text("preference = 'r'\nplayer = [{ action = 'a' }, { action = 'b' }]")
     Path("odd.csv").write_text("a,b,r,s\nup,1,0,0\nsideways,1,0,0\n")
     arguments, message = BAD[case]
     err = refused(capsys, *arguments)

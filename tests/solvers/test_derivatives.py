@@ -135,6 +135,48 @@ def test_the_derivative_of_a_failed_solve_is_told():
     assert not differentiable
 
 
+def test_a_line_is_warned_of_once():
+    """Whoever changes the filters meanwhile; and each time where all warnings are asked for."""
+    game = gk.games.coordination()
+
+    def first(tau):
+        return gk.solve_nash(game, gk.Regularizer.uniform(game, tau), throw=False).policy[0][0]
+
+    def second(tau):
+        return gk.solve_nash(game, gk.Regularizer.uniform(game, tau), throw=False).policy[1][0]
+
+    def train(num_steps, action=first):
+        for _ in range(num_steps):
+            jax.grad(action)(0.5)
+            with warnings.catch_warnings():  # makes Python forget what it has told
+                warnings.simplefilter("ignore", FutureWarning)
+
+    def told(num_steps, action):
+        with warnings.catch_warnings(record=True) as found:
+            warnings.simplefilter(action)
+            train(num_steps)
+        return [(entry.filename, entry.category) for entry in found]
+
+    assert told(3, "default") == [(__file__, gk.DerivativeWarning)]
+    assert told(2, "default") == []
+    assert told(3, "always") == [(__file__, gk.DerivativeWarning)] * 3
+    with warnings.catch_warnings(record=True) as found:
+        warnings.simplefilter("default")
+        train(3, second)
+    assert len(found) == 1
+
+
+def test_a_mask_takes_a_singular_equilibrium_out_of_a_gradient():
+    payoffs, temperatures = gk.games.coordination().payoffs, jnp.array([0.6, 0.5, 0.7])
+
+    def loss(temperature):
+        action, differentiable = first_action(payoffs, temperature)
+        return jnp.where(differentiable, (action - 0.3) ** 2, 0.0)
+
+    slopes = jax.vmap(jax.grad(loss))(temperatures)
+    assert slopes[1] == 0 and np.all(np.isfinite(slopes))
+
+
 def test_all_stages_must_be_regular():
     game = gk.ContextualGame(
         jnp.stack([gk.games.coordination().payoffs, 2 * gk.games.coordination().payoffs]), jnp.full(2, 0.5)

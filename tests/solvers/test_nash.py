@@ -216,6 +216,40 @@ def test_a_solution_says_how_it_was_reached():
     np.testing.assert_allclose(warm.path.temperature, 0.1)
 
 
+def far_from_all():
+    """A coordination game of two skewed players, its anchor, and a start from which Newton's method does not go."""
+    game = gk.games.coordination()
+    return game, gk.Regularizer(log([0.6, 0.4], [0.6, 0.4]), 0.45), log([0.01, 0.99], [0.01, 0.99])
+
+
+def test_a_start_that_is_left_is_told(caplog, tmp_path):
+    """In the solution, where it is printed or saved, and in the log; the answer is that of the reference's path."""
+    game, regularizer, start = far_from_all()
+    cold, left = gk.solve_nash(game, regularizer), gk.solve_nash(game, regularizer, initial=start)
+    told = "initial: left in 1 of 1 games, as Newton's method did not converge from there"
+    assert caplog.messages[0].startswith(told) and len(caplog.messages) == 1
+    assert bool(left.path.left) and "initial: left, as Newton's method did not converge" in repr(left)
+    assert cold.path.left is None and "initial" not in repr(cold)
+    np.testing.assert_allclose(left.policy[0], cold.policy[0], atol=1e-12)
+    left.save(tmp_path / "left.npz")
+    assert bool(gk.load_solution(tmp_path / "left.npz").path.left)
+    caplog.clear()
+    kept = gk.solve_nash(game, regularizer, initial=cold.log_policy)
+    assert not kept.path.left and "initial" not in repr(kept) and not caplog.messages
+
+
+def test_starts_that_are_left_are_told_of_a_batch_and_of_traced_games(caplog):
+    game, regularizer, start = far_from_all()
+    good = gk.solve_nash(game, regularizer).log_policy
+    starts = [jnp.stack([far, near, far]) for far, near in zip(start, good, strict=True)]
+    found = gk.solve_nash_batch(gk.stack([game] * 3), gk.stack([regularizer] * 3), initial=starts)
+    assert found.path.left.tolist() == [True, False, True] and "initial: left in 2 of 3 games, as" in repr(found)
+    assert caplog.messages[0].startswith("initial: left in 2 of 3 games")
+    caplog.clear()
+    solve = jax.vmap(lambda start: gk.solve_nash(game, regularizer, initial=start, throw=False).path.left)
+    assert solve(tuple(starts)).tolist() == [True, False, True] and not caplog.messages
+
+
 def test_solutions_are_saved_and_loaded_whole(tmp_path):
     game = gk.games.uniform(jax.random.key(0), (3, 4, 2))
     solution = gk.solve_nash(game, gk.Regularizer.uniform(game, 0.1))
