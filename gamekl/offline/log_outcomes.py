@@ -1,0 +1,51 @@
+"""From who won to how far the first player's action is preferred: 1, 0, or 1/2. Loads no jax."""
+
+import numpy as np
+
+from gamekl.offline.log_columns import Batch, Labels
+from gamekl.offline.log_labels import canonical
+from gamekl.offline.log_schema import TIES, LogSchema
+
+
+def _means(schema: LogSchema, player: int) -> list[str]:
+    """What an outcome may call a player in any row: its name, and the column of its actions where it has its own."""
+    entry = schema.player[player]
+    own = [entry.action] if schema.layout == "wide" else []
+    return own if entry.name is None else [*own, entry.name]
+
+
+def preferences(batch: Batch, schema: LogSchema) -> np.ndarray:
+    """How far each row's outcome says that the first player's action is preferred.
+
+    Raises:
+        ValueError: an outcome is none that the schema and the row's actions allow, or may mean two things.
+    """
+    codes: dict[str, int] = {}
+
+    def numbered(texts: list[str]) -> np.ndarray:
+        return np.array([codes.setdefault(canonical(text), len(codes)) for text in texts], dtype=np.int64)
+
+    def column(field: str) -> np.ndarray:
+        found: Labels = batch.columns[field]
+        return numbered(found.texts.to_pylist())[found.indices]
+
+    outcomes = column("outcome")
+    wins = [
+        (outcomes == column(f"player.{player}.action")) | np.isin(outcomes, numbered(_means(schema, player)))
+        for player in range(2)
+    ]
+    ties = np.isin(outcomes, numbered([str(label) for label in (TIES if schema.ties is None else schema.ties)]))
+    times = np.sum([*wins, ties], axis=0)
+    if np.any(times != 1):
+        row = int(np.argmax(times != 1))
+        got = repr(batch.text("outcome", row))
+        played = [repr(batch.text(f"player.{player}.action", row)) for player in range(2)]
+        names = [repr(name) for player in range(2) for name in _means(schema, player)]
+        listed = ", ".join(repr(label) for label in (TIES if schema.ties is None else schema.ties))
+        if times[row]:
+            got += f", which may mean two things where {' and '.join(played)} were played,"
+        takes = (
+            f"one of the row's actions {', '.join(played)}, {', '.join(names)}{',' * bool(names)} or a tie: {listed}"
+        )
+        raise batch.error("outcome", got, takes, row)
+    return wins[0] + 0.5 * ties
