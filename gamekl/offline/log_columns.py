@@ -138,8 +138,7 @@ def element(place: Place, column: Any, index: int, first: int) -> Any:
     sizes = np.asarray(compute.list_value_length(column))
     if np.any(sizes <= index):
         row = int(np.argmax(sizes <= index))
-        got = f"a list of {sizes[row]} in column {place.column.rpartition('[')[0]!r}"
-        raise place.error(got, f"lists of at least {index + 1}", first + row)
+        raise place.error(f"a list of {sizes[row]}", f"lists of {index + 1} or more", first + row)
     return compute.list_element(column, index)
 
 

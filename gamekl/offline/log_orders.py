@@ -38,8 +38,8 @@ def check_orders(log: Log) -> None:
     if tournament or (any(of_both) and max(of_both) == 1):
         pair = next(pair for pair, count in times.items() if count == 1)
         first, second = pair if was_seen(*pair) else pair[::-1]
-        logged = sum(map(bool, times.values()))
+        pairs = f"all {sum(map(bool, times.values()))} pairs that it has"
         raise ValueError(
-            f"symmetric: got a log with ({first}, {second}) and never ({second}, {first}), and so for all {logged} pairs "
-            "that it has, takes true in the schema for a game in which one order tells of the other, or false"
+            f"symmetric: got a log with ({first}, {second}) and never ({second}, {first}), and so for {pairs}, "
+            "takes true in the schema for a game in which one order tells of the other, or false"
         )

@@ -34,18 +34,18 @@ def preferences(batch: Batch, schema: LogSchema) -> np.ndarray:
         (outcomes == column(f"player.{player}.action")) | np.isin(outcomes, numbered(_means(schema, player)))
         for player in range(2)
     ]
-    ties = np.isin(outcomes, numbered([str(label) for label in (TIES if schema.ties is None else schema.ties)]))
+    listed = [str(label) for label in (TIES if schema.ties is None else schema.ties)]
+    ties = np.isin(outcomes, numbered(listed))
     times = np.sum([*wins, ties], axis=0)
     if np.any(times != 1):
         row = int(np.argmax(times != 1))
-        got = repr(batch.text("outcome", row))
-        played = [repr(batch.text(f"player.{player}.action", row)) for player in range(2)]
-        names = [repr(name) for player in range(2) for name in _means(schema, player)]
-        listed = ", ".join(repr(label) for label in (TIES if schema.ties is None else schema.ties))
-        if times[row]:
-            got += f", which may mean two things where {' and '.join(played)} were played,"
-        takes = (
-            f"one of the row's actions {', '.join(played)}, {', '.join(names)}{',' * bool(names)} or a tie: {listed}"
+        got, played = (
+            repr(batch.text("outcome", row)),
+            [batch.text(f"player.{player}.action", row) for player in range(2)],
         )
-        raise batch.error("outcome", got, takes, row)
+        names = [name for player in range(2) for name in _means(schema, player)]
+        if times[row]:
+            got += f", which may mean two things beside the actions {', '.join(map(repr, played))},"
+        takes = ", ".join(map(repr, names if times[row] else [*played, *names]))
+        raise batch.error("outcome", got, f"{takes}, or one of the ties {', '.join(map(repr, listed))}", row)
     return wins[0] + 0.5 * ties
