@@ -129,14 +129,9 @@ class CsvFile:
 
     def _blocks(self, size: int, options: csv.ConvertOptions) -> Iterator[Any]:
         lines, rows = _Lines(_input(self._path)), 0
-        try:
-            for batch in self._reader(lines, size, options):
-                yield batch
-                rows += batch.num_rows
-        except pa.ArrowInvalid as error:
-            if ROW_TOO_LONG not in str(error):
-                _check_quotes(self._path)
-            raise
+        for batch in self._reader(lines, size, options):
+            yield batch
+            rows += batch.num_rows
         if lines.count != 1 + rows:  # some line breaks are within quotes
             _check_quotes(self._path)
 
@@ -154,10 +149,8 @@ class CsvFile:
                     done = max(done, skipped)
                 return
             except pa.ArrowInvalid as error:
-                if ROW_TOO_LONG not in str(error):
-                    raise
-                if size >= LARGEST_BLOCK:
-                    _check_quotes(self._path)
+                if ROW_TOO_LONG not in str(error) or size >= LARGEST_BLOCK:
+                    _check_quotes(self._path)  # of which this may have come
                     raise
                 size = min(8 * size, LARGEST_BLOCK)
 
