@@ -33,19 +33,24 @@ def _input(path: Path) -> Any:
     return pa.input_stream(path, compression="gzip" if path.suffix.lower() == ".gz" else None)
 
 
+def is_empty(path: Path) -> bool:
+    """Whether a file has no byte."""
+    with _input(path) as file:
+        return not file.read(1)
+
+
 class _Lines(io.RawIOBase):
-    """A file whose lines are counted as it is read."""
+    """A file whose lines are counted as it is read, and whose last one ends as the others do.
 
-    def __init__(self, file: Any) -> None:
-        """Take an open file."""
-        self._file = file
-        self._ends = 0
+    Attributes:
+        count: how many lines were read.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Open a file."""
+        self._file = _input(path)
         self._last = LINE_FEED
-
-    @property
-    def count(self) -> int:
-        """How many lines were read."""
-        return self._ends + (self._last != LINE_FEED)
+        self.count = 0
 
     def readable(self) -> bool:
         """It is."""
@@ -54,8 +59,10 @@ class _Lines(io.RawIOBase):
     def read(self, size: int = -1) -> bytes:
         """The next bytes."""
         content = self._file.read(size)
+        if len(content) < size and (content[-1] if content else self._last) != LINE_FEED:
+            content += self._file.read(1) or b"\n"  # at its end; pyarrow knows no header without one
         if content:
-            self._ends += int(np.count_nonzero(np.frombuffer(content, np.uint8) == LINE_FEED))
+            self.count += int(np.count_nonzero(np.frombuffer(content, np.uint8) == LINE_FEED))
             self._last = content[-1]
         return content
 
@@ -115,7 +122,7 @@ class CsvFile:
         return False
 
     def _header(self, size: int) -> Iterator[pa.Schema]:
-        with self._reader(_input(self._path), size, None) as reader:
+        with self._reader(_Lines(self._path), size, None) as reader:
             yield reader.schema
 
     def _reader(self, file: Any, size: int, options: csv.ConvertOptions | None) -> Any:
@@ -128,7 +135,7 @@ class CsvFile:
         )
 
     def _blocks(self, size: int, options: csv.ConvertOptions) -> Iterator[Any]:
-        lines, rows = _Lines(_input(self._path)), 0
+        lines, rows = _Lines(self._path), 0
         for batch in self._reader(lines, size, options):
             yield batch
             rows += batch.num_rows

@@ -4,6 +4,7 @@ A batch holds every column that a schema names, by field: labels as indices into
 float64. A column is one of the file, one entry of a column of lists, or the name of a folder (`log_paths`).
 """
 
+import logging
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -13,12 +14,14 @@ import numpy as np
 import pyarrow as pa
 
 from gamekl.offline.log_columns import Batch, Place, as_labels, as_numbers, element
-from gamekl.offline.log_csv import CsvFile
+from gamekl.offline.log_csv import CsvFile, is_empty
 from gamekl.offline.log_matches import join_matches
 from gamekl.offline.log_outcomes import preferences
 from gamekl.offline.log_parquet import ParquetFile
 from gamekl.offline.log_paths import LogFile
 from gamekl.offline.log_schema import LogSchema
+
+logger = logging.getLogger("gamekl")
 
 BAD_NUMBER = re.compile(r"In CSV column #(\d+): (?:Row #(\d+): )?CSV conversion error to \w+: invalid value '(.*)'")
 ENTRY = re.compile(r"(.+)\[(0|[1-9][0-9]*)\]")
@@ -79,7 +82,7 @@ def _unreadable(path: Path, places: Sequence[Place], names: Sequence[str], error
 
 
 def _read_file(number: int, files: Sequence[LogFile], schema: LogSchema, batch_rows: int) -> Iterator[Batch]:
-    """The rows of one of the files."""
+    """The rows of one of the files; of several a CSV file may have no byte, as Spark writes where it has no rows."""
     path, partitions = files[number]
     places = [Place(field, column, path) for field, column in schema.columns.items()]
     names = schema.columns | {entry.field: entry.column for entry in schema.label_columns} | schema.reward_columns
@@ -87,6 +90,9 @@ def _read_file(number: int, files: Sequence[LogFile], schema: LogSchema, batch_r
     try:
         if files[number].is_parquet:
             file = ParquetFile(path)
+        elif len(files) > 1 and is_empty(path):
+            logger.warning("paths: left out %s, which is empty", path)
+            return
         else:
             known = {str(label) for column in schema.label_columns for label in column.labels or ()}
             file = CsvFile(path, list(schema.columns.values()), known)

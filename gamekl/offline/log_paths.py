@@ -48,17 +48,26 @@ def _partitions(path: Path) -> dict[str, str | None]:
     return {key: None if value == NO_VALUE else value for key, value in values.items()}
 
 
-def _in_folder(folder: Path) -> Iterator[Path]:
+def _walk(folder: Path) -> Iterator[Path]:
     """The files of a folder, at any depth, in the order of their names, but those that begin with . or _."""
+    for entry in sorted(folder.iterdir()):
+        if entry.name.startswith((".", "_")):
+            continue
+        if entry.is_dir():
+            yield from _walk(entry)
+        else:
+            yield entry
+
+
+def _in_folder(folder: Path) -> list[Path]:
+    """The files of a log in a folder."""
     for name, kind in TABLES.items():
         if (folder / name).is_dir():
             takes = "plain files: what it holds may be of earlier versions, too"
             raise ValueError(f"paths: got the folder {folder}, a table of {kind}, takes {takes}")
     kept, others = [], []
-    for path in sorted(folder.rglob("*")):
-        hidden = any(part.startswith((".", "_")) for part in path.relative_to(folder).parts)
-        if not hidden and not path.is_dir():
-            (kept if path.name.lower().endswith(SUFFIXES) else others).append(path)
+    for path in _walk(folder):
+        (kept if path.name.lower().endswith(SUFFIXES) else others).append(path)
     if not kept:
         raise ValueError(f"paths: got the folder {folder}, takes one that has .parquet, .csv or .csv.gz files")
     if others:
@@ -66,7 +75,7 @@ def _in_folder(folder: Path) -> Iterator[Path]:
     kinds = {path.name.lower().endswith(".parquet") for path in kept}
     if len(kinds) > 1:
         raise ValueError(f"paths: got the folder {folder} with Parquet and CSV files, takes the files one by one")
-    yield from kept
+    return kept
 
 
 def _named(paths: list[Path], folder: Path) -> tuple[str, Path, str]:
@@ -78,8 +87,6 @@ def _named(paths: list[Path], folder: Path) -> tuple[str, Path, str]:
 
 def as_files(paths: Paths) -> list[LogFile]:
     """The files of a log, each of which is there, once, and of a known kind.
-
-    Of several files, CSV files without a byte are left out with a warning: Spark writes such where it has no rows.
 
     Raises:
         ValueError: no file, a folder that is none of a log, the same file twice, or one of another kind.
@@ -100,10 +107,4 @@ def as_files(paths: Paths) -> list[LogFile]:
         if other is not path:
             twice = f"{path} twice" if other == path else f"{other} and {path}, which are one file"
             raise ValueError(f"paths: got {twice}, takes each file once")
-    empty = [path for path in found if path.name.lower().endswith(".csv") and not path.stat().st_size]
-    if len(found) > 1 and empty:
-        logger.warning(
-            "paths: left out %s, which %s empty", ", ".join(map(str, empty)), "is" if len(empty) == 1 else "are"
-        )
-        found = [path for path in found if path not in empty] or found[:1]
     return [LogFile(path, _partitions(path)) for path in found]
