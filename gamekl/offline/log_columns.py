@@ -16,6 +16,8 @@ from pyarrow import types
 # Its functions are made when it is loaded, and no type checker sees them.
 compute: Any = pyarrow.compute
 
+# A quote as Spark and MySQL write it within texts.
+ESCAPED = '\\"'
 DECIMAL_COMMA = re.compile("[-+]?[0-9]*,[0-9]+")
 # Of a timestamp that has whole seconds: pyarrow writes as many digits as its unit has.
 NO_FRACTION = r"\.0+(Z?)$"
@@ -65,6 +67,8 @@ class Place(NamedTuple):
 
     def bad_number(self, text: str, row: int | None) -> ValueError:
         """Of a text that is no number."""
+        if not text.strip():
+            return self.error("nothing", "a value in each row", row)
         hint, instead = "", ""
         if self.field == "preference":
             instead = " (or, for results by name, outcome in the schema in place of preference)"
@@ -191,14 +195,14 @@ def _bad_type(place: Place, kind: pa.DataType, takes: str) -> ValueError:
     return place.error(f"values of type {kind}", takes)
 
 
-def as_labels(place: Place, column: Any, first: int, *, blank: bool) -> Labels:
+def as_labels(place: Place, column: Any, first: int, *, is_csv: bool) -> Labels:
     """A column of labels.
 
     Args:
         place: of the column.
         column: of pyarrow.
         first: the number of its first row, for messages.
-        blank: whether an empty text is a label. Parquet tells it from nothing, CSV does not.
+        is_csv: whether it is of a CSV file, in which an empty text is nothing, and quotes are doubled and not escaped.
 
     Raises:
         ValueError: a value is missing, or the type is none of labels.
@@ -219,9 +223,12 @@ def as_labels(place: Place, column: Any, first: int, *, blank: bool) -> Labels:
     if not types.is_dictionary(column.type):
         column = column.dictionary_encode()
     indices, texts = np.asarray(column.indices), _texts(place, column.dictionary, first)
-    empty = -1 if blank else texts.index("").as_py()
-    if empty >= 0 and np.any(indices == empty):
-        raise place.error("nothing", "a value in each row", first + int(np.argmax(indices == empty)))
+    if is_csv:
+        for bad, got in ((compute.equal(texts, ""), "nothing"), (compute.match_substring(texts, ESCAPED), ESCAPED)):
+            rows = np.asarray(bad)[indices] if bad.true_count else np.zeros(1, bool)
+            if rows.any():
+                takes = "a value in each row" if got == "nothing" else "doubled quotes in their place"
+                raise place.error(got, takes, first + int(np.argmax(rows)))
     return Labels(indices, texts)
 
 

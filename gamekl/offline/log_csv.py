@@ -77,10 +77,10 @@ class CsvFile:
 
     Attributes:
         names: of its columns.
-        blank: whether an empty text is a label in it.
+        is_csv: whether it is CSV.
     """
 
-    blank = False
+    is_csv = True
 
     def __init__(self, path: Path, wanted: Sequence[str], known: set[str]) -> None:
         """Read the first line.

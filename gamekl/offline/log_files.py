@@ -35,7 +35,7 @@ class _Found(NamedTuple):
     entry: int | None = None
     value: str | None = None
 
-    def read(self, rows: Any, first: int, blank: bool) -> Any:
+    def read(self, rows: Any, first: int, is_csv: bool) -> Any:
         """`Labels` or numbers, of a batch of pyarrow's."""
         if self.name is None:
             column = pa.repeat(pa.scalar(self.value, pa.string()), rows.num_rows)
@@ -45,7 +45,7 @@ class _Found(NamedTuple):
             column = element(self.place, column, self.entry, first)
         if self.place.is_number:
             return as_numbers(self.place, column, first)
-        return as_labels(self.place, column, first, blank=blank)
+        return as_labels(self.place, column, first, is_csv=is_csv)
 
 
 def _find(place: Place, file: ParquetFile | CsvFile, partitions: dict[str, str | None]) -> _Found:
@@ -103,7 +103,7 @@ def _read_file(number: int, files: Sequence[LogFile], schema: LogSchema, batch_r
         for rows in file.batches(labels, numbers, batch_rows):
             rows.validate(full=True)  # the entries of a damaged file may point anywhere
             if rows.num_rows:
-                columns = {entry.place.field: entry.read(rows, first, file.blank) for entry in found}
+                columns = {entry.place.field: entry.read(rows, first, file.is_csv) for entry in found}
                 origins = np.arange(first, first + rows.num_rows) + number * 2**40
                 yield Batch(columns, origins, names, paths)
             first += rows.num_rows

@@ -25,10 +25,10 @@ class ParquetFile:
 
     Attributes:
         names: of its columns.
-        blank: whether an empty text is a label in it.
+        is_csv: whether it is CSV.
     """
 
-    blank = True
+    is_csv = False
 
     def __init__(self, path: Path) -> None:
         """Read what the file says of itself."""
