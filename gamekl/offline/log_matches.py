@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from gamekl.offline.log_columns import Batch, Labels, compute
-from gamekl.offline.log_labels import hash_texts
+from gamekl.offline.log_columns import Batch, Labels
+from gamekl.offline.log_labels import canonical, hash_texts
 from gamekl.offline.log_schema import LogSchema
 
 MOST_OPEN = 2**21
@@ -58,7 +58,8 @@ def _concatenate(first: Batch | None, second: Batch) -> Batch:
 def _roles(batch: Batch, schema: LogSchema) -> np.ndarray:
     """Which player each row is of."""
     found: Labels = batch.columns["role"]
-    codes = np.asarray(compute.index_in(found.texts, pa.array(schema.names)).fill_null(-1))[found.indices]
+    names = {canonical(name): code for code, name in enumerate(schema.names)}
+    codes = np.array([names.get(canonical(text), -1) for text in found.texts.to_pylist()])[found.indices]
     if np.any(codes < 0):
         row = int(np.argmax(codes < 0))
         takes = f"the players' names in the schema: {', '.join(map(repr, schema.names))}"

@@ -75,3 +75,14 @@ def test_labels_beyond_64_bits_are_saved_as_texts(capsys):
     assert status == 0 and f"\n{10**30}  " in out
     saved = np.load("found.npz")
     assert saved["actions_0"].tolist() == ["-1", str(2**63), str(10**30)] and saved["actions_1"].tolist() == [1, 2]
+
+
+def test_a_folder_is_a_log(capsys):
+    """As Spark writes it, with a column in its names."""
+    for day in (1, 2):
+        Path(f"log/day={day}").mkdir(parents=True)
+        Path(f"log/day={day}/part-0.csv").write_text(f"a,b,r,s\nx,p,{day},0\ny,q,0,{day}\n")
+    Path("log/_SUCCESS").touch()
+    Path("log.toml").write_text(f'context = "day"\n{COUNTS}')
+    status, out, err = run(capsys, "data", "log", "--schema", "log.toml")
+    assert (status, err) == (0, "") and "contexts: 2: 1, 2\n" in out

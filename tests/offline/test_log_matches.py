@@ -80,10 +80,18 @@ def test_what_a_match_shares(tmp_path):
         read(tmp_path / "log.csv", long | more, schema)
 
 
-def test_three_players(tmp_path):
-    columns = {"game": [1, 1, 2, 2, 1, 2], "seat": [3, 1, 1, 2, 2, 3], "move": list("abcdef"), "score": range(6)}
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+@pytest.mark.parametrize("kind", [int, float, str])
+def test_three_players(tmp_path, suffix, kind):
+    """Who are numbers, in any writing."""
+    columns = {
+        "game": [1, 1, 2, 2, 1, 2],
+        "seat": list(map(kind, [3, 1, 1, 2, 2, 3])),
+        "move": list("abcdef"),
+        "score": range(6),
+    }
     schema = gk.offline.LogSchema(**LONG, player=[{"name": str(seat)} for seat in (1, 2, 3)])
-    log = read(tmp_path / "log.parquet", columns, schema)
+    log = read(tmp_path / f"log{suffix}", columns, schema)
     assert log.actions == (("b", "c"), ("d", "e"), ("a", "f"))
     assert log.statistics.reward_sums[:, 0, 1, 0].tolist() == [1, 4, 0]
     assert log.statistics.reward_sums[:, 1, 0, 1].tolist() == [2, 3, 5]
