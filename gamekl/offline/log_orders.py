@@ -1,10 +1,7 @@
 """Whether a log has each pair of actions in one order only, as logs of symmetric games often do."""
 
-from itertools import combinations
-
 import numpy as np
 
-from gamekl.offline.log_schema import Label
 from gamekl.offline.logs import Log
 
 
@@ -22,23 +19,17 @@ def check_orders(log: Log) -> None:
     if len(log.actions) != 2 or log.symmetric is not None:
         return
     counts = np.asarray(log.statistics.counts)
-    seen = counts.sum(axis=0) > 0 if log.contexts is not None else counts > 0
-    places = [{label: place for place, label in enumerate(labels)} for labels in log.actions]
-
-    def was_seen(first: Label, second: Label) -> bool:
-        return first in places[0] and second in places[1] and bool(seen[places[0][first], places[1][second]])
-
-    labels = [*log.actions[0], *(label for label in log.actions[1] if label not in places[0])]
-    shared = [label for label in labels if label in places[0] and label in places[1]]
-    if not shared:
-        return
-    times = {pair: was_seen(*pair) + was_seen(*pair[::-1]) for pair in combinations(labels, 2)}
-    of_both = [times[pair] for pair in combinations(shared, 2)]
-    tournament = len(labels) > 2 and all(count == 1 for count in times.values())
-    if tournament or (any(of_both) and max(of_both) == 1):
-        pair = next(pair for pair, count in times.items() if count == 1)
-        first, second = pair if was_seen(*pair) else pair[::-1]
-        pairs = f"all {sum(map(bool, times.values()))} pairs that it has"
+    labels = list(dict.fromkeys((*log.actions[0], *log.actions[1])))
+    places = [[labels.index(label) for label in found] for found in log.actions]
+    seen = np.zeros((len(labels), len(labels)), bool)
+    seen[np.ix_(*places)] = (counts if log.contexts is None else counts.sum(axis=0)) > 0
+    np.fill_diagonal(seen, False)
+    once, twice = seen & ~seen.T, seen & seen.T
+    shared = np.ix_(*[[place for place in places[0] if place in places[1]]] * 2)
+    tournament = len(labels) > 2 and len(shared[0]) and np.all(once | once.T | np.eye(len(labels), dtype=bool))
+    if tournament or (once[shared].any() and not twice[shared].any()):
+        first, second = (labels[place] for place in np.argwhere(once)[0])
+        pairs = f"all {int(once.sum() + twice.sum() // 2)} pairs that it has"
         raise ValueError(
             f"symmetric: got a log with ({first}, {second}) and never ({second}, {first}), and so for {pairs}, "
             "takes true in the schema for a game in which one order tells of the other, or false"
