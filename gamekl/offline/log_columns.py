@@ -46,19 +46,22 @@ class Place(NamedTuple):
     @property
     def bounds(self) -> tuple[float, float]:
         """Between which numbers its values are, both included."""
-        return {"preference": (0.0, 1.0), "weight": (0.0, np.inf)}.get(self.field, (-np.inf, np.inf))
+        if self.field == "preference" or self.field.startswith("outcome."):
+            return (0.0, 1.0)
+        return (0.0 if self.field == "weight" else -np.inf, np.inf)
 
     @property
     def is_number(self) -> bool:
         """Whether it has numbers, and not labels."""
-        return self.field in ("preference", "weight") or self.field.endswith("reward")
+        return self.field in ("preference", "weight") or self.field.endswith("reward") or self.field[:8] == "outcome."
 
     @property
     def takes(self) -> str:
         """What its values may be."""
         if not self.is_number:
             return "strings or integers"
-        return {"preference": "numbers from 0 to 1", "weight": "finite numbers >= 0"}.get(self.field, "finite numbers")
+        low, high = self.bounds
+        return "numbers from 0 to 1" if high == 1 else f"finite numbers{' >= 0' * (low == 0)}"
 
     def error(self, got: str, takes: str, row: int | None = None) -> ValueError:
         """``field: got ..., takes ...``, with the place; `row` counts from 0."""
@@ -174,8 +177,11 @@ def as_numbers(place: Place, column: Any, first: int) -> np.ndarray:
 
 
 def _parsed(place: Place, column: Any, first: int) -> np.ndarray:
-    """Numbers that are stored as texts."""
+    """Numbers, or true and false, that are stored as texts."""
     column = compute.utf8_trim_whitespace(column.cast(pa.string()))
+    truths = compute.is_in(compute.utf8_lower(column), value_set=pa.array(["true", "false"]))
+    if truths.true_count == len(column):
+        return np.asarray(compute.equal(compute.utf8_lower(column), "true")).astype(float)
     try:
         return np.asarray(column.cast(pa.float64()))
     except pa.ArrowInvalid:

@@ -18,8 +18,24 @@ def preferences(batch: Batch, schema: LogSchema) -> np.ndarray:
     """How far each row's outcome says that the first player's action is preferred.
 
     Raises:
-        ValueError: an outcome is none that the schema and the row's actions allow, or may mean two things.
+        ValueError: an outcome is none that the schema and the row's actions allow, or may mean two things; or the
+            numbers of several columns do not add up to 1.
     """
+    return _of_names(batch, schema) if isinstance(schema.outcome, str) else _of_numbers(batch, schema)
+
+
+def _of_numbers(batch: Batch, schema: LogSchema) -> np.ndarray:
+    """Of columns that say of the first player, of the second, and of a tie that it is so."""
+    found = np.array([batch.columns[f"outcome.{index}"] for index in range(len(schema.outcome or ()))])
+    good = np.isclose(found.sum(axis=0), 1)
+    if not good.all():
+        row = int(np.argmin(good))
+        shown = ", ".join(f"{value:g}" for value in found[:, row])
+        raise batch.error("outcome.0", f"{shown} of {list(schema.outcome or ())}", "numbers that add up to 1", row)
+    return found[0] + 0.5 * found[2] if len(found) > 2 else found[0]
+
+
+def _of_names(batch: Batch, schema: LogSchema) -> np.ndarray:
     codes: dict[str, int] = {}
 
     def numbered(texts: list[str]) -> np.ndarray:

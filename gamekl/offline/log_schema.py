@@ -15,12 +15,18 @@ As TOML:
     reward = "row_score"         # a column of numbers, or "rewards[0]"
     actions = ["a", "b"]         # optional: its labels, in order; if absent those found, sorted
 
+    [[player]]
+    action = "column_program"
+    reward = "column_score"
+    actions = ["a", "b"]
+
 In place of rewards, of two players:
 
     preference = "won"           # how far the first one's action is preferred, a number in [0, 1] or true and false;
                                  # the rewards are then p and 1 - p
     outcome = "winner"           # or who won: the action, the name or the column of the player who did ("model_a"),
-    ties = ["tie", "draw"]       # or one of these, half a win for each; this key is optional
+    ties = ["tie", "draw"]       # or one of these, half a win for each; this key is optional. Or columns of 0 and 1:
+                                 # outcome = ["winner_model_a", "winner_model_b", "winner_tie"]
 
 Where each player of a match has a row of its own:
 
@@ -32,6 +38,9 @@ Where each player of a match has a row of its own:
 
     [[player]]
     name = "north"               # as in the column of roles
+
+    [[player]]
+    name = "south"
 
 Labels are texts or integers, however a file stores them: `gamekl.offline.log_labels` has the rule.
 """
@@ -48,8 +57,8 @@ from gamekl.core.schema import ConfigError, config_error, read_toml
 
 Label = int | str
 
-# Outcomes that are half a win for each, where the schema lists none; the second and third are Chatbot Arena's.
-TIES: tuple[Label, ...] = ("tie", "tie (bothbad)", "both_bad", "draw")
+# Outcomes that are half a win for each, where the schema lists none; all but the last are Chatbot Arena's.
+TIES: tuple[Label, ...] = ("tie", "tie (bothbad)", "tie (inconsistent)", "both_bad", "draw")
 # Keys that say in the long layout what each player's table says in the wide one, or what only the long one has.
 OF_MATCHES = ("match", "role", "action")
 
@@ -121,9 +130,11 @@ class LogSchema(_Strict):
         context: column of contexts, labels.
         contexts: the labels of the contexts, in order; those found, sorted, if None.
         preference: column of numbers in [0, 1] or true and false, in place of rewards.
-        outcome: column that says which of two players won, in place of rewards.
+        outcome: column that says which of two players won, in place of rewards; or two columns of numbers that are 1
+            where the first one and the second one won, and perhaps a third where it was a tie.
         ties: the outcomes that are half a win for each; `TIES` if None.
-        weight: column of numbers >= 0: a row counts as if it were there so many times.
+        weight: column of numbers >= 0: a row counts as if it were there so many times. Where they are not whole, bands
+            take a column of groups, too.
         symmetric: whether each row of two players also tells of the exchanged actions, with exchanged rewards. None is
             no, and `check_orders` may then ask; False is a certain no.
         layout: "wide", a row a play; or "long", a row for each player of a match.
@@ -141,7 +152,7 @@ class LogSchema(_Strict):
     context: Name | None = None
     contexts: Labels | None = None
     preference: Name | None = None
-    outcome: Name | None = None
+    outcome: Name | Annotated[tuple[Name, ...], Field(min_length=2, max_length=3)] | None = None
     ties: Labels | None = None
     weight: Name | None = None
     symmetric: pydantic.StrictBool | None = None
@@ -178,8 +189,12 @@ class LogSchema(_Strict):
     @property
     def shared_columns(self) -> dict[str, str]:
         """The columns, by field, that are of all players of a play together."""
-        fields = ("group", "context", "preference", "outcome", "weight")
-        return {field: column for field in fields if (column := getattr(self, field)) is not None}
+        fields = {field: getattr(self, field) for field in ("group", "context", "preference", "weight")}
+        if isinstance(self.outcome, tuple):
+            fields |= {f"outcome.{index}": column for index, column in enumerate(self.outcome)}
+        else:
+            fields["outcome"] = self.outcome
+        return {field: column for field, column in fields.items() if column is not None}
 
     @property
     def columns(self) -> dict[str, str]:
@@ -223,7 +238,7 @@ class LogSchema(_Strict):
                 yield f"player.{i}.name: got {self.names[i]!r} a second time, takes names that differ"
         if self.contexts is not None and self.context is None:
             yield "contexts: got labels without context, takes the column that has them, too"
-        if self.ties is not None and self.outcome is None:
+        if self.ties is not None and not isinstance(self.outcome, str):
             yield "ties: got outcomes without outcome, takes the column that has them, too"
         yield from self._faults_of_layout()
         if self.symmetric:

@@ -32,7 +32,7 @@ def test_pairs_in_one_order_are_not_solved(capsys):
     arena(one_order=True)
     Path("log.toml").write_text(DUELS)
     log = ("arena.csv", "--schema", "log.toml")
-    told = "symmetric: got a log with (gpt, claude) and never (claude, gpt), and so for all 3 pairs that it has"
+    told = "symmetric: got a log with (claude, llama) and never (llama, claude), and so for all 3 pairs that it has"
     assert refused(capsys, "solve", "--data", *log, "--temperature", "0.2").startswith(f"gamekl solve: {told}")
     _, out, _ = run(capsys, "data", *log)
     assert told in out

@@ -11,11 +11,13 @@ import gamekl as gk
 
 
 @pytest.mark.parametrize("suffix", [".parquet", ".csv"])
-@pytest.mark.parametrize("won", [[1.0, 0.25, 0.5], [True, False, True], [1, 0, 1]])
+@pytest.mark.parametrize(
+    "won", [[1.0, 0.25, 0.5], [True, False, True], [1, 0, 1], ["1", "0.25", "0"], ["True", "False", "True"]]
+)
 def test_preferences(tmp_path, suffix, won):
     columns = {"mine": ["a", "b", "a"], "yours": ["c", "c", "c"], "won": won}
     log = read_with(tmp_path, columns, suffix, PREFERENCE)
-    first, second, third = map(float, won)
+    first, second, third = (float(entry == "True" if entry in ("True", "False") else entry) for entry in won)
     np.testing.assert_allclose(
         log.statistics.reward_sums[:, :, 0], [[first + third, second], [2 - first - third, 1 - second]]
     )

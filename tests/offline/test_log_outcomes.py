@@ -15,6 +15,7 @@ BATTLES = [
     ("claude", "gpt", "model_b", 0.0),
     ("gpt", "claude", "tie (bothbad)", 0.5),
     ("claude", "llama", "both_bad", 0.5),
+    ("claude", "gpt", "tie (inconsistent)", 0.5),
     ("llama", "llama", "model_b", 0.0),
 ]
 
@@ -63,6 +64,27 @@ def test_the_winner_may_be_a_player(tmp_path):
         read(tmp_path, columns | {"result": ["white", "black", "draw"]}, schema)
 
 
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+def test_results_may_be_columns_of_their_own(tmp_path, suffix):
+    """As in the Arena's set of 55,000 battles."""
+    marks = {
+        f"winner_{name}": [int(row[3] == won) for row in BATTLES] for name, won in (("a", 1), ("b", 0), ("tie", 0.5))
+    }
+    three = gk.offline.LogSchema(player=ARENA.player, outcome=list(marks))
+    expected = read(tmp_path, battles(), suffix=suffix)
+    np.testing.assert_array_equal(
+        read(tmp_path, battles(**marks), three, suffix).groups.reward_sums, expected.groups.reward_sums
+    )
+    two = gk.offline.LogSchema(player=ARENA.player, outcome=list(marks)[:2])
+    message = r"^outcome.0: got 0, 0 of \['winner_a', 'winner_b'\] in column 'winner_a', data row 2 .*that add up to 1"
+    with pytest.raises(ValueError, match=message):
+        read(tmp_path, battles(**marks), two, suffix)
+    with pytest.raises(
+        ValueError, match="outcome.2: got 2.0 in column 'winner_tie', data row 1 of .*numbers from 0 to 1"
+    ):
+        read(tmp_path, battles(**marks | {"winner_tie": [2] * 7}), three, suffix)
+
+
 UNKNOWN = {
     "another model": (
         ("gpt", "llama", "claude"),
@@ -89,7 +111,7 @@ def test_unknown_outcomes(tmp_path, case):
 
 
 def test_contexts_weights_and_symmetry_go_with_outcomes(tmp_path):
-    columns = battles(n=[2, 4, 6, 8, 10, 12], lang=["en", "de", "en", "de", "en", "de"])
+    columns = battles([*BATTLES[:5], BATTLES[6]], n=[2, 4, 6, 8, 10, 12], lang=["en", "de", "en", "de", "en", "de"])
     schema = gk.offline.LogSchema(player=ARENA.player, outcome="winner", weight="n", context="lang", symmetric=True)
     log = read(tmp_path, columns, schema)
     claude, gpt, llama = range(3)
