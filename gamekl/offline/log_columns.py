@@ -19,8 +19,8 @@ compute: Any = pyarrow.compute
 # A quote as Spark and MySQL write it within texts.
 ESCAPED = '\\"'
 DECIMAL_COMMA = re.compile("[-+]?[0-9]*,[0-9]+")
-# Of a timestamp that has whole seconds: pyarrow writes as many digits as its unit has.
-NO_FRACTION = r"\.0+(Z?)$"
+# Of a time of day that has whole seconds: pyarrow writes as many digits as its unit has.
+NO_FRACTION = r"\.0+$"
 
 
 class Labels(NamedTuple):
@@ -248,9 +248,9 @@ def _texts(place: Place, values: Any, first: int) -> pa.Array:
             return values.cast(pa.string())
         except pa.ArrowInvalid:
             raise place.error("bytes that are no text", place.takes) from None
-    if types.is_timestamp(kind) or types.is_time(kind):
-        return compute.replace_substring_regex(values.cast(pa.string()), NO_FRACTION, r"\1")
-    plain = (is_text, types.is_integer, types.is_floating, types.is_decimal, types.is_date, types.is_null)
-    if not any(test(kind) for test in plain):
+    if types.is_time(kind):
+        return compute.replace_substring_regex(values.cast(pa.string()), NO_FRACTION, "")
+    plain = (is_text, types.is_integer, types.is_floating, types.is_decimal, types.is_date, types.is_timestamp)
+    if not (types.is_null(kind) or any(test(kind) for test in plain)):
         raise _bad_type(place, kind, place.takes)
     return values.cast(pa.string())

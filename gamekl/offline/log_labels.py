@@ -6,8 +6,10 @@ CSV file would have. Where the schema lists the labels of a column, they are tho
 - all are whole numbers, of any size (``7``, ``-3``, and ``7.0``, as pandas writes integers beside missing values):
   integers, and 7 and 7.0 are one;
 - all are true or false, in any writing: ``"False"`` and ``"True"``;
+- all are dates, with times of day or without: texts such as ``2024-01-31 12:00:05``, the date alone where all are
+  midnight, as pandas writes them;
 - all are numbers and some are not whole, or there is a ``nan``: no labels, an error;
-- else texts as they stand: ``10, J, pass``, ``007``, dates, and texts with spaces around them, of which a warning tells
+- else texts as they stand: ``10, J, pass``, ``007``, and texts with spaces around them, of which a warning tells
   where that is all in which two differ.
 """
 
@@ -27,13 +29,27 @@ WHOLE = re.compile(r"(-?(?:0|[1-9][0-9]*))(?:\.0*)?")
 WHOLE_FLOAT = r"^(-?(?:0|[1-9][0-9]*))\.0*$"
 NUMBER = re.compile(r"[-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?|[-+]?(?i:inf|infinity|nan)")
 DIGITS = re.compile("[0-9]+")
+MOMENT = re.compile(
+    r"([0-9]{4}-[0-9]{2}-[0-9]{2})(?:[ T]([0-9]{2}:[0-9]{2}:[0-9]{2})(\.[0-9]+)?(Z|[-+][0-9]{2}(?::?[0-9]{2})?)?)?"
+)
+MIDNIGHT = " 00:00:00"
 TRUTHS = {text: text.capitalize() for text in ("true", "True", "TRUE", "false", "False", "FALSE")}
 
 
 def canonical(text: str) -> str:
-    """The text of which all writings of a whole number or of a truth value are one."""
-    whole = WHOLE.fullmatch(text)
-    return TRUTHS.get(text, text) if whole is None else "0" if whole[1] == "-0" else whole[1]
+    """The text of which all writings of a whole number, of a truth value or of a date and time are one."""
+    whole, moment = WHOLE.fullmatch(text), MOMENT.fullmatch(text)
+    if whole is not None:
+        return "0" if whole[1] == "-0" else whole[1]
+    return TRUTHS.get(text, text) if moment is None else _canonical_moment(*moment.groups())
+
+
+def _canonical_moment(date: str, time: str | None, fraction: str | None, zone: str | None) -> str:
+    """A date and time, where there is none midnight, with a zone, where there is one, in hours and minutes."""
+    zone = "" if zone is None else "+00:00" if zone == "Z" else zone
+    if zone and ":" not in zone:
+        zone = f"{zone[:3]}:{zone[3:] or '00'}"
+    return f"{date}{MIDNIGHT if time is None else f' {time}'}{(fraction or '').rstrip('.0')}{zone}"
 
 
 def mix(values: np.ndarray) -> np.ndarray:
@@ -131,6 +147,10 @@ def _labels(column: LabelColumn, texts: list[str]) -> list[int] | list[str]:
         return [int(canonical(text)) for text in texts]
     if all(text in TRUTHS for text in texts):
         return [TRUTHS[text] for text in texts]
+    if all(MOMENT.fullmatch(text) for text in texts):
+        moments = [canonical(text) for text in texts]
+        days = all(moment.endswith(MIDNIGHT) for moment in moments)
+        return [moment.removesuffix(MIDNIGHT) for moment in moments] if days else moments
     unknown = next((text for text in texts if text.lower() == "nan"), None)
     fraction = next((text for text in texts if not WHOLE.fullmatch(text) and not DIGITS.fullmatch(text)), None)
     numbers = fraction is not None and all(NUMBER.fullmatch(text) for text in texts)

@@ -148,6 +148,7 @@ EMPTY = {
     "header without its end.csv": b"a,b,r,s",
     "header.csv.gz": gzip.compress(b"a,b,r,s\n"),
     "nothing.csv": b"",
+    "nothing of pandas.csv": b"\n",
     "nothing.csv.gz": gzip.compress(b""),
     "typed.parquet": pa.table({"a": pa.array([], pa.string()), **{name: pa.array([], pa.float64()) for name in "brs"}}),
     "untyped.parquet": pa.table({name: pa.nulls(0) for name in "abrs"}),
