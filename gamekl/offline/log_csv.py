@@ -36,7 +36,8 @@ def _input(path: Path) -> Any:
 def is_empty(path: Path) -> bool:
     """Whether a file has no byte, or line breaks alone, as pandas writes where there are no columns."""
     with _input(path) as file:
-        return file.read(8).strip() == b""  # of a header of blanks nothing could be asked for
+        start = file.read(SMALLEST_BLOCK)
+    return len(start) < SMALLEST_BLOCK and not start.strip()
 
 
 class _Lines(io.RawIOBase):

@@ -19,7 +19,7 @@ PARTITION = re.compile("([^=]+)=(.*)")
 # What the writers call a partition of rows that have no value.
 NO_VALUE = "__HIVE_DEFAULT_PARTITION__"
 # Folders of tables, by what is in them, whose files are not all of the present version.
-TABLES = {"_delta_log": "Delta Lake", "metadata": "Iceberg", ".hoodie": "Hudi"}
+TABLES = {"_delta_log": "Delta Lake", "metadata/*.metadata.json": "Iceberg", ".hoodie": "Hudi"}
 
 Paths = str | PathLike[str] | Sequence[str | PathLike[str]]
 
@@ -61,8 +61,8 @@ def _walk(folder: Path) -> Iterator[Path]:
 
 def _in_folder(folder: Path) -> list[Path]:
     """The files of a log in a folder."""
-    for name, kind in TABLES.items():
-        if (folder / name).is_dir():
+    for pattern, kind in TABLES.items():
+        if any(folder.glob(pattern)):
             takes = "plain files: what it holds may be of earlier versions, too"
             raise ValueError(f"paths: got the folder {folder}, a table of {kind}, takes {takes}")
     kept, others = [], []

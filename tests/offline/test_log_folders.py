@@ -123,9 +123,11 @@ def test_other_files_are_left_out_with_a_warning(tmp_path, whole, caplog):
     assert caplog.messages == [f"paths: left out log.toml in {folder}, which is no log"]
 
 
-@pytest.mark.parametrize(("name", "kind"), [("_delta_log", "Delta Lake"), ("metadata", "Iceberg"), (".hoodie", "Hudi")])
+@pytest.mark.parametrize(
+    ("name", "kind"), [("_delta_log", "Delta Lake"), ("metadata/v1.metadata.json", "Iceberg"), (".hoodie", "Hudi")]
+)
 def test_tables_with_versions_are_refused(tmp_path, name, kind):
-    (tmp_path / name).mkdir()
+    (tmp_path / name).mkdir(parents=True)
     write(tmp_path / "part-0.parquet", COLUMNS)
     with pytest.raises(ValueError, match=f"paths: got the folder .*, a table of {kind}, takes plain files"):
         gk.offline.read_log(tmp_path, PLAIN)
@@ -149,6 +151,7 @@ EMPTY = {
     "header.csv.gz": gzip.compress(b"a,b,r,s\n"),
     "nothing.csv": b"",
     "nothing of pandas.csv": b"\n",
+    "line breaks alone.csv.gz": gzip.compress(b"\r\n" * 20),
     "nothing.csv.gz": gzip.compress(b""),
     "typed.parquet": pa.table({"a": pa.array([], pa.string()), **{name: pa.array([], pa.float64()) for name in "brs"}}),
     "untyped.parquet": pa.table({name: pa.nulls(0) for name in "abrs"}),
@@ -171,11 +174,19 @@ def test_parts_without_rows(tmp_path, whole, caplog, name, place):
     paths = [write(tmp_path / "log.parquet", COLUMNS)]
     paths.insert(place, empty(tmp_path, name))
     assert_same(gk.offline.read_log(paths, PLAIN).groups, whole.groups)
-    assert bool(caplog.messages) == name.startswith("nothing")
+    assert bool(caplog.messages) == name.startswith(("nothing", "line breaks"))
     with pytest.raises(
         ValueError, match=r"^paths: got .*, takes (at least one row|a file that can be read to its end)"
     ):
         gk.offline.read_log(empty(tmp_path, name), PLAIN)
+
+
+def test_line_breaks_before_the_header(tmp_path, whole):
+    write(tmp_path / "log.csv", COLUMNS)
+    (tmp_path / "log.csv").write_bytes(b"\n" * 20 + (tmp_path / "log.csv").read_bytes())
+    (tmp_path / "none.csv").write_text("a,b,r,s\n")
+    found = gk.offline.read_log([tmp_path / "log.csv", tmp_path / "none.csv"], PLAIN)
+    assert_same(found.statistics, whole.statistics)
 
 
 def test_parts_without_rows_have_their_columns(tmp_path):
