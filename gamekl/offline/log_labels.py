@@ -3,8 +3,8 @@
 A label is a text or an integer, and how a file stores it does not matter: Parquet's numbers count as the texts that a
 CSV file would have. Where the schema lists the labels of a column, they are those. Otherwise all that were found say:
 
-- all are whole numbers, of any size (``7``, ``-3``, and ``7.0``, as pandas writes integers beside missing values):
-  integers, and 7 and 7.0 are one;
+- all are whole numbers, of any size (``7``, ``-3``, and ``7.0`` or ``1e+15``, as floats are written): integers, and 7
+  and 7.0 are one;
 - all are true or false, in any writing: ``"False"`` and ``"True"``;
 - all are dates, with times of day or without: texts such as ``2024-01-31 12:00:05``, the date alone where all are
   midnight, as pandas writes them;
@@ -27,6 +27,9 @@ logger = logging.getLogger("gamekl")
 
 WHOLE = re.compile(r"(-?(?:0|[1-9][0-9]*))(?:\.0*)?")
 WHOLE_FLOAT = r"^(-?(?:0|[1-9][0-9]*))\.0*$"
+POWER = re.compile(r"-?[0-9]\.?[0-9]*e\+?[0-9]{1,2}")
+# From here on Python writes whole floats as powers, too.
+LARGEST_POWER = 1e16
 NUMBER = re.compile(r"[-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?|[-+]?(?i:inf|infinity|nan)")
 DIGITS = re.compile("[0-9]+")
 MOMENT = re.compile(
@@ -36,11 +39,22 @@ MIDNIGHT = " 00:00:00"
 TRUTHS = {text: text.capitalize() for text in ("true", "True", "TRUE", "false", "False", "FALSE")}
 
 
+def _whole(text: str) -> str | None:
+    """The digits of a whole number, however it is written; None for anything else."""
+    found = WHOLE.fullmatch(text)
+    if found is not None:
+        return "0" if found[1] == "-0" else found[1]
+    if POWER.fullmatch(text) is not None and abs(value := float(text)) < LARGEST_POWER and value.is_integer():
+        return str(int(value))
+    return None
+
+
 def canonical(text: str) -> str:
     """The text of which all writings of a whole number, of a truth value or of a date and time are one."""
-    whole, moment = WHOLE.fullmatch(text), MOMENT.fullmatch(text)
+    whole = _whole(text)
     if whole is not None:
-        return "0" if whole[1] == "-0" else whole[1]
+        return whole
+    moment = MOMENT.fullmatch(text)
     return TRUTHS.get(text, text) if moment is None else _canonical_moment(*moment.groups())
 
 
@@ -142,9 +156,9 @@ class LabelCodes:
 
 def _labels(column: LabelColumn, texts: list[str]) -> list[int] | list[str]:
     """What the texts that were found stand for."""
-    odd = next((text for text in texts if WHOLE.fullmatch(text) is None), None)
-    if odd is None:
-        return [int(canonical(text)) for text in texts]
+    whole = [_whole(text) for text in texts]
+    if None not in whole:
+        return [int(text) for text in whole if text is not None]
     if all(text in TRUTHS for text in texts):
         return [TRUTHS[text] for text in texts]
     if all(MOMENT.fullmatch(text) for text in texts):
@@ -152,7 +166,7 @@ def _labels(column: LabelColumn, texts: list[str]) -> list[int] | list[str]:
         days = all(moment.endswith(MIDNIGHT) for moment in moments)
         return [moment.removesuffix(MIDNIGHT) for moment in moments] if days else moments
     unknown = next((text for text in texts if text.lower() == "nan"), None)
-    fraction = next((text for text in texts if not WHOLE.fullmatch(text) and not DIGITS.fullmatch(text)), None)
+    fraction = next((text for text in texts if _whole(text) is None and not DIGITS.fullmatch(text)), None)
     numbers = fraction is not None and all(NUMBER.fullmatch(text) for text in texts)
     if unknown is not None or numbers:
         got = repr(fraction if unknown is None else unknown)
