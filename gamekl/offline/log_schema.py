@@ -133,9 +133,9 @@ class LogSchema(_Strict):
         outcome: column that says which of two players won, in place of rewards; or two columns of numbers that are 1
             where the first one and the second one won, and perhaps a third where it was a tie.
         ties: the outcomes that are half a win for each; `TIES` if None.
-        weight: column of numbers >= 0: a row counts as if it were there so many times, with the same rewards (means over
-            plays would hide their spread, and bands be too narrow). Where they are not whole, bands take a column of
-            groups, too.
+        weight: column of numbers >= 0: a row counts as if it were there so many times, with the same rewards. (Where
+            these are means over plays, their spread is hidden, and bands are too narrow.) Where weights are not whole,
+            bands take a column of groups, too.
         symmetric: whether each row of two players also tells of the exchanged actions, with exchanged rewards. None is
             no, and `check_orders` may then ask; False is a certain no.
         layout: "wide", a row a play; or "long", a row for each player of a match.
