@@ -23,7 +23,9 @@ from gamekl.offline.log_schema import LogSchema
 
 logger = logging.getLogger("gamekl")
 
-BAD_NUMBER = re.compile(r"In CSV column #(\d+): (?:Row #(\d+): )?CSV conversion error to \w+: invalid value '(.*)'")
+BAD_NUMBER = re.compile(
+    r"In CSV column #(\d+): (?:Row #(\d+): )?CSV conversion error to \w+: invalid value '(.*)'", re.DOTALL
+)
 ENTRY = re.compile(r"(.+)\[(0|[1-9][0-9]*)\]")
 
 
@@ -66,9 +68,13 @@ def _find(place: Place, file: ParquetFile | CsvFile, partitions: dict[str, str |
             f"{place.field}: got {place.column!r}, takes an entry of a column of lists of Parquet, and {entry[1]!r} of "
             f"{place.path} is none"
         )
+    meant = next((name for name in file.names if name.strip().casefold() == place.column.strip().casefold()), None)
+    hint = "" if meant is None else f" (which is not {meant!r})"
     shown = ", ".join(map(repr, file.names[:10])) + (" and more" if len(file.names) > 10 else "")
     beside = f" and the hive partitions {', '.join(map(repr, partitions))}" if partitions else ""
-    raise ValueError(f"{place.field}: got {place.column!r}, takes a column of {place.path}, which has {shown}{beside}")
+    raise ValueError(
+        f"{place.field}: got {place.column!r}{hint}, takes a column of {place.path}, which has {shown}{beside}"
+    )
 
 
 def _unreadable(path: Path, places: Sequence[Place], names: Sequence[str], error: Exception) -> ValueError:

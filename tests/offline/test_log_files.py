@@ -16,6 +16,14 @@ BAD_TEXTS = {
     "other separator": (CSV.replace(",", ";"), "paths: got .*log.csv with semicolons between columns, takes commas"),
     "doubled column": (CSV.replace("my_score", "mine"), "player.0.action: got 2 columns 'mine' in .*log.csv, takes"),
     "header again": (CSV + CSV, "player.0.reward: got 'my_score' .the header a second time.. in .* data row 3 of"),
+    "number over two lines": (
+        CSV + 'x,1,"1\n2",0\n',
+        r"player.0.reward: got '1.n2' in column 'my_score', data row 3 of",
+    ),
+    "spaces in the header": (
+        CSV.replace(",", ", "),
+        "player.1.action: got 'yours' .which is not ' yours'., takes a column",
+    ),
     "no number": (
         CSV + "x,1,one,0\n",
         "player.0.reward: got 'one' in column 'my_score', data row 3 of .*takes numbers",
