@@ -99,10 +99,10 @@ class CsvFile:
         with _input(path) as file:
             start = file.read(SMALLEST_BLOCK)
         _check_start(path, start, wanted)
-        self._schema = next(self._growing(2**20, self._header))
+        self._schema: pa.Schema = next(self._growing(2**20, self._header)).schema
         self.names: list[str] = self._schema.names
 
-    def batches(self, labels: Sequence[str], numbers: Sequence[str], batch_rows: int) -> Iterator[Any]:
+    def batches(self, labels: Sequence[str], numbers: Sequence[str], batch_rows: int) -> Iterator[pa.RecordBatch]:
         """The columns of labels and of numbers, of about `batch_rows` rows at a time."""
         asked: dict[str, pa.DataType] = dict.fromkeys(labels, pa.dictionary(pa.int32(), pa.string()))
         for name in numbers:
@@ -122,9 +122,10 @@ class CsvFile:
         """Whether a column has lists: CSV has none."""
         return False
 
-    def _header(self, size: int) -> Iterator[pa.Schema]:
+    def _header(self, size: int) -> Iterator[pa.RecordBatch]:
+        """A batch without rows, of the types that the first block has."""
         with self._reader(_Lines(self._path), size, None) as reader:
-            yield reader.schema
+            yield pa.RecordBatch.from_pylist([], schema=reader.schema)
 
     def _reader(self, file: Any, size: int, options: csv.ConvertOptions | None) -> Any:
         return csv.open_csv(
@@ -135,7 +136,7 @@ class CsvFile:
             convert_options=options,
         )
 
-    def _blocks(self, size: int, options: csv.ConvertOptions) -> Iterator[Any]:
+    def _blocks(self, size: int, options: csv.ConvertOptions) -> Iterator[pa.RecordBatch]:
         lines, rows = _Lines(self._path), 0
         for batch in self._reader(lines, size, options):
             yield batch
@@ -143,17 +144,16 @@ class CsvFile:
         if lines.count != 1 + rows:  # some line breaks are within quotes
             _check_quotes(self._path)
 
-    def _growing(self, size: int, read: Callable[[int], Iterator[Any]]) -> Iterator[Any]:
+    def _growing(self, size: int, read: Callable[[int], Iterator[pa.RecordBatch]]) -> Iterator[pa.RecordBatch]:
         """What is read in blocks of a size, or, where a row is longer than that, in larger ones from there on."""
         done = 0
         while True:
             skipped = 0
             try:
                 for batch in read(size):
-                    rows = getattr(batch, "num_rows", 0)
-                    if skipped + rows > done or not rows:
-                        yield batch.slice(done - skipped) if rows and done > skipped else batch
-                    skipped += rows
+                    if skipped + batch.num_rows >= done:
+                        yield batch.slice(done - skipped) if done > skipped else batch
+                    skipped += batch.num_rows
                     done = max(done, skipped)
                 return
             except pa.ArrowInvalid as error:
