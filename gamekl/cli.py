@@ -1,5 +1,7 @@
 """The command line: argument parsing only. Each command loads what it needs when it is asked for."""
 
+import os
+import select
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -247,8 +249,32 @@ COMMANDS: dict[str, Any] = {
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Entry point of ``gamekl``; bad input ends with one message on stderr and status 2."""
-    arguments = sys.argv[1:] if arguments is None else list(arguments)
+    """Entry point of ``gamekl``; bad input ends with one message on stderr and status 2.
+
+    Where nobody reads any more what it prints, as behind ``| head``, it ends, too, and quietly.
+    """
+    try:
+        try:
+            _run(sys.argv[1:] if arguments is None else list(arguments))
+        finally:
+            sys.stdout.flush()
+    except BrokenPipeError as error:
+        unread = [stream for stream in (sys.stdout, sys.stderr) if _is_unread(stream)]
+        if not unread:  # some other pipe
+            raise SystemExit(f"gamekl: {error}") from None
+        for stream in unread:  # what is left of it goes nowhere, and no error comes of that at exit
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+        raise SystemExit(0) from None
+
+
+def _is_unread(stream: Any) -> bool:
+    """Whether a stream goes to a pipe that nobody reads."""
+    ends = select.poll()
+    ends.register(stream.fileno(), 0)  # that the other end is closed is told in any case
+    return any(event & select.POLLERR for _, event in ends.poll(0))
+
+
+def _run(arguments: list[str]) -> None:
     if not arguments or arguments[0] in ("-h", "--help"):
         print(USAGE, end="")
         return
@@ -272,6 +298,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         COMMANDS[arguments[0]](arguments[1:])
     except KeyboardInterrupt:
         raise SystemExit("interrupted") from None
+    except BrokenPipeError:
+        raise
     except (ValueError, OSError, RuntimeError) as error:
         told = str(error)
         if isinstance(error, OSError) and error.filename is not None:  # of the system's own, which names no field

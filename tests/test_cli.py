@@ -442,6 +442,20 @@ def test_the_process_itself(tmp_path):
     assert unknown.returncode == 2 and "Traceback" not in unknown.stderr
 
 
+@pytest.mark.parametrize("arguments", [["--help"], ["solve", "--help"], ["solve", "game.npz", "--concept", "mwce"]])
+def test_nobody_reads_to_the_end(tmp_path, arguments):
+    """As behind ``| head -1``: no traceback, and no failure."""
+    np.savez(tmp_path / "game.npz", payoffs=np.zeros((2, 60, 60)))
+    command = [sys.executable, "-m", "gamekl", *arguments]
+    for unbuffered in ("", "1"):
+        read, write = os.pipe()
+        os.close(read)
+        environment = os.environ | {"PYTHONUNBUFFERED": unbuffered}
+        ran = subprocess.run(command, cwd=tmp_path, stdout=write, stderr=subprocess.PIPE, text=True, env=environment)
+        os.close(write)
+        assert (ran.returncode, ran.stderr) == (0, "")
+
+
 def test_events_of_a_sweep(capsys, tmp_path):
     run(capsys, "sweep", "config.toml", "--out", "here")
     lines = (tmp_path / "here" / "events.jsonl").read_text().splitlines()

@@ -28,6 +28,7 @@ TAKES = {
     "finite_number": "a finite number",
     **dict.fromkeys(("float_type", "float_parsing"), "a number"),
     **dict.fromkeys(("int_type", "int_parsing", "int_from_float"), "an integer"),
+    "bool_type": "true or false",
     "string_type": "a string",
     "string_too_short": "a string of {min_length} or more letters",
     "string_too_long": "a string of up to {max_length} letters",

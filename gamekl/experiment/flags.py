@@ -12,7 +12,7 @@ class Data:
     """Tell what a log of joint actions and rewards has and what it covers, before anything is solved."""
 
     logs: Annotated[tuple[Path, ...], tyro.conf.Positional]
-    """The log: .parquet, .csv or .csv.gz files."""
+    """The log: .parquet, .csv or .csv.gz files, or folders of them."""
     schema: Path
     """The TOML file that says what its columns mean."""
 
@@ -22,7 +22,7 @@ class LogSolve:
     """How a log is solved."""
 
     data: tuple[Path, ...] = ()
-    """A log in place of the payoff file: .parquet, .csv or .csv.gz files."""
+    """A log in place of the payoff file: .parquet, .csv or .csv.gz files, or folders of them."""
     schema: Path | None = None
     """The TOML file that says what the columns of the log mean."""
     reference: Literal["uniform", "behavior"] = "uniform"

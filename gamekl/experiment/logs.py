@@ -13,8 +13,10 @@ from gamekl.core.response import nash_gap
 from gamekl.experiment.flags import Data, LogSolve
 from gamekl.learning.bands import Band
 from gamekl.learning.bootstrap import Bootstrap, bootstrap
+from gamekl.offline.log_orders import check_orders
 from gamekl.offline.log_schema import Label, load_log_schema
-from gamekl.offline.logs import MOST_VALUES, Log, read_log
+from gamekl.offline.log_sums import MOST_VALUES
+from gamekl.offline.logs import Log, read_log
 from gamekl.offline.sides import fault, unseen_mean
 from gamekl.solvers.solution import Solution, Status
 
@@ -39,12 +41,22 @@ def _cell(log: Log, index: np.ndarray) -> str:
     return f"({', '.join(labels)}){context}"
 
 
+def _count(value: float) -> str:
+    """Of rows, which weights may make no whole number."""
+    return f"{value:,.0f}" if float(value).is_integer() else f"{value:,.2f}"
+
+
 def _rows(log: Log) -> str:
-    """How many rows, and how many values of the column of groups."""
+    """How many rows, for how many plays they stand, and how many values of the column of groups."""
+    found = f"{log.num_rows:,} rows"
+    if log.weight is not None:
+        found += f" that stand for {_count(log.num_plays)} plays"
+    if log.symmetric:
+        found += ", each in both orders"
     if log.num_values is None:
-        return f"{log.num_rows:,} rows"
+        return found
     more = " or more" if log.num_values == MOST_VALUES else ""
-    return f"{log.num_rows:,} rows with {log.num_values:,}{more} values of {log.group!r}"
+    return f"{found} with {log.num_values:,}{more} values of {log.group!r}"
 
 
 def _unseen(log: Log, missing: np.ndarray) -> str:
@@ -63,8 +75,15 @@ def describe(log: Log) -> str:
     ]
     if log.contexts is not None:
         lines.append(f"contexts: {len(log.contexts)}: {_some(log.contexts)}")
-    lines.append(f"rows in a cell: least {found.fewest:,.0f}, median {found.median:,.0f}, most {found.most:,.0f}")
+    sizes = (found.fewest, found.median, found.most)
+    if log.weight is None:
+        sizes = map(float, map(round, sizes))  # also where the middle is between two
+    lines.append("rows in a cell: least {}, median {}, most {}".format(*map(_count, sizes)))
     lines.append(_unseen(log, found.missing))
+    try:
+        check_orders(log)
+    except ValueError as error:
+        lines.append(str(error))
     noise = ", ".join(f"{name} {value:.4g}" for name, value in zip(log.players, log.noise.tolist(), strict=True))
     lines.append(f"standard deviation of rewards within cells: {noise}")
     lines.append("concentrability of unilateral deviations, inf where a cell that they reach was never seen:")
@@ -110,6 +129,7 @@ def solve_log(flags: LogSolve, temperature: float | None, tol: float | None, sav
     if not 0 <= flags.seed < 2**63:
         raise ValueError(f"seed: got {flags.seed}, takes a whole number >= 0 and below 2^63")
     log = read_log(flags.data, load_log_schema(flags.schema))
+    check_orders(log)
     regularizer = _anchor(log, flags.reference, temperature)
     key, unseen = jax.random.key(flags.seed), flags.prior_mean
     try:
@@ -165,11 +185,18 @@ def _lines(log: Log, found: Bootstrap, regularizer: Regularizer, prior_mean: flo
     yield f"{'status:':<17} {status.name}: {status.message} ({int(solution.num_steps)} steps)"
 
 
+def _as_array(labels: Sequence[Label]) -> np.ndarray:
+    """Labels to be saved: integers where all fit in 64 bits, else texts."""
+    if all(isinstance(label, int) and -(2**63) <= label < 2**63 for label in labels):
+        return np.array(labels, np.int64)
+    return np.array([str(label) for label in labels])
+
+
 def _save(path: Path, log: Log, found: Bootstrap) -> None:
-    arrays: dict[str, Any] = {} if log.contexts is None else {"contexts": np.array(log.contexts)}
+    arrays: dict[str, Any] = {} if log.contexts is None else {"contexts": _as_array(log.contexts)}
     bands = {"value": found.value, "regularized_value": found.regularized_value}
     for player, labels in enumerate(log.actions):
-        arrays[f"actions_{player}"] = np.array(labels)
+        arrays[f"actions_{player}"] = _as_array(labels)
         bands |= {f"policy_{player}": found.policy[player], f"action_values_{player}": found.action_values[player]}
     for name, band in bands.items():
         arrays |= {name: band.point, f"{name}_lower": band.lower, f"{name}_upper": band.upper}

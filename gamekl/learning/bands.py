@@ -73,6 +73,8 @@ def checked_tail(log: Any, num_resamples: int, level: float | int) -> float:
     fewest = next(size for size in count(2) if _tail(level, size) >= size**-size)
     if groups < fewest:
         got = f"its rows in {groups} group{'s' if groups > 1 else ''}"
+        if log.weight is not None and log.group is None:
+            got += f" (weights {log.weight!r} that are not whole, or too large, take a column of groups in the schema)"
         raise ValueError(f"log: got {got}, takes at least {fewest} groups for level {level}")
     tail = _tail(level, groups)
     least = _fewest_draws(tail)

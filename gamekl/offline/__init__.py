@@ -20,6 +20,7 @@ from gamekl.offline.joint_preferences import (
     sample_joint_comparisons,
     unilateral_pairs,
 )
+from gamekl.offline.log_orders import check_orders
 from gamekl.offline.log_schema import LogSchema, load_log_schema
 from gamekl.offline.logistic import FitStatus
 from gamekl.offline.logs import Log, read_log
@@ -59,6 +60,7 @@ __all__ = [
     "TrajectoryComparisons",
     "behavior_with_concentrability",
     "bradley_terry_preferences",
+    "check_orders",
     "concentrability",
     "count_comparisons",
     "count_joint_comparisons",

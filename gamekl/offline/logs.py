@@ -1,18 +1,7 @@
-"""A user's log on disk, streamed into statistics in one pass.
-
-Rows (x, a, r), a context where there are any, a joint action and the players' rewards, are added up by cell (x, a) and
-group g(row), into counts N_g(x, a) and reward sums S_g(x, a). The groups are disjoint parts of the log, from which a
-bootstrap resamples: a row belongs to the group that a hash of its number in the log says, or of its value in the group
-column, so that rows that depend on each other stay together. Hashes are the same on every machine.
-
-The residual variance of player i's rewards is, with any constant c (one close to the rewards keeps the digits),
-
-    sigma_i^2 = [sum_rows (r_i - c)^2 - sum_cells (S_i - c N)^2 / N] / (n - visited cells)            (derived).
-"""
+"""A user's log on disk, streamed into statistics in one pass (`log_sums` has what is added up), and what it covers."""
 
 import logging
 import math
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -26,20 +15,16 @@ from gamekl.core.regularizer import Regularizer
 from gamekl.core.show import Shown, show
 from gamekl.core.validation import check_whole
 from gamekl.offline.behavior import concentrability
-from gamekl.offline.log_files import Batch, Paths, as_paths, read_batches
-from gamekl.offline.log_labels import check_kinds, hash_texts, in_order, mix, number, warn_of_twins
-from gamekl.offline.log_schema import Label, LabelColumn, LogSchema
+from gamekl.offline.log_files import read_batches
+from gamekl.offline.log_labels import warn_of_twins
+from gamekl.offline.log_paths import Paths, as_files
+from gamekl.offline.log_schema import Label, LogSchema
+from gamekl.offline.log_sums import LogSums
 from gamekl.offline.statistics import ContextualStatistics, Statistics
 
 logger = logging.getLogger("gamekl")
 
-# Of all tables together: (1 + players) x groups x cells float64 numbers, 32 MiB.
-MOST_ENTRIES = 2**22
-# Fewer groups than this are kept only where they are asked for: bands of fewer are poor.
-FEWEST_GROUPS = 16
 MOST_GROUPS = 2**16
-# Values of the column of groups that are counted.
-MOST_VALUES = 2**16
 
 
 class LogCoverage(NamedTuple):
@@ -75,10 +60,13 @@ class Log(Shown):
         players: what they are called.
         actions: the labels of each player's actions, in the order of the tables.
         contexts: the labels of the contexts, or None.
-        num_rows: how many rows there are.
-        group: the column whose values keep rows together, or None.
+        num_rows: how many rows there are, those of weight 0 left out; in the long layout matches.
+        num_plays: for how many plays they stand: the sum of their weights.
+        weight: the column of weights, or None.
+        group: the column whose values keep rows together, which in the long layout may be that of matches; or None.
         num_values: how many values it has, 65,536 where there are more; None without it.
-        preference: the column whose numbers the rewards p and 1 - p are, or None.
+        preference: the column from which the rewards p and 1 - p come, the first one of several; or None.
+        symmetric: what the schema says of it. If true the statistics have each play twice, as (a, b) and as (b, a).
     """
 
     groups: Any
@@ -87,8 +75,11 @@ class Log(Shown):
     actions: tuple[tuple[Label, ...], ...] = eqx.field(static=True)
     contexts: tuple[Label, ...] | None = eqx.field(static=True)
     num_rows: int = eqx.field(static=True)
+    num_plays: float = eqx.field(static=True)
+    weight: str | None = eqx.field(static=True)
     group: str | None = eqx.field(static=True)
     num_values: int | None = eqx.field(static=True)
+    symmetric: bool | None = eqx.field(static=True)
     preference: str | None = eqx.field(static=True, default=None)
 
     @property
@@ -142,88 +133,18 @@ def _concentrability(counts: np.ndarray, behavior: np.ndarray, marginals: tuple[
     return [concentrability(game, behavior, one.log_reference, regularizer=one) for one in anchors]
 
 
-def _with_room(tables: np.ndarray, batch: Batch, columns: tuple[LabelColumn, ...], known: list[Any]) -> np.ndarray:
-    """The tables ``[quantity, group, *cells]`` with room for all known labels, in fewer groups where needed."""
-    cells = tuple(map(len, known))
-    if cells == tables.shape[2:]:
-        return tables
-    quantities, groups = tables.shape[:2]
-    entries = quantities * math.prod(cells)
-    # Halves are joined: a row's group is its hash modulo their number, a power of two.
-    while entries * groups > MOST_ENTRIES and groups > FEWEST_GROUPS:
-        groups //= 2
-        tables = tables.reshape(quantities, 2, groups, *tables.shape[2:]).sum(axis=1)
-    if entries * groups > MOST_ENTRIES:
-        widest = int(np.argmax(cells))
-        place, some = batch.places[columns[widest].field], ", ".join(map(repr, list(known[widest])[-3:]))
-        raise place.error(
-            f"{cells[widest]} labels (such as {some}), so that there are {math.prod(cells)} cells in {groups} groups",
-            f"at most {MOST_ENTRIES // quantities} cells times groups: a column of few labels, or a smaller num_groups",
-            batch.first,
-        )
-    larger = np.zeros((quantities, groups, *cells))
-    larger[(..., *(slice(size) for size in tables.shape[2:]))] = tables
-    return larger
-
-
-class _Sums(NamedTuple):
-    """What the rows so far add up to.
-
-    Attributes:
-        tables: counts and each player's reward sums, ``[quantity, group, *cells]``.
-        centres: the first row's rewards, ``[player]``.
-        squares: sums of (reward - centre)^2, ``[player]``.
-        num_rows: how many rows.
-        values: hashes of the values of the column of groups, sorted.
-    """
-
-    tables: np.ndarray
-    centres: np.ndarray
-    squares: np.ndarray
-    num_rows: int
-    values: np.ndarray
-
-
-def _add(sums: _Sums, batch: Batch, schema: LogSchema, known: list[dict[str, int]]) -> _Sums:
-    """Add rows; the tables change in place."""
-    columns = schema.label_columns
-    codes = [number(batch, column, labels) for column, labels in zip(columns, known, strict=True)]
-    tables, rows = _with_room(sums.tables, batch, columns, known), len(codes[0])
-    rewards = [batch.columns[field] for field in schema.number_columns]
-    if schema.preference is not None:
-        rewards.append(1 - rewards[0])
-    values = sums.values
-    if schema.group is None:
-        hashes = mix(np.arange(sums.num_rows, sums.num_rows + rows, dtype=np.uint64))
-    else:
-        found = batch.columns["group"]
-        of_texts = hash_texts(found.texts)
-        hashes = of_texts[found.indices]
-        if len(values) < MOST_VALUES:
-            used = np.zeros(len(of_texts), bool)
-            used[found.indices] = True
-            values = np.union1d(values, of_texts[used])[:MOST_VALUES]
-    cells = (hashes & np.uint64(tables.shape[1] - 1)).astype(np.int64)
-    for size, code in zip(tables.shape[2:], codes, strict=True):
-        cells = cells * size + code
-    centres = sums.centres if sums.num_rows else np.array([reward[0] for reward in rewards])
-    with np.errstate(over="ignore", invalid="ignore"):  # what overflows is found at the end
-        np.add.at(tables[0].reshape(-1), cells, 1.0)
-        for table, reward in zip(tables[1:], rewards, strict=True):
-            np.add.at(table.reshape(-1), cells, reward)
-        squares = [np.square(reward - centre).sum() for reward, centre in zip(rewards, centres, strict=True)]
-        return _Sums(tables, centres, sums.squares + squares, sums.num_rows + rows, values)
-
-
 def read_log(paths: Paths, schema: Any, *, num_groups: int = 64, batch_rows: int = 2**17) -> Log:
     """Stream a log into statistics, in one pass and in memory that does not grow with its rows.
 
     Memory goes with the cells: (1 + players) x groups x cells numbers, at most 32 MiB; where there would be more, there
-    are fewer groups, down to 16. Labels may appear anywhere in the log.
+    are fewer groups, down to 16. Labels may appear anywhere in the log. In the long layout there are also the rows of
+    matches that lack a player so far, at most two million, and 8 bytes for each match.
 
     Args:
-        paths: one file or several, ``.parquet``, ``.csv`` or ``.csv.gz``. The statistics do not depend on the order of
-            rows or files; which rows form a group does, unless the schema names a column of groups.
+        paths: one file or several, ``.parquet``, ``.csv`` or ``.csv.gz``, or folders of such, in which files whose
+            names begin with ``.`` or ``_`` are left out. A column may also be the name of folders, as in ``season=3/``.
+            The statistics do not depend on the order of rows or files; which rows form a group does, unless the schema
+            names a column of groups.
         schema: a `LogSchema`, which says what the columns mean; `load_log_schema` reads one.
         num_groups: how many groups rows are put into, a power of two; 1 for statistics alone.
         batch_rows: about how many rows are read at a time.
@@ -235,45 +156,42 @@ def read_log(paths: Paths, schema: Any, *, num_groups: int = 64, batch_rows: int
         ValueError: a path, a file, a column or a value is not right, or there are too many cells.
         TypeError: `schema` is none.
     """
-    files = as_paths(paths)
+    files = as_files(paths)
     if not isinstance(schema, LogSchema):
         raise TypeError(f"schema: got {type(schema).__name__}, takes a LogSchema (load_log_schema reads one)")
     check_whole(num_groups=num_groups, batch_rows=batch_rows)
     if num_groups & (num_groups - 1) or num_groups > MOST_GROUPS:
         raise ValueError(f"num_groups: got {num_groups}, takes a power of two, at most {MOST_GROUPS}")
-    columns, players = schema.label_columns, len(schema.player)
-    known = [{str(label): code for code, label in enumerate(column.labels or ())} for column in columns]
-    nothing = np.zeros(players)
-    empty = np.zeros((1 + players, num_groups, *(0 for _ in columns)))
-    sums = _Sums(empty, nothing, nothing, 0, np.zeros(0, np.uint64))
-    agreed: dict[str, tuple[str, Path]] = {}
-    for batch in (batch for path in files for batch in read_batches(path, schema, batch_rows)):
-        check_kinds(batch, columns, agreed)
-        sums = _add(sums, batch, schema, known)
-    tables = sums.tables
+    sums = LogSums(schema, num_groups)
+    for batch in read_batches(files, schema, batch_rows):
+        sums.add(batch)
     if not sums.num_rows:
-        raise ValueError(f"paths: got {', '.join(map(str, files))} without rows, takes at least one row")
-    if not (np.all(np.isfinite(tables)) and np.all(np.isfinite(sums.squares))):
+        what = "rows" if schema.weight is None else f"rows with {schema.weight!r} above 0"
+        raise ValueError(
+            f"paths: got {', '.join(str(file.path) for file in files)} without {what}, takes at least one row"
+        )
+    if sums.overflows:
         raise ValueError("reward: got numbers whose sums or squares overflow, takes smaller ones")
-    if tables.shape[1] < num_groups:
-        logger.warning("num_groups: %d groups of these cells are too large, kept %d", num_groups, tables.shape[1])
-    kinds = [agreed.get(column.field, (None,))[0] for column in columns]
-    found = [in_order(*entry) for entry in zip(columns, map(list, known), kinds, strict=True)]
-    orders, labels = zip(*found, strict=True)
-    for entry in zip(columns, labels, strict=True):
+    kept = sums.tables.shape[1]
+    if kept < num_groups:
+        logger.warning("num_groups: %d groups of these cells are too large, kept %d", num_groups, kept)
+    tables, labels = sums.ordered()
+    for entry in zip(schema.label_columns, labels, strict=True):
         warn_of_twins(*entry)
-    occupied = tables[0].any(axis=tuple(range(1, tables.ndim - 1)))
-    tables = tables[np.ix_(range(1 + players), occupied, *orders)]
+    players = len(schema.player)
     return Log(
-        groups=_statistics(tables, len(columns) - players),
-        noise=_noise(tables.sum(axis=1), sums.centres, sums.squares),
+        groups=_statistics(tables, len(labels) - players),
+        noise=sums.noise(tables),
         players=schema.names,
-        actions=labels[-players:],
+        actions=tuple(labels[-players:]),
         contexts=None if schema.context is None else labels[0],
         num_rows=sums.num_rows,
-        group=schema.group,
-        num_values=None if schema.group is None else len(sums.values),
-        preference=schema.preference,
+        num_plays=sums.num_plays,
+        weight=schema.weight,
+        group=None if schema.together is None else schema.columns[schema.together],
+        num_values=None if schema.together is None else len(sums.values),
+        symmetric=schema.symmetric,
+        preference=schema.score,
     )
 
 
@@ -283,13 +201,3 @@ def _statistics(tables: np.ndarray, axes: int) -> Any:
     empty = kind(jnp.zeros((1,) * (tables.ndim - 2)), jnp.zeros((1,) * (tables.ndim - 1)))
     sums = np.ascontiguousarray(np.moveaxis(tables[1:], 0, 1 + axes))
     return jax.tree.unflatten(jax.tree.structure(empty), [np.ascontiguousarray(tables[0]), sums])
-
-
-def _noise(totals: np.ndarray, centres: np.ndarray, squares: np.ndarray) -> np.ndarray:
-    """The residual standard deviations, by the formula of the module."""
-    counts = totals[0].ravel()
-    seen = counts > 0
-    counts = counts[seen]
-    between = (totals[1:].reshape(len(centres), -1)[:, seen] - centres[:, None] * counts) ** 2 / counts
-    freedom = counts.sum() - len(counts)
-    return np.sqrt(np.maximum(squares - between.sum(axis=1), 0) / freedom) if freedom else np.full(len(centres), np.nan)

@@ -97,8 +97,8 @@ def _are_candidates(log: Log) -> bool:
 
 
 def _one_sided(log: Log) -> str | None:
-    """Where preferences of the two orders of candidates do not sum to 1."""
-    if log.preference is None or not _are_candidates(log):
+    """Where preferences of the two orders of candidates do not sum to 1, and the schema does not say so."""
+    if log.preference is None or log.symmetric is False or not _are_candidates(log):
         return None
     counts, sums, labels = _squares(log)
     shares = np.where(counts > 0, sums / np.maximum(counts, 1), 0.5)

@@ -248,7 +248,10 @@ BAD = {
     "bad tol": (("solve", *LOG, "--temperature", "1", "--tol", "-1"), "tol: got -1.0, takes a number >= 0"),
     "no place to save": (("solve", *LOG, "--temperature", "1", "--save", "none/x.npz"), "none/x.npz"),
     "no log": (("data", "none.parquet", *LOG[2:]), "paths: got none.parquet, takes a file that is there"),
-    "a folder": (("data", ".", *LOG[2:]), "paths: got the folder ., takes files"),
+    "a folder": (
+        ("data", ".", *LOG[2:]),
+        "paths: got the folder . with Parquet and CSV files, takes the files one by one",
+    ),
     "another kind": (("data", "log.toml", *LOG[2:]), "paths: got log.toml, takes a file that ends in .parquet"),
     "no such schema": (("data", "log.parquet", "--schema", "none.toml"), "none.toml"),
     "schema is no TOML": (
@@ -286,7 +289,7 @@ def test_faults_of_a_schema_are_told_at_once(capsys):
         "  player.0.action: got nothing, takes a value",
         "  player.0.acton: got an unknown key; did you mean 'action'? takes name, action, reward, actions",
         "  prefrence: got an unknown key; did you mean 'preference'? takes player, group, context, contexts, "
-        "preference",
+        "preference, outcome, ties, weight, symmetric, layout, match, role, action, reward",
     ]
 
 

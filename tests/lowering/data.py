@@ -173,6 +173,7 @@ LEARNING = {
 
 ON_HOST = {
     "offline.behavior_with_concentrability": "searches for a mixture on the host",
+    "offline.check_orders": "looks at what was read",
     "offline.count_comparisons": "counts what was read, whose size decides the shapes",
     "offline.count_joint_comparisons": "counts what was read",
     "offline.load_log_schema": "reads a file",

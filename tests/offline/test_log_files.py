@@ -13,9 +13,17 @@ BAD_TEXTS = {
     "empty file": ("", "paths: got .*log.csv, takes a file that can be read to its end .Empty CSV file"),
     "header only": (CSV[:31], "paths: got .*log.csv without rows, takes at least one row"),
     "no header": (CSV[31:], "player.0.action: got 'mine', takes a column of .*log.csv, which has 'x', '1', '1', '0.5'"),
-    "other separator": (CSV.replace(",", ";"), "player.0.action: got 'mine', takes .* which has 'mine;yours;"),
+    "other separator": (CSV.replace(",", ";"), "paths: got .*log.csv with semicolons between columns, takes commas"),
     "doubled column": (CSV.replace("my_score", "mine"), "player.0.action: got 2 columns 'mine' in .*log.csv, takes"),
     "header again": (CSV + CSV, "player.0.reward: got 'my_score' .the header a second time.. in .* data row 3 of"),
+    "number over two lines": (
+        CSV + 'x,1,"1\n2",0\n',
+        r"player.0.reward: got '1.n2' in column 'my_score', data row 3 of",
+    ),
+    "spaces in the header": (
+        CSV.replace(",", ", "),
+        "player.1.action: got 'yours' .which is not ' yours'., takes a column",
+    ),
     "no number": (
         CSV + "x,1,one,0\n",
         "player.0.reward: got 'one' in column 'my_score', data row 3 of .*takes numbers",
@@ -32,7 +40,6 @@ BAD_TEXTS = {
     "missing reward": (CSV + "x,1,,0\n", "player.0.reward: got nothing in column 'my_score', data row 3 of"),
     "short row": (CSV + "x,1\n", "paths: got .*log.csv, takes .*Expected 4 columns, got 2: x,1"),
     "long row": (CSV + "x,1,1,1,1\n", "paths: got .*log.csv, takes .*Expected 4 columns, got 5: x,1,1,1,1"),
-    "mixed labels": (CSV + "x,one,1,0\n", "player.1.action: got 'one' beside '1' in column 'yours', takes strings or "),
     "float labels": (
         CSV.replace("\nx", "\n0.5").replace("\ny", "\n1.5"),
         "player.0.action: got '0.5' in column 'mine'",
@@ -88,8 +95,9 @@ def test_bad_paths(tmp_path):
     table = schema(tmp_path)
     with pytest.raises(ValueError, match="paths: got none, takes at least one file"):
         gk.offline.read_log([], table)
-    with pytest.raises(ValueError, match="paths: got the folder .*, takes files"):
-        gk.offline.read_log(tmp_path, table)
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(ValueError, match="paths: got the folder .*empty, takes one that has .parquet, .csv or .csv.gz"):
+        gk.offline.read_log(tmp_path / "empty", table)
     with pytest.raises(FileNotFoundError, match="paths: got .*none.parquet, takes a file that is there"):
         gk.offline.read_log([good, tmp_path / "none.parquet"], table)
     with pytest.raises(ValueError, match=r"paths: got .*log.toml, takes a file that ends in .parquet, .csv or .csv.gz"):

@@ -5,7 +5,7 @@ import pyarrow as pa
 import pytest
 from log_helpers import TOML, assert_same, changed, group_by, play, read_with
 
-from gamekl.offline import logs
+from gamekl.offline import log_sums
 
 
 def splitmix(value):
@@ -61,15 +61,15 @@ def test_fewer_groups_where_tables_would_be_large(tmp_path, monkeypatch, caplog)
         columns[name] = np.sort(columns[name])  # late labels
     wanted = read_with(tmp_path, columns, num_groups=64)
     assert not caplog.records
-    monkeypatch.setattr(logs, "MOST_ENTRIES", 3 * 12 * 64 + 11)
+    monkeypatch.setattr(log_sums, "MOST_ENTRIES", 3 * 12 * 64 + 11)
     found = read_with(tmp_path, columns, num_groups=1024, batch_rows=10)
     assert_same(found.groups, wanted.groups)
     assert "1024 groups of these cells are too large, kept 64" in caplog.text
 
 
-@pytest.mark.parametrize("match", [[0.5, 1.5, 2.5], [pa.scalar([1])] * 3, [None, "a", "b"]])
+@pytest.mark.parametrize("match", [[0.5, np.nan, 2.5], [pa.scalar([1])] * 3, [None, "a", "b"]])
 def test_bad_groups(tmp_path, match):
-    with pytest.raises(ValueError, match="^group: got (values of type double|nested values|nothing) "):
+    with pytest.raises(ValueError, match="^group: got (nested values|nothing) "):
         read_with(tmp_path, changed(match=pa.array(match)), text=f'group = "match"\n{TOML}')
 
 
@@ -89,7 +89,7 @@ def test_values_are_counted(tmp_path, suffix, monkeypatch):
     options = {"text": f'group = "match"\n{TOML}', "num_groups": 4, "batch_rows": 500}
     found = read_with(tmp_path, columns, suffix, **options)
     assert (found.group, found.num_values, found.num_groups) == ("match", len(set(match.tolist())), 4)
-    monkeypatch.setattr(logs, "MOST_VALUES", 100)
+    monkeypatch.setattr(log_sums, "MOST_VALUES", 100)
     assert read_with(tmp_path, columns, suffix, **options).num_values == 100
     without = read_with(tmp_path, columns, suffix)
     assert (without.group, without.num_values) == (None, None)

@@ -1,9 +1,14 @@
 """Schemas of logs: every fault has its key."""
 
+import re
+import textwrap
+import tomllib
+
 import pytest
 from log_helpers import schema
 
 import gamekl as gk
+from gamekl.offline import log_schema
 
 ONE = '[[player]]\naction = "a"\nreward = "r"\n'
 TWO = ONE + '[[player]]\naction = "b"\nreward = "s"\n'
@@ -59,3 +64,47 @@ def test_no_toml(tmp_path):
         gk.offline.load_log_schema(tmp_path / "log.toml")
     with pytest.raises(ValueError, match=r"schema: got .*none\.toml"):
         gk.offline.load_log_schema(tmp_path / "none.toml")
+
+
+def test_the_examples_of_the_docstring():
+    """Each is a schema, the one in the middle with two players in place of theirs."""
+    blocks = re.findall(r"(?:^    .*\n|^\n(?=    ))+", log_schema.__doc__, re.MULTILINE)
+    wide, scores, long = (tomllib.loads(textwrap.dedent(block)) for block in blocks)
+    assert gk.offline.LogSchema(**wide).names == ("row", "player 2")
+    assert gk.offline.LogSchema(**long).names == ("north", "south")
+    players = [{"action": "a"}, {"action": "b"}]
+    assert gk.offline.LogSchema(player=players, preference=scores.pop("preference")).columns["preference"] == "won"
+    assert gk.offline.LogSchema(player=players, **scores).ties == ("tie", "draw")
+    known = {*wide, *long, "preference", "outcome", "ties"}
+    assert known == set(gk.offline.LogSchema.model_fields)
+
+
+UNFIT = {
+    "symmetric is no truth": (f'symmetric = "yes"\n{TWO}', "symmetric: got 'yes', takes true or false"),
+    "symmetric of one": (f"symmetric = true\n{ONE}", "symmetric: got true for 1 players, takes it for two"),
+    "symmetric with two lists": (
+        f'symmetric = true\n{ONE}actions = ["x"]\n{TWO[len(ONE) :]}actions = ["y"]',
+        "player.1.actions: got other labels than player.0.actions, takes the same in a symmetric game",
+    ),
+    "outcome and reward": (f'outcome = "w"\n{TWO}', "player.0.reward: got 'r' beside outcome, takes one or the other"),
+    "outcome and preference": (
+        f'outcome = "w"\npreference = "p"\n{TWO}',
+        "outcome: got one beside preference, takes one",
+    ),
+    "ties alone": (f'ties = ["tie"]\n{TWO}', "ties: got outcomes without outcome, takes the column that has them, too"),
+    "weight is action": (
+        f'weight = "b"\n{TWO}',
+        "weight: got 'b', which is player.1.action already, takes a column of its",
+    ),
+    "match in the wide layout": (
+        f'match = "m"\n{TWO}',
+        "match: got 'm' in the wide layout, takes it with layout = .long.",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", UNFIT)
+def test_keys_that_do_not_fit(tmp_path, case):
+    text, message = UNFIT[case]
+    with pytest.raises(ValueError, match=rf"^\S*log\.toml: schema:\n  {message}"):
+        schema(tmp_path, text)
