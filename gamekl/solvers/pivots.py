@@ -26,7 +26,6 @@ from jaxtyping import Array, Bool, Float
 
 from gamekl.core import deviations
 from gamekl.core.games import NormalFormGame
-from gamekl.core.one_shot import level_payoffs
 from gamekl.core.policies import outer
 
 CONCEPTS = ("nash", "ce", "cce")
@@ -40,9 +39,10 @@ MOST_PIVOTS = 20
 
 def _levelled(payoffs: Float[Array, "player *actions"]) -> NormalFormGame:
     """Each player's payoffs shifted and divided into [-1/2, 1/2]: that changes no concept's equilibria."""
-    payoffs = level_payoffs(NormalFormGame(payoffs)).payoffs
-    size = 2 * jnp.max(jnp.abs(payoffs), axis=tuple(range(1, payoffs.ndim)), keepdims=True)
-    return NormalFormGame(payoffs / jnp.where(size > 0, size, 1))
+    axes = tuple(range(1, payoffs.ndim))
+    low, high = payoffs.min(axis=axes, keepdims=True), payoffs.max(axis=axes, keepdims=True)
+    size = high - low
+    return NormalFormGame((payoffs - (low + size / 2)) / jnp.where(size > 0, size, 1))
 
 
 def _tie_breaks(size: int, dtype: Any) -> Float[Array, " size"]:
