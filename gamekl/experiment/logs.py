@@ -80,18 +80,25 @@ def describe(log: Log) -> str:
         sizes = map(float, map(round, sizes))  # also where the middle is between two
     lines.append("rows in a cell: least {}, median {}, most {}".format(*map(_count, sizes)))
     lines.append(_unseen(log, found.missing))
-    try:
-        check_orders(log)
-    except ValueError as error:
-        lines.append(str(error))
     noise = ", ".join(f"{name} {value:.4g}" for name, value in zip(log.players, log.noise.tolist(), strict=True))
     lines.append(f"standard deviation of rewards within cells: {noise}")
     lines.append("concentrability of unilateral deviations, inf where a cell that they reach was never seen:")
     lines.append(f"  from the behavior's marginals: {found.of_behavior:.4g}")
     lines.append(f"  from uniform play: {found.of_uniform:.4g}")
-    if told := fault(log):
+    if told := _refusal(log):
         lines.append(f"gamekl solve refuses this log: {told}")
     return "\n".join(lines)
+
+
+def _refusal(log: Log) -> str | None:
+    """Why a log is not to be solved, or None."""
+    if told := fault(log):
+        return told
+    try:
+        check_orders(log)
+    except ValueError as error:
+        return str(error)
+    return None
 
 
 def data(flags: Data) -> None:
@@ -129,7 +136,8 @@ def solve_log(flags: LogSolve, temperature: float | None, tol: float | None, sav
     if not 0 <= flags.seed < 2**63:
         raise ValueError(f"seed: got {flags.seed}, takes a whole number >= 0 and below 2^63")
     log = read_log(flags.data, load_log_schema(flags.schema))
-    check_orders(log)
+    if told := _refusal(log):
+        raise ValueError(told)
     regularizer = _anchor(log, flags.reference, temperature)
     key, unseen = jax.random.key(flags.seed), flags.prior_mean
     try:
