@@ -1,5 +1,6 @@
 """Taking arrays from anywhere, safely; the precision that jax is in."""
 
+import logging
 import zipfile
 from os import PathLike
 from typing import Any
@@ -9,6 +10,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from gamekl.core.conventions import own_actions_first
+
+logger = logging.getLogger("gamekl")
 
 
 def own(field: str, value: Any) -> jax.Array | np.ndarray:
@@ -28,6 +31,29 @@ def own(field: str, value: Any) -> jax.Array | np.ndarray:
         raise ValueError(
             f"{field}: got nested sequences of unequal lengths, takes an array ({error}){own_actions_first(value)}"
         ) from error
+
+
+def as_float_array(field: str, value: Any) -> jax.Array:
+    """`value` as a float32 or float64 array of its own; a silent loss of float64 precision is logged as a warning.
+
+    Raises:
+        ValueError: it is no array of real numbers; the message names the field.
+    """
+    declared = hasattr(value, "dtype")
+    value = own(field, value)
+    if value.dtype not in (np.float32, np.float64):
+        if value.dtype.kind not in "iuf" and not jnp.issubdtype(value.dtype, jnp.floating):
+            raise ValueError(f"{field}: got dtype {value.dtype}, takes real numbers")
+        return jnp.asarray(value).astype(float)
+    array = jnp.asarray(value)
+    if declared and array.dtype != value.dtype:
+        logger.warning(
+            "%s: a %s array became %s, as jax's x64 mode is off; jax.config.update('jax_enable_x64', True) enables it",
+            field,
+            value.dtype,
+            array.dtype,
+        )
+    return array
 
 
 def refuse_masked(field: str, value: Any) -> None:

@@ -6,7 +6,6 @@ under ``jax.vmap``, or made by `stack` for the batch drivers. Nothing infers a b
 stacked two-player games look like one three-player game.
 """
 
-import logging
 from abc import abstractmethod
 from collections.abc import Sequence
 from functools import partial
@@ -15,40 +14,14 @@ from typing import Any, ClassVar, TypeVar
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Float
 
-from gamekl.core.arrays import own
+from gamekl.core.arrays import as_float_array
 from gamekl.core.conventions import players_last
 from gamekl.core.names import Named, Names
 from gamekl.core.show import Shown
 
-logger = logging.getLogger("gamekl")
-
 T = TypeVar("T")
-
-
-def as_float_array(field: str, value: Any) -> Array:
-    """`value` as a float32 or float64 array of its own; a silent loss of float64 precision is logged as a warning.
-
-    Raises:
-        ValueError: it is no array of real numbers; the message names the field.
-    """
-    declared = hasattr(value, "dtype")
-    value = own(field, value)
-    if value.dtype not in (np.float32, np.float64):
-        if value.dtype.kind not in "iuf" and not jnp.issubdtype(value.dtype, jnp.floating):
-            raise ValueError(f"{field}: got dtype {value.dtype}, takes real numbers")
-        return jnp.asarray(value).astype(float)
-    array = jnp.asarray(value)
-    if declared and array.dtype != value.dtype:
-        logger.warning(
-            "%s: a %s array became %s, as jax's x64 mode is off; jax.config.update('jax_enable_x64', True) enables it",
-            field,
-            value.dtype,
-            array.dtype,
-        )
-    return array
 
 
 def _floats(field: str) -> Any:

@@ -11,7 +11,8 @@ from typing import Any
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
-from gamekl.core.games import Game, as_float_array
+from gamekl.core.arrays import as_float_array
+from gamekl.core.games import Game
 from gamekl.core.policies import support
 from gamekl.core.show import Shown
 

@@ -22,7 +22,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, ArrayLike, Float
 
-from gamekl.core.games import NormalFormGame, as_float_array, require_normal_form
+from gamekl.core.arrays import as_float_array
+from gamekl.core.games import NormalFormGame, require_normal_form
 from gamekl.core.regularizer import Regularizer
 from gamekl.core.validation import check_distribution
 from gamekl.evaluate.rates import check_branch, check_converged

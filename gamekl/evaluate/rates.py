@@ -15,7 +15,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, ArrayLike, Float
 
-from gamekl.core.games import Game, NormalFormGame, StagedGame, as_float_array
+from gamekl.core.arrays import as_float_array
+from gamekl.core.games import Game, NormalFormGame, StagedGame
 from gamekl.core.policies import outer
 from gamekl.core.regularizer import Regularizer
 from gamekl.core.stages import cell_chances

@@ -18,7 +18,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, ArrayLike, Float, Int
 
-from gamekl.core.games import MarkovGame, as_float_array
+from gamekl.core.arrays import as_float_array
+from gamekl.core.games import MarkovGame
 from gamekl.core.lanes import PRECISION
 from gamekl.core.policies import is_concrete
 from gamekl.core.validation import check_finite

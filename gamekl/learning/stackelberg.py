@@ -24,8 +24,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, ArrayLike, Float
 
+from gamekl.core.arrays import as_float_array
 from gamekl.core.follower import check_commitment, payoff_part
-from gamekl.core.games import NormalFormGame, as_float_array
+from gamekl.core.games import NormalFormGame
 from gamekl.core.lanes import PRECISION
 from gamekl.core.policies import check_profile, is_concrete
 from gamekl.core.regularizer import Regularizer

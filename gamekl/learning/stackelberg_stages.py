@@ -25,9 +25,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, ArrayLike, Float
 
+from gamekl.core.arrays import as_float_array
 from gamekl.core.follower import check_commitment
 from gamekl.core.follower_stages import staged_policy
-from gamekl.core.games import ContextualGame, MarkovGame, as_float_array
+from gamekl.core.games import ContextualGame, MarkovGame
 from gamekl.core.lanes import PRECISION
 from gamekl.core.policies import is_concrete, outer
 from gamekl.core.regularizer import Regularizer

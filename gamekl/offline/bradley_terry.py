@@ -18,8 +18,8 @@ import numpy as np
 import scipy.sparse.csgraph
 from jaxtyping import Array, ArrayLike, Bool, Float, Int
 
+from gamekl.core.arrays import as_float_array
 from gamekl.core.batching import joining_batches
-from gamekl.core.games import as_float_array
 from gamekl.core.lanes import largest, matmul, total
 from gamekl.core.policies import is_concrete
 from gamekl.core.show import Shown

@@ -19,7 +19,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, ArrayLike, Float
 
-from gamekl.core.games import as_float_array
+from gamekl.core.arrays import as_float_array
 from gamekl.core.policies import is_concrete
 from gamekl.core.show import Shown
 from gamekl.core.validation import check_distribution, check_finite, check_preferences, check_whole, refuse

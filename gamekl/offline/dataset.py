@@ -8,8 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from gamekl.core.arrays import own
-from gamekl.core.games import as_float_array
+from gamekl.core.arrays import as_float_array, own
 from gamekl.core.policies import is_concrete
 from gamekl.core.show import Shown
 from gamekl.core.validation import check_finite, show_place

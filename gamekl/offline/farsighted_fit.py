@@ -16,7 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, ArrayLike, Float, Int
 
-from gamekl.core.games import as_float_array
+from gamekl.core.arrays import as_float_array
 from gamekl.core.lanes import PRECISION, in_turn, solve_positive
 from gamekl.core.policies import is_concrete
 from gamekl.core.show import Shown

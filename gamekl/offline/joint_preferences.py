@@ -20,7 +20,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, ArrayLike, Float
 
-from gamekl.core.games import NormalFormGame, as_float_array, require_normal_form
+from gamekl.core.arrays import as_float_array
+from gamekl.core.games import NormalFormGame, require_normal_form
 from gamekl.core.policies import is_concrete
 from gamekl.core.validation import Behavior, check_finite, joint_behavior, refuse
 from gamekl.offline.bradley_terry import MAX_STEPS, check_bounded, fit_rewards

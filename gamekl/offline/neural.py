@@ -29,7 +29,7 @@ import numpy as np
 import optax
 from jaxtyping import Array, Float, Int
 
-from gamekl.core.games import as_float_array
+from gamekl.core.arrays import as_float_array
 from gamekl.core.lanes import solve_positive
 from gamekl.core.policies import is_concrete
 from gamekl.core.show import Shown

@@ -19,9 +19,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, ArrayLike, Float, Int
 
+from gamekl.core.arrays import as_float_array
 from gamekl.core.batching import joining_batches
 from gamekl.core.follower import respond
-from gamekl.core.games import as_float_array
 from gamekl.core.lanes import PRECISION, in_turn, largest
 from gamekl.core.policies import centre, is_concrete, support
 from gamekl.core.show import Shown

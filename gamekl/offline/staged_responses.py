@@ -16,9 +16,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, ArrayLike, Float
 
+from gamekl.core.arrays import as_float_array
 from gamekl.core.follower import check_commitment
 from gamekl.core.follower_stages import Answer
-from gamekl.core.games import ContextualGame, MarkovGame, NormalFormGame, StagedGame, as_float_array
+from gamekl.core.games import ContextualGame, MarkovGame, NormalFormGame, StagedGame
 from gamekl.core.policies import is_concrete
 from gamekl.core.regularizer import Regularizer
 from gamekl.core.show import Shown

@@ -23,7 +23,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, ArrayLike, Float
 
-from gamekl.core.games import MarkovGame, as_float_array
+from gamekl.core.arrays import as_float_array
+from gamekl.core.games import MarkovGame
 from gamekl.core.policies import is_concrete
 from gamekl.core.show import Shown
 from gamekl.core.validation import Behavior, check_finite, check_whole, refuse

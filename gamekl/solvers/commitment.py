@@ -15,9 +15,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, ArrayLike, Bool, Float, Int
 
+from gamekl.core.arrays import as_float_array
 from gamekl.core.batching import in_blocks, joining_batches
 from gamekl.core.follower import anchor_cost, check_commitment, payoff_part, respond
-from gamekl.core.games import NormalFormGame, as_float_array
+from gamekl.core.games import NormalFormGame
 from gamekl.core.one_shot import player_gap
 from gamekl.core.policies import is_concrete, support
 from gamekl.core.regularizer import Regularizer

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import gamekl as gk
-from gamekl.core.games import as_float_array
+from gamekl.core.arrays import as_float_array
 from gamekl.core.names import Names
 
 
