@@ -48,20 +48,25 @@ def payoff_part(strategy: Float[Array, " leader"], game: NormalFormGame, regular
 
 
 def anchor_cost(
-    strategy: Float[Array, "*batch leader"], log_reference: Float[Array, "*batch leader"]
+    strategy: Float[Array, "*batch leader"],
+    log_reference: Float[Array, "*batch leader"],
+    temperature: Float[Array, ""],
 ) -> Float[Array, "*batch"]:
-    """KL(x || x0) of probabilities on the reference's support, which may be 0."""
-    inside = (strategy > 0) & support(log_reference)
+    """temperature * KL(x || x0) of probabilities on the reference's support, which may be 0.
+
+    Where the temperature is 0 so are the derivatives, though those of the KL are infinite where probabilities vanish.
+    """
+    inside = (strategy > 0) & support(log_reference) & (temperature > 0)
     ratio = jnp.log(jnp.where(inside, strategy, 1)) - jnp.where(inside, log_reference, 0)
-    return jnp.sum(jnp.where(inside, strategy * ratio, 0), axis=-1)
+    return temperature * jnp.sum(jnp.where(inside, strategy * ratio, 0), axis=-1)
 
 
 def committed_value(
     strategy: Float[Array, " leader"], game: NormalFormGame, regularizer: Regularizer
 ) -> Float[Array, ""]:
     """J(x)."""
-    cost = anchor_cost(strategy, regularizer.log_reference[0])
-    return payoff_part(strategy, game, regularizer) - regularizer.temperatures[0] * cost
+    cost = anchor_cost(strategy, regularizer.log_reference[0], regularizer.temperatures[0])
+    return payoff_part(strategy, game, regularizer) - cost
 
 
 def follower_value(

@@ -69,7 +69,7 @@ def value_against(
     regularizer: Regularizer,
 ) -> Float[Array, ""]:
     """J where the follower plays so."""
-    cost = regularizer.temperatures[0] * anchor_cost(policy, regularizer.log_reference[0])
+    cost = anchor_cost(policy, regularizer.log_reference[0], regularizer.temperatures[0])
     costs = jnp.stack([cost, jnp.zeros_like(cost)], axis=-1)
     return policy_values(game, outer((policy, jnp.exp(log_answers))), costs)[0]
 

@@ -24,7 +24,7 @@ from gamekl.core.policies import is_concrete, support
 from gamekl.core.regularizer import Regularizer
 from gamekl.core.show import Shown
 from gamekl.core.validation import check_distribution
-from gamekl.solvers.ascent import Climb, Objective, climb, curvature
+from gamekl.solvers.ascent import ROUNDING, Climb, Objective, climb, curvature
 from gamekl.solvers.lattice import highest, lattice
 from gamekl.solvers.solution import Status, check_options, raise_unless_converged
 
@@ -94,9 +94,11 @@ Gain = Callable[[Float[Array, " leader"], Problem], Float[Array, ""]]
 
 
 def payoff_scale(game: NormalFormGame, regularizer: Regularizer) -> Float[Array, ""]:
-    """How large what the leader earns is: its payoffs' range and its temperature."""
+    """How large what the leader earns is: its payoffs' range and its temperature, or what their rounding can tell."""
     own = game.payoffs[0]
-    return own.max() - own.min() + regularizer.temperatures[0] + jnp.finfo(own.dtype).tiny
+    eps = jnp.finfo(own.dtype).eps
+    told = ROUNDING * eps / TOLERANCE[own.dtype] * jnp.max(jnp.abs(own)) + jnp.finfo(own.dtype).tiny
+    return jnp.maximum(own.max() - own.min() + regularizer.temperatures[0], told)
 
 
 def _starts(objective: Objective, problem: Problem) -> Float[Array, "start leader"]:
@@ -182,8 +184,9 @@ def anchored(gain: Gain) -> Objective:
 
     def objective(policy: Float[Array, "1 leader"], problem: Problem) -> Float[Array, ""]:
         regularizer = problem.regularizer
-        cost = anchor_cost(policy[0], regularizer.log_reference[0])
-        return gain(policy[0], problem) - regularizer.temperatures[0] * cost
+        return gain(policy[0], problem) - anchor_cost(
+            policy[0], regularizer.log_reference[0], regularizer.temperatures[0]
+        )
 
     return objective
 

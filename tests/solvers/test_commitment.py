@@ -195,3 +195,33 @@ def test_bad_arguments_are_named():
 
 def test_every_name_is_there():
     assert all(hasattr(stackelberg, name) for name in stackelberg.__all__)
+
+
+def test_a_leader_without_an_anchor_at_a_vertex():
+    """The KL has infinite derivatives there, and none at temperature 0: the certificate is that of the payoffs alone.
+
+    Games of small whole payoffs; a pure plan is right where no plan of a grid earns more.
+    """
+    payoffs = np.round(np.random.default_rng(2).random((100, 2, 3, 3)) * 3)
+    regularizer = uniform((3, 3), 0.0, 0.1)
+
+    @jax.jit
+    @jax.vmap
+    def plan(table):
+        return stackelberg.quantal_stackelberg(gk.NormalFormGame(table), regularizer, throw=False)
+
+    plans = plan(payoffs)
+    assert np.all(np.asarray(plans.status) == gk.Status.converged)
+    assert np.all(np.isfinite(plans.curvature))
+    grid = simplex_grid(20)
+    answers = np.exp(np.einsum("xa,gab->gxb", grid, payoffs[:, 1]) / 0.1)
+    answers /= answers.sum(axis=-1, keepdims=True)
+    earned = np.einsum("xa,gab,gxb->gx", grid, payoffs[:, 0], answers).max(axis=1)
+    assert np.all(np.asarray(plans.value) >= earned - 1e-12)
+
+
+def test_a_leader_to_whom_nothing_matters():
+    """Rounding is all that its payoffs then differ by."""
+    game = gk.NormalFormGame([[[2.1, 2.1], [2.1, 2.1]], [[3.0, 1.0], [0.0, 2.0]]])
+    plan = stackelberg.quantal_stackelberg(game, uniform((2, 2), 0.0, 0.02))
+    np.testing.assert_allclose(float(plan.value), 2.1, rtol=1e-14)
