@@ -16,20 +16,48 @@ from gamekl.core.validation import validate
 from gamekl.solvers.solution import PathSummary, Solution, Status
 
 MAX_SUPPORT_PAIRS = 200_000
-# A gap below this, over the payoffs' range, is rounding.
-EQUILIBRIUM_GAP = 1e-10
+# A regret (`_regret`) below this is rounding, where supports are enumerated; and of any answer.
+FOUND = 1e-10
+CONVERGED = 1e-8
 
 
-def _gaps(row: np.ndarray, column: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Nash gaps ``[..., player]`` of profiles (x, y), with leading axes broadcast."""
-    row_values = (row @ y[..., None])[..., 0]
-    column_values = (np.swapaxes(column, -1, -2) @ x[..., None])[..., 0]
-    row_gap = row_values.max(axis=-1) - (x * row_values).sum(axis=-1)
-    return np.stack([row_gap, column_values.max(axis=-1) - (y * column_values).sum(axis=-1)], axis=-1)
+def _tables(payoffs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Each player's payoffs, its own actions first: ``[..., actions_i, actions of the other]``.
+
+    For each action of the other they are shifted to a median of 0, which changes no equilibrium, so that one huge
+    payoff does not hide how the others differ.
+    """
+    row, column = payoffs[..., 0, :, :], np.swapaxes(payoffs[..., 1, :, :], -1, -2)
+    return row - np.median(row, axis=-2, keepdims=True), column - np.median(column, axis=-2, keepdims=True)
+
+
+def _values(table: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """What each action brings, ``[..., actions_i]``."""
+    return (table @ other[..., None])[..., 0]
+
+
+def _regret(table: np.ndarray, own: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """The largest probability of an action times what another one brings more, over how far the two are apart.
+
+    That is the mean size of what their payoffs differ by, so that each deviation is judged on its own scale. NaN for
+    policies that are.
+    """
+    worst = np.where(np.isnan(_values(table, other).sum(axis=-1) + own.sum(axis=-1)), np.nan, 0.0)
+    for action in range(table.shape[-2]):
+        if not np.any(own[..., action] > 0):
+            continue
+        more = table - table[..., action : action + 1, :]
+        gain, apart = _values(more, other), _values(np.abs(more), other)
+        share = np.max(gain / np.where(apart > 0, apart, 1), axis=-1)
+        worst = np.maximum(worst, own[..., action] * share)
+    return np.asarray(worst)
 
 
 def _zero_sum(row: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Optimal policies of a zero-sum game, by two linear programmes: max v with x^T R >= v, and min w with R y <= w."""
+    row = row - np.median(row)
+    sizes = np.abs(row[row != 0])
+    row = row / np.median(sizes) if sizes.size else row
 
     def optimal(payoffs: np.ndarray) -> np.ndarray:
         actions, opponent = payoffs.shape
@@ -48,18 +76,25 @@ def _zero_sum(row: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return optimal(row), optimal(-row.T)
 
 
-def _indifferent(payoffs: np.ndarray) -> np.ndarray:
-    """Policies y with ``payoffs @ y`` constant and sum 1, shape ``[..., k]``; NaN where singular or negative."""
-    size = payoffs.shape[-1]
-    bordered = np.zeros((*payoffs.shape[:-2], size + 1, size + 1))
-    bordered[..., :size, :size] = payoffs
-    bordered[..., :size, size] = -1
-    bordered[..., size, :size] = 1
-    regular = np.abs(np.linalg.det(bordered)) > 1e-300
-    bordered[~regular] = np.eye(size + 1)
-    right = np.zeros((*payoffs.shape[:-2], size + 1, 1))
-    right[..., size, 0] = 1
-    policy = np.linalg.solve(bordered, right)[..., :size, 0]
+def _indifferent(table: np.ndarray) -> np.ndarray:
+    """Policies y with ``table @ y`` constant and sum 1, shape ``[..., k]``; NaN where singular or negative.
+
+    The row without large entries is taken from the others, and each of these differences has its own scale.
+    """
+    size = table.shape[-1]
+    calmest = np.argmin(np.max(np.abs(table), axis=-1), axis=-1)[..., None, None]
+    system = table - np.take_along_axis(table, calmest, axis=-2)
+    largest = np.max(np.abs(system), axis=-1, keepdims=True)
+    system = system / np.where(largest > 0, largest, 1)
+    np.put_along_axis(system, calmest, 1.0, axis=-2)
+    regular = np.linalg.det(system) != 0
+    system[~regular] = np.eye(size)
+    right = np.zeros((*table.shape[:-1], 1))
+    np.put_along_axis(right, calmest, 1.0, axis=-2)
+    policy = np.zeros(right.shape)
+    for _ in range(2):  # The second time for the digits of small probabilities, which huge payoffs ask for.
+        policy += np.linalg.solve(system, right - system @ policy)
+    policy = policy[..., 0]
     usable = regular & (policy.min(axis=-1) > -1e-9) & np.isfinite(policy).all(axis=-1)
     policy = np.where(usable[..., None], np.maximum(policy, 0), np.nan)
     return policy / policy.sum(axis=-1, keepdims=True)
@@ -72,8 +107,8 @@ def support_equilibria(row: np.ndarray, column: np.ndarray) -> tuple[np.ndarray,
     nonsingular submatrices of one size, perhaps with some zero probabilities, which are allowed here.
 
     Args:
-        row: payoffs of the row player, ``[game, actions_1, actions_2]``, range about 1.
-        column: payoffs of the column player, likewise.
+        row: payoffs of the row player, ``[game, actions_1, actions_2]``.
+        column: payoffs of the column player, its own actions first, ``[game, actions_2, actions_1]``.
 
     Returns:
         x ``[game, actions_1]``, y ``[game, actions_2]`` and the number of support pairs tried ``[game]``; NaN where
@@ -88,23 +123,17 @@ def support_equilibria(row: np.ndarray, column: np.ndarray) -> tuple[np.ndarray,
             for second in combinations(range(columns), size):
                 if not len(open_games):
                     return x, y, tried
-                block = np.ix_(open_games, first, second)
                 tried[open_games] += 1
                 here_x, here_y = np.zeros((len(open_games), rows)), np.zeros((len(open_games), columns))
-                here_x[:, first] = _indifferent(np.swapaxes(column[block], 1, 2))
-                here_y[:, second] = _indifferent(row[block])
-                gaps = _gaps(row[open_games], column[open_games], here_x, here_y)
-                found = gaps.max(axis=-1) <= EQUILIBRIUM_GAP  # False for NaN
+                here_x[:, first] = _indifferent(column[np.ix_(open_games, second, first)])
+                here_y[:, second] = _indifferent(row[np.ix_(open_games, first, second)])
+                regret = np.maximum(
+                    _regret(row[open_games], here_x, here_y), _regret(column[open_games], here_y, here_x)
+                )
+                found = regret <= FOUND  # False for NaN
                 x[open_games[found]], y[open_games[found]] = here_x[found], here_y[found]
                 open_games = open_games[~found]
     return x, y, tried
-
-
-def _levelled(payoffs: np.ndarray) -> np.ndarray:
-    """Payoffs ``[..., actions_1, actions_2]`` shifted and scaled to [-1/2, 1/2]."""
-    low = payoffs.min(axis=(-2, -1), keepdims=True)
-    size = payoffs.max(axis=(-2, -1), keepdims=True) - low
-    return (payoffs - low) / np.where(size > 0, size, 1) - 0.5
 
 
 def support_pairs(rows: int, columns: int) -> int:
@@ -135,12 +164,14 @@ def check_enumerable(game: NormalFormGame) -> bool:
 def solve_nash_exact(game: NormalFormGame) -> Solution:
     """An unregularised Nash equilibrium of a two-player game, on the host in float64.
 
-    Zero-sum games (up to a shift) go to a linear programme; others to support enumeration, up to about 8 x 8, where
-    of several equilibria the one with the smallest support, then the lexicographically first, is returned.
+    Zero-sum games (up to a shift) go to a linear programme, and where that is not exact enough, as where payoffs are of
+    very unlike sizes, to support enumeration like others, up to about 8 x 8, where of several equilibria the one with
+    the smallest support, then the lexicographically first, is returned.
 
     Returns:
-        A solution whose `gap` is the Nash gap, whose `residual` is the largest gap over the payoffs' range, and whose
-        `path` is empty (temperature 0, no crossings).
+        A solution whose `gap` is the Nash gap, whose `residual` is the largest probability of an action times what
+        another one would bring more, over the mean size of what the two's payoffs differ by, and whose `path` is empty
+        (temperature 0, no crossings).
 
     Raises:
         ValueError: not two players, bad payoffs, or a general-sum game too large to enumerate.
@@ -148,13 +179,14 @@ def solve_nash_exact(game: NormalFormGame) -> Solution:
     require_normal_form(game)
     validate(game)
     zero_sum = check_enumerable(game)
-    row, column = np.asarray(game.payoffs, dtype=np.float64)
+    payoffs = np.asarray(game.payoffs, dtype=np.float64)
     if zero_sum:
-        x, y = _zero_sum(_levelled(row))
-        tried = 1
-    else:
-        x, y, tried = (entry[0] for entry in support_equilibria(_levelled(row)[None], _levelled(column)[None]))
-    return _solution(np.stack([row, column]), x, y, np.asarray(tried), game.payoffs.dtype)
+        solution = _solution(payoffs, *_zero_sum(payoffs[0]), np.asarray(1), game.payoffs.dtype)
+        if int(solution.status) == Status.converged or support_pairs(*game.num_actions) > MAX_SUPPORT_PAIRS:
+            return solution
+    row, column = _tables(payoffs)
+    x, y, tried = (entry[0] for entry in support_equilibria(row[None], column[None]))
+    return _solution(payoffs, x, y, np.asarray(tried), game.payoffs.dtype)
 
 
 def solve_two_player_batch(payoffs: np.ndarray) -> Solution:
@@ -166,19 +198,22 @@ def solve_two_player_batch(payoffs: np.ndarray) -> Solution:
     Returns:
         As `solve_nash_exact`, every leaf with the batch axes, in the payoffs' dtype.
     """
-    batch, shape = payoffs.shape[:-3], payoffs.shape[-2:]
+    batch = payoffs.shape[:-3]
     values = np.asarray(payoffs, dtype=np.float64)
-    rows, columns = (_levelled(values[..., player, :, :]).reshape(-1, *shape) for player in range(2))
-    x, y, tried = support_equilibria(rows, columns)
+    row, column = (table.reshape(-1, *table.shape[-2:]) for table in _tables(values))
+    x, y, tried = support_equilibria(row, column)
     return _solution(values, x.reshape(*batch, -1), y.reshape(*batch, -1), tried.reshape(batch), payoffs.dtype)
 
 
 def _solution(payoffs: np.ndarray, x: np.ndarray, y: np.ndarray, tried: np.ndarray, dtype: np.dtype) -> Solution:
     """Host arrays with leading batch axes as a `Solution` in `dtype`."""
-    gap = np.maximum(_gaps(payoffs[..., 0, :, :], payoffs[..., 1, :, :], x, y), 0)
-    ranges = np.ptp(payoffs, axis=(-2, -1))
-    residual = np.max(gap / np.where(ranges > 0, ranges, 1), axis=-1)
-    status = np.where(residual <= 1e-8, Status.converged, Status.not_converged)  # NaN is not converged
+    gaps, regrets = [], []
+    for table, own, other in zip(_tables(payoffs), (x, y), (y, x), strict=True):
+        values = _values(table, other)
+        gaps.append(np.maximum(values.max(axis=-1) - (own * values).sum(axis=-1), 0))
+        regrets.append(_regret(table, own, other))
+    gap, residual = np.stack(gaps, axis=-1), np.maximum(*regrets)
+    status = np.where(residual <= CONVERGED, Status.converged, Status.not_converged)  # NaN is not converged
     with np.errstate(divide="ignore"):
         log_policy = tuple(jnp.asarray(np.log(entry), dtype=dtype) for entry in (x, y))
     none = jnp.zeros(residual.shape, dtype=jnp.int32)
