@@ -44,6 +44,7 @@ from gamekl.solvers.gain_rows import (
     rescaled,
 )
 from gamekl.solvers.interior import Objective, minimize
+from gamekl.solvers.programme import maximize, typical
 from gamekl.solvers.solution import Status, check_options
 
 CONCEPTS = ("cce", "ce")
@@ -51,7 +52,7 @@ OBJECTIVES = ("entropy", "gini")
 # Entries of the matrix of gains.
 LARGEST_MATRIX = 2 * 10**8
 MAX_STEPS = 200
-# HiGHS's own, relative to the range of welfare, and to what each deviation typically brings.
+# Relative to what welfare typically differs from its median by, and to what each deviation typically brings.
 WELFARE_TOLERANCE = 1e-6
 
 
@@ -235,28 +236,23 @@ def solve_welfare(game: NormalFormGame, *, concept: str = "cce", epsilon: Any = 
     Raises:
         ValueError: an option is not known, a value is bad, or the game is too large.
     """
-    from scipy.optimize import linprog
-    from scipy.sparse import csr_array
-
     _check(game, concept, epsilon)
     validate(game)
     with jax.enable_x64(True):
         double = NormalFormGame(jnp.asarray(game.payoffs, dtype=jnp.float64))
         scaled, scale = rescaled(double)
         total = np.asarray(double.payoffs).sum(axis=0).ravel()
-        total -= np.mean(total)
-        unit = max(float(np.ptp(total)), np.finfo(float).tiny)
+        total -= np.median(total)
+        unit = typical(total)
         welfare = total / unit
         matrix = gain_matrix(scaled, concept)
         rows = equilibrated(ByRows(matrix))
         matrix, units = np.asarray(matrix / rows.units[:, None]), np.asarray(rows.units * scale[owners(game, concept)])
         limits = np.broadcast_to(epsilon, (game.num_players,))[owners(game, concept)] / units
-        found = linprog(-welfare, csr_array(matrix), limits, np.ones((1, welfare.size)), [1.0], method="highs")
-        x = np.full(welfare.size, np.nan) if found.x is None else np.maximum(found.x, 0)
-        x = x / x.sum()
-        alpha = np.zeros(len(limits)) if found.x is None else np.maximum(-found.ineqlin.marginals, 0)
+        found = maximize(welfare, matrix, limits, is_possible=True)
+        x, alpha = found.policy, found.multipliers
         reached = matrix @ x
-        gap = -welfare @ x - np.min(-welfare + alpha @ matrix) + alpha @ np.maximum(limits, reached)
+        gap = found.bound - welfare @ x + alpha @ np.maximum(reached - limits, 0)
         above = np.maximum(reached - limits, 0)
         solved = gap <= WELFARE_TOLERANCE and np.max(above) <= WELFARE_TOLERANCE
         return _conclude(
@@ -267,6 +263,6 @@ def solve_welfare(game: NormalFormGame, *, concept: str = "cce", epsilon: Any = 
             objective=-jnp.sum(double.payoffs.sum(axis=0).ravel() * x),
             duality_gap=jnp.asarray(gap * unit),
             violation=jnp.asarray(np.max(above * units)),
-            num_steps=jnp.asarray(found.nit, jnp.int32),
+            num_steps=jnp.asarray(found.num_steps, jnp.int32),
             status=jnp.asarray(Status.converged if solved else Status.not_converged, jnp.int32),
         )

@@ -9,8 +9,9 @@ games and tau_l = 0, to what the leader earns in the strong Stackelberg equilibr
 a linear programme for each b (Conitzer and Sandholm, EC 2006).
 """
 
+from typing import ClassVar
+
 import numpy as np
-import scipy.optimize
 from jaxtyping import Float
 
 from gamekl.core.follower import check_commitment
@@ -18,6 +19,8 @@ from gamekl.core.games import NormalFormGame
 from gamekl.core.policies import is_concrete
 from gamekl.core.regularizer import Regularizer
 from gamekl.core.show import Shown
+from gamekl.solvers.programme import TOLERANCE, is_impossible, maximize, typical
+from gamekl.solvers.solution import Status
 
 
 class StrongCommitment(Shown):
@@ -30,6 +33,7 @@ class StrongCommitment(Shown):
         candidates: for each action of the follower, the leader's best policy to which it is a best response,
             ``[follower, leader]``; NaN where there is none.
         values: what these earn, ``[follower]``; -inf where there is none.
+        status: a `Status` value; `Status.converged` where multipliers prove that no policy earns more.
     """
 
     policy: Float[np.ndarray, " leader"]
@@ -37,6 +41,19 @@ class StrongCommitment(Shown):
     value: float
     candidates: Float[np.ndarray, "follower leader"]
     values: Float[np.ndarray, " follower"]
+    status: int
+    ending: ClassVar = Status
+
+
+def _against(gain: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, float]:
+    """The policy of most gain with rows @ x <= 0, NaN if there is none, and what none can exceed, but for rounding."""
+    found = maximize(gain, rows, np.zeros(len(rows)))
+    policy = found.policy
+    if np.isnan(policy).any():
+        return policy, -np.inf if is_impossible(rows) else np.inf
+    broken = np.any(rows @ policy > TOLERANCE * (np.abs(rows) @ policy))
+    size = typical(gain) + float(found.multipliers @ (np.abs(rows) @ policy))
+    return policy, np.inf if broken else found.bound - TOLERANCE * size
 
 
 def strong_stackelberg(game: NormalFormGame, regularizer: Regularizer | None = None) -> StrongCommitment:
@@ -62,18 +79,17 @@ def strong_stackelberg(game: NormalFormGame, regularizer: Regularizer | None = N
     if regularizer is not None:
         masks = [np.asarray(mask) for mask in regularizer.masks]
     policies, values = np.full((follower, leader), np.nan), np.full(follower, -np.inf)
+    bounds = np.full(follower, -np.inf)
+    policies[np.ix_(masks[1], ~masks[0])] = 0
     for b in np.flatnonzero(masks[1]):
-        solved = scipy.optimize.linprog(
-            c=-own[:, b],
-            A_ub=(others - others[:, b : b + 1])[:, masks[1]].T,
-            b_ub=np.zeros(masks[1].sum()),
-            A_eq=np.ones((1, leader)),
-            b_eq=[1.0],
-            bounds=[(0, None if mask else 0) for mask in masks[0]],
-            method="highs",
-        )
-        if solved.success:
-            policies[b] = np.maximum(solved.x, 0) / np.maximum(solved.x, 0).sum()
-            values[b] = policies[b] @ own[:, b]
+        gain = own[masks[0], b]
+        middle = np.median(gain)
+        others_do = np.flatnonzero(masks[1] & (np.arange(follower) != b))
+        more = (others[:, others_do] - others[:, [b]])[masks[0]].T
+        policies[b, masks[0]], bound = _against(gain - middle, more)
+        bounds[b] = bound + middle
+        values[b] = -np.inf if np.isnan(policies[b]).any() else policies[b] @ own[:, b]
     best = int(np.argmax(values))
-    return StrongCommitment(policies[best], best, float(values[best]), policies, values)
+    solved = bounds.max() <= values[best]
+    status = int(Status.converged if solved else Status.not_converged)
+    return StrongCommitment(policies[best], best, float(values[best]), policies, values, status)

@@ -1,0 +1,86 @@
+"""Games in which one payoff is of another size than all others: what is found there is what rational numbers give."""
+
+import jax
+import numpy as np
+import pytest
+from exact_answers import nash, strong_commitment, welfare
+from scipy.special import softmax
+
+import gamekl as gk
+from gamekl import stackelberg
+
+POWERS = [-12, -6, 6, 9]
+
+
+def games(power, number, zero_sum=False):
+    """Of payoffs between -1 and 1, of which one is multiplied by a power of ten."""
+    rng = np.random.default_rng(power + 20)
+    for _ in range(number):
+        payoffs = rng.uniform(-1, 1, (2, 3, 3))
+        cell = tuple(rng.integers(0, payoffs.shape))
+        payoffs[cell] *= 10.0**power
+        if zero_sum:
+            payoffs[1 - cell[0]] = -payoffs[cell[0]]
+        yield payoffs
+
+
+@pytest.mark.parametrize("power", [*POWERS, 12])
+@pytest.mark.parametrize("zero_sum", [False, True])
+def test_exact_equilibria(power, zero_sum):
+    for payoffs in games(power, 20, zero_sum):
+        solution = gk.solve_nash_exact(gk.NormalFormGame(payoffs))
+        assert int(solution.status) == gk.Status.converged
+        policies = [np.asarray(policy) for policy in solution.policy]
+        expected = nash(payoffs, [np.flatnonzero(policy).tolist() for policy in policies])
+        assert expected is not None, payoffs.tolist()
+        np.testing.assert_allclose(policies, np.array(expected, dtype=float), atol=1e-9)
+
+
+@pytest.mark.parametrize("power", POWERS)
+def test_strong_commitments(power):
+    for payoffs in games(power, 20):
+        plan = stackelberg.strong_stackelberg(gk.NormalFormGame(payoffs))
+        policy, answer = strong_commitment(payoffs)
+        assert (plan.status, plan.answer) == (gk.Status.converged, answer)
+        np.testing.assert_allclose(plan.policy, np.array(policy, dtype=float), atol=1e-9)
+
+
+@pytest.mark.parametrize("concept", ["ce", "cce"])
+@pytest.mark.parametrize("power", POWERS)
+def test_welfare(power, concept):
+    solved = 0
+    for payoffs in games(power, 10):
+        found = gk.solve_welfare(gk.NormalFormGame(payoffs), concept=concept)
+        if int(found.status) == gk.Status.converged:
+            solved += 1
+            expected = np.array(welfare(payoffs, concept), dtype=float)
+            np.testing.assert_allclose(np.ravel(found.policy), expected, atol=1e-6)
+    assert solved >= 9
+
+
+def test_a_follower_paid_in_small_units():
+    """HiGHS's tolerances are absolute: it would be told to take a dominated answer for as good as any."""
+    payoffs = np.array([[[1.0, 5.0], [0.0, 4.0]], [[2.0, 1.0], [3.0, 0.0]]])
+    payoffs[1] *= 1e-9
+    plan = stackelberg.strong_stackelberg(gk.NormalFormGame(payoffs))
+    assert (plan.answer, plan.value, plan.status) == (0, 1.0, gk.Status.converged)
+
+
+@pytest.mark.parametrize("cell", [-1e6, -1e9, -1e12])
+def test_quantal_commitments_where_a_cell_is_forbidden(cell):
+    """Certified, and no plan of a grid earns more."""
+    payoffs = np.random.default_rng(0).random((30, 2, 3, 3))
+    payoffs[:, 0, 0, 0] = cell
+    regularizer = gk.Regularizer([np.log(np.full(3, 1 / 3))] * 2, [0.0, 0.02])
+
+    @jax.jit
+    @jax.vmap
+    def plan(table):
+        return stackelberg.quantal_stackelberg(gk.NormalFormGame(table), regularizer, throw=False)
+
+    found = plan(payoffs)
+    assert np.all(np.asarray(found.status) == gk.Status.converged)
+    grid = np.array([(i, j, 20 - i - j) for i in range(21) for j in range(21 - i)]) / 20
+    logits = np.einsum("xa,gab->gxb", grid, payoffs[:, 1]) / 0.02
+    earned = np.einsum("xa,gab,gxb->gx", grid, payoffs[:, 0], softmax(logits, axis=-1)).max(axis=1)
+    assert np.all(np.asarray(found.value) >= earned - 1e-12)
