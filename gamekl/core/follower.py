@@ -16,6 +16,7 @@ Leader and follower are players 0 and 1 of a game; a `Regularizer` holds referen
 leader's may be 0: then its reference only says which actions there are.
 """
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -56,7 +57,9 @@ def anchor_cost(
 
     Where the temperature is 0 so are the derivatives, though those of the KL are infinite where probabilities vanish.
     """
-    inside = (strategy > 0) & support(log_reference) & (temperature > 0)
+    # Nor do they have one below this: 1 / x^2 would be infinite there.
+    positive = strategy > math.sqrt(jnp.finfo(strategy.dtype).tiny)
+    inside = positive & support(log_reference) & (temperature > 0)
     ratio = jnp.log(jnp.where(inside, strategy, 1)) - jnp.where(inside, log_reference, 0)
     return temperature * jnp.sum(jnp.where(inside, strategy * ratio, 0), axis=-1)
 

@@ -47,7 +47,7 @@ def lead_batch(
         value = committed_value(plan.policy[0], game, regularizer)
         band = value_band(estimate, regularizer, plan.policy[0], level)
         lost = best.value - value
-        small = ROUNDING * jnp.finfo(game.dtype).eps * payoff_scale(game, regularizer)
+        small = ROUNDING * jnp.finfo(game.dtype).eps * payoff_scale(game.payoffs[0], regularizer.temperatures[0])
         wrong = estimate.game.payoffs[1] - centre(game.payoffs[1], support(regularizer.log_reference[1]))
         return {
             "suboptimality": jnp.where(lost > small, lost, 0),

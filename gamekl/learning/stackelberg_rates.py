@@ -100,6 +100,7 @@ def predicted_constant(
     )
     width = jnp.asarray(scale, game.dtype)
     problem = make_problem(game, regularizer, None, (estimate.fit.covariance, estimate.variances, width))
-    if not float(plan.curvature) < -FLAT[game.dtype] * float(payoff_scale(game, regularizer)):
+    own_scale = float(payoff_scale(game.payoffs[0], regularizer.temperatures[0]))
+    if not float(plan.curvature) < -FLAT[game.dtype] * own_scale:
         raise ValueError(f"game: got a maximiser of curvature {float(plan.curvature):.1e}, takes a strict one, below 0")
     return _constant(problem, jnp.sqrt(plan.policy[0])[None])

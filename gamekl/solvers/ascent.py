@@ -27,6 +27,7 @@ from gamekl.core.lanes import in_turn, solve_positive
 TOLERANCE = {jnp.dtype("float32"): 1e-4, jnp.dtype("float64"): 1e-10}
 # Of payoffs, what may be lost to rounding.
 ROUNDING = 16
+# Over the scale of payoffs, or where a climb bends more, over that.
 FIRST_DAMPING = 1e-2
 MOST_DAMPING = 1e8
 
@@ -107,6 +108,11 @@ def steepness(here: Local) -> Float[Array, ""]:
     return jnp.max(jnp.abs(here.gradient))
 
 
+def _bend(here: Local) -> Float[Array, " lane"]:
+    """The largest entry of each lane's Hessian."""
+    return jnp.max(jnp.abs(here.hessian), axis=(-2, -1))
+
+
 def curvature(here: Local, mask: Bool[Array, "row action"]) -> Float[Array, ""]:
     """The largest eigenvalue of the Hessian on the spheres, payoff units; -inf where there is no direction."""
     fixed = fixed_directions(here.y, mask)
@@ -138,7 +144,8 @@ def climb(
     look = jax.vmap(lambda problem, mask, y: local_at(objective, problem, mask, y))
 
     def busy(state: Climb) -> Bool[Array, " lane"]:
-        steep = (jax.vmap(steepness)(state.here) > tol) & (state.damping < MOST_DAMPING * scale)
+        most = MOST_DAMPING * jnp.maximum(scale, _bend(state.here))
+        steep = (jax.vmap(steepness)(state.here) > tol) & (state.damping < most)
         return (state.num_steps == 0) | (steep & (state.num_steps < max_steps))
 
     def step(state: Climb) -> Climb:
@@ -154,11 +161,12 @@ def climb(
         )
         factor = jnp.where(good, jnp.where(level | (change >= state.rise / 2), 0.1, 1), 4)
         damping = jnp.where(active & ~first, state.damping * factor, state.damping)
+        damping = jnp.where(first, FIRST_DAMPING * jnp.maximum(scale, _bend(here)), damping)
         trial, rise = jax.vmap(_step)(here, masks, damping)
         return Climb(here, trial, rise, damping, state.num_steps + active.astype(jnp.int32))
 
     y, size = jnp.sqrt(starts), starts[0].size
     lanes, dtype = starts.shape[:1], starts.dtype
     nowhere = Local(y, *(jnp.zeros((*lanes, *[size] * axes), dtype) for axes in range(3)))
-    begin = Climb(nowhere, y, jnp.zeros(lanes, dtype), FIRST_DAMPING * scale, jnp.zeros(lanes, jnp.int32))
+    begin = Climb(nowhere, y, jnp.zeros(lanes, dtype), jnp.zeros(lanes, dtype), jnp.zeros(lanes, jnp.int32))
     return jax.lax.while_loop(lambda state: jnp.any(busy(state)), step, begin)

@@ -35,7 +35,7 @@ INWARD = 0.02
 BARELY = 1e-6
 # Games side by side.
 WIDTH = 64
-# Of the payoffs' scale: what may be missing, and what an eigenvalue may be above 0, of a local maximum.
+# Of `payoff_scale`: what may be missing, and what an eigenvalue may be above 0, of a local maximum.
 TOLERANCE = {jnp.dtype("float32"): 1e-5, jnp.dtype("float64"): 1e-9}
 FLAT = {jnp.dtype("float32"): 1e-3, jnp.dtype("float64"): 1e-6}
 
@@ -93,12 +93,26 @@ class Problem(NamedTuple):
 Gain = Callable[[Float[Array, " leader"], Problem], Float[Array, ""]]
 
 
-def payoff_scale(game: NormalFormGame, regularizer: Regularizer) -> Float[Array, ""]:
-    """How large what the leader earns is: its payoffs' range and its temperature, or what their rounding can tell."""
-    own = game.payoffs[0]
-    eps = jnp.finfo(own.dtype).eps
-    told = ROUNDING * eps / TOLERANCE[own.dtype] * jnp.max(jnp.abs(own)) + jnp.finfo(own.dtype).tiny
-    return jnp.maximum(own.max() - own.min() + regularizer.temperatures[0], told)
+def _typical(entries: Array) -> Float[Array, ""]:
+    """The geometric mean of the sizes of entries that are not 0; 0 without any."""
+    sizes = jnp.abs(entries)
+    logs = jnp.sum(jnp.log(jnp.where(sizes > 0, sizes, 1)))
+    count = jnp.sum(sizes > 0, dtype=entries.dtype)
+    return jnp.where(count > 0, jnp.exp(logs / jnp.maximum(count, 1)), 0)
+
+
+def payoff_scale(own: Array, temperature: Float[Array, ""]) -> Float[Array, ""]:
+    """How large what the leader earns is, or what rounding can tell of it.
+
+    That is its temperature and what its payoffs typically differ by: not their range, which one forbidden cell may make
+    so large that nothing else would matter.
+    """
+    told = ROUNDING * float(jnp.finfo(own.dtype).eps) / TOLERANCE[own.dtype] * _typical(own)
+    return jnp.maximum(_typical(own - jnp.median(own)) + temperature, told) + jnp.finfo(own.dtype).tiny
+
+
+def _scale(problem: Problem) -> Float[Array, ""]:
+    return payoff_scale(problem.game.payoffs[0], problem.regularizer.temperatures[0])
 
 
 def _starts(objective: Objective, problem: Problem) -> Float[Array, "start leader"]:
@@ -170,7 +184,7 @@ def _certify(gain: Gain, problem: Problem, end: Climb, max_steps: int) -> Commit
     tau = regularizer.temperatures
     finite = jnp.all(jnp.isfinite(game.payoffs)) & jnp.all(jnp.isfinite(tau)) & (tau[0] >= 0) & (tau[1] > 0)
     answer = respond(policy, game.payoffs[1] / tau[1], regularizer.log_reference[1])
-    status = judge(gap, bend, payoff_scale(game, regularizer), finite, end.num_steps < max_steps)
+    status = judge(gap, bend, _scale(problem), finite, end.num_steps < max_steps)
     return Commitment((log_policy, answer), end.here.value, gap, bend, end.num_steps, status)
 
 
@@ -199,7 +213,7 @@ def plan_by(gain: Gain, problem: Problem, max_steps: int) -> Commitment:
 
     def block(problems: Problem) -> Commitment:
         masks = support(problems.regularizer.log_reference[0])[:, None]
-        scale = jax.vmap(payoff_scale)(problems.game, problems.regularizer)
+        scale = jax.vmap(_scale)(problems)
         starts = jax.vmap(partial(_starts, objective))(problems)
         ends = best_climb(objective, problems, masks, starts[:, :, None], scale, max_steps)
         return jax.vmap(lambda problem, end: _certify(gain, problem, end, max_steps))(problems, ends)

@@ -40,6 +40,7 @@ from gamekl.solvers.commitment import (
     first_order_gap,
     judge,
     log_policies,
+    payoff_scale,
     plan_by,
 )
 from gamekl.solvers.solution import Status, check_options, raise_unless_converged
@@ -231,7 +232,7 @@ def _certify(objective: Objective, problem: StagedProblem, end: Climb, mask: Arr
 def _scale(game: ContextualGame | MarkovGame, regularizer: Regularizer) -> Float[Array, ""]:
     own = jnp.moveaxis(game.table, -3, 0)[0]
     steps = game.stage_shape[0] if isinstance(game, MarkovGame) else 1
-    return steps * (own.max() - own.min() + regularizer.temperatures[0]) + jnp.finfo(own.dtype).tiny
+    return steps * payoff_scale(own, regularizer.temperatures[0])
 
 
 @partial(jax.jit, static_argnames="max_steps")
