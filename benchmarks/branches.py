@@ -1,17 +1,20 @@
 """Are the answers on the principal branch? Families of games where that is hard to keep to, beside proofs.
 
-    python benchmarks/branches.py [--games 1000] [--rates 2 10 50] [--steps 2000000] [--traced 20]
+    python benchmarks/branches.py [--games 1000] [--rates 2 10 50] [--steps 200000] [--traced 20] [--beside TREE]
 
 Each family (`tests/families.py`) is drawn anew, and solved at temperatures 1 / rate with uniform references, as by
 default and with `certify_path=True`. Answers differ where any probability does by more than 1e-6; they do so silently
 where the default one is `converged` and counts no bifurcation. Where nothing is proven, the game is traced by
 `LogitPath` of the tests, in small steps in numpy, up to so many games of a row. Every game with a silent difference is
-listed. The exit status is 1 if there is one.
+listed. The exit status is 1 if there is one. Times may be taken beside those of another tree of gamekl, such as a
+worktree of an earlier commit, in turn.
 """
 
 import argparse
+import os
+import subprocess
 import sys
-import time
+import tempfile
 from pathlib import Path
 
 import jax
@@ -44,15 +47,44 @@ def traced(game: gk.NormalFormGame, regularizer: gk.Regularizer) -> list[np.ndar
         return None
 
 
-def row(name: str, rate: float, number: int, max_steps: int, most_traced: int) -> tuple[list[str], list[str]]:
+TIMER = """
+import sys, time
+import jax
+import numpy as np
+import gamekl as gk
+jax.config.update("jax_enable_x64", True)
+games = jax.vmap(gk.NormalFormGame)(jax.numpy.asarray(np.load(sys.argv[1])))
+regularizers = jax.vmap(lambda game: gk.Regularizer.uniform(game, 1 / float(sys.argv[2])))(games)
+times = []
+for _ in range(6):
+    start = time.process_time()
+    jax.block_until_ready(gk.solve_nash_batch(games, regularizers))
+    times.append(time.process_time() - start)
+print(min(times[1:]))
+"""
+
+
+def seconds(tree: Path, payoffs: np.ndarray, rate: float) -> float:
+    """The least of processor time to solve a batch with the gamekl of a folder, of five times."""
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "payoffs.npy"
+        np.save(file, payoffs)
+        asked = [sys.executable, "-c", TIMER, str(file), repr(rate)]
+        environment = {**os.environ, "PYTHONPATH": str(tree)}
+        ran = subprocess.run(asked, env=environment, capture_output=True, text=True, check=True)  # noqa: S603
+        return float(ran.stdout)
+
+
+def row(
+    name: str, rate: float, number: int, max_steps: int, most_traced: int, beside: Path | None
+) -> tuple[list[str], list[str]]:
     """One of the table, and the games with silent differences."""
     payoffs = FAMILIES[name](np.random.default_rng(1), number)
     games = jax.vmap(gk.NormalFormGame)(jnp.asarray(payoffs))
     regularizers = jax.vmap(lambda game: gk.Regularizer.uniform(game, 1 / rate))(games)
     found = gk.solve_nash_batch(games, regularizers)
-    start = time.perf_counter()
-    found = gk.solve_nash_batch(games, regularizers)
-    took = time.perf_counter() - start
+    trees = [Path(__file__).parents[1]] + ([beside] if beside else [])
+    took = [seconds(tree, payoffs, rate) for tree in trees]
     proof = gk.solve_nash_batch(games, regularizers, certify_path=True, max_steps=-(-max_steps // PROOF_STEPS))
     solved, proven = (np.asarray(solution.status) == gk.Status.converged for solution in (found, proof))
     told = np.asarray(found.path.bifurcations) > 0
@@ -78,7 +110,7 @@ def row(name: str, rate: float, number: int, max_steps: int, most_traced: int) -
         f"{silent.sum():,}",
         f"{folds.sum():,}",
         f"{np.mean(found.num_steps):.0f}",
-        digits(took / number * 1e6),
+        *(digits(entry / number * 1e6) for entry in took),
         f"{np.median(steps):,.0f}, {steps.max():,}",
         f"{margins.min():.1e}" if len(margins) else "",
     ]
@@ -89,24 +121,26 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--games", type=int, default=1_000)
     parser.add_argument("--rates", type=float, nargs="+", default=[2.0, 10.0, 50.0])
-    parser.add_argument("--steps", type=int, default=2_000_000, help="most of a proof")
+    parser.add_argument("--steps", type=int, default=200_000, help="most of a proof")
     parser.add_argument("--traced", type=int, default=20, help="most games of a row to be traced in numpy")
     parser.add_argument("--only", default="", help="families whose name has this in it")
+    parser.add_argument("--beside", type=Path, help="a folder with another gamekl, whose times are shown, too")
     parser.add_argument("--out", type=Path, default=RESULTS)
     options = parser.parse_args()
     header = ["family", "rate", "proven", "not proven, of which traced", "not solved", "bifurcations told"]
     header += ["of which on another branch", "silently on another branch", "other folds", "corrections"]
-    header += ["us a game", "steps of a proof: median, most", "least margin"]
+    header += ["us a game"] + (["us a game there"] if options.beside else [])
+    header += ["steps of a proof: median, most", "least margin"]
     title = (
         f"{facts()}; {options.games:,} games a row, proofs of up to {options.steps:,} steps; times are those of the "
-        "default, without compilation."
+        "default, of the processors, without compilation."
     )
     rows, silent = [], []
     options.out.mkdir(parents=True, exist_ok=True)
     for name in FAMILIES:
         for rate in options.rates:
             if options.only in name:
-                cells, bad = row(name, rate, options.games, options.steps, options.traced)
+                cells, bad = row(name, rate, options.games, options.steps, options.traced, options.beside)
                 rows.append(cells)
                 silent += bad
                 print(*cells, *bad, sep=" | ", flush=True)
