@@ -30,7 +30,7 @@ def test_the_principal_branch_is_gambits(shape, temperature):
             np.testing.assert_allclose(mine, other, atol=1e-8)
 
 
-@pytest.mark.parametrize("shape", [(10, 10), (4, 4, 4), (3, 3, 3, 3)], ids=str)
+@pytest.mark.parametrize("shape", [(10, 10), (4, 4, 4), pytest.param((3, 3, 3, 3), marks=pytest.mark.slow)], ids=str)
 def test_cold_paths_from_uniform_references_are_gambits(shape):
     """Its first crossing, but that it stops at residuals of up to 1e-7, and policies may be off by ten times that.
 

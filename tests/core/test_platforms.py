@@ -42,7 +42,7 @@ def check_systems(size):
     assert np.all(determinant.spread <= 2 * np.linalg.cond(matrix))
 
 
-@pytest.mark.parametrize("size", range(1, 13))
+@pytest.mark.parametrize("size", [1, 2, 4, 5, 6, 11])
 def test_systems_are_solved_with_their_determinants(accelerator, size):
     """Five unknowns in a pass, with some left over."""
     check_systems(size)
@@ -59,7 +59,7 @@ def test_the_spread_of_the_pivots_tells_that_a_matrix_is_nearly_singular():
     np.testing.assert_allclose(spread, [1e9, 2], rtol=1e-6)
 
 
-@pytest.mark.parametrize("shape", [(4, 3), (3, 2, 2)], ids=str)
+@pytest.mark.parametrize("shape", [pytest.param((4, 3), marks=pytest.mark.slow), (3, 2, 2)], ids=str)
 def test_equilibria_are_those_of_the_branch_for_cpus(request, shape):
     batch = mixed_batch(shape, 20)
     expected = jax.jit(jax.vmap(solve))(*batch)

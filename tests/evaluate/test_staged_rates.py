@@ -55,6 +55,7 @@ def test_n_times_the_mean_gap_tends_to_the_constant(name):
     assert np.all(np.abs(scaled.mean(axis=0) - np.asarray(constant)) < 4 * errors)
 
 
+@pytest.mark.slow
 def test_one_stage_is_the_one_shot_constant():
     one = gk.games.uniform(jax.random.key(0), (3, 4))
     behavior = jax.random.dirichlet(jax.random.key(1), jnp.ones(12)).reshape(3, 4)
@@ -86,7 +87,9 @@ def linear_game(kind):
     return gk.MarkovGame(table, moves, jnp.full(3, 1 / 3)), features
 
 
-@pytest.mark.parametrize("kind", [pytest.param("one-shot", marks=pytest.mark.slow), "contextual", "markov"])
+@pytest.mark.parametrize(
+    "kind", [*(pytest.param(n, marks=pytest.mark.slow) for n in ("one-shot", "contextual")), "markov"]
+)
 def test_n_times_the_mean_gap_of_linear_estimates(kind):
     """With a skewed behavior, against simulation: within 4 standard errors of under 2 %."""
     game, features = linear_game(kind)

@@ -155,6 +155,7 @@ def dying_over_the_last(work, chunk):
     return make_shard(work, chunk)
 
 
+@pytest.mark.slow
 def test_workers_that_die_over_one_chunk(expected, monkeypatch, tmp_path):
     """All others are made."""
     monkeypatch.setattr(engines, "make_shard", dying_over_the_last)

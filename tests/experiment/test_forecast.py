@@ -151,7 +151,7 @@ def test_what_the_host_needs_is_not_counted(measured):
     assert "host" not in format_forecast(forecast(sweep(family=[GANE])), 2)
 
 
-@pytest.mark.parametrize("parts", [2, 3, 7, 40])
+@pytest.mark.parametrize("parts", [2, 3, 7, pytest.param(40, marks=pytest.mark.slow)])
 def test_parts_sum_to_the_whole(measured, parts):
     """Shards and seconds; a part of no shards comes to nothing."""
     whole = forecast(sweep())

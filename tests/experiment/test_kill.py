@@ -170,9 +170,9 @@ def timeout(process):
     "send, engine",
     [
         (control_c, "threads"),
-        (timeout, "processes"),
+        (timeout, "threads"),
         pytest.param(control_c, "processes", marks=pytest.mark.slow),
-        pytest.param(timeout, "threads", marks=pytest.mark.slow),
+        pytest.param(timeout, "processes", marks=pytest.mark.slow),
     ],
 )
 def test_interrupt(tmp_path, cache, expected, send, engine):

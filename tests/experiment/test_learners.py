@@ -163,6 +163,7 @@ def test_regret_is_shown_against_rounds(online):
     assert panel.axis == "num_rounds" and draw(summaries).axes[0].get_xlabel() == "rounds $K$"
 
 
+@pytest.mark.slow
 def test_classes_of_hypotheses(tmp_path):
     """Features, and models of which the last is true."""
     config = sweep(LINEAR, MODELS, {**MODELS, "label": "values", "online": {"hypotheses": "values", "num_models": 3}})

@@ -123,6 +123,7 @@ def test_neural_estimates(tmp_path):
     assert network.means[0] < 0.7 * cells.means[0]
 
 
+@pytest.mark.slow
 def test_pessimistic_solvers_and_other_axes(tmp_path):
     shared = {
         "game": {"kind": "matching_pennies"},

@@ -57,6 +57,7 @@ def test_bands_cover_the_truth(tmp_path):
     assert_nominal(np.array(hits))
 
 
+@pytest.mark.slow
 def test_bands_of_contexts_cover_the_truth(tmp_path):
     """The frequencies of the contexts are resampled too."""
     payoffs = jnp.stack([GAME.payoffs, GAME.payoffs[:, ::-1] + 1])
@@ -88,6 +89,7 @@ def test_rows_that_depend_on_each_other_stay_together(tmp_path):
     np.testing.assert_allclose(np.array(by_row).mean(axis=0), expected, atol=4 * 0.5 / 100**0.5 + 0.01)
 
 
+@pytest.mark.slow
 def test_few_groups_have_bands_that_are_wide_enough(tmp_path):
     """Of 8 groups plain percentiles cover 88.6 %; as the numbers depend on each other, all of them are averaged."""
     anchor = anchor_of(GAME, 0.6)

@@ -34,13 +34,14 @@ def runs(concept, rules_of):
     return np.stack([regret for regret, _ in found])
 
 
-@pytest.mark.parametrize("concept", ["nash", "ce", "cce"])
+@pytest.mark.parametrize("concept", ["nash", "ce", pytest.param("cce", marks=pytest.mark.slow)])
 def test_regret_grows_as_the_square_root_of_rounds(concept):
     """One compilation serves all numbers of rounds, though eta depends on them."""
     regret = runs(concept, lambda rounds: jax.vmap(Optimism)(step_size(rounds, NOISE)[None])).mean(axis=(1, 2, 3))
     assert np.polyfit(np.log(ROUNDS), np.log(regret), 1)[0] < 0.6
 
 
+@pytest.mark.slow
 def test_greed_and_uniform_play_pay_in_every_round():
     """Greed pays on the seeds where bad first rewards hide an action; uniform play on all."""
     rules = jax.vmap(Greed)(jnp.array([0.0, 0.1, 1.0]))

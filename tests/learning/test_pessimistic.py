@@ -96,6 +96,7 @@ def test_pnvi_bounds_the_gap_of_a_markov_game():
         assert 0 <= float(gk.nash_gap(game, found.log_policy).sum()) <= float(found.surrogate)
 
 
+@pytest.mark.slow
 def test_pnvi_on_matching_pennies_pays_for_pessimism():
     """sqrt(n) E[gap], the players' together: flat in n, and larger with the bonus where counts differ (MATH A8)."""
     logs, shares = 3_000, np.array([[0.55, 0.15], [0.15, 0.15]])

@@ -63,6 +63,7 @@ def test_much_data_gives_the_game():
     assert np.all(gk.regularized_gap(game, anchor, gk.gane(found, anchor).log_policy) < 1e-8)
 
 
+@pytest.mark.slow
 def test_n_times_the_gap_is_bounded():
     """MATH J12: the error of GANE in a general-sum Markov game falls as 1/n."""
     game = small(num_actions=(2, 2), num_states=2)

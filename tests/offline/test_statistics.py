@@ -82,7 +82,7 @@ def test_the_test_accepts_numpy():
         assert law_fails(right, 10**9, probs) == []
 
 
-@pytest.mark.parametrize("noise", [0.7, "bernoulli"])
+@pytest.mark.parametrize("noise", [pytest.param(0.7, marks=pytest.mark.slow), "bernoulli"])
 def test_direct_statistics_have_the_law_of_counted_rows(noise):
     """n = 10^4, 2,000 datasets each: Kolmogorov-Smirnov for every count and sum, and for a joint quadratic form."""
     game, probs = gk.games.uniform(jax.random.key(0), (3, 4)), unequal_probs((3, 4))

@@ -26,7 +26,7 @@ def solution(batch):
     return gk.solve_nash_batch(*batch)
 
 
-@pytest.mark.parametrize("shape", [(2, 2), (3, 4, 2), (2, 2, 2, 2)], ids=str)
+@pytest.mark.parametrize("shape", [(2, 2), (3, 4, 2)], ids=str)
 def test_each_game_gets_what_it_would_get_alone(shape):
     batch = mixed_batch(shape, 40)
     solution = gk.solve_nash_batch(*batch)

@@ -122,6 +122,7 @@ def test_asked_values_have_the_law_of_comparisons():
     assert abs(np.corrcoef(rates[0], rates[1])[0, 1]) < 0.1
 
 
+@pytest.mark.slow
 def test_learning_from_queries():
     """A constant step stays as far off as its noise makes it; falling steps come nearer, at the rate 1 / T."""
     table, log_reference, tau = preferences(0, 5), reference(0, 5), 0.5

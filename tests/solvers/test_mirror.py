@@ -37,6 +37,7 @@ def test_one_round_by_hand():
     np.testing.assert_allclose(found.policy[0], np.exp(logits) / np.exp(logits).sum(), rtol=1e-12)
 
 
+@pytest.mark.slow
 def test_the_limit_in_markov_games_is_the_equilibrium():
     """Zero-sum rewards: every stage's game is monotone up to what the KL terms behind it add."""
     game = gk.games.markov(jax.random.key(0), (3, 3), num_states=3, horizon=3, family=gk.games.zero_sum)

@@ -96,7 +96,7 @@ def test_unregularised_gap_is_bounded_by_temperature_times_log_of_the_rarest_ref
         assert np.all(gk.nash_gap(game, solution.log_policy) <= np.array(bound) + 1e-12)
 
 
-@pytest.mark.parametrize("shape", [(2, 2), (5, 3), (10, 10), (3, 4, 2), (2, 2, 2, 2, 2), (4,)])
+@pytest.mark.parametrize("shape", [(2, 2), (10, 10), (3, 4, 2), (4,)])
 def test_solutions_are_fixed_points(shape):
     """The residual is what it is said to be, by the definition of the response in numpy."""
 

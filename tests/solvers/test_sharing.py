@@ -12,7 +12,11 @@ import gamekl as gk
 SIZE = 150
 
 
-@pytest.fixture(scope="module", params=[(5, 4), (3, 2, 2), pytest.param((10, 10), marks=pytest.mark.slow)], ids=str)
+@pytest.fixture(
+    scope="module",
+    params=[(3, 2, 2), *(pytest.param(shape, marks=pytest.mark.slow) for shape in ((5, 4), (10, 10)))],
+    ids=str,
+)
 def solved(request):
     batch = mixed_batch(request.param, SIZE)
     return batch, gk.solve_nash_batch(*batch, throw=True)
