@@ -74,11 +74,13 @@ def maximize(gain: np.ndarray, rows: Any, limits: np.ndarray, *, is_possible: bo
     matrix = coo_array(vstack([coo_array(gain[None]), coo_array(rows), coo_array(np.ones((1, len(gain))))]))
     row, column = matrix.coords
     logs = np.log(np.abs(matrix.data))
-    by_row, by_column = np.ones(matrix.shape[0]), np.ones(matrix.shape[1])
+    by_row, by_column = np.ones(len(limits) + 2), np.ones(len(gain))
     for _ in range(ROUNDS):
         by_row *= _factors(row, logs + np.log(by_row[row] * by_column[column]), len(by_row))
         by_column *= _factors(column, logs + np.log(by_row[row] * by_column[column]), len(by_column))
-    scaled: Any = csr_array((matrix.data * by_row[row] * by_column[column], (row, column)), shape=matrix.shape)
+    scaled = csr_array(
+        (matrix.data * by_row[row] * by_column[column], (row, column)), shape=(len(by_row), len(by_column))
+    )
 
     def attempt(options: dict[str, Any]) -> Any:
         gains, sums = -scaled[:1].toarray()[0], scaled[-1:]
