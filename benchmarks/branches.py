@@ -21,13 +21,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from common import RESULTS, digits, facts, table
+from families import FAMILIES
+from helpers import LogitPath
 
 import gamekl as gk
 from gamekl.solvers.ladder import PROOF_STEPS
-
-sys.path.append(str(Path(__file__).parents[1] / "tests"))
-from families import FAMILIES
-from helpers import LogitPath
 
 jax.config.update("jax_enable_x64", True)
 

@@ -25,6 +25,8 @@ from gamekl.experiment.plot import STYLE
 from gamekl.solvers.driver import processors as num_processors
 
 RESULTS = Path(__file__).parent / "results"
+# What benchmarks share with tests: import this module first.
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
 
 @contextmanager
