@@ -130,6 +130,16 @@ def scaled_payoffs(game: NormalFormGame, regularizer: Regularizer) -> tuple[Floa
     )
 
 
+def topped_payoffs(game: NormalFormGame, regularizer: Regularizer) -> tuple[Float[Array, "..."], ...]:
+    """(r_i - max_a r_i) / temperature_i for each player, in nats, its own axis first; 0 for masked actions."""
+    found = []
+    for player, (payoffs, mask) in enumerate(zip(game.payoffs, regularizer.masks, strict=True)):
+        own = jnp.moveaxis(payoffs, player, -1)
+        top = jnp.where(mask, own, -jnp.inf).max(axis=-1, keepdims=True)
+        found.append(jnp.moveaxis(jnp.where(mask, own - top, 0), -1, 0) / regularizer.temperatures[player])
+    return tuple(found)
+
+
 def best_response(game: OneShotGame, regularizer: Regularizer, log_policy: Profile) -> tuple[Float[Array, " _"], ...]:
     """Each player's best response to the others' policies, ``log softmax(log_reference + q / temperature)``.
 

@@ -25,7 +25,7 @@ from jaxtyping import Array, Bool, Float
 
 from gamekl.core import lanes
 from gamekl.core.games import NormalFormGame
-from gamekl.core.one_shot import scaled_payoffs, supported_range
+from gamekl.core.one_shot import scaled_payoffs, supported_range, topped_payoffs
 from gamekl.core.policies import centre, normalize
 from gamekl.core.regularizer import Regularizer
 
@@ -85,11 +85,16 @@ class Linearization(NamedTuple):
             lines.append(jnp.broadcast_to(line, (self.sizes[i], *line.shape)))
         return jnp.concatenate(lines, axis=0)
 
-    def _levelled(self, part: Array, like: Array, player: int) -> Float[Array, "_ r lane"]:
-        """`part` of a player's logits, shifted on its support to the mean of `like`."""
+    def _levelled(self, part: Array, player: int) -> Float[Array, "_ r lane"]:
+        """`part` of a player's logits, shifted on its support to mean 0 under its policy."""
         mask = split(self.mask, self.sizes)[player][:, None]
-        offset = lanes.materialize(_offset, part, like, mask, on_accelerators=False)
-        return (part + offset) * mask
+        policy = split(self.policy, self.sizes)[player][:, None]
+        return (part - lanes.total(policy * part)) * mask
+
+    def level(self, joined: Float[Array, "logits r lane"]) -> Float[Array, "logits r lane"]:
+        """Each player's part shifted so."""
+        parts = split(joined, self.sizes)
+        return jnp.concatenate([self._levelled(part, player) for player, part in enumerate(parts)], axis=0)
 
     def solve(
         self, right: Float[Array, "logits r lane"], weight: Float[Array, " lane"]
@@ -118,17 +123,13 @@ class Linearization(NamedTuple):
         diagonal = [jnp.abs(table[k, k] - shifts[min(k, len(shifts) - 1), k]) for k in range(len(table))]
         shifted, determinant = lanes.solve(table)
         found = [
-            self._levelled(part, parts[player], player)
+            self._levelled(part, player)
             for player, part in zip(rest, split(shifted, [sizes[player] for player in rest]), strict=True)
         ]
-        found.insert(first, parts[first] + lanes.matmul(across, jnp.concatenate(found, axis=0)))
+        own = parts[first] + lanes.matmul(across, jnp.concatenate(found, axis=0))
+        found.insert(first, self._levelled(own, first))
         determinant = determinant._replace(log=determinant.log - len(rest) * jnp.log1p(weight))
         return jnp.concatenate(found, axis=0), determinant, lanes.largest(jnp.stack(diagonal))
-
-
-def _offset(part: Array, like: Array, mask: Array) -> Float[Array, "r lane"]:
-    """By how much the mean of `like` over the mask exceeds that of `part`."""
-    return lanes.total((like - part) * mask) / lanes.total(mask)
 
 
 def split(joined: Float[Array, "logits *rest"], sizes: tuple[int, ...] | list[int]) -> list[Float[Array, "_ *rest"]]:
@@ -156,14 +157,16 @@ class LogitSystem(eqx.Module):
     pace: Float[Array, "*lane"]
 
     @classmethod
-    def of(cls, game: NormalFormGame, regularizer: Regularizer) -> "LogitSystem":
+    def of(cls, game: NormalFormGame, regularizer: Regularizer, *, topped: bool = False) -> "LogitSystem":
         """The equations of one game, without a lane axis; game and regularizer in one floating dtype."""
         temperatures = regularizer.temperatures
         masks = regularizer.masks
         centred = [centre(entry, mask) for entry, mask in zip(regularizer.log_reference, masks, strict=True)]
         scale = jnp.max(supported_range(game, masks) / temperatures)
+        if topped:
+            centred = [jnp.where(mask, entry, 0) for entry, mask in zip(regularizer.log_reference, masks, strict=True)]
         return cls(
-            payoffs=scaled_payoffs(game, regularizer),
+            payoffs=topped_payoffs(game, regularizer) if topped else scaled_payoffs(game, regularizer),
             anchor=jnp.concatenate(centred),
             mask=jnp.concatenate(masks).astype(game.dtype),
             scale=scale,
@@ -182,10 +185,13 @@ class LogitSystem(eqx.Module):
 
     def linearize(self, z: Vector, beta: Float[Array, " lane"], low: Vector) -> Linearization:
         """F, dF/dz and dF/dbeta at (z + low, beta), from one expectation for each pair of players."""
+        return self.linearize_at(z, low, self.normalized(z, low)[1], beta)
+
+    def linearize_at(self, z: Vector, low: Vector, joined: Vector, beta: Float[Array, " lane"]) -> Linearization:
+        """The same, where pi_i of all i is known."""
         if len(self.sizes) == 1:
             residual = z - self.anchor - beta * self.payoffs[0] + low
-            return Linearization(self._policy(z, low), self.mask, residual, -self.payoffs[0], ((),))
-        joined = lanes.materialize(self._policy, z, low)
+            return Linearization(joined, self.mask, residual, -self.payoffs[0], ((),))
         policy = tuple(split(joined, self.sizes))
         if len(self.sizes) == 2:
             pairs = tuple((block,) for block in self.payoffs)
@@ -198,12 +204,17 @@ class LogitSystem(eqx.Module):
     def _others(self, player: int) -> list[int]:
         return [other for other in range(len(self.sizes)) if other != player]
 
-    def _policy(self, z: Vector, low: Vector) -> Vector:
-        """pi_i of all i, joined."""
-        both = zip(split(z, self.sizes), split(low, self.sizes), strict=True)
-        parts = [jnp.exp(part - lanes.largest(part) + rest) for part, rest in both]
-        weights = split(lanes.materialize(lambda weights: weights * self.mask, jnp.concatenate(parts)), self.sizes)
-        return jnp.concatenate([part / lanes.total(part) for part in weights])
+    def normalized(self, z: Vector, low: Vector) -> tuple[Vector, Vector]:
+        """z as log-policies, but for a part that low holds, and pi_i of all i; 0 where masked."""
+        logs, policy = [], []
+        parts = (split(entry, self.sizes) for entry in (z, low, self.mask))
+        for part, rest, mask in zip(*parts, strict=True):
+            top = part - lanes.largest(part)
+            weights = jnp.exp(top + rest) * mask
+            total = lanes.total(weights)
+            logs.append((top - jnp.log(total)) * mask)
+            policy.append(weights / total)
+        return jnp.concatenate(logs), jnp.concatenate(policy)
 
     def _pair_values(self, policy: tuple[Array, ...]) -> tuple[tuple[Float[Array, "..."], ...], ...]:
         """H_ij for all i and all j != i, each ``[actions_i, actions_j, lane]``: averages over all other players."""

@@ -108,12 +108,13 @@ class Problem(NamedTuple):
 
 
 def _task(problem: Problem) -> Task:
-    system = LogitSystem.of(problem.game, problem.regularizer)
+    masks = problem.regularizer.masks
+    guess = [jnp.where(mask, entry, 0) for entry, mask in zip(problem.guess, masks, strict=True)]
     return Task(
-        system=system,
-        guess=to_logits(problem.guess, problem.regularizer.masks),
+        system=LogitSystem.of(problem.game, problem.regularizer, topped=True),
+        guess=jnp.concatenate(guess),
         guessed=problem.guessed,
-        free=_surely_unique(system, problem.regularizer.masks),
+        free=_surely_unique(LogitSystem.of(problem.game, problem.regularizer), masks),
         usable=input_status(problem.game, problem.regularizer) == Status.converged,
     )
 
@@ -121,7 +122,8 @@ def _task(problem: Problem) -> Task:
 def _prove(problems: Problem, max_steps: int) -> Proof:
     """Proofs for a block of problems, each in a lane; every leaf has a leading axis."""
     tasks = jax.vmap(_task)(problems)
-    system = jax.tree.map(lambda leaf: jnp.moveaxis(leaf, 0, -1), tasks.system)
+    systems = jax.vmap(LogitSystem.of)(problems.game, problems.regularizer)
+    system = jax.tree.map(lambda leaf: jnp.moveaxis(leaf, 0, -1), systems)
     return jax.tree.map(lambda leaf: jnp.moveaxis(leaf, -1, 0), prove(system, tasks.usable, max_steps))
 
 
@@ -164,7 +166,8 @@ def _conclude(problem: Problem, outcome: Outcome) -> Solution:
 
 def _certified(problem: Problem, solution: Solution, outcome: Outcome, proof: Proof) -> Solution:
     """The solution to which a proof has led, with what it proves."""
-    ball, z = jax.tree.map(lambda leaf: leaf[..., None], (proof.ball, outcome.z))
+    logits = to_logits(solution.log_policy, problem.regularizer.masks)
+    ball, z = jax.tree.map(lambda leaf: leaf[..., None], (proof.ball, logits))
     covered = ball.covers(Point(z, LogitSystem.of(problem.game, problem.regularizer).scale[None]))[0]
     proven = (proof.phase == path.FOUND) & outcome.guessed & covered
     unproven = (solution.status == Status.converged) & ~proven

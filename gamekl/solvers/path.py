@@ -21,7 +21,7 @@ import jax.numpy as jnp
 from jaxtyping import Array
 
 from gamekl.core import lanes
-from gamekl.core.system import LogitSystem, Vector
+from gamekl.core.system import Linearization, LogitSystem, Vector
 from gamekl.solvers.trace import (
     FAILED,
     FOUND,
@@ -104,9 +104,9 @@ def start(system: LogitSystem, guess: Vector, guessed: Flag, free: Flag, usable:
     )
 
 
-def _right_sides(residual: Vector, slope: Vector) -> Array:
+def _right_sides(linear: Linearization, pace: Lane) -> Array:
     """Of the two systems to be solved: for Newton's correction, and for the drift dz/ds."""
-    return jnp.stack([-residual, -slope], axis=1)
+    return linear.level(jnp.stack([-linear.residual, -linear.slope * pace], axis=1))
 
 
 class _Decision(NamedTuple):
@@ -174,12 +174,14 @@ def _decide(system: LogitSystem, trace: Trace, measure: Measure) -> _Decision:
 def advance(system: LogitSystem, trace: Trace, max_steps: int) -> Trace:
     """One correction in every running lane, and the verdict on its step where that settles it."""
     kappa = system.scale
-    linear = system.linearize(trace.trial.z, trace.trial.s * system.pace, trace.low)
-    right = lanes.materialize(_right_sides, linear.residual, linear.slope * system.pace)
+    z, policy = lanes.materialize(system.normalized, trace.trial.z, trace.low)
+    trace = trace._replace(trial=Point(z, trace.trial.s))
+    linear = system.linearize_at(z, trace.low, policy, trace.trial.s * system.pace)
+    right = lanes.materialize(_right_sides, linear, system.pace)
     solved, determinant, weight = linear.solve(right, trace.weight)
     newton, drift = solved[:, 0], solved[:, 1]
     solution = -right[:, 0], newton, drift, determinant, weight
-    measure = lanes.materialize(measure_step, trace, *solution, on_accelerators=False)
+    measure = lanes.materialize(measure_step, system, trace, *solution, on_accelerators=False)
     decision = lanes.materialize(_decide, system, trace, measure)
     measure, verdict, forward, running, renewed, mending, final, step = decision
 

@@ -52,6 +52,8 @@ MAX_KINK = 1.0
 BRANCHING_POWER = 1 / 3
 # A path that asks for shorter steps than this, in units of rounding errors, has met a singular point it cannot pass.
 SHORTEST_STEP = 64.0
+# Logits count in full as long as the probability matters, times kappa, beside 1, and not at all so many nats below.
+FADING = 20.0
 # A path that has failed is traced once more, with tolerances so much smaller.
 CARE = 0.1
 
@@ -119,18 +121,35 @@ class Verdict(NamedTuple):
     step: Lane
 
 
+def weights(z: Vector, kappa: Lane) -> Vector:
+    """How much each logit of normalized ones counts: less where no one would notice that the action is played."""
+    return jnp.clip(1 + (z + jnp.log((1 + kappa) / jnp.finfo(kappa.dtype).eps)) / FADING, 0, 1)
+
+
 def measure_step(
-    trace: Trace, residual: Vector, newton: Vector, drift: Vector, determinant: lanes.Determinant, weight: Lane
+    system: LogitSystem,
+    trace: Trace,
+    residual: Vector,
+    newton: Vector,
+    drift: Vector,
+    determinant: lanes.Determinant,
+    weight: Lane,
 ) -> Measure:
     """What the solved linear system, newton and drift = dz/ds, says of the correction that is to be made."""
-    here, trial = trace.here, trace.trial
-    magnitude = jnp.maximum(lanes.largest(jnp.abs(trial.z)), jnp.sqrt(weight)) + 1
-    # The solution itself may be a singular point; then a correction would be a quotient of rounding errors.
-    solved = trace.final & (lanes.largest(jnp.abs(residual)) <= jnp.finfo(weight.dtype).eps * magnitude)
-    normal = Point(jnp.where(trace.final, 0, here.tangent.z), jnp.where(trace.final, 1, here.tangent.s))
-    shift = -lanes.dot(normal.z, newton) / (normal.s + lanes.dot(normal.z, drift))
+    kappa, here, trial = system.scale, trace.here, trace.trial
+    matter = weights(trial.z, kappa)
+    tangent = here.tangent.z * matter
+    normal = Point(jnp.where(trace.final, 0, tangent), jnp.where(trace.final, 1, here.tangent.s))
+    shift = -lanes.dot(normal.z, newton * matter) / (normal.s + lanes.dot(normal.z, drift * matter))
+    # What was not played may be now.
     change = newton + drift * shift
-    chord = trial.z + change - here.point.z
+    counts = jnp.maximum(matter, weights(trial.z + change, kappa))
+    magnitude = jnp.maximum(lanes.largest(jnp.abs(trial.z * counts)), jnp.sqrt(weight)) + 1
+    # The solution itself may be a singular point; then a correction would be a quotient of rounding errors.
+    off = lanes.largest(jnp.abs(residual * counts))
+    solved = trace.final & (off <= jnp.finfo(weight.dtype).eps * magnitude)
+    chord = (trial.z + change - here.point.z) * matter
+    change, drift = change * counts, drift * matter
     # The sign of det [dF/dw; tangent] tells forward from backward without looking back.
     forward = determinant.sign * trace.orientation / jnp.sqrt(1 + lanes.dot(drift, drift))
     length = jnp.sqrt(lanes.dot(chord, chord) + (trial.s + shift - here.point.s) ** 2)
@@ -139,12 +158,14 @@ def measure_step(
         size=jnp.where(solved, 0, jnp.maximum(lanes.largest(jnp.abs(change)), jnp.abs(shift))),
         solved=solved,
         forward=forward,
-        cosine=forward * (lanes.dot(here.tangent.z, drift) + here.tangent.s),
+        cosine=forward
+        * (lanes.dot(tangent, drift) + here.tangent.s)
+        / jnp.sqrt(lanes.dot(tangent, tangent) + here.tangent.s**2),
         length=length,
         level=determinant.log,
         rise=jnp.where(forward * here.tangent.s > 0, (determinant.log - here.level) / length, jnp.inf),
         magnitude=magnitude,
-        rate=lanes.largest(jnp.abs(here.tangent.z)) + jnp.abs(here.tangent.s) / (1 + here.point.s),
+        rate=lanes.largest(jnp.abs(tangent)) + jnp.abs(here.tangent.s) / (1 + here.point.s),
     )
 
 
