@@ -1,18 +1,19 @@
-"""The equations of a regularised Nash equilibrium, in centred logits.
+"""The equations of a regularised Nash equilibrium, in logits.
 
-Unknowns are z_i, the logits of player i less their mean over the reference's support, joined into one vector z. With
-pi_i = softmax(z_i), C the centring and beta in [0, 1] the fraction of the inverse temperature in force,
+Unknowns are z_i, the logits of player i, joined into one vector z. With pi_i = softmax(z_i) and beta in [0, 1] the
+fraction of the inverse temperature in force,
 
-    F_i(z, beta) = z_i - C log pi0_i - beta C q_i(pi) / tau_i,
-    dF_i/dz_j = [i = j] - K_ij,    K_ij = beta C (H_ij - q_i 1^T) diag(pi_j) / tau_i for i != j, K_ii = 0,
+    F_i(z, beta) = z_i - log pi0_i - beta q_i(pi) / tau_i,
+    dF_i/dz_j = [i = j] - K_ij,    K_ij = beta (H_ij - q_i 1^T) diag(pi_j) / tau_i for i != j, K_ii = 0,
     H_ij(a_i, a_j) = E_others r_i.
 
-F(z, 1) = 0 is the equilibrium; F(z, 0) = 0 is the reference (MATH I1). Centring and temperature are applied to the
-payoffs once, at the start. Masked actions keep z = 0 and an identity row.
+F(z, 1) = 0 is the equilibrium; F(z, 0) = 0 is the reference (MATH I1). Masked actions keep z = 0 and an identity row.
 
-Logits may be as large as payoffs over the temperature, and yet those of two actions that are both played differ by
-little. Then their last digits count for more than a number of their size can hold, and a second number, ``low``, holds
-what is lost of z.
+What shifts all of a player's logits by one number changes no policy, and nor does what shifts its payoffs for one
+choice of the others: F is to be 0 up to such shifts. Either payoffs and log-references are centred over the player's
+support; then z is centred, too, and F = 0 as it stands. Or payoffs count from the best one for each choice of the
+others, where one of -1e9 takes no digits from the rest; then z is kept at log pi (`LogitSystem.normalized`), which is
+small for actions that are played however large payoffs are, and solutions at mean 0 under pi (`Linearization.level`).
 """
 
 from collections.abc import Sequence
@@ -89,7 +90,7 @@ class Linearization(NamedTuple):
         """`part` of a player's logits, shifted on its support to mean 0 under its policy."""
         mask = split(self.mask, self.sizes)[player][:, None]
         policy = split(self.policy, self.sizes)[player][:, None]
-        return (part - lanes.total(policy * part)) * mask
+        return (part - lanes.materialize(_mean, part, policy, on_accelerators=False)) * mask
 
     def level(self, joined: Float[Array, "logits r lane"]) -> Float[Array, "logits r lane"]:
         """Each player's part shifted so."""
@@ -132,6 +133,10 @@ class Linearization(NamedTuple):
         return jnp.concatenate(found, axis=0), determinant, lanes.largest(jnp.stack(diagonal))
 
 
+def _mean(part: Array, policy: Array) -> Float[Array, "r lane"]:
+    return lanes.total(part * policy)
+
+
 def split(joined: Float[Array, "logits *rest"], sizes: tuple[int, ...] | list[int]) -> list[Float[Array, "_ *rest"]]:
     """The players' parts of a joined array."""
     return jnp.split(joined, [sum(sizes[:player]) for player in range(1, len(sizes))], axis=0)
@@ -141,9 +146,9 @@ class LogitSystem(eqx.Module):
     """The equations of one game and regularizer; the methods work on several at once, each in a lane.
 
     Attributes:
-        payoffs: for each player C r_i / tau_i, in nats, shape ``[*actions]`` (and ``lane``) with the player's own
-            axis moved to the front; 0 for its masked actions.
-        anchor: centred log-references, joined, shape ``[logits]`` (and ``lane``).
+        payoffs: for each player r_i / tau_i, in nats, shifted as the module says, shape ``[*actions]`` (and ``lane``)
+            with the player's own axis moved to the front; 0 for its masked actions.
+        anchor: log-references, centred or not, joined, shape ``[logits]`` (and ``lane``).
         mask: 1 on the references' support, 0 elsewhere, shape ``[logits]`` (and ``lane``).
         scale: kappa = max_i R_i / tau_i, shape ``[]`` (and ``lane``): how far from the reference the payoffs can
             drive the logits, in nats.
@@ -157,17 +162,22 @@ class LogitSystem(eqx.Module):
     pace: Float[Array, "*lane"]
 
     @classmethod
-    def of(cls, game: NormalFormGame, regularizer: Regularizer, *, topped: bool = False) -> "LogitSystem":
-        """The equations of one game, without a lane axis; game and regularizer in one floating dtype."""
+    def of(cls, game: NormalFormGame, regularizer: Regularizer, *, centred: bool = True) -> "LogitSystem":
+        """The equations of one game, without a lane axis; game and regularizer in one floating dtype.
+
+        Args:
+            game: the game.
+            regularizer: references and temperatures.
+            centred: which of the two ways of the module's to shift.
+        """
         temperatures = regularizer.temperatures
         masks = regularizer.masks
-        centred = [centre(entry, mask) for entry, mask in zip(regularizer.log_reference, masks, strict=True)]
+        reference = list(zip(regularizer.log_reference, masks, strict=True))
+        anchor = [centre(entry, mask) if centred else jnp.where(mask, entry, 0) for entry, mask in reference]
         scale = jnp.max(supported_range(game, masks) / temperatures)
-        if topped:
-            centred = [jnp.where(mask, entry, 0) for entry, mask in zip(regularizer.log_reference, masks, strict=True)]
         return cls(
-            payoffs=topped_payoffs(game, regularizer) if topped else scaled_payoffs(game, regularizer),
-            anchor=jnp.concatenate(centred),
+            payoffs=scaled_payoffs(game, regularizer) if centred else topped_payoffs(game, regularizer),
+            anchor=jnp.concatenate(anchor),
             mask=jnp.concatenate(masks).astype(game.dtype),
             scale=scale,
             pace=1 / jnp.where(scale > 0, scale, 1),
@@ -183,14 +193,14 @@ class LogitSystem(eqx.Module):
         """How many actions each player has."""
         return tuple(entry.shape[0] for entry in self.payoffs)
 
-    def linearize(self, z: Vector, beta: Float[Array, " lane"], low: Vector) -> Linearization:
-        """F, dF/dz and dF/dbeta at (z + low, beta), from one expectation for each pair of players."""
-        return self.linearize_at(z, low, self.normalized(z, low)[1], beta)
+    def linearize(self, z: Vector, beta: Float[Array, " lane"]) -> Linearization:
+        """F, dF/dz and dF/dbeta at (z, beta), from one expectation for each pair of players."""
+        return self.linearize_at(z, lanes.materialize(self.normalized, z)[1], beta)
 
-    def linearize_at(self, z: Vector, low: Vector, joined: Vector, beta: Float[Array, " lane"]) -> Linearization:
+    def linearize_at(self, z: Vector, joined: Vector, beta: Float[Array, " lane"]) -> Linearization:
         """The same, where pi_i of all i is known."""
         if len(self.sizes) == 1:
-            residual = z - self.anchor - beta * self.payoffs[0] + low
+            residual = z - self.anchor - beta * self.payoffs[0]
             return Linearization(joined, self.mask, residual, -self.payoffs[0], ((),))
         policy = tuple(split(joined, self.sizes))
         if len(self.sizes) == 2:
@@ -199,18 +209,17 @@ class LogitSystem(eqx.Module):
             pairs = lanes.materialize(self._pair_values, policy)
         push = lanes.materialize(self._action_values, pairs, policy)
         couplings = lanes.materialize(self._couplings, pairs, push, policy, beta)
-        return Linearization(joined, self.mask, z - self.anchor - beta * push + low, -push, couplings)
+        return Linearization(joined, self.mask, z - self.anchor - beta * push, -push, couplings)
 
     def _others(self, player: int) -> list[int]:
         return [other for other in range(len(self.sizes)) if other != player]
 
-    def normalized(self, z: Vector, low: Vector) -> tuple[Vector, Vector]:
-        """z as log-policies, but for a part that low holds, and pi_i of all i; 0 where masked."""
+    def normalized(self, z: Vector) -> tuple[Vector, Vector]:
+        """z as log-policies, and pi_i of all i; both 0 where masked."""
         logs, policy = [], []
-        parts = (split(entry, self.sizes) for entry in (z, low, self.mask))
-        for part, rest, mask in zip(*parts, strict=True):
+        for part, mask in zip(split(z, self.sizes), split(self.mask, self.sizes), strict=True):
             top = part - lanes.largest(part)
-            weights = jnp.exp(top + rest) * mask
+            weights = jnp.exp(top) * mask
             total = lanes.total(weights)
             logs.append((top - jnp.log(total)) * mask)
             policy.append(weights / total)
@@ -249,12 +258,7 @@ def to_logits(log_policy: tuple[Array, ...], masks: Sequence[Bool[Array, " _"]])
     return jnp.concatenate([centre(part, mask) for part, mask in zip(log_policy, masks, strict=True)])
 
 
-def to_log_policy(
-    z: Float[Array, " logits"], low: Float[Array, " logits"], masks: Sequence[Bool[Array, " _"]]
-) -> tuple[Float[Array, " _"], ...]:
-    """The profile of joined logits z + low; -inf on masked actions."""
-    sizes, found = [mask.size for mask in masks], []
-    for part, rest, mask in zip(split(z, sizes), split(low, sizes), masks, strict=True):
-        kept = jnp.where(mask, part, -jnp.inf)
-        found.append(normalize(kept - jnp.max(kept) + rest))
-    return tuple(found)
+def to_log_policy(z: Float[Array, " logits"], masks: Sequence[Bool[Array, " _"]]) -> tuple[Float[Array, " _"], ...]:
+    """The profile of joined logits; -inf on masked actions."""
+    parts = split(z, [mask.size for mask in masks])
+    return tuple(normalize(jnp.where(mask, part, -jnp.inf)) for part, mask in zip(parts, masks, strict=True))

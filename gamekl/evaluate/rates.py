@@ -136,7 +136,7 @@ def check_branch(game: NormalFormGame, regularizer: Regularizer, solution: Any) 
             "game: got a logit path that passes a bifurcation, takes a regular branch: estimated games lead elsewhere"
         )
     z = to_logits(solution.log_policy, regularizer.masks)[:, None]
-    linear = LogitSystem.single(game, regularizer).linearize(z, jnp.ones((1,), game.payoffs.dtype), jnp.zeros_like(z))
+    linear = LogitSystem.single(game, regularizer).linearize(z, jnp.ones((1,), game.payoffs.dtype))
     least = float(jnp.linalg.svd(linear.jacobian()[..., 0], compute_uv=False)[-1])
     if least < SINGULAR_BELOW:
         raise ValueError(

@@ -100,7 +100,7 @@ def _tangent(
     ones = jnp.ones((1,), dtype=z.dtype)
 
     def linearize(game: NormalFormGame, regularizer: Regularizer) -> Linearization:
-        return LogitSystem.single(game, regularizer).linearize(z[:, None], ones, jnp.zeros_like(z[:, None]))
+        return LogitSystem.single(game, regularizer).linearize(z[:, None], ones)
 
     # Where the input is not finite there is nothing to differentiate, and NaN times no change would still be NaN.
     game, regularizer = jax.tree.map(lambda leaf: jnp.where(jnp.isnan(leaf), 1, leaf), (game, regularizer))

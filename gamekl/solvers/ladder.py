@@ -111,7 +111,7 @@ def _task(problem: Problem) -> Task:
     masks = problem.regularizer.masks
     guess = [jnp.where(mask, entry, 0) for entry, mask in zip(problem.guess, masks, strict=True)]
     return Task(
-        system=LogitSystem.of(problem.game, problem.regularizer, topped=True),
+        system=LogitSystem.of(problem.game, problem.regularizer, centred=False),
         guess=jnp.concatenate(guess),
         guessed=problem.guessed,
         free=_surely_unique(LogitSystem.of(problem.game, problem.regularizer), masks),
@@ -122,18 +122,18 @@ def _task(problem: Problem) -> Task:
 def _prove(problems: Problem, max_steps: int) -> Proof:
     """Proofs for a block of problems, each in a lane; every leaf has a leading axis."""
     tasks = jax.vmap(_task)(problems)
-    systems = jax.vmap(LogitSystem.of)(problems.game, problems.regularizer)
+    systems = jax.vmap(lambda problem: LogitSystem.of(problem.game, problem.regularizer))(problems)
     system = jax.tree.map(lambda leaf: jnp.moveaxis(leaf, 0, -1), systems)
     return jax.tree.map(lambda leaf: jnp.moveaxis(leaf, -1, 0), prove(system, tasks.usable, max_steps))
 
 
-def _log_policy(problem: Problem, z: Array, low: Array) -> tuple[Float[Array, " _"], ...]:
-    return to_log_policy(z, low, problem.regularizer.masks)
+def _log_policy(problem: Problem, z: Array) -> tuple[Float[Array, " _"], ...]:
+    return to_log_policy(z, problem.regularizer.masks)
 
 
 def _conclude(problem: Problem, outcome: Outcome) -> Solution:
     game, regularizer = problem.game, problem.regularizer
-    log_policy = _log_policy(problem, outcome.z, outcome.low)
+    log_policy = _log_policy(problem, outcome.z)
     response, gap = respond(game, regularizer, log_policy)
     differences = [jnp.max(jnp.abs(jnp.exp(a) - jnp.exp(b))) for a, b in zip(log_policy, response, strict=True)]
     residual = jnp.max(jnp.stack(differences))
@@ -204,7 +204,7 @@ class Solver(NamedTuple):
         """Trace in float32, and once more, in the problem's own precision, from what that found."""
         rough = self._find(problem.astype(jnp.float32))
         dtype = problem.tol.dtype
-        guess = self.each(_log_policy, problem, rough.z.astype(dtype), rough.low.astype(dtype))
+        guess = self.each(_log_policy, problem, rough.z.astype(dtype))
         fine = self._find(problem._replace(guess=guess, guessed=rough.phase == path.FOUND))
         return fine._replace(
             guessed=fine.guessed & rough.guessed,
@@ -220,7 +220,7 @@ class Solver(NamedTuple):
 
     def certify(self, problem: Problem, proof: Proof) -> Solution:
         """Solve from where a proof of the path ends."""
-        guess = self.each(_log_policy, problem, proof.trial.z, jnp.zeros_like(proof.trial.z))
+        guess = self.each(_log_policy, problem, proof.trial.z)
         outcome = self._find(problem._replace(guess=guess, guessed=proof.phase == path.FOUND))
         solution = self.each(_conclude, problem, outcome)
         return self.each(_certified, problem, solution, outcome, proof)

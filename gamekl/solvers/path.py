@@ -83,7 +83,6 @@ def start(system: LogitSystem, guess: Vector, guessed: Flag, free: Flag, usable:
         stride=step,
         step=jnp.where(guessed, opening / SHRINK, step),
         trial=trial,
-        low=jnp.zeros_like(trial.z),
         final=final | guessed,
         mending=no,
         guess=guessed,
@@ -174,9 +173,10 @@ def _decide(system: LogitSystem, trace: Trace, measure: Measure) -> _Decision:
 def advance(system: LogitSystem, trace: Trace, max_steps: int) -> Trace:
     """One correction in every running lane, and the verdict on its step where that settles it."""
     kappa = system.scale
-    z, policy = lanes.materialize(system.normalized, trace.trial.z, trace.low)
+    given = trace.trial
+    z, policy = lanes.materialize(system.normalized, given.z)
     trace = trace._replace(trial=Point(z, trace.trial.s))
-    linear = system.linearize_at(z, trace.low, policy, trace.trial.s * system.pace)
+    linear = system.linearize_at(z, policy, trace.trial.s * system.pace)
     right = lanes.materialize(_right_sides, linear, system.pace)
     solved, determinant, weight = linear.solve(right, trace.weight)
     newton, drift = solved[:, 0], solved[:, 1]
@@ -188,9 +188,8 @@ def advance(system: LogitSystem, trace: Trace, max_steps: int) -> Trace:
     change = jnp.where(measure.solved, 0, newton + drift * measure.shift)
     corrected = Point(trace.trial.z + change, trace.trial.s + measure.shift)
     here = _move(system, trace, measure, verdict, forward, drift, change)
-    low = trace.low + (change - (corrected.z - trace.trial.z))
     trial = choose(mending, here.point, _predict(here, step, final, kappa))
-    trial = choose(renewed, trial, choose(running, corrected, trace.trial))
+    trial = choose(renewed, trial, choose(running, corrected, given))  # Idle lanes stay as they are, bit by bit.
 
     num_steps = trace.num_steps + running.astype(jnp.int32)
     phase = jnp.where(running & (num_steps >= max_steps), STOPPED, trace.phase)
@@ -203,7 +202,6 @@ def advance(system: LogitSystem, trace: Trace, max_steps: int) -> Trace:
         stride=jnp.where(verdict.passed, trace.step, jnp.where(verdict.back, verdict.step, trace.stride)),
         step=jnp.where(renewed & ~mending, step, verdict.step),
         trial=trial,
-        low=jnp.where(running, jnp.where(trace.final & ~renewed, low, 0), trace.low),
         final=jnp.where(renewed, final & ~mending, trace.final),
         mending=jnp.where(renewed, mending, trace.mending),
         guess=trace.guess & ~verdict.refused,

@@ -127,7 +127,7 @@ def _step(system: LogitSystem, half_ranges: Vector, proof: Proof, max_steps: int
     size, eps = here.z.shape[0], jnp.finfo(kappa.dtype).eps
 
     def linearize(point: Point) -> Linearization:
-        return system.linearize(point.z, point.s * system.pace, jnp.zeros_like(point.z))
+        return system.linearize(point.z, point.s * system.pace)
 
     linear = linearize(here)
     upper = jnp.concatenate([linear.jacobian(), (linear.slope * system.pace)[:, None]], axis=1)

@@ -47,8 +47,7 @@ class Outcome(NamedTuple):
     """Where a game's tracer ended.
 
     Attributes:
-        z: centred logits: of the equilibrium, or of the last point of the path.
-        low: what rounding took from them.
+        z: log-policies, joined: of the equilibrium, or of the last point of the path.
         beta: the fraction of the inverse temperature that was reached.
         phase: a phase of `path.Trace`.
         guessed: whether the answer came from the guess.
@@ -59,7 +58,6 @@ class Outcome(NamedTuple):
     """
 
     z: Float[Array, "*batch logits"]
-    low: Float[Array, "*batch logits"]
     beta: Float[Array, "*batch"]
     phase: Int[Array, "*batch"]
     guessed: Bool[Array, "*batch"]
@@ -89,7 +87,6 @@ def _outcome(task: Task, trace: path.Trace) -> Outcome:
     found = trace.phase == path.FOUND
     return Outcome(
         z=jnp.where(found, trace.trial.z, trace.here.point.z),
-        low=jnp.where(found, trace.low, 0),
         beta=jnp.where(found, 1, trace.here.point.s / task.system.scale),
         phase=trace.phase,
         guessed=trace.guess,

@@ -51,7 +51,6 @@ class Trace(NamedTuple):
         stride: length of the step that led from `before` to `here`.
         step: length of the step that is being tried.
         trial: the point that is being corrected.
-        low: what rounding has taken from its logits, in the hyperplane beta = 1.
         final: whether `trial` lies in the hyperplane beta = 1.
         mending: whether `trial` is `here` itself.
         guess: whether `trial` came from a guess and not from the path.
@@ -76,7 +75,6 @@ class Trace(NamedTuple):
     stride: Lane
     step: Lane
     trial: Point
-    low: Vector
     final: Flag
     mending: Flag
     guess: Flag

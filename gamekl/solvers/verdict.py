@@ -4,6 +4,9 @@ A step is corrected by Newton's method. The first correction must be smaller tha
 smaller than the one before, the tangent may not turn far, and beta = 1 may not be met on the way; else the step is
 refused and a shorter one tried: so the tracer does not jump between branches.
 
+Lengths and sizes count logits by how much they matter (`weights`): where an action is so unlikely that no other player
+would notice, its logit follows from the others, and may run far and bend without anything to be told from that.
+
 Where one branch crosses the path, or nearly meets it, det dF/dz changes its sign and the tangent turns back. Where two
 do so at once, as in games with three or more like choices, nothing turns: the tracer would go straight on, and past the
 true path of a game that is not quite symmetric. But log |det dF/dz| falls ever faster towards each zero and climbs from

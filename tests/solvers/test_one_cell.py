@@ -25,6 +25,27 @@ def games(power, number, zero_sum=False):
 
 
 @pytest.mark.parametrize("power", [*POWERS, 12])
+def test_regularized_equilibria(power):
+    """Of one player's payoffs alone; best responses in extended precision."""
+    tables = np.array(list(games(power, 60)))
+    batch = jax.vmap(gk.NormalFormGame)(tables)
+    regularizers = jax.vmap(lambda game: gk.Regularizer.uniform(game, 0.1))(batch)
+    solution = gk.solve_nash_batch(batch, regularizers)
+    solved = np.asarray(solution.status) == gk.Status.converged
+    assert solved.sum() >= 57
+    logs = [np.asarray(entry)[solved].astype(np.longdouble) for entry in solution.log_policy]
+    policies = [np.exp(entry) / np.exp(entry).sum(axis=1, keepdims=True) for entry in logs]
+    payoffs = tables[solved].astype(np.longdouble)
+    values = [
+        np.einsum("gij,gj->gi", payoffs[:, 0], policies[1]),
+        np.einsum("gij,gi->gj", payoffs[:, 1], policies[0]),
+    ]
+    for value, policy in zip(values, policies, strict=True):
+        weight = np.exp((value - value.max(axis=1, keepdims=True)) / 0.1)
+        np.testing.assert_allclose(weight / weight.sum(axis=1, keepdims=True), policy, atol=1e-3)
+
+
+@pytest.mark.parametrize("power", [*POWERS, 12])
 @pytest.mark.parametrize("zero_sum", [False, True])
 def test_exact_equilibria(power, zero_sum):
     for payoffs in games(power, 20, zero_sum):
