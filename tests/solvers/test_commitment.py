@@ -29,6 +29,20 @@ def simplex_grid(step):
     return np.array([(i, j, step - i - j) for i in range(step + 1) for j in range(step + 1 - i)]) / step
 
 
+def plans_and_a_grid(payoffs, temperature):
+    """Plans of 3 x 3 games for a leader without an anchor, and the most that the plans of a grid earn, by game."""
+    regularizer = uniform((3, 3), 0.0, temperature)
+
+    @jax.jit
+    @jax.vmap
+    def plan(table):
+        return stackelberg.quantal_stackelberg(gk.NormalFormGame(table), regularizer, throw=False)
+
+    grid, third = simplex_grid(20), np.full(3, 1 / 3)
+    earned = [by_definition(table, grid, (third, third), (0.0, temperature)).max() for table in payoffs]
+    return plan(payoffs), np.array(earned)
+
+
 @pytest.fixture(scope="module")
 def planned():
     """A function of 100 games, regularizers and further starts, compiled once."""
@@ -203,20 +217,19 @@ def test_a_leader_without_an_anchor_at_a_vertex():
     Games of small whole payoffs; a pure plan is right where no plan of a grid earns more.
     """
     payoffs = np.round(np.random.default_rng(2).random((100, 2, 3, 3)) * 3)
-    regularizer = uniform((3, 3), 0.0, 0.1)
-
-    @jax.jit
-    @jax.vmap
-    def plan(table):
-        return stackelberg.quantal_stackelberg(gk.NormalFormGame(table), regularizer, throw=False)
-
-    plans = plan(payoffs)
+    plans, earned = plans_and_a_grid(payoffs, 0.1)
     assert np.all(np.asarray(plans.status) == gk.Status.converged)
     assert np.all(np.isfinite(plans.curvature))
-    grid = simplex_grid(20)
-    answers = np.exp(np.einsum("xa,gab->gxb", grid, payoffs[:, 1]) / 0.1)
-    answers /= answers.sum(axis=-1, keepdims=True)
-    earned = np.einsum("xa,gab,gxb->gx", grid, payoffs[:, 0], answers).max(axis=1)
+    assert np.all(np.asarray(plans.value) >= earned - 1e-12)
+
+
+@pytest.mark.parametrize("cell", [-1e6, -1e9, -1e12])
+def test_where_a_cell_is_forbidden(cell):
+    """Certified, and no plan of a grid earns more."""
+    payoffs = np.random.default_rng(0).random((30, 2, 3, 3))
+    payoffs[:, 0, 0, 0] = cell
+    plans, earned = plans_and_a_grid(payoffs, 0.02)
+    assert np.all(np.asarray(plans.status) == gk.Status.converged)
     assert np.all(np.asarray(plans.value) >= earned - 1e-12)
 
 
