@@ -49,9 +49,7 @@ def rate_on_device(batch: Any, size: int, rounds: int) -> float:
 @contextmanager
 def accelerator(lanes: int, chunk: int) -> Iterator[None]:
     """Programs for accelerators with so many lanes, and chunks of so many games at most."""
-    changed = platforms.ACCELERATOR._replace(
-        lane_bytes=2**40, most_lanes=lanes, most_traced=lanes, games_a_lane=max(chunk // lanes, 1)
-    )
+    changed = platforms.ACCELERATOR._replace(lane_bytes=2**40, most_lanes=lanes, games_a_lane=max(chunk // lanes, 1))
     with patch.object(platforms, "ACCELERATOR", changed):
         driver._compiled.cache_clear()
         jax.clear_caches()

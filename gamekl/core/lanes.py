@@ -46,20 +46,32 @@ def _accumulate(term: Callable[[int], Array], size: int) -> Array:
     return total
 
 
-def _fold(combine: Callable[[Array, Array], Array], values: Float[Array, "n lane"]) -> Float[Array, " lane"]:
+def _fold(combine: Callable[[Array, Array], Array], values: Float[Array, "n *rest lane"]) -> Array:
     return reduce(combine, [values[index] for index in range(len(values))])
 
 
-def total(values: Float[Array, "n *rest lane"]) -> Float[Array, "*rest lane"]:
-    """Sum over the first axis."""
+def total(values: Float[Array, "n *rest lane"], *, once: bool = False) -> Float[Array, "*rest lane"]:
+    """Sum over the first axis; with `once` it is not computed anew for every use of it (see `materialize`)."""
     if not _unrolls(values.shape[0], values.shape[-1]):
         return values.sum(axis=0)
-    return _accumulate(lambda index: values[index], values.shape[0])
+
+    def add(platform: Platform, values: Array) -> Array:
+        if platform is CPU and once:  # XLA stores what it reduces
+            return values.sum(axis=0)
+        return _accumulate(lambda index: values[index], values.shape[0])
+
+    return by_platform(add, values) if once else add(CPU, values)
 
 
-def largest(values: Float[Array, "n lane"]) -> Float[Array, " lane"]:
-    """Maximum over the first axis; NaN where an entry is NaN."""
-    return _fold(jnp.maximum, values) if _unrolls(*values.shape) else values.max(axis=0)
+def largest(values: Float[Array, "n *rest lane"], *, once: bool = False) -> Float[Array, "*rest lane"]:
+    """Maximum over the first axis, NaN where an entry is NaN; `once` as above."""
+    if not _unrolls(values.shape[0], values.shape[-1]):
+        return values.max(axis=0)
+
+    def compare(platform: Platform, values: Array) -> Array:
+        return values.max(axis=0) if platform is CPU and once else _fold(jnp.maximum, values)
+
+    return by_platform(compare, values) if once else compare(CPU, values)
 
 
 def dot(a: Float[Array, "n lane"], b: Float[Array, "n lane"]) -> Float[Array, " lane"]:
@@ -156,11 +168,13 @@ class Determinant(NamedTuple):
     spread: Float[Array, " lane"]
 
     @classmethod
-    def of(cls, pivots: Float[Array, "n lane"]) -> "Determinant":
-        """That of a matrix whose rows were not exchanged."""
+    def of(cls, pivots: Float[Array, "n lane"], divisors: Sequence[Float[Array, " lane"]] = ()) -> "Determinant":
+        """That of a matrix whose rows were not exchanged, divided by positive numbers."""
         sizes = jnp.abs(pivots)
         # A logarithm takes longer than a product, and of so few pivots that is a number of any dtype.
         products = [_product(sizes[start : start + 3]) for start in range(0, len(sizes), 3)]
+        for index, divisor in enumerate(divisors):
+            products[index % len(products)] /= divisor
         return cls(
             sign=_product(jnp.sign(pivots)),
             log=total(jnp.log(jnp.stack(products))),
@@ -229,7 +243,9 @@ def _solve_written_out(platform: Platform, table: Float[Array, "n c lane"]) -> t
     return table, jnp.concatenate(pivots)
 
 
-def solve(table: Float[Array, "n n_plus_r lane"]) -> tuple[Float[Array, "n r lane"], Determinant]:
+def solve(
+    table: Float[Array, "n n_plus_r lane"], divisors: Sequence[Float[Array, " lane"]] = ()
+) -> tuple[Float[Array, "n r lane"], Determinant]:
     """Solve systems of linear equations, and tell their determinants.
 
     Written-out elimination does not exchange rows: its callers check what they get, and a vanishing pivot is met only
@@ -237,14 +253,15 @@ def solve(table: Float[Array, "n n_plus_r lane"]) -> tuple[Float[Array, "n r lan
 
     Args:
         table: the matrices and, in the columns behind them, the right-hand sides.
+        divisors: positive numbers that the determinants are divided by.
     """
     size, _, lanes = table.shape
     if size > LARGEST_ALONE and not _unrolls(size, lanes):
         systems = jnp.moveaxis(table, -1, 0)
         solution, pivots = jax.vmap(in_turn(_solve_by_lu))(systems[..., :size], systems[..., size:])
-        return jnp.moveaxis(solution, 0, -1), Determinant.of(jnp.moveaxis(pivots, 0, -1))
+        return jnp.moveaxis(solution, 0, -1), Determinant.of(jnp.moveaxis(pivots, 0, -1), divisors)
     solution, pivots = by_platform(_solve_written_out, table)
-    return solution, Determinant.of(pivots)
+    return solution, Determinant.of(pivots, divisors)
 
 
 # From here on XLA's compiler for CPUs keeps its barriers until it has fused what lies between them.

@@ -19,15 +19,13 @@ class Platform(NamedTuple):
 
     Attributes:
         lane_bytes: of the payoffs of all games that are worked on side by side.
-        most_lanes: of those games, where a first-order rule is followed or answers are certified.
-        most_traced: of those games, where paths are traced.
+        most_lanes: of those games.
         games_a_lane: that the host hands over at a time.
         pivots: unknowns that are eliminated in one pass over a table.
     """
 
     lane_bytes: int
     most_lanes: int
-    most_traced: int
     games_a_lane: int
     pivots: int
 
@@ -40,7 +38,6 @@ class Platform(NamedTuple):
 CPU = Platform(
     lane_bytes=2**17,
     most_lanes=128,
-    most_traced=64,
     games_a_lane=64,
     pivots=1,
 )
@@ -49,7 +46,6 @@ CPU = Platform(
 ACCELERATOR = Platform(
     lane_bytes=2**24,
     most_lanes=2**14,
-    most_traced=2**14,
     games_a_lane=16,
     pivots=5,
 )

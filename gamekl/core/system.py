@@ -90,7 +90,7 @@ class Linearization(NamedTuple):
         """`part` of a player's logits, shifted on its support to mean 0 under its policy."""
         mask = split(self.mask, self.sizes)[player][:, None]
         policy = split(self.policy, self.sizes)[player][:, None]
-        return (part - lanes.materialize(_mean, part, policy, on_accelerators=False)) * mask
+        return (part - lanes.total(part * policy, once=True)) * mask
 
     def level(self, joined: Float[Array, "logits r lane"]) -> Float[Array, "logits r lane"]:
         """Each player's part shifted so."""
@@ -122,19 +122,14 @@ class Linearization(NamedTuple):
         reduced = jnp.concatenate([parts[player] for player in rest], axis=0) + lanes.matmul(up, parts[first])
         table = jax.lax.optimization_barrier(jnp.concatenate([schur, reduced], axis=1))
         diagonal = [jnp.abs(table[k, k] - shifts[min(k, len(shifts) - 1), k]) for k in range(len(table))]
-        shifted, determinant = lanes.solve(table)
+        shifted, determinant = lanes.solve(table, [1 + weight] * len(rest))
         found = [
             self._levelled(part, player)
             for player, part in zip(rest, split(shifted, [sizes[player] for player in rest]), strict=True)
         ]
         own = parts[first] + lanes.matmul(across, jnp.concatenate(found, axis=0))
         found.insert(first, self._levelled(own, first))
-        determinant = determinant._replace(log=determinant.log - len(rest) * jnp.log1p(weight))
         return jnp.concatenate(found, axis=0), determinant, lanes.largest(jnp.stack(diagonal))
-
-
-def _mean(part: Array, policy: Array) -> Float[Array, "r lane"]:
-    return lanes.total(part * policy)
 
 
 def split(joined: Float[Array, "logits *rest"], sizes: tuple[int, ...] | list[int]) -> list[Float[Array, "_ *rest"]]:
@@ -218,9 +213,9 @@ class LogitSystem(eqx.Module):
         """z as log-policies, and pi_i of all i; both 0 where masked."""
         logs, policy = [], []
         for part, mask in zip(split(z, self.sizes), split(self.mask, self.sizes), strict=True):
-            top = part - lanes.largest(part)
+            top = part - lanes.largest(part, once=True)
             weights = jnp.exp(top) * mask
-            total = lanes.total(weights)
+            total = lanes.total(weights, once=True)
             logs.append((top - jnp.log(total)) * mask)
             policy.append(weights / total)
         return jnp.concatenate(logs), jnp.concatenate(policy)

@@ -65,9 +65,13 @@ def _surely_unique(system: LogitSystem, masks: tuple[Bool[Array, " _"], ...]) ->
     """
     unique = (len(masks) - 1) * system.scale < 2
     if len(masks) == 2:
-        first, second = centre(system.payoffs[0], masks[1]), centre(system.payoffs[1], masks[0]).T
+        first, second = (
+            centre(centre(table.T, own).T, other)
+            for table, own, other in zip(system.payoffs, masks, reversed(masks), strict=True)
+        )
         norms = jnp.sqrt(jnp.sum(first**2) * jnp.sum(second**2))
-        unique |= norms + jnp.sum(first * second) < 8
+        rounding = first.size * jnp.finfo(norms.dtype).eps * norms
+        unique |= norms + jnp.sum(first * second.T) + rounding < 8
     return unique
 
 
@@ -110,11 +114,12 @@ class Problem(NamedTuple):
 def _task(problem: Problem) -> Task:
     masks = problem.regularizer.masks
     guess = [jnp.where(mask, entry, 0) for entry, mask in zip(problem.guess, masks, strict=True)]
+    system = LogitSystem.of(problem.game, problem.regularizer, centred=False)
     return Task(
-        system=LogitSystem.of(problem.game, problem.regularizer, centred=False),
+        system=system,
         guess=jnp.concatenate(guess),
         guessed=problem.guessed,
-        free=_surely_unique(LogitSystem.of(problem.game, problem.regularizer), masks),
+        free=_surely_unique(system, masks),
         usable=input_status(problem.game, problem.regularizer) == Status.converged,
     )
 

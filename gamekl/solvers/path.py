@@ -35,22 +35,22 @@ from gamekl.solvers.trace import (
     choose,
     plus,
 )
-from gamekl.solvers.verdict import CARE, EXACT, SHRINK, Measure, Verdict, first_step, judge, measure_step
+from gamekl.solvers.verdict import CARE, EXACT, SHRINK, Measure, Verdict, faintest, first_step, judge, measure_step
 
 
-def _aim(here: Place, step: Lane, kappa: Lane) -> tuple[Lane, Flag]:
-    """The step to the next trial, and whether that lies in the hyperplane beta = 1; of `here` only s is used."""
+def _aim(here: Place, bend: Lane, step: Lane, kappa: Lane) -> tuple[Lane, Flag]:
+    """The step to the next trial, and whether that lies in the hyperplane beta = 1; `bend` is that of s."""
     ahead = kappa - here.point.s
-    slope, bend = here.tangent.s, here.bend.s
+    slope = here.tangent.s
     final = (slope > 0) & (step * slope + step**2 / 2 * bend >= ahead)
     # The first root of that parabola; real wherever it is used.
     root = slope + jnp.sqrt(jnp.maximum(slope**2 + 2 * bend * ahead, 0))
     return jnp.where(final, 2 * ahead / jnp.where(final, root, 1), step), final
 
 
-def _predict(here: Place, step: Lane, final: Flag, kappa: Lane) -> Point:
+def _predict(here: Place, bend: Point, step: Lane, final: Flag, kappa: Lane) -> Point:
     """The trial that a step leads to."""
-    trial = plus(plus(here.point, here.tangent, step), here.bend, step**2 / 2)
+    trial = plus(plus(here.point, here.tangent, step), bend, step**2 / 2)
     return Point(trial.z, jnp.where(final, kappa, trial.s))
 
 
@@ -58,7 +58,11 @@ def _reference(system: LogitSystem) -> Place:
     """The start of the path; its tangent is not known yet, and the first step keeps z."""
     zero, rest = jnp.zeros_like(system.scale), jnp.zeros_like(system.anchor)
     # There dF/dz = I, and the derivative of its determinant is 0, since the diagonal of every K is.
-    return Place(Point(system.anchor, zero), Point(rest, zero + 1), Point(rest, zero), level=zero, rise=zero)
+    return Place(Point(system.anchor, zero), Point(rest, zero + 1), level=zero, rise=zero)
+
+
+def _straight(like: Point) -> Point:
+    return jax.tree.map(jnp.zeros_like, like)
 
 
 def start(system: LogitSystem, guess: Vector, guessed: Flag, free: Flag, usable: Flag) -> Trace:
@@ -73,12 +77,14 @@ def start(system: LogitSystem, guess: Vector, guessed: Flag, free: Flag, usable:
     """
     kappa = system.scale
     here, opening = _reference(system), first_step(system, free)
-    step, final = _aim(here, opening, kappa)
-    trial = choose(guessed, Point(guess, kappa), _predict(here, step, final, kappa))
+    bend = _straight(here.point)
+    step, final = _aim(here, bend.s, opening, kappa)
+    trial = choose(guessed, Point(guess, kappa), _predict(here, bend, step, final, kappa))
     no, zero, infinite = jnp.zeros_like(guessed), jnp.zeros_like(kappa), jnp.full_like(kappa, jnp.inf)
     count = jnp.zeros(kappa.shape, dtype=jnp.int32)
     return Trace(
         here=here,
+        bend=bend,
         before=here,
         stride=step,
         step=jnp.where(guessed, opening / SHRINK, step),
@@ -93,6 +99,7 @@ def start(system: LogitSystem, guess: Vector, guessed: Flag, free: Flag, usable:
         doubted=no,
         sure=~no,
         care=zero + 1,
+        faint=faintest(kappa),
         spread=zero + 1,
         weight=zero + 1,
         phase=jnp.where(usable, RUNNING, FAILED).astype(jnp.int32),
@@ -134,8 +141,8 @@ class _Decision(NamedTuple):
 
 def _move(
     system: LogitSystem, trace: Trace, measure: Measure, verdict: Verdict, forward: Lane, drift: Vector, change: Vector
-) -> Place:
-    """Where the lane is after the verdict on a correction of z by `change`."""
+) -> tuple[Place, Point]:
+    """Where the lane is after the verdict on a correction of z by `change`, and the bend there."""
     curvature = 2 / jnp.where(measure.length > 0, measure.length, 1) ** 2
     corrected = Point(trace.trial.z + change, trace.trial.s + measure.shift)
     tangent = Point(drift * forward, forward)
@@ -144,20 +151,20 @@ def _move(
         (trace.here.point.s - corrected.s + measure.length * tangent.s) * curvature,
     )
     rise = jnp.where(verdict.multiple, jnp.inf, measure.rise)
-    unbent = Point(jnp.zeros_like(bend.z), jnp.zeros_like(bend.s))
-    here = choose(verdict.passed, Place(corrected, tangent, bend, measure.level, rise), trace.here)
+    here = choose(verdict.passed, Place(corrected, tangent, measure.level, rise), trace.here)
     mended = here.rise + (measure.level - here.level) / trace.stride  # of the point that it was before
-    here = choose(verdict.mended, Place(corrected, tangent, here.bend, measure.level, mended), here)
-    here = choose(verdict.back, trace.before._replace(bend=unbent), here)
-    return choose(verdict.restart, _reference(system), here)
+    here = choose(verdict.mended, Place(corrected, tangent, measure.level, mended), here)
+    here = choose(verdict.back, trace.before, here)
+    bend = choose(verdict.back | verdict.restart, _straight(bend), choose(verdict.passed, bend, trace.bend))
+    return choose(verdict.restart, _reference(system), here), bend
 
 
 def _decide(system: LogitSystem, trace: Trace, measure: Measure) -> _Decision:
     verdict = judge(system, trace, measure)
     bare, bare_system = jax.tree.map(lambda leaf: leaf[:0] if leaf.ndim == 2 else leaf, (trace, system))
     forward = jnp.where(verdict.branching, -measure.forward, measure.forward)
-    here = _move(bare_system, bare, measure, verdict, forward, bare.trial.z, bare.trial.z)
-    step, final = _aim(here, verdict.step, system.scale)
+    here, bend = _move(bare_system, bare, measure, verdict, forward, bare.trial.z, bare.trial.z)
+    step, final = _aim(here, bend.s, verdict.step, system.scale)
     return _Decision(
         measure=measure,
         verdict=verdict,
@@ -177,18 +184,18 @@ def advance(system: LogitSystem, trace: Trace, max_steps: int) -> Trace:
     z, policy = lanes.materialize(system.normalized, given.z)
     trace = trace._replace(trial=Point(z, trace.trial.s))
     linear = system.linearize_at(z, policy, trace.trial.s * system.pace)
-    right = lanes.materialize(_right_sides, linear, system.pace)
+    right = _right_sides(linear, system.pace)
     solved, determinant, weight = linear.solve(right, trace.weight)
     newton, drift = solved[:, 0], solved[:, 1]
     solution = -right[:, 0], newton, drift, determinant, weight
-    measure = lanes.materialize(measure_step, system, trace, *solution, on_accelerators=False)
+    measure = lanes.materialize(measure_step, trace, *solution, on_accelerators=False)
     decision = lanes.materialize(_decide, system, trace, measure)
     measure, verdict, forward, running, renewed, mending, final, step = decision
 
     change = jnp.where(measure.solved, 0, newton + drift * measure.shift)
     corrected = Point(trace.trial.z + change, trace.trial.s + measure.shift)
-    here = _move(system, trace, measure, verdict, forward, drift, change)
-    trial = choose(mending, here.point, _predict(here, step, final, kappa))
+    here, bend = _move(system, trace, measure, verdict, forward, drift, change)
+    trial = choose(mending, here.point, _predict(here, bend, step, final, kappa))
     trial = choose(renewed, trial, choose(running, corrected, given))  # Idle lanes stay as they are, bit by bit.
 
     num_steps = trace.num_steps + running.astype(jnp.int32)
@@ -198,6 +205,7 @@ def advance(system: LogitSystem, trace: Trace, max_steps: int) -> Trace:
     turned = (verdict.passed | verdict.mended | verdict.found) & (trace.here.tangent.s * forward < 0)
     return Trace(
         here=here,
+        bend=bend,
         before=choose(verdict.passed, trace.here, trace.before),
         stride=jnp.where(verdict.passed, trace.step, jnp.where(verdict.back, verdict.step, trace.stride)),
         step=jnp.where(renewed & ~mending, step, verdict.step),
@@ -212,6 +220,7 @@ def advance(system: LogitSystem, trace: Trace, max_steps: int) -> Trace:
         doubted=~verdict.passed & ~verdict.mended & (trace.doubted | verdict.refused),
         sure=~verdict.passed & ~verdict.back & (trace.sure | verdict.mended | verdict.restart),
         care=jnp.where(verdict.restart, CARE, trace.care),
+        faint=trace.faint,
         spread=determinant.spread,
         weight=jnp.where(verdict.refused, trace.weight, weight),
         phase=phase.astype(jnp.int32),

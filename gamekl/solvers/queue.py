@@ -80,7 +80,7 @@ class _Lanes(NamedTuple):
 def num_lanes(platform: Platform, games: NormalFormGame) -> int:
     """How many games like these (a batch, with a leading axis) are traced at once."""
     fewest = FEWEST_LANES if writes_out(games.payoffs.shape[2:]) else FEWEST_LANES_OF_LARGE_GAMES
-    return max(fewest, min(platform.most_traced, fitting_lanes(platform, games.payoffs)))
+    return max(fewest, fitting_lanes(platform, games.payoffs))
 
 
 def _outcome(task: Task, trace: path.Trace) -> Outcome:

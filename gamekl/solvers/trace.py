@@ -30,14 +30,12 @@ class Place(NamedTuple):
     Attributes:
         point: the point.
         tangent: the unit tangent.
-        bend: the second derivative by arclength.
         level: log |det dF/dz|.
         rise: its mean slope, by arclength, on the step that led here; infinite where the determinant vanishes there.
     """
 
     point: Point
     tangent: Point
-    bend: Point
     level: Lane
     rise: Lane
 
@@ -47,6 +45,7 @@ class Trace(NamedTuple):
 
     Attributes:
         here: the last accepted place of the path.
+        bend: the second derivative by arclength there.
         before: the one before.
         stride: length of the step that led from `before` to `here`.
         step: length of the step that is being tried.
@@ -61,6 +60,7 @@ class Trace(NamedTuple):
         doubted: whether a step from `here` has been refused.
         sure: whether `here` has been mended, so that its tangent is right.
         care: 1, or `CARE` in the second attempt.
+        faint: the log-probability below which logits do not count in full.
         spread: of the pivots of dF/dz at the last trial.
         weight: about the square of the size of its couplings.
         phase: RUNNING, FOUND (`trial` is the crossing), FAILED (the step became too short) or STOPPED (too many steps).
@@ -71,6 +71,7 @@ class Trace(NamedTuple):
     """
 
     here: Place
+    bend: Point
     before: Place
     stride: Lane
     step: Lane
@@ -85,6 +86,7 @@ class Trace(NamedTuple):
     doubted: Flag
     sure: Flag
     care: Lane
+    faint: Lane
     spread: Lane
     weight: Lane
     phase: Count

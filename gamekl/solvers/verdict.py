@@ -124,13 +124,17 @@ class Verdict(NamedTuple):
     step: Lane
 
 
-def weights(z: Vector, kappa: Lane) -> Vector:
+def faintest(kappa: Lane) -> Lane:
+    """The log-probability below which logits do not count in full."""
+    return jnp.log(jnp.finfo(kappa.dtype).eps / (1 + kappa))
+
+
+def weights(z: Vector, faint: Lane) -> Vector:
     """How much each logit of normalized ones counts: less where no one would notice that the action is played."""
-    return jnp.clip(1 + (z + jnp.log((1 + kappa) / jnp.finfo(kappa.dtype).eps)) / FADING, 0, 1)
+    return jnp.clip(1 + (z - faint) / FADING, 0, 1)
 
 
 def measure_step(
-    system: LogitSystem,
     trace: Trace,
     residual: Vector,
     newton: Vector,
@@ -139,36 +143,36 @@ def measure_step(
     weight: Lane,
 ) -> Measure:
     """What the solved linear system, newton and drift = dz/ds, says of the correction that is to be made."""
-    kappa, here, trial = system.scale, trace.here, trace.trial
-    matter = weights(trial.z, kappa)
-    tangent = here.tangent.z * matter
-    normal = Point(jnp.where(trace.final, 0, tangent), jnp.where(trace.final, 1, here.tangent.s))
-    shift = -lanes.dot(normal.z, newton * matter) / (normal.s + lanes.dot(normal.z, drift * matter))
-    # What was not played may be now.
+    here, trial = trace.here, trace.trial
+    matter = weights(trial.z, trace.faint)
+    tangent, sideways, along = here.tangent.z * matter, newton * matter, drift * matter
+    products = jnp.stack([tangent * sideways, tangent * along, along * along, tangent * tangent], axis=1)
+    aside, ahead, steepness, extent = lanes.total(products)
+    # In the hyperplane normal to the tangent, or in that of beta = 1.
+    shift = jnp.where(trace.final, 0, -aside / (here.tangent.s + ahead))
     change = newton + drift * shift
-    counts = jnp.maximum(matter, weights(trial.z + change, kappa))
-    magnitude = jnp.maximum(lanes.largest(jnp.abs(trial.z * counts)), jnp.sqrt(weight)) + 1
-    # The solution itself may be a singular point; then a correction would be a quotient of rounding errors.
-    off = lanes.largest(jnp.abs(residual * counts))
-    solved = trace.final & (off <= jnp.finfo(weight.dtype).eps * magnitude)
     chord = (trial.z + change - here.point.z) * matter
-    change, drift = change * counts, drift * matter
+    # What was not played may be now.
+    counts = jnp.maximum(matter, weights(trial.z + change, trace.faint))
+    sizes = jnp.abs(jnp.stack([trial.z * counts, residual * counts, change * counts, tangent], axis=1))
+    farthest, off, size, rate = lanes.largest(sizes)
+    magnitude = jnp.maximum(farthest, jnp.sqrt(weight)) + 1
+    # The solution itself may be a singular point; then a correction would be a quotient of rounding errors.
+    solved = trace.final & (off <= jnp.finfo(weight.dtype).eps * magnitude)
     # The sign of det [dF/dw; tangent] tells forward from backward without looking back.
-    forward = determinant.sign * trace.orientation / jnp.sqrt(1 + lanes.dot(drift, drift))
+    forward = determinant.sign * trace.orientation / jnp.sqrt(1 + steepness)
     length = jnp.sqrt(lanes.dot(chord, chord) + (trial.s + shift - here.point.s) ** 2)
     return Measure(
         shift=jnp.where(solved, 0, shift),
-        size=jnp.where(solved, 0, jnp.maximum(lanes.largest(jnp.abs(change)), jnp.abs(shift))),
+        size=jnp.where(solved, 0, jnp.maximum(size, jnp.abs(shift))),
         solved=solved,
         forward=forward,
-        cosine=forward
-        * (lanes.dot(tangent, drift) + here.tangent.s)
-        / jnp.sqrt(lanes.dot(tangent, tangent) + here.tangent.s**2),
+        cosine=forward * (ahead + here.tangent.s) / jnp.sqrt(extent + here.tangent.s**2),
         length=length,
         level=determinant.log,
         rise=jnp.where(forward * here.tangent.s > 0, (determinant.log - here.level) / length, jnp.inf),
         magnitude=magnitude,
-        rate=lanes.largest(jnp.abs(tangent)) + jnp.abs(here.tangent.s) / (1 + here.point.s),
+        rate=rate + jnp.abs(here.tangent.s) / (1 + here.point.s),
     )
 
 
@@ -228,7 +232,7 @@ def judge(system: LogitSystem, trace: Trace, measure: Measure) -> Verdict:
     mend = before | (refused & trace.doubted & ~trace.sure)
     back = before | (mend & (~trace.exact | trace.mending))
     first = jnp.where(jnp.isinf(trace.first), size, trace.first)
-    pace = jnp.cbrt(AIM_CORRECTION * care / jnp.maximum(first, AIM_CORRECTION * care / GROWTH**3))
+    pace = jnp.sqrt(jnp.sqrt(AIM_CORRECTION * care / jnp.maximum(first, AIM_CORRECTION * care / GROWTH**4)))
     step = jnp.where(passed, trace.step * jnp.clip(pace, SHRINK, GROWTH), trace.step)
     step = jnp.where(refused, SHRINK * jnp.where(back, trace.stride, trace.step), step)
     lost = refused & (step < SHORTEST_STEP * eps * (magnitude + here.s))

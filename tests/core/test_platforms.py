@@ -17,7 +17,7 @@ def solve(game, regularizer):
 @pytest.fixture
 def accelerator(monkeypatch):
     """What is traced now is for accelerators, though for one with fewer lanes."""
-    monkeypatch.setattr(platforms, "ACCELERATOR", platforms.ACCELERATOR._replace(most_lanes=64, most_traced=64))
+    monkeypatch.setattr(platforms, "ACCELERATOR", platforms.ACCELERATOR._replace(most_lanes=64))
     monkeypatch.setattr(jax.lax, "platform_dependent", lambda *arguments, default, **_: default(*arguments))
 
 
