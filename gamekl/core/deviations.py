@@ -17,10 +17,15 @@ from gamekl.core.games import NormalFormGame
 from gamekl.core.lanes import PRECISION
 
 
+def difference(a: Array, b: Array) -> Array:
+    """a - b, and 0 where they are equal: where compilers join the last product in `a` with this, rounding would stay."""
+    return jnp.where(a == b, 0, a - b)
+
+
 def _against(payoffs: Float[Array, "*actions"], player: int) -> Float[Array, "deviation *actions"]:
     """r_i(a', x_-i) - r_i(x) for each a' and x."""
     others = jnp.expand_dims(jnp.moveaxis(payoffs, player, 0), player + 1)
-    return others - payoffs[None]
+    return difference(others, payoffs[None])
 
 
 def coarse_gains(game: NormalFormGame) -> Float[Array, "row joint"]:

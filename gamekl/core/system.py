@@ -121,7 +121,8 @@ class Linearization(NamedTuple):
             schur = schur - self._blocks(rest, rest)
         reduced = jnp.concatenate([parts[player] for player in rest], axis=0) + lanes.matmul(up, parts[first])
         table = jax.lax.optimization_barrier(jnp.concatenate([schur, reduced], axis=1))
-        diagonal = [jnp.abs(table[k, k] - shifts[min(k, len(shifts) - 1), k]) for k in range(len(table))]
+        own_shifts = jnp.concatenate([split(self.policy, sizes)[player] for player in rest], axis=0) * weight
+        diagonal = table.reshape(-1, table.shape[-1])[:: table.shape[1] + 1] - own_shifts
         shifted, determinant = lanes.solve(table, [1 + weight] * len(rest))
         found = [
             self._levelled(part, player)
@@ -129,7 +130,7 @@ class Linearization(NamedTuple):
         ]
         own = parts[first] + lanes.matmul(across, jnp.concatenate(found, axis=0))
         found.insert(first, self._levelled(own, first))
-        return jnp.concatenate(found, axis=0), determinant, lanes.largest(jnp.stack(diagonal))
+        return jnp.concatenate(found, axis=0), determinant, lanes.largest(jnp.abs(diagonal))
 
 
 def split(joined: Float[Array, "logits *rest"], sizes: tuple[int, ...] | list[int]) -> list[Float[Array, "_ *rest"]]:

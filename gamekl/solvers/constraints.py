@@ -16,7 +16,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from gamekl.core.deviations import own_first, pairs_of
+from gamekl.core.deviations import difference, own_first, pairs_of
 from gamekl.core.games import NormalFormGame
 from gamekl.core.lanes import PRECISION, in_turn
 
@@ -139,7 +139,7 @@ class ByCells(Constraints):
 
     def sizes(self) -> Rows:
         tables = [own_first(self.game, player) for player in range(self.game.num_players)]
-        return jnp.concatenate([_typical(table[None] - table[:, None]).ravel() for table in tables])
+        return jnp.concatenate([_typical(difference(table[None], table[:, None])).ravel() for table in tables])
 
     def reduced(self, spread: Cells, softness: Rows) -> Solve:
         moving = spread > 0

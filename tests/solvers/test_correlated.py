@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 import gamekl as gk
 from gamekl.solvers import correlated
 from gamekl.solvers.constraints import ByCells
+from gamekl.solvers.gain_rows import equilibrated, gain_matrix, gain_rows, rescaled
 
 KINDS = [(concept, objective) for concept in ("cce", "ce") for objective in ("entropy", "gini")]
 
@@ -31,6 +32,23 @@ def gains_by_definition(game, concept):
                     row.append((payoffs[(player, *moved)] - payoffs[(player, *cell)]) * follows)
                 rows.append(row)
     return np.array(rows)
+
+
+@pytest.mark.parametrize("concept", ["ce", "cce"])
+def test_what_changes_nothing_brings_exactly_nothing(concept):
+    """An optimizing compiler may join a product with the difference after it, which then rounds once, and is not 0."""
+    numbers = np.random.default_rng(0).integers(0, 3, (2, 6, 5))
+
+    @partial(jax.jit, compiler_options={"xla_backend_optimization_level": 3})
+    def matrix_and_units(game):
+        scaled, _ = rescaled(game)
+        return gain_matrix(scaled, concept), equilibrated(gain_rows(scaled, concept)).units
+
+    matrix, units = matrix_and_units(gk.NormalFormGame(numbers / 7))
+    exact = gains_by_definition(gk.NormalFormGame(numbers), concept)
+    np.testing.assert_array_equal(matrix == 0, exact == 0)
+    played = np.any(exact != 0, axis=1)
+    assert np.all(units[played] >= 1) and np.all(units <= 2)  # payoffs are -1, 0 and 1 there
 
 
 @partial(jax.jit, static_argnames=("shape", "size"))
