@@ -83,10 +83,11 @@ def level_payoffs(game: G, masks: Masks | None = None) -> G:
     pairs = isinstance(game, PolymatrixGame)
     levelled = []
     for player, mask in enumerate(masks):
-        own = jnp.moveaxis(game.payoffs[player], 1 if pairs else player, -1)
-        low = jnp.where(mask, own, jnp.inf).min(axis=-1, keepdims=True)
-        high = jnp.where(mask, own, -jnp.inf).max(axis=-1, keepdims=True)
-        levelled.append(jnp.moveaxis(own - (low + (high - low) / 2), -1, 1 if pairs else player))
+        own, axis = game.payoffs[player], 1 if pairs else player
+        mask = mask.reshape(-1, *(1,) * (own.ndim - axis - 1))
+        low = jnp.where(mask, own, jnp.inf).min(axis=axis, keepdims=True)
+        high = jnp.where(mask, own, -jnp.inf).max(axis=axis, keepdims=True)
+        levelled.append(own - (low + (high - low) / 2))
     return type(game)(jnp.stack(levelled))
 
 
@@ -113,11 +114,11 @@ def payoff_range(game: OneShotGame) -> Float[Array, " player"]:
 
 def supported_range(game: NormalFormGame, masks: Masks) -> Float[Array, " player"]:
     """`payoff_range` over the actions in `masks` alone."""
-    high = low = game.payoffs
-    for mask in reversed(masks):  # the last axis is the last player's
-        high = jnp.where(mask, high, -jnp.inf).max(axis=-1)
-        low = jnp.where(mask, low, jnp.inf).min(axis=-1)
-    return high - low
+    inside, axes = jnp.ones((), dtype=bool), tuple(range(1, game.payoffs.ndim))
+    for mask in masks:
+        inside = inside[..., None] & mask
+    high = jnp.where(inside, game.payoffs, -jnp.inf).max(axis=axes)
+    return high - jnp.where(inside, game.payoffs, jnp.inf).min(axis=axes)
 
 
 def scaled_payoffs(game: NormalFormGame, regularizer: Regularizer) -> tuple[Float[Array, "..."], ...]:
@@ -134,9 +135,10 @@ def topped_payoffs(game: NormalFormGame, regularizer: Regularizer) -> tuple[Floa
     """(r_i - max_a r_i) / temperature_i for each player, in nats, its own axis first; 0 for masked actions."""
     found = []
     for player, (payoffs, mask) in enumerate(zip(game.payoffs, regularizer.masks, strict=True)):
-        own = jnp.moveaxis(payoffs, player, -1)
-        top = jnp.where(mask, own, -jnp.inf).max(axis=-1, keepdims=True)
-        found.append(jnp.moveaxis(jnp.where(mask, own - top, 0), -1, 0) / regularizer.temperatures[player])
+        mask = mask.reshape(-1, *(1,) * (payoffs.ndim - player - 1))
+        top = jnp.where(mask, payoffs, -jnp.inf).max(axis=player, keepdims=True)
+        scaled = jnp.where(mask, payoffs - top, 0) / regularizer.temperatures[player]
+        found.append(jnp.moveaxis(scaled, player, 0))
     return tuple(found)
 
 
