@@ -103,7 +103,10 @@ def _tight(rows: Any, alpha: Any) -> Any:
             for s in range(count):
                 gram[r, s] = sum(rows[r, c] * rows[s, c] * x[c] for c in range(cells)) - reached[r] * reached[s]
             gram[r, r] *= 1 + mpmath.mpf(10) ** (8 - DIGITS)  # Rows may depend on each other.
-        step = mpmath.lu_solve(gram, reached)
+        try:
+            step = mpmath.lu_solve(gram, reached)
+        except ZeroDivisionError:  # Some multipliers have no end.
+            return None
         # The dual, a logarithm of a sum of exponentials, is convex: it must fall.
         fall = sum(reached[r] * step[r] for r in range(count))
         while _dual(alpha + step, rows) > _dual(alpha, rows) - fall / 10:

@@ -18,7 +18,7 @@ from gamekl.core.lanes import PRECISION
 
 
 def difference(a: Array, b: Array) -> Array:
-    """a - b, and 0 where they are equal: a compiler may join a product in `a` with this, and leave its rounding error."""
+    """a - b, and 0 where they are equal: a compiler may join a product in `a` with this, and leave a rounding error."""
     return jnp.where(a == b, 0, a - b)
 
 

@@ -65,6 +65,10 @@ class Constraints(eqx.Module):
         """G x."""
 
     @abstractmethod
+    def stir(self, x: Cells) -> Rows:
+        """|G| x: what a row of G x would come to if nothing cancelled."""
+
+    @abstractmethod
     def combine(self, alpha: Rows) -> Cells:
         """G^T alpha."""
 
@@ -93,6 +97,9 @@ class ByRows(Constraints):
 
     def apply(self, x: Cells) -> Rows:
         return jnp.matmul(self.matrix, x, precision=PRECISION)
+
+    def stir(self, x: Cells) -> Rows:
+        return jnp.matmul(jnp.abs(self.matrix), x, precision=PRECISION)
 
     def combine(self, alpha: Rows) -> Cells:
         return jnp.matmul(alpha, self.matrix, precision=PRECISION)
@@ -127,6 +134,17 @@ class ByCells(Constraints):
         found = pairs_of(self.game, x.reshape(self.game.num_actions))
         return jnp.concatenate([(pairs - jnp.diagonal(pairs)[:, None]).ravel() for pairs in found])
 
+    def stir(self, x: Cells) -> Rows:
+        found, policy = [], x.reshape(self.game.num_actions)
+        for player, changes in enumerate(self._changes()):
+            played = jnp.moveaxis(policy, player, 0).reshape(len(changes), 1, -1)
+            found.append(jnp.sum(jnp.abs(changes) * played, axis=2).ravel())
+        return jnp.concatenate(found)
+
+    def _changes(self) -> list[Float[Array, "a b others"]]:
+        tables = [own_first(self.game, player) for player in range(self.game.num_players)]
+        return [difference(table[None], table[:, None]) for table in tables]
+
     def combine(self, alpha: Rows) -> Cells:
         total, first = jnp.zeros(self.game.num_actions, alpha.dtype), 0
         for player, size in enumerate(self.game.num_actions):
@@ -138,8 +156,7 @@ class ByCells(Constraints):
         return total.ravel()
 
     def sizes(self) -> Rows:
-        tables = [own_first(self.game, player) for player in range(self.game.num_players)]
-        return jnp.concatenate([_typical(difference(table[None], table[:, None])).ravel() for table in tables])
+        return jnp.concatenate([_typical(changes).ravel() for changes in self._changes()])
 
     def reduced(self, spread: Cells, softness: Rows) -> Solve:
         moving = spread > 0
@@ -188,6 +205,9 @@ class Equilibrated(Constraints):
 
     def apply(self, x: Cells) -> Rows:
         return self.rows.apply(x) / self.units
+
+    def stir(self, x: Cells) -> Rows:
+        return self.rows.stir(x) / self.units
 
     def combine(self, alpha: Rows) -> Cells:
         return self.rows.combine(alpha / self.units)

@@ -40,6 +40,7 @@ from gamekl.solvers.gain_rows import (
     equilibrated,
     gain_matrix,
     gain_rows,
+    holds,
     owners,
     rescaled,
 )
@@ -134,7 +135,7 @@ def _solve(
     units = rows.units * scale[owners(game, concept)]
     limits = jnp.broadcast_to(epsilon, (game.num_players,))[owners(game, concept)] / units
     end = minimize(goal, rows, limits, allowed, tol, max_steps)
-    solved = (end.gap <= tol) & (end.violation <= tol)
+    solved = (end.gap <= tol) & holds(rows, limits, allowed, end.x.reshape(game.num_actions), tol, concept)
     status = jnp.where(solved, Status.converged, Status.not_converged)
     status = jnp.where(~solved & jnp.isfinite(end.level) & (end.num_steps >= max_steps), Status.max_steps, status)
     finite = jnp.all(jnp.isfinite(game.payoffs))
@@ -193,7 +194,8 @@ def solve_correlated(
             action and each other by itself (`CorrelatedEquilibrium.ce_gap` sums over recommended ones).
         welfare_weight: what a payoff unit of all players' sum is worth, in units of the objective.
         tol: bound on the duality gap, and on each violation relative to what its deviation typically brings
-            (`solvers.constraints`); the default is ``max(1e-8, 1000 eps)``.
+            (`solvers.constraints`), with or without what is asked so rarely that nobody need obey; the default is
+            ``max(1e-8, 1000 eps)``.
         max_steps: most steps. Static under ``jit``.
         throw: raise on values that are not finite. Acts on concrete inputs only.
 
@@ -247,22 +249,22 @@ def solve_welfare(game: NormalFormGame, *, concept: str = "cce", epsilon: Any = 
         welfare = total / unit
         matrix = gain_matrix(scaled, concept)
         rows = equilibrated(ByRows(matrix))
-        matrix, units = np.asarray(matrix / rows.units[:, None]), np.asarray(rows.units * scale[owners(game, concept)])
-        limits = np.broadcast_to(epsilon, (game.num_players,))[owners(game, concept)] / units
-        found = maximize(welfare, matrix, limits, is_possible=True)
-        x, alpha = found.policy, found.multipliers
-        reached = matrix @ x
-        gap = found.bound - welfare @ x + alpha @ np.maximum(reached - limits, 0)
-        above = np.maximum(reached - limits, 0)
-        solved = gap <= WELFARE_TOLERANCE and np.max(above) <= WELFARE_TOLERANCE
+        units = rows.units * scale[owners(game, concept)]
+        limits = jnp.broadcast_to(jnp.asarray(epsilon), (game.num_players,))[owners(game, concept)] / units
+        found = maximize(welfare, np.asarray(matrix / rows.units[:, None]), np.asarray(limits), is_possible=True)
+        x = jnp.asarray(found.policy)
+        above = jnp.maximum(rows.apply(x) - limits, 0)
+        gap = found.bound - welfare @ found.policy + found.multipliers @ above
+        everything, policy = jnp.ones(limits.shape, bool), x.reshape(game.num_actions)
+        solved = (gap <= WELFARE_TOLERANCE) & holds(rows, limits, everything, policy, WELFARE_TOLERANCE, concept)
         return _conclude(
             scaled,
             scale,
-            jnp.asarray(x),
+            x,
             None,
             objective=-jnp.sum(double.payoffs.sum(axis=0).ravel() * x),
-            duality_gap=jnp.asarray(gap * unit),
-            violation=jnp.asarray(np.max(above * units)),
+            duality_gap=gap * unit,
+            violation=jnp.max(above * units),
             num_steps=jnp.asarray(found.num_steps, jnp.int32),
             status=jnp.asarray(Status.converged if solved else Status.not_converged, jnp.int32),
         )

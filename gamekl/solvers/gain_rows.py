@@ -10,7 +10,14 @@ from jaxtyping import Array, Bool, Float
 
 from gamekl.core import deviations
 from gamekl.core.games import NormalFormGame
-from gamekl.solvers.constraints import ByCells, ByRows, Constraints, Equilibrated
+from gamekl.solvers.constraints import ByCells, ByRows, Constraints, Equilibrated, Rows
+
+# A row clearly does not hold if it exceeds its limit by this part of the sum of its gains and losses,
+DISOBEYED = 0.1
+# and by this part of the tolerance, times the chance of what it is about.
+UNDECIDED = 0.03
+# What is asked with a smaller chance may be left out.
+RARE = 1e-6
 
 
 def count_gains(game: NormalFormGame, concept: str) -> tuple[int, int]:
@@ -59,3 +66,65 @@ def rescaled(game: NormalFormGame) -> tuple[NormalFormGame, Float[Array, " playe
 def equilibrated(rows: Constraints) -> Equilibrated:
     """With each deviation measured by what it typically brings."""
     return Equilibrated(rows, rows.sizes())
+
+
+def _asked(policy: Float[Array, "*actions"], concept: str) -> Rows:
+    """The chance of what each row is about: of "ce" that an action is asked for, of "cce" any but one."""
+    found = []
+    for player, size in enumerate(policy.shape):
+        chance = policy.sum(axis=[axis for axis in range(policy.ndim) if axis != player])
+        if concept == "ce":
+            found.append(jnp.repeat(chance, size))
+        else:
+            found.append(jnp.sum(jnp.where(jnp.eye(size, dtype=bool), 0, chance), axis=1))
+    return jnp.concatenate(found)
+
+
+def _without(policy: Float[Array, "*actions"], rows: Bool[Array, " row"], concept: str) -> Float[Array, "*actions"]:
+    """A joint policy without what these rows are about; all 0 if that is everything."""
+    kept, start = policy, 0
+    for player, size in enumerate(policy.shape):
+        if concept == "ce":
+            left_out = rows[start : start + size**2].reshape(size, size).any(axis=1)
+        else:
+            left_out = (rows[start : start + size][:, None] & ~jnp.eye(size, dtype=bool)).any(axis=0)
+        start += size**2 if concept == "ce" else size
+        kept = jnp.where(left_out.reshape(-1, *(1,) * (policy.ndim - player - 1)), 0, kept)
+    return kept / jnp.where(kept.sum() > 0, kept.sum(), 1)
+
+
+def holds(
+    rows: Constraints,
+    limits: Rows,
+    allowed: Bool[Array, " row"],
+    policy: Float[Array, "*actions"],
+    tol: float | Float[Array, ""],
+    concept: str,
+) -> Bool[Array, ""]:
+    """Whether no limit is exceeded by more than `tol`, with or without what players would not do.
+
+    What is asked of a player may be so unlikely that a row which forbids it, being measured by what its deviation
+    brings elsewhere, holds almost as it is. Where others' payoffs are huge it matters to them all the same. So such
+    joint actions are left out, and no other row may clearly fail for that.
+
+    Args:
+        rows: in units of their own.
+        limits: likewise.
+        allowed: rows that are to hold.
+        policy: joint probabilities.
+        tol: the tolerance.
+        concept: "ce" or "cce".
+    """
+
+    def above(policy: Array) -> Rows:
+        return jnp.where(allowed, jnp.maximum(rows.apply(policy.ravel()) - limits, 0), 0)
+
+    def fails(policy: Array, excess: Rows) -> Bool[Array, " row"]:
+        return excess > DISOBEYED * rows.stir(policy.ravel()) + UNDECIDED * tol * _asked(policy, concept)
+
+    rare = _asked(policy, concept) <= RARE
+    strict = policy
+    for _ in policy.shape:  # One player's whims may rest on another's.
+        strict = _without(strict, fails(strict, above(strict)) & rare, concept)
+    broken = fails(strict, above(strict) - above(policy)) & ~rare
+    return jnp.all(above(policy) <= tol) & jnp.all(above(strict) <= tol) & ~jnp.any(broken) & (strict.sum() > 0.5)

@@ -65,3 +65,30 @@ def test_an_action_that_nobody_may_play_costs_no_digits():
     again = gk.solve_nash(gk.NormalFormGame(payoffs), masked)
     assert_policies([again.policy[0][:3], again.policy[1]], solution.policy, atol=1e-12)
     np.testing.assert_allclose(again.gap, solution.gap, atol=1e-15)
+
+
+def test_what_is_hardly_ever_recommended_is_to_be_obeyed_too():
+    """The second player earns so much at one cell that a chance of 1e-12 of it matters, and the first one must comply.
+
+    With 50 digits the greatest entropy is 1.4119302. If the first player disobeys once in 1e12 it is 1.4701: the gain
+    from that is 5e-13, which would pass for rounding.
+    """
+    own = [[-0.53, 0.132, 0.594], [-0.379, 0.398, -0.449], [0.019, -0.556, 0.991]]
+    other = [[-0.112, -0.336, -0.992], [0.631, 0.759, 176428340000.0], [0.186, 0.219, -0.149]]
+    found = gk.solve_correlated(gk.NormalFormGame([own, other]), concept="ce", throw=False)
+    assert found.status != gk.Status.converged or abs(float(found.objective) - (np.log(9) - 1.4119302)) < 1e-6
+    small = gk.solve_correlated(gk.NormalFormGame([own, np.minimum(other, 1.0)]), concept="ce")
+    assert small.status == gk.Status.converged
+
+
+def test_welfare_rests_on_nothing_that_players_would_not_do():
+    """In rational numbers the greatest is .22699; for .958 the first player would have to disobey once in 1e13."""
+    own = [[-0.460413096, 0.397665608, -0.229343624], [-0.244765456, 0.0751824705, -0.396571589]]
+    other = [[0.614698769, 0.576089273, 0.0412179852], [-0.0946676653, 762287365000.0, 0.91315992]]
+    own.append([0.0659298671, -0.092688489, -0.536351205])
+    other.append([0.490150617, -0.511774201, 0.891910985])
+    found = gk.solve_welfare(gk.NormalFormGame([own, other]), concept="ce")
+    assert found.status != gk.Status.converged or abs(float(found.objective) + 0.22699) < 1e-4
+    assert (
+        gk.solve_welfare(gk.NormalFormGame([own, np.minimum(other, 1.0)]), concept="ce").status == gk.Status.converged
+    )
