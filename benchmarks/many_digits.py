@@ -200,9 +200,21 @@ def commitment(payoffs: np.ndarray, log_policy: np.ndarray, temperatures: Sequen
             values.append(sum(answer[b] * (own[a][b] + earned[b] * (other[a][b] - mean) / follower) for b in range(3)))
         return [entry - (values[a] - values[best]) / leader for a, entry in zip(rest, logs, strict=True)]
 
-    start = [mpmath.mpf(float(log_policy[a] - log_policy[best])) for a in rest]
-    try:
-        found = mpmath.findroot(slope, start, tol=mpmath.mpf(10) ** (20 - DIGITS), maxsteps=MOST_STEPS)
-    except (ValueError, ZeroDivisionError):
+    found = mpmath.matrix([mpmath.mpf(float(log_policy[a] - log_policy[best])) for a in rest])
+    nearby = mpmath.mpf(10) ** (-DIGITS // 2)
+    for _ in range(MOST_STEPS):  # mpmath's own may halve a step for ever.
+        value, change = mpmath.matrix(slope(*found)), mpmath.matrix(len(rest), len(rest))
+        for column in range(len(rest)):
+            moved = found.copy()
+            moved[column] += nearby
+            change[:, column] = (mpmath.matrix(slope(*moved)) - value) / nearby
+        try:
+            step = mpmath.lu_solve(change, -value)
+        except ZeroDivisionError:
+            return None
+        found += step
+        if max(abs(entry) for entry in step) < mpmath.mpf(10) ** (20 - DIGITS) * (1 + max(map(abs, found))):
+            break
+    else:
         return None
     return np.array([float(entry) for entry in policy(list(found))])
