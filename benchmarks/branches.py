@@ -5,9 +5,10 @@
 Each family (`tests/families.py`) is drawn anew, and solved at temperatures 1 / rate with uniform references, as by
 default and with `certify_path=True`. Answers differ where any probability does by more than 1e-6; they do so silently
 where the default one is `converged` and counts no bifurcation. Where nothing is proven, the game is traced by
-`LogitPath` of the tests, in small steps in numpy, up to so many games of a row. Every game with a silent difference is
-listed. The exit status is 1 if there is one. Times may be taken beside those of another tree of gamekl, such as a
-worktree of an earlier commit, in turn.
+`LogitPath` of the tests, in small steps in numpy, up to so many games of a row; where that leads elsewhere, a longer
+proof decides, as small steps may jump, too. Every game with a silent difference is listed. The exit status is 1 if
+there is one. Times may be taken beside those of another tree of gamekl, such as a worktree of an earlier commit, in
+turn.
 """
 
 import argparse
@@ -30,6 +31,8 @@ from gamekl.solvers.ladder import PROOF_STEPS
 jax.config.update("jax_enable_x64", True)
 
 SAME = 1e-6
+# Of a proof that is to decide.
+PATIENCE = 20
 
 
 def distances(ours: tuple[np.ndarray, ...], theirs: tuple[np.ndarray, ...]) -> np.ndarray:
@@ -40,7 +43,7 @@ def distances(ours: tuple[np.ndarray, ...], theirs: tuple[np.ndarray, ...]) -> n
 def traced(game: gk.NormalFormGame, regularizer: gk.Regularizer) -> list[np.ndarray] | None:
     """By small steps in numpy; None where that meets a singular point."""
     try:
-        return LogitPath(game, regularizer).first_crossing(longest=0.02)[0]
+        return LogitPath(game, regularizer).first_crossing(longest=0.005)[0]
     except (AssertionError, np.linalg.LinAlgError):
         return None
 
@@ -94,6 +97,11 @@ def row(
         if policy is not None:
             checked += 1
             differs[index] = distances(ours, tuple(policy)) > SAME
+        if differs[index]:
+            longer = -(-PATIENCE * max_steps // PROOF_STEPS)
+            patient = gk.solve_nash(game, regularizer, certify_path=True, max_steps=longer, throw=False)
+            if patient.status == gk.Status.converged:
+                differs[index] = distances(ours, patient.policy) > SAME
     silent = differs & solved & ~told
     folds = proven & solved & ~differs & ~told & (np.asarray(found.path.folds) != np.asarray(proof.path.folds))
     steps, margins = np.asarray(proof.num_steps), np.asarray(proof.path.margin)[proven]
