@@ -142,6 +142,8 @@ class FamilyConfig(Strict):
             )
         if self.solver != "gamd" and self.weighting != "uniform":
             raise ValueError(f"weighting: got {self.weighting!r} for solver {self.solver!r}, takes it for 'gamd' only")
+        if self.concentrabilities and not (isinstance(self.behavior, str) and self.behavior == "uniform"):
+            raise ValueError("behavior: got one beside concentrability, takes one of the two: that makes its own")
         if self.game.num_actions and not isinstance(self.behavior, str):
             check_behavior(self.behavior, self.game.num_actions)
         if not isinstance(self.reference, str):

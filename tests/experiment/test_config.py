@@ -407,6 +407,11 @@ def test_digest_sees_every_key(path, value):
     assert parse_config(changed(**{path: value})).digest() != parse_config(MINIMAL).digest()
 
 
+def test_a_behavior_beside_one_that_is_made_is_refused():
+    [line] = faults(family__0__behavior="reference", family__0__concentrability=5.0)
+    assert line.startswith("family.0: behavior: got one beside concentrability, takes one of the two")
+
+
 def test_digest_sees_the_order_of_families():
     values = changed()
     values["family"].reverse()
