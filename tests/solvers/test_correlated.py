@@ -402,6 +402,15 @@ def test_a_forbidden_cell_leaves_the_other_gains_their_tolerance(concept, object
         assert np.all(gains[good] < tolerance)
 
 
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("objective", ["entropy", "gini"])
+def test_games_of_the_ordinary_kind_have_their_equilibria(objective, dtype):
+    payoffs = np.random.default_rng(0).random((60, 2, 4, 4)).astype(dtype)
+    games = jax.vmap(gk.NormalFormGame)(jnp.asarray(payoffs))
+    found = jax.vmap(lambda game: gk.solve_correlated(game, concept="ce", objective=objective, throw=False))(games)
+    assert np.sum(np.asarray(found.status) == gk.Status.converged) >= (60 if dtype == "float64" else 58)
+
+
 def test_only_defection_is_left_beside_an_action_that_must_not_meet_itself():
     table = np.array([[3.0, 0.0, 0.0], [5.0, 1.0, 1.0], [0.0, 0.0, -1e8]])
     for dtype in ("float64", "float32"):
