@@ -6,7 +6,7 @@ lane. Large or single problems go to the batched products and the LU factorisati
 """
 
 from collections.abc import Callable, Sequence
-from functools import reduce
+from functools import partial, reduce
 from typing import Any, NamedTuple, TypeVar
 
 import jax
@@ -50,28 +50,26 @@ def _fold(combine: Callable[[Array, Array], Array], values: Float[Array, "n *res
     return reduce(combine, [values[index] for index in range(len(values))])
 
 
+def _over_first(
+    combine: Callable[[Array, Array], Array], stored: Callable[[Array], Array], values: Array, once: bool
+) -> Array:
+    if not _unrolls(values.shape[0], values.shape[-1]):
+        return stored(values)
+
+    def fold(platform: Platform, values: Array) -> Array:  # XLA for CPUs stores what it reduces.
+        return stored(values) if platform is CPU else _fold(combine, values)
+
+    return by_platform(fold, values) if once else _fold(combine, values)
+
+
 def total(values: Float[Array, "n *rest lane"], *, once: bool = False) -> Float[Array, "*rest lane"]:
     """Sum over the first axis; with `once` it is not computed anew for every use of it (see `materialize`)."""
-    if not _unrolls(values.shape[0], values.shape[-1]):
-        return values.sum(axis=0)
-
-    def add(platform: Platform, values: Array) -> Array:
-        if platform is CPU and once:  # XLA stores what it reduces
-            return values.sum(axis=0)
-        return _accumulate(lambda index: values[index], values.shape[0])
-
-    return by_platform(add, values) if once else add(CPU, values)
+    return _over_first(jnp.add, partial(jnp.sum, axis=0), values, once)
 
 
 def largest(values: Float[Array, "n *rest lane"], *, once: bool = False) -> Float[Array, "*rest lane"]:
     """Maximum over the first axis, NaN where an entry is NaN; `once` as above."""
-    if not _unrolls(values.shape[0], values.shape[-1]):
-        return values.max(axis=0)
-
-    def compare(platform: Platform, values: Array) -> Array:
-        return values.max(axis=0) if platform is CPU and once else _fold(jnp.maximum, values)
-
-    return by_platform(compare, values) if once else compare(CPU, values)
+    return _over_first(jnp.maximum, partial(jnp.max, axis=0), values, once)
 
 
 def dot(a: Float[Array, "n lane"], b: Float[Array, "n lane"]) -> Float[Array, " lane"]:
