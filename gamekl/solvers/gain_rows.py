@@ -10,6 +10,7 @@ from jaxtyping import Array, Bool, Float
 
 from gamekl.core import deviations
 from gamekl.core.games import NormalFormGame
+from gamekl.core.policies import marginals
 from gamekl.solvers.constraints import ByCells, ByRows, Constraints, Equilibrated, Rows
 
 # A row clearly does not hold if it exceeds its limit by this part of the sum of its gains and losses,
@@ -71,12 +72,11 @@ def equilibrated(rows: Constraints) -> Equilibrated:
 def _asked(policy: Float[Array, "*actions"], concept: str) -> Rows:
     """The chance of what each row is about: of "ce" that an action is asked for, of "cce" any but one."""
     found = []
-    for player, size in enumerate(policy.shape):
-        chance = policy.sum(axis=[axis for axis in range(policy.ndim) if axis != player])
+    for chance in marginals(policy, policy.ndim):
         if concept == "ce":
-            found.append(jnp.repeat(chance, size))
+            found.append(jnp.repeat(chance, chance.size))
         else:
-            found.append(jnp.sum(jnp.where(jnp.eye(size, dtype=bool), 0, chance), axis=1))
+            found.append(jnp.sum(jnp.where(jnp.eye(chance.size, dtype=bool), 0, chance), axis=1))
     return jnp.concatenate(found)
 
 
@@ -119,15 +119,18 @@ def holds(
     def above(policy: Array) -> Rows:
         return jnp.where(allowed, jnp.maximum(rows.apply(policy.ravel()) - limits, 0), 0)
 
+    excess = above(policy)
+    within = jnp.all(excess <= tol)
     if float(jnp.finfo(policy.dtype).eps) > RARE**2:  # Such chances drown in rounding errors.
-        return jnp.all(above(policy) <= tol)
+        return within
 
     def fails(policy: Array, excess: Rows) -> Bool[Array, " row"]:
         return excess > DISOBEYED * rows.stir(policy.ravel()) + UNDECIDED * tol * _asked(policy, concept)
 
     rare = _asked(policy, concept) <= RARE
-    strict = policy
+    strict, left = policy, excess
     for _ in policy.shape:  # One player's whims may rest on another's.
-        strict = _without(strict, fails(strict, above(strict)) & rare, concept)
-    broken = fails(strict, above(strict) - above(policy)) & ~rare
-    return jnp.all(above(policy) <= tol) & jnp.all(above(strict) <= tol) & ~jnp.any(broken) & (strict.sum() > 0.5)
+        strict = _without(strict, fails(strict, left) & rare, concept)
+        left = above(strict)
+    broken = fails(strict, left - excess) & ~rare
+    return within & jnp.all(left <= tol) & ~jnp.any(broken) & (strict.sum() > 0.5)
