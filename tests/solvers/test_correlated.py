@@ -397,7 +397,8 @@ def test_a_forbidden_cell_leaves_the_other_gains_their_tolerance(concept, object
         games = jax.vmap(gk.NormalFormGame)(jnp.asarray(payoffs, dtype))
         found = jax.vmap(lambda game: gk.solve_correlated(game, concept=concept, objective=objective))(games)
         good = np.asarray(found.status) == gk.Status.converged
-        assert dtype == "float32" or np.sum(good) >= {1e3: 20, 1e6: 19, 1e9: 12}[big]
+        refused = {1e9: 8 if concept == "ce" else 2, 1e6: int((concept, objective) == ("ce", "gini"))}.get(big, 0)
+        assert dtype == "float32" or np.sum(good) >= 20 - refused
         gains = np.asarray(found.ce_gap if concept == "ce" else found.cce_gap).max(axis=1)
         assert np.all(gains[good] < tolerance)
 
