@@ -150,6 +150,7 @@ def main() -> int:
                 rows.append(cells)
                 silent += bad
                 print(*cells, *bad, sep=" | ", flush=True)
+                jax.clear_caches()
                 parts = ["# The principal branch, where it is hard to keep to", title, table(header, rows)]
                 parts += ["Silently on another branch: " + "; ".join(silent)] if silent else []
                 # After every row: the whole takes an hour.

@@ -7,7 +7,7 @@ compiled, and a game's numbers do not depend on the chunk that it is in.
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import cache
+from functools import lru_cache
 from queue import SimpleQueue
 from typing import Any
 
@@ -22,6 +22,8 @@ Device = Any  # a jax.Device
 
 # Few enough to share the work out evenly.
 CHUNKS_PER_WORKER = 2
+# Programs, of 2 to 20 MB.
+MOST_KEPT = 32
 
 
 def processors() -> int:
@@ -44,7 +46,7 @@ def _workers(devices: Sequence[Device] | None) -> list[Device]:
     return [device for device in devices for _ in range(max(1, processors() // len(devices)))]
 
 
-@cache
+@lru_cache(maxsize=MOST_KEPT)
 def _compiled(
     function: Any, device: Device, x64: bool, structure: Any, types: tuple[Any, ...], **options: Any
 ) -> Callable[..., Any]:
