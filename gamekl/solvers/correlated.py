@@ -12,12 +12,12 @@ Exact correlated equilibria always exist, so there is always an answer.
 
 import math
 from functools import partial
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, ArrayLike, Float, Int
+from jaxtyping import Array, ArrayLike, Bool, Float, Int
 
 from gamekl.core import deviations
 from gamekl.core.games import NormalFormGame, require_normal_form
@@ -33,11 +33,12 @@ from gamekl.core.policies import (
 )
 from gamekl.core.show import Shown
 from gamekl.core.validation import validate
-from gamekl.solvers.constraints import ByRows
+from gamekl.solvers.constraints import ByRows, Equilibrated
 from gamekl.solvers.gain_rows import (
     allowed_rows,
     count_gains,
     equilibrated,
+    finer,
     gain_matrix,
     gain_rows,
     holds,
@@ -112,6 +113,17 @@ def _conclude(
     )
 
 
+class _Attempt(NamedTuple):
+    """A solution, and whether to solve again with rows in finer units, because some were only broken too seldom."""
+
+    policy: Float[Array, "*actions"]
+    gap: Float[Array, ""]
+    num_steps: Int[Array, ""]
+    units: Float[Array, " row"]
+    good: Bool[Array, ""]
+    again: Bool[Array, ""]
+
+
 @partial(jax.jit, static_argnames=("concept", "objective", "max_steps"))
 def _solve(
     game: NormalFormGame,
@@ -132,21 +144,36 @@ def _solve(
     welfare = game.payoffs.sum(axis=0).ravel()
     goal = Objective(objective == "entropy", prior, -welfare_weight * welfare)
     rows = equilibrated(gain_rows(scaled, concept))
-    units = rows.units * scale[owners(game, concept)]
-    limits = jnp.broadcast_to(epsilon, (game.num_players,))[owners(game, concept)] / units
-    end = minimize(goal, rows, limits, allowed, tol, max_steps)
-    solved = (end.gap <= tol) & holds(rows, limits, allowed, end.x.reshape(game.num_actions), tol, concept)
+    owner = owners(game, concept)
+    allowance = jnp.broadcast_to(epsilon, (game.num_players,))[owner] / scale[owner]
+    limits = allowance / rows.units
+
+    def attempt(last: _Attempt) -> _Attempt:
+        measured = Equilibrated(rows.rows, last.units)
+        end = minimize(goal, measured, allowance / last.units, allowed, tol, max_steps - last.num_steps)
+        policy = end.x.reshape(game.num_actions)
+        good, disobeyed = holds(rows, limits, allowed, policy, tol, concept)
+        units = jnp.minimum(last.units, finer(rows.units, disobeyed, policy, concept))
+        made = last.num_steps + end.num_steps
+        again = ~good & jnp.any(units < last.units / 2) & (made < max_steps)
+        return _Attempt(policy, end.gap, made, units, good, again)
+
+    nothing = jnp.zeros(game.num_actions, game.dtype)
+    first = _Attempt(nothing, jnp.sum(nothing), jnp.zeros((), jnp.int32), rows.units, jnp.array(False), jnp.array(True))
+    end = jax.lax.while_loop(lambda last: last.again, attempt, first)
+    x = end.policy.ravel()
+    solved = (end.gap <= tol) & end.good
     status = jnp.where(solved, Status.converged, Status.not_converged)
-    status = jnp.where(~solved & jnp.isfinite(end.level) & (end.num_steps >= max_steps), Status.max_steps, status)
+    status = jnp.where(~solved & jnp.isfinite(end.gap) & (end.num_steps >= max_steps), Status.max_steps, status)
     finite = jnp.all(jnp.isfinite(game.payoffs))
     return _conclude(
         scaled,
         scale,
-        end.x,
+        x,
         masks,
-        objective=goal.value(end.x),
+        objective=goal.value(x),
         duality_gap=end.gap,
-        violation=jnp.max(jnp.where(allowed, jnp.maximum(rows.apply(end.x) - limits, 0) * units, 0)),
+        violation=jnp.max(jnp.where(allowed, jnp.maximum(rows.apply(x) - limits, 0) * rows.units * scale[owner], 0)),
         num_steps=end.num_steps,
         status=jnp.where(finite, status, Status.nonfinite_input).astype(jnp.int32),
     )
@@ -256,7 +283,7 @@ def solve_welfare(game: NormalFormGame, *, concept: str = "cce", epsilon: Any = 
         above = jnp.maximum(rows.apply(x) - limits, 0)
         gap = found.bound - welfare @ found.policy + found.multipliers @ above
         everything, policy = jnp.ones(limits.shape, bool), x.reshape(game.num_actions)
-        solved = (gap <= WELFARE_TOLERANCE) & holds(rows, limits, everything, policy, WELFARE_TOLERANCE, concept)
+        solved = (gap <= WELFARE_TOLERANCE) & holds(rows, limits, everything, policy, WELFARE_TOLERANCE, concept)[0]
         return _conclude(
             scaled,
             scale,

@@ -98,7 +98,7 @@ def minimize(
     limits: Float[Array, " row"],
     allowed: Bool[Array, " row"],
     tol: Float[Array, ""],
-    max_steps: int,
+    max_steps: int | Int[Array, ""],
 ) -> State:
     """Solve it.
 

@@ -385,11 +385,7 @@ def test_a_prisoner_in_other_units_still_defects(unit, dtype):
 @pytest.mark.parametrize("concept", ["ce", "cce"])
 @pytest.mark.parametrize(("dtype", "tolerance"), [("float64", 1e-6), ("float32", 2e-3)])
 def test_a_forbidden_cell_leaves_the_other_gains_their_tolerance(concept, objective, dtype, tolerance):
-    """What is "converged" has no player gain as much as a payoff of the ordinary kind, whatever a crash costs.
-
-    Where a crash would have to be risked once in 1e8 or 1e10 to hold others back, and is not worth it to the one who
-    would cause it, that is no equilibrium, and is not called one.
-    """
+    """What is "converged" has no player gain as much as a payoff of the ordinary kind, whatever a crash costs."""
     rng = np.random.default_rng(0)
     for big in (1e3, 1e6, 1e9 if dtype == "float64" else 1e5):
         payoffs = rng.random((20, 2, 3, 3))
@@ -397,8 +393,7 @@ def test_a_forbidden_cell_leaves_the_other_gains_their_tolerance(concept, object
         games = jax.vmap(gk.NormalFormGame)(jnp.asarray(payoffs, dtype))
         found = jax.vmap(lambda game: gk.solve_correlated(game, concept=concept, objective=objective))(games)
         good = np.asarray(found.status) == gk.Status.converged
-        refused = {1e9: 8 if concept == "ce" else 2, 1e6: int((concept, objective) == ("ce", "gini"))}.get(big, 0)
-        assert dtype == "float32" or np.sum(good) >= 20 - refused
+        assert dtype == "float32" or np.all(good)
         gains = np.asarray(found.ce_gap if concept == "ce" else found.cce_gap).max(axis=1)
         assert np.all(gains[good] < tolerance)
 
