@@ -30,7 +30,7 @@ jax.config.update("jax_numpy_dtype_promotion", "strict")
 
 # Bytes of compiled programs, which take 2 to 20 MB each, and up to 400 mappings, of which Linux lets a process have
 # 65,530. Tests of one file share programs, so it is better to forget between files.
-MOST_AFTER_A_FILE, MOST_AFTER_A_TEST = 1 << 29, 1 << 30
+MOST_AFTER_A_FILE, MOST_AFTER_A_TEST = 3 << 27, 3 << 28
 
 
 def resident_memory():
