@@ -1,6 +1,7 @@
 """Are the answers on the principal branch? Families of games where that is hard to keep to, beside proofs.
 
     python benchmarks/branches.py [--games 1000] [--rates 2 10 50] [--steps 200000] [--traced 20] [--beside TREE]
+    python benchmarks/branches.py --files FOLDER --out FOLDER
 
 Each family (`tests/families.py`) is drawn anew, and solved at temperatures 1 / rate with uniform references, as by
 default and with `certify_path=True`. Answers differ where any probability does by more than 1e-6; they do so silently
@@ -8,7 +9,8 @@ where the default one is `converged` and counts no bifurcation. Where nothing is
 `LogitPath` of the tests, in small steps in numpy, up to so many games of a row; where that leads elsewhere, a longer
 proof decides, as small steps may jump, too. Every game with a silent difference is listed. The exit status is 1 if
 there is one. Times may be taken beside those of another tree of gamekl, such as a worktree of an earlier commit, in
-turn.
+turn. With `--files` the games are those of a folder's files, such as the ones in Gambit's repository, each player's
+payoffs from 0 to 1.
 """
 
 import argparse
@@ -17,6 +19,7 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -76,51 +79,119 @@ def seconds(tree: Path, payoffs: np.ndarray, rate: float) -> float:
         return float(ran.stdout)
 
 
-def row(
-    name: str, rate: float, number: int, max_steps: int, most_traced: int, beside: Path | None
-) -> tuple[list[str], list[str]]:
-    """One of the table, and the games with silent differences."""
-    payoffs = FAMILIES[name](np.random.default_rng(1), number)
+class Compared(NamedTuple):
+    """Games of one shape, an entry each."""
+
+    proven: np.ndarray
+    solved: np.ndarray
+    told: np.ndarray
+    traced: np.ndarray
+    differs: np.ndarray
+    folds_differ: np.ndarray
+    corrections: np.ndarray
+    steps: np.ndarray
+    margin: np.ndarray
+
+
+def compared(payoffs: np.ndarray, rate: float, max_steps: int, most_traced: int) -> Compared:
+    """Answers beside proofs, and paths in small steps where there is none."""
     games = jax.vmap(gk.NormalFormGame)(jnp.asarray(payoffs))
     regularizers = jax.vmap(lambda game: gk.Regularizer.uniform(game, 1 / rate))(games)
     found = gk.solve_nash_batch(games, regularizers)
-    trees = [Path(__file__).parents[1]] + ([beside] if beside else [])
-    took = [seconds(tree, payoffs, rate) for tree in trees]
     proof = gk.solve_nash_batch(games, regularizers, certify_path=True, max_steps=-(-max_steps // PROOF_STEPS))
     solved, proven = (np.asarray(solution.status) == gk.Status.converged for solution in (found, proof))
     told = np.asarray(found.path.bifurcations) > 0
     differs = (distances(found.policy, proof.policy) > SAME) & proven
-    checked = 0
+    checked = np.zeros_like(proven)
     for index in np.flatnonzero(solved & ~proven & ~told)[:most_traced]:
         game, regularizer, ours = jax.tree.map(lambda leaf, at=index: leaf[at], (games, regularizers, found.policy))
         policy = traced(game, regularizer)
         if policy is not None:
-            checked += 1
+            checked[index] = True
             differs[index] = distances(ours, tuple(policy)) > SAME
         if differs[index]:
             longer = -(-PATIENCE * max_steps // PROOF_STEPS)
             patient = gk.solve_nash(game, regularizer, certify_path=True, max_steps=longer, throw=False)
             if patient.status == gk.Status.converged:
                 differs[index] = distances(ours, patient.policy) > SAME
+    return Compared(
+        proven,
+        solved,
+        told,
+        checked,
+        differs,
+        np.asarray(found.path.folds != proof.path.folds),
+        np.asarray(found.num_steps),
+        np.asarray(proof.num_steps),
+        np.asarray(proof.path.margin),
+    )
+
+
+def row(
+    name: str,
+    rate: float,
+    groups: list[tuple[list[str], np.ndarray]],
+    options: argparse.Namespace,
+) -> tuple[list[str], list[str]]:
+    """One of the table, and the games with silent differences.
+
+    Args:
+        name: of the family.
+        rate: 1 / temperature.
+        groups: games of one shape, with their names.
+        options: of the command.
+    """
+    parts, left = [], options.traced
+    for _, payoffs in groups:
+        parts.append(compared(payoffs, rate, options.steps, left))
+        left -= int(parts[-1].traced.sum())
+    proven, solved, told, checked, differs, folds_differ, corrections, steps, margin = map(
+        np.concatenate, zip(*parts, strict=True)
+    )
     silent = differs & solved & ~told
-    folds = proven & solved & ~differs & ~told & (np.asarray(found.path.folds) != np.asarray(proof.path.folds))
-    steps, margins = np.asarray(proof.num_steps), np.asarray(proof.path.margin)[proven]
+    folds = proven & solved & ~differs & ~told & folds_differ
+    trees = [Path(__file__).parents[1]] + ([options.beside] if options.beside else [])
+    took = [sum(seconds(tree, payoffs, rate) for _, payoffs in groups) for tree in trees if not options.files]
     cells = [
         name,
         f"{rate:g}",
         f"{proven.sum():,}",
-        f"{(solved & ~proven & ~told).sum():,}, {checked}",
+        f"{(solved & ~proven & ~told).sum():,}, {checked.sum()}",
         f"{(~solved).sum():,}",
         f"{told.sum():,}",
         f"{(differs & told).sum():,}",
         f"{silent.sum():,}",
         f"{folds.sum():,}",
-        f"{np.mean(found.num_steps):.0f}",
-        *(digits(entry / number * 1e6) for entry in took),
+        f"{np.mean(corrections):.0f}",
+        *(digits(entry / len(proven) * 1e6) for entry in took),
         f"{np.median(steps):,.0f}, {steps.max():,}",
-        f"{margins.min():.1e}" if len(margins) else "",
+        f"{margin[proven].min():.1e}" if proven.any() else "",
     ]
-    return cells, [f"{name}, rate {rate:g}, game {index}" for index in np.flatnonzero(silent)]
+    labels = [label for names, _ in groups for label in names]
+    return cells, [f"{name}, rate {rate:g}, game {labels[index]}" for index in np.flatnonzero(silent)]
+
+
+def family(name: str, number: int) -> list[tuple[list[str], np.ndarray]]:
+    """Its games, a group."""
+    return [(list(map(str, range(number))), FAMILIES[name](np.random.default_rng(1), number))]
+
+
+def in_folder(folder: Path) -> list[tuple[list[str], np.ndarray]]:
+    """The games of a folder's files, by shape; files that are none, or too large, are named."""
+    groups: dict[tuple[int, ...], tuple[list[str], list[np.ndarray]]] = {}
+    for file in sorted(entry for entry in folder.rglob("*") if entry.is_file()):
+        try:
+            payoffs = np.array(gk.games.load_game(file).payoffs)
+        except ValueError as error:
+            print(error)
+            continue
+        axes = tuple(range(1, payoffs.ndim))
+        payoffs -= payoffs.min(axis=axes, keepdims=True)
+        size = payoffs.max(axis=axes, keepdims=True)
+        names, tables = groups.setdefault(payoffs.shape, ([], []))
+        names.append(str(file.relative_to(folder)))
+        tables.append(payoffs / np.where(size > 0, size, 1))
+    return [(names, np.stack(tables)) for names, tables in groups.values()]
 
 
 def main() -> int:
@@ -130,31 +201,37 @@ def main() -> int:
     parser.add_argument("--steps", type=int, default=200_000, help="most of a proof")
     parser.add_argument("--traced", type=int, default=20, help="most games of a row to be traced in numpy")
     parser.add_argument("--only", default="", help="families whose name has this in it")
+    parser.add_argument("--files", type=Path, help="a folder of games, in place of the families")
     parser.add_argument("--beside", type=Path, help="a folder with another gamekl, whose times are shown, too")
     parser.add_argument("--out", type=Path, default=RESULTS)
     options = parser.parse_args()
     header = ["family", "rate", "proven", "not proven, of which traced", "not solved", "bifurcations told"]
     header += ["of which on another branch", "silently on another branch", "other folds", "corrections"]
-    header += ["us a game"] + (["us a game there"] if options.beside else [])
+    if not options.files:
+        header += ["us a game"] + (["us a game there"] if options.beside else [])
     header += ["steps of a proof: median, most", "least margin"]
+    if options.files:
+        families = {f"files in {options.files.name}": in_folder(options.files)}
+    else:
+        families = {name: family(name, options.games) for name in FAMILIES if options.only in name}
+    number = "files" if options.files else f"{options.games:,} games a row"
     title = (
-        f"{facts()}; {options.games:,} games a row, proofs of up to {options.steps:,} steps; times are those of the "
-        "default, of the processors, without compilation."
+        f"{facts()}; {number}, proofs of up to {options.steps:,} steps; times are those of the default, of the "
+        "processors, without compilation."
     )
     rows, silent = [], []
     options.out.mkdir(parents=True, exist_ok=True)
-    for name in FAMILIES:
+    for name, groups in families.items():
         for rate in options.rates:
-            if options.only in name:
-                cells, bad = row(name, rate, options.games, options.steps, options.traced, options.beside)
-                rows.append(cells)
-                silent += bad
-                print(*cells, *bad, sep=" | ", flush=True)
-                jax.clear_caches()
-                parts = ["# The principal branch, where it is hard to keep to", title, table(header, rows)]
-                parts += ["Silently on another branch: " + "; ".join(silent)] if silent else []
-                # After every row: the whole takes an hour.
-                (options.out / "branches.md").write_text("\n\n".join(parts) + "\n", encoding="utf-8")
+            cells, bad = row(name, rate, groups, options)
+            rows.append(cells)
+            silent += bad
+            print(*cells, *bad, sep=" | ", flush=True)
+            jax.clear_caches()
+            parts = ["# The principal branch, where it is hard to keep to", title, table(header, rows)]
+            parts += ["Silently on another branch: " + "; ".join(silent)] if silent else []
+            # After every row: the whole takes an hour.
+            (options.out / "branches.md").write_text("\n\n".join(parts) + "\n", encoding="utf-8")
     return int(bool(silent))
 
 
