@@ -3,6 +3,7 @@
 import chex
 import jax
 import jax.numpy as jnp
+import pytest
 
 import gamekl as gk
 from gamekl.experiment import pipeline
@@ -62,3 +63,46 @@ def test_statistics_compile_once_for_all_sample_sizes():
 
     for power in range(1, 13):
         assert total(jax.random.key(power), 10.0**power, power / 2) == 10.0**power
+
+
+CALLS = {
+    "solve_nash": gk.solve_nash,
+    "solve_nash, certified": lambda game, regularizer: gk.solve_nash(game, regularizer, certify_path=True),
+    "solve_nash_batch": lambda *problem: gk.solve_nash_batch(*map(lambda one: gk.stack([one]), problem)),
+    "solve_nash_exact": lambda game, _: gk.solve_nash_exact(game),
+    "gamd": lambda game, regularizer: gk.gamd(game, regularizer, num_steps=10),
+    "solve_correlated": lambda game, _: gk.solve_correlated(game, concept="ce", objective="gini"),
+    "solve_welfare": lambda game, _: gk.solve_welfare(game, concept="ce"),
+    "quantal_stackelberg": gk.stackelberg.quantal_stackelberg,
+    "strong_stackelberg": lambda game, _: gk.stackelberg.strong_stackelberg(game),
+    "estimate": lambda game, _: gk.offline.estimate(
+        gk.offline.sample_statistics(jax.random.key(0), game, jnp.full(game.num_actions, 1 / 12), 1000.0, 0.1)
+    ),
+}
+
+
+@pytest.fixture
+def compilations():
+    """The programs that jax compiles."""
+    happened = []
+
+    def listen(event, _, **__):
+        if event == "/jax/core/compile/backend_compile_duration":
+            happened.append(event)
+
+    jax.monitoring.register_event_duration_secs_listener(listen)
+    yield happened
+    jax.monitoring.unregister_event_duration_listener(listen)
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_another_game_of_the_same_shape_compiles_nothing(name, compilations):
+    """Else every call takes seconds, and memory that is never given back."""
+    games = [gk.games.uniform(jax.random.key(seed), (3, 4)) for seed in range(2)]
+    first, second = ((game, gk.Regularizer.uniform(game, 0.5)) for game in games)
+    jax.jit(lambda: jnp.arange(sum(map(ord, name))))()
+    assert compilations  # they are heard of
+    jax.block_until_ready(CALLS[name](*first))
+    compilations.clear()
+    jax.block_until_ready(CALLS[name](*second))
+    assert not compilations

@@ -80,6 +80,7 @@ class State(NamedTuple):
         num_steps: steps made.
         gap: f(x) less the lower bound; never below 0 but for rounding.
         violation: how far G x exceeds e.
+        stuck: whether rounding left no step to make.
     """
 
     x: Float[Array, " cell"]
@@ -90,6 +91,7 @@ class State(NamedTuple):
     num_steps: Int[Array, ""]
     gap: Float[Array, ""]
     violation: Float[Array, ""]
+    stuck: Bool[Array, ""]
 
 
 def minimize(
@@ -168,27 +170,29 @@ def minimize(
         if objective.entropic:  # the slope of the entropy joins both
             primal_length = dual_length = jnp.minimum(primal_length, dual_length)
         dx, dslack, dalpha, dz, up = move
-        moved = State(
+        moved = state._replace(
             x=x + primal_length * dx,
             slack=slack + primal_length * dslack,
             alpha=alpha + dual_length * dalpha,
             z=z + dual_length * dz,
             level=level + dual_length * up,
             num_steps=state.num_steps + 1,
-            gap=state.gap,
-            violation=state.violation,
         )
-        return measured(moved)
+        moved = measured(moved)
+        bad = ~jnp.isfinite(moved.level) | jnp.isnan(moved.gap)
+        return jax.tree.map(lambda old, new: jnp.where(bad, old, new), state, moved)._replace(stuck=bad)
 
     def unfinished(state: State) -> Bool[Array, ""]:
         exact = jnp.maximum(EXACTNESS * tol, 16 * jnp.finfo(dtype).eps)
         done = (state.gap <= tol) & (state.violation <= exact)
-        return ~done & (state.num_steps < max_steps) & jnp.isfinite(state.level)
+        return ~done & (state.num_steps < max_steps) & ~state.stuck
 
     share = jnp.where(inside, 1 / jnp.sum(inside).astype(dtype), 0)
     x = objective.prior / jnp.sum(objective.prior) if objective.entropic else share
     ones = jnp.ones_like(limits)
     infinite = jnp.full((), jnp.inf, dtype)
-    start = State(x, ones, ones, share, jnp.zeros((), dtype), jnp.zeros((), jnp.int32), infinite, infinite)
+    start = State(
+        x, ones, ones, share, jnp.zeros((), dtype), jnp.zeros((), jnp.int32), infinite, infinite, jnp.array(False)
+    )
     end = jax.lax.while_loop(unfinished, step, start)
     return end._replace(x=end.x / jnp.sum(end.x))
