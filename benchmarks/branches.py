@@ -127,10 +127,22 @@ def compared(payoffs: np.ndarray, rate: float, max_steps: int, most_traced: int)
     )
 
 
+def by_rate(groups: list[tuple[list[str], np.ndarray]], options: argparse.Namespace) -> list[list[Compared]]:
+    """Of each rate, the groups compared. All rates of a group in turn, so that it is compiled for once."""
+    found: list[list[Compared]] = [[] for _ in options.rates]
+    for _, payoffs in groups:
+        for rate, parts in zip(options.rates, found, strict=True):
+            left = options.traced - sum(int(part.traced.sum()) for part in parts)
+            parts.append(compared(payoffs, rate, options.steps, left))
+        jax.clear_caches()
+    return found
+
+
 def row(
     name: str,
     rate: float,
     groups: list[tuple[list[str], np.ndarray]],
+    parts: list[Compared],
     options: argparse.Namespace,
 ) -> tuple[list[str], list[str]]:
     """One of the table, and the games with silent differences.
@@ -139,12 +151,9 @@ def row(
         name: of the family.
         rate: 1 / temperature.
         groups: games of one shape, with their names.
+        parts: what was found, by group.
         options: of the command.
     """
-    parts, left = [], options.traced
-    for _, payoffs in groups:
-        parts.append(compared(payoffs, rate, options.steps, left))
-        left -= int(parts[-1].traced.sum())
     proven, solved, told, checked, differs, folds_differ, corrections, steps, margin = map(
         np.concatenate, zip(*parts, strict=True)
     )
@@ -222,16 +231,15 @@ def main() -> int:
     rows, silent = [], []
     options.out.mkdir(parents=True, exist_ok=True)
     for name, groups in families.items():
-        for rate in options.rates:
-            cells, bad = row(name, rate, groups, options)
+        for rate, parts in zip(options.rates, by_rate(groups, options), strict=True):
+            cells, bad = row(name, rate, groups, parts, options)
             rows.append(cells)
             silent += bad
             print(*cells, *bad, sep=" | ", flush=True)
-            jax.clear_caches()
-            parts = ["# The principal branch, where it is hard to keep to", title, table(header, rows)]
-            parts += ["Silently on another branch: " + "; ".join(silent)] if silent else []
-            # After every row: the whole takes an hour.
-            (options.out / "branches.md").write_text("\n\n".join(parts) + "\n", encoding="utf-8")
+            text = ["# The principal branch, where it is hard to keep to", title, table(header, rows)]
+            text += ["Silently on another branch: " + "; ".join(silent)] if silent else []
+            # After every family: the whole takes an hour.
+            (options.out / "branches.md").write_text("\n\n".join(text) + "\n", encoding="utf-8")
     return int(bool(silent))
 
 
