@@ -1,7 +1,7 @@
 """Are the answers on the principal branch? Families of games where that is hard to keep to, beside proofs.
 
     python benchmarks/branches.py [--games 1000] [--rates 2 10 50] [--steps 200000] [--traced 20] [--beside TREE]
-    python benchmarks/branches.py --files FOLDER --out FOLDER
+    python benchmarks/branches.py --files FOLDER
 
 Each family (`tests/families.py`) is drawn anew, and solved at temperatures 1 / rate with uniform references, as by
 default and with `certify_path=True`. Answers differ where any probability does by more than 1e-6; they do so silently
@@ -239,7 +239,8 @@ def main() -> int:
             text = ["# The principal branch, where it is hard to keep to", title, table(header, rows)]
             text += ["Silently on another branch: " + "; ".join(silent)] if silent else []
             # After every family: the whole takes an hour.
-            (options.out / "branches.md").write_text("\n\n".join(text) + "\n", encoding="utf-8")
+            file = "branches_of_files.md" if options.files else "branches.md"
+            (options.out / file).write_text("\n\n".join(text) + "\n", encoding="utf-8")
     return int(bool(silent))
 
 

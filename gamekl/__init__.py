@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from gamekl.core.validation import validate
     from gamekl.evaluate.gaps import exploitability, nash_conv
     from gamekl.solvers.batch import gamd_batch, solve_nash_batch
-    from gamekl.solvers.correlated import CorrelatedEquilibrium, solve_correlated, solve_welfare
+    from gamekl.solvers.correlated import CorrelatedEquilibrium, solve_correlated
     from gamekl.solvers.correlated_solution import CorrelatedSolution
     from gamekl.solvers.exact import solve_nash_exact
     from gamekl.solvers.follow import follow
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from gamekl.solvers.nash import gane, solve_nash
     from gamekl.solvers.solution import Solution, SolveError, Status, load_solution
     from gamekl.solvers.trajectory import Trajectory
+    from gamekl.solvers.welfare import solve_welfare
 
 __version__ = "0.1.0"
 
@@ -55,7 +56,7 @@ _HOMES = {
     "multiplicative_weights_history": "solvers.history",
     "CorrelatedSolution": "solvers.correlated_solution",
     "solve_correlated": "solvers.correlated",
-    "solve_welfare": "solvers.correlated",
+    "solve_welfare": "solvers.welfare",
     "CorrelatedEquilibrium": "solvers.correlated",
     "Solution": "solvers.solution",
     "Status": "solvers.solution",

@@ -10,12 +10,13 @@ from gamekl.core.regularizer import Regularizer
 from gamekl.core.response import nash_gap
 from gamekl.core.validation import validate
 from gamekl.experiment.game_names import joint_lines, name_arrays, policy_lines
-from gamekl.solvers.correlated import CorrelatedEquilibrium, solve_correlated, solve_welfare
+from gamekl.solvers.correlated import CorrelatedEquilibrium, solve_correlated
 from gamekl.solvers.correlated_solution import CorrelatedSolution
 from gamekl.solvers.exact import check_enumerable, solve_nash_exact
 from gamekl.solvers.gamd import gamd
 from gamekl.solvers.nash import solve_nash
 from gamekl.solvers.solution import Solution, Status, load_solution
+from gamekl.solvers.welfare import solve_welfare
 
 # What the short names of correlated equilibria stand for: the concept, and what is to be best.
 CORRELATED = {

@@ -6,7 +6,7 @@ Of all joint policies x from which no player gains more than epsilon by leaving 
     gini      the least sum x^2 / 2: maximum-Gini equilibria (Marris et al. 2021, "Multi-Agent Training beyond Zero-Sum
               with Correlated Equilibrium Meta-Solvers")
 
-either less welfare_weight times the sum of the players' payoffs; and `solve_welfare`, the greatest such sum alone.
+either less welfare_weight times the sum of the players' payoffs. The greatest such sum alone is found by `welfare`.
 Exact correlated equilibria always exist, so there is always an answer.
 """
 
@@ -33,20 +33,18 @@ from gamekl.core.policies import (
 )
 from gamekl.core.show import Shown
 from gamekl.core.validation import validate
-from gamekl.solvers.constraints import ByRows, Equilibrated
+from gamekl.solvers.constraints import Equilibrated
 from gamekl.solvers.gain_rows import (
     allowed_rows,
     count_gains,
     equilibrated,
     finer,
-    gain_matrix,
     gain_rows,
     holds,
     owners,
     rescaled,
 )
 from gamekl.solvers.interior import Objective, minimize
-from gamekl.solvers.programme import maximize, typical
 from gamekl.solvers.solution import Status, check_options
 
 CONCEPTS = ("cce", "ce")
@@ -54,8 +52,6 @@ OBJECTIVES = ("entropy", "gini")
 # Entries of the matrix of gains.
 LARGEST_MATRIX = 2 * 10**8
 MAX_STEPS = 200
-# Relative to what welfare typically differs from its median by, and to what each deviation typically brings.
-WELFARE_TOLERANCE = 1e-6
 
 
 class CorrelatedEquilibrium(Shown):
@@ -101,9 +97,10 @@ class CorrelatedEquilibrium(Shown):
         return sample_joint(key, self.policy.ravel(), self.policy.shape, num_samples)
 
 
-def _conclude(
+def conclude(
     scaled: NormalFormGame, scale: Float[Array, " player"], x: Array, masks: deviations.Masks, **fields: Any
 ) -> CorrelatedEquilibrium:
+    """A joint policy of a game that was rescaled, with its gaps in payoff units and the other fields."""
     policy = x.reshape(scaled.num_actions)
     return CorrelatedEquilibrium(
         policy=policy,
@@ -166,7 +163,7 @@ def _solve(
     status = jnp.where(solved, Status.converged, Status.not_converged)
     status = jnp.where(~solved & jnp.isfinite(end.gap) & (end.num_steps >= max_steps), Status.max_steps, status)
     finite = jnp.all(jnp.isfinite(game.payoffs))
-    return _conclude(
+    return conclude(
         scaled,
         scale,
         x,
@@ -179,7 +176,8 @@ def _solve(
     )
 
 
-def _check(game: NormalFormGame, concept: str, epsilon: Any) -> None:
+def check_problem(game: NormalFormGame, concept: str, epsilon: Any) -> None:
+    """Raise ``ValueError`` unless there is such a concept, and the game and epsilon can be taken."""
     require_normal_form(game)
     if concept not in CONCEPTS:
         raise ValueError(f"concept: got {concept!r}, takes one of {', '.join(map(repr, CONCEPTS))}")
@@ -232,7 +230,7 @@ def solve_correlated(
     Raises:
         ValueError: an option is not known, a value is bad, or the game is too large.
     """
-    _check(game, concept, epsilon)
+    check_problem(game, concept, epsilon)
     if objective not in OBJECTIVES:
         raise ValueError(f"objective: got {objective!r}, takes one of {', '.join(map(repr, OBJECTIVES))}")
     if log_reference is None:
@@ -247,51 +245,3 @@ def solve_correlated(
     numbers = [jnp.asarray(value, dtype=game.dtype) for value in (epsilon, welfare_weight, tol)]
     reference = tuple(entry.astype(game.dtype) for entry in reference)
     return _solve(game, reference, *numbers, concept=concept, objective=objective, max_steps=int(max_steps))
-
-
-def solve_welfare(game: NormalFormGame, *, concept: str = "cce", epsilon: Any = 0.0) -> CorrelatedEquilibrium:
-    """The equilibrium with the greatest sum of payoffs, by a linear program (HiGHS, through scipy; on the host).
-
-    The work is done in float64.
-
-    Args:
-        game: the game.
-        concept: "cce" or "ce".
-        epsilon: what each gain may come to, payoff units, a number or ``[player]``.
-
-    Returns:
-        One such equilibrium; `objective` is less its welfare.
-
-    Raises:
-        ValueError: an option is not known, a value is bad, or the game is too large.
-    """
-    _check(game, concept, epsilon)
-    validate(game)
-    with jax.enable_x64(True):
-        double = NormalFormGame(jnp.asarray(game.payoffs, dtype=jnp.float64))
-        scaled, scale = rescaled(double)
-        total = np.asarray(double.payoffs).sum(axis=0).ravel()
-        total -= np.median(total)
-        unit = typical(total)
-        welfare = total / unit
-        matrix = gain_matrix(scaled, concept)
-        rows = equilibrated(ByRows(matrix))
-        units = rows.units * scale[owners(game, concept)]
-        limits = jnp.broadcast_to(jnp.asarray(epsilon), (game.num_players,))[owners(game, concept)] / units
-        found = maximize(welfare, np.asarray(matrix / rows.units[:, None]), np.asarray(limits), is_possible=True)
-        x = jnp.asarray(found.policy)
-        above = jnp.maximum(rows.apply(x) - limits, 0)
-        gap = found.bound - welfare @ found.policy + found.multipliers @ above
-        everything, policy = jnp.ones(limits.shape, bool), x.reshape(game.num_actions)
-        solved = (gap <= WELFARE_TOLERANCE) & holds(rows, limits, everything, policy, WELFARE_TOLERANCE, concept)[0]
-        return _conclude(
-            scaled,
-            scale,
-            x,
-            None,
-            objective=-jnp.sum(double.payoffs.sum(axis=0).ravel() * x),
-            duality_gap=gap * unit,
-            violation=jnp.max(above * units),
-            num_steps=jnp.asarray(found.num_steps, jnp.int32),
-            status=jnp.asarray(Status.converged if solved else Status.not_converged, jnp.int32),
-        )
