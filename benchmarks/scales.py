@@ -10,6 +10,7 @@ their log-policies are rounded to float64, and the residual of that is the least
 
 import argparse
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -105,9 +106,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--games", type=int, default=1000)
     parser.add_argument("--checked", type=int, default=20)
+    parser.add_argument("--out", type=Path, default=RESULTS)
     asked = parser.parse_args()
     text = f"# Far scales\n\n{facts()}\n\n{statuses(asked.games, asked.checked)}\n"
-    (RESULTS / "scales.md").write_text(text, encoding="utf-8")
+    (asked.out / "scales.md").write_text(text, encoding="utf-8")
     print(text)
 
 
