@@ -36,6 +36,8 @@ jax.config.update("jax_enable_x64", True)
 SAME = 1e-6
 # Of a proof that is to decide.
 PATIENCE = 20
+# Joint actions of a file's game; steps of larger ones take several ms.
+LARGEST = 10_000
 
 
 def distances(ours: tuple[np.ndarray, ...], theirs: tuple[np.ndarray, ...]) -> np.ndarray:
@@ -193,6 +195,9 @@ def in_folder(folder: Path) -> list[tuple[list[str], np.ndarray]]:
             payoffs = np.array(gk.games.load_game(file).payoffs)
         except ValueError as error:
             print(error)
+            continue
+        if payoffs[0].size > LARGEST:
+            print(f"{file}: left out, {payoffs[0].size:,} joint actions")
             continue
         axes = tuple(range(1, payoffs.ndim))
         payoffs -= payoffs.min(axis=axes, keepdims=True)
