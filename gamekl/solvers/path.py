@@ -97,6 +97,7 @@ def start(system: LogitSystem, guess: Vector, guessed: Flag, free: Flag, usable:
         last=infinite,
         exact=~no,
         doubted=no,
+        returned=no,
         sure=~no,
         care=zero + 1,
         faint=faintest(kappa),
@@ -152,8 +153,7 @@ def _move(
     )
     rise = jnp.where(verdict.multiple, jnp.inf, measure.rise)
     here = choose(verdict.passed, Place(corrected, tangent, measure.level, rise), trace.here)
-    mended = here.rise + (measure.level - here.level) / trace.stride  # of the point that it was before
-    here = choose(verdict.mended, Place(corrected, tangent, measure.level, mended), here)
+    here = choose(verdict.mended, Place(corrected, tangent, measure.level, measure.rise), here)
     here = choose(verdict.back, trace.before, here)
     bend = choose(verdict.back | verdict.restart, _straight(bend), choose(verdict.passed, bend, trace.bend))
     return choose(verdict.restart, _reference(system), here), bend
@@ -207,7 +207,7 @@ def advance(system: LogitSystem, trace: Trace, max_steps: int) -> Trace:
         here=here,
         bend=bend,
         before=choose(verdict.passed, trace.here, trace.before),
-        stride=jnp.where(verdict.passed, trace.step, jnp.where(verdict.back, verdict.step, trace.stride)),
+        stride=jnp.where(verdict.passed, trace.step, jnp.where(verdict.back, verdict.step / SHRINK, trace.stride)),
         step=jnp.where(renewed & ~mending, step, verdict.step),
         trial=trial,
         final=jnp.where(renewed, final & ~mending, trace.final),
@@ -218,6 +218,7 @@ def advance(system: LogitSystem, trace: Trace, max_steps: int) -> Trace:
         last=jnp.where(renewed, jnp.inf, measure.size),
         exact=jnp.where(verdict.passed, measure.size <= EXACT, trace.exact | verdict.back | verdict.restart),
         doubted=~verdict.passed & ~verdict.mended & (trace.doubted | verdict.refused),
+        returned=~verdict.passed & (trace.returned | verdict.back),
         sure=~verdict.passed & ~verdict.back & (trace.sure | verdict.mended | verdict.restart),
         care=jnp.where(verdict.restart, CARE, trace.care),
         faint=trace.faint,

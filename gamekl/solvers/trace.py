@@ -58,6 +58,7 @@ class Trace(NamedTuple):
         last: size of the last one; infinite before the first.
         exact: whether `here` is close to the path.
         doubted: whether a step from `here` has been refused.
+        returned: whether `here` was `before`, and `stride` the length of a step that was taken back.
         sure: whether `here` has been mended, so that its tangent is right.
         care: 1, or `CARE` in the second attempt.
         faint: the log-probability below which logits do not count in full.
@@ -84,6 +85,7 @@ class Trace(NamedTuple):
     last: Lane
     exact: Flag
     doubted: Flag
+    returned: Flag
     sure: Flag
     care: Lane
     faint: Lane

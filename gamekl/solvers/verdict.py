@@ -51,6 +51,11 @@ SHRINK = 0.3
 # Largest growth of the slope of log |det dF/dz| from one step to the next, times the longer of both. A double zero that
 # was stepped over shows as 2 log 3 or more, at once or after the next step, wherever it lies (derived).
 MAX_KINK = 1.0
+# Largest growth of log |det dF/dz| where a place that was returned to is mended; of places on the path, it is far less.
+MAX_SHIFT = 0.33
+# Largest negative second derivative of log |det dF/dz| before the last step, times the square of the distance from its
+# middle to the end. A double zero at that distance has 2; ordinary games have .4 at most, 99 times in 100 (measured).
+MAX_BEND = 1.0
 # Steps that change dF/dz by less than this power of eps may pass a point where another branch crosses the path.
 BRANCHING_POWER = 1 / 3
 # A path that asks for shorter steps than this, in units of rounding errors, has met a singular point it cannot pass.
@@ -77,7 +82,8 @@ class Measure(NamedTuple):
         cosine: between the tangents at both ends of the step.
         length: distance between both ends of the step.
         level: log |det dF/dz|.
-        rise: its mean slope on the step; infinite where the determinant changes its sign.
+        rise: its mean slope on the step, or on the one before if its end is mended; infinite where the determinant
+            changes its sign.
         magnitude: of logits, and about of what they change by where others' change by 1; rounding errors over eps.
         rate: of change of z and log s along the path, at most: of itself dF/dz - 1 changes so fast there, too.
     """
@@ -162,6 +168,8 @@ def measure_step(
     # The sign of det [dF/dw; tangent] tells forward from backward without looking back.
     forward = determinant.sign * trace.orientation / jnp.sqrt(1 + steepness)
     length = jnp.sqrt(lanes.dot(chord, chord) + (trial.s + shift - here.point.s) ** 2)
+    climb = determinant.log - here.level
+    rise = jnp.where(forward * here.tangent.s > 0, climb / length, jnp.inf)
     return Measure(
         shift=jnp.where(solved, 0, shift),
         size=jnp.where(solved, 0, jnp.maximum(size, jnp.abs(shift))),
@@ -170,7 +178,7 @@ def measure_step(
         cosine=forward * (ahead + here.tangent.s) / jnp.sqrt(extent + here.tangent.s**2),
         length=length,
         level=determinant.log,
-        rise=jnp.where(forward * here.tangent.s > 0, (determinant.log - here.level) / length, jnp.inf),
+        rise=jnp.where(trace.mending, here.rise + climb / trace.stride, rise),
         magnitude=magnitude,
         rate=rate + jnp.abs(here.tangent.s) / (1 + here.point.s),
     )
@@ -209,11 +217,16 @@ def judge(system: LogitSystem, trace: Trace, measure: Measure) -> Verdict:
     branching = (underway & backward) | (measure.solved & ~(measure.cosine > 0) & ~trace.guess)
     straight &= (measure.cosine > 0) | branching
     straight |= ~underway | free | measure.solved
-    # At the end, where no further step would tell, that slope may not have fallen by much either.
-    longer = jnp.maximum(measure.length, trace.stride)
-    growth = (measure.rise - trace.here.rise) * longer
-    kink = jnp.isfinite(growth) & ((growth > MAX_KINK) | (trace.final & (growth < -MAX_KINK)))
-    kink &= underway & ~(trace.mending | free)
+    # At the end no further step would tell. There that slope may not have fallen by much either, nor may it have fallen
+    # before as fast as a zero within the step, or not far behind, would have it.
+    longer = jnp.where(trace.mending, trace.stride, jnp.maximum(measure.length, trace.stride))
+    growth = (measure.rise - jnp.where(trace.mending, trace.before.rise, trace.here.rise)) * longer
+    fall = (trace.before.rise - trace.here.rise) / trace.stride
+    near = jnp.isfinite(fall) & ((measure.length + trace.stride) ** 2 * fall > MAX_BEND)
+    once = care == 1
+    most = jnp.where(trace.mending & trace.returned & once, MAX_SHIFT, MAX_KINK)
+    kink = jnp.isfinite(growth) & ((growth > most) | (trace.final & ((growth < -MAX_KINK) | near)))
+    kink &= underway & ~free
     multiple = kink & (longer * measure.rate <= eps**BRANCHING_POWER)
     up, down = trace.here.tangent.s, jnp.where(branching, -measure.forward, measure.forward)
     arrived = trace.trial.s + measure.shift
@@ -229,14 +242,19 @@ def judge(system: LogitSystem, trace: Trace, measure: Measure) -> Verdict:
     # A step may be refused for the fault of the place that it starts from: then mend that, or the one before it. A kink
     # that shorter steps do not smooth lies on the step before.
     before = refused & trace.doubted & fine
-    mend = before | (refused & trace.doubted & ~trace.sure)
+    # Over much shorter a step, that slope is more wrong than it would grow, unless both ends are exact.
+    rough = fine & kink & ~trace.exact & (measure.length < SHRINK * trace.stride)
+    mend = before | (refused & (trace.doubted | rough) & ~trace.sure)
     back = before | (mend & (~trace.exact | trace.mending))
     first = jnp.where(jnp.isinf(trace.first), size, trace.first)
     pace = jnp.sqrt(jnp.sqrt(AIM_CORRECTION * care / jnp.maximum(first, AIM_CORRECTION * care / GROWTH**4)))
     step = jnp.where(passed, trace.step * jnp.clip(pace, SHRINK, GROWTH), trace.step)
-    step = jnp.where(refused, SHRINK * jnp.where(back, trace.stride, trace.step), step)
-    lost = refused & (step < SHORTEST_STEP * eps * (magnitude + here.s))
-    restart = lost & (care == 1)
+    stride = trace.stride * jnp.where(trace.returned, SHRINK, 1)  # else it would be tried for ever
+    step = jnp.where(refused, SHRINK * jnp.where(back, stride, trace.step), step)
+    # A place that was returned to, and then moves much, lay beside the path.
+    beside = trace.mending & trace.returned & kink & once
+    lost = refused & (beside | (step < SHORTEST_STEP * eps * (magnitude + here.s)))
+    restart = lost & once
     return Verdict(
         passed=passed,
         mended=accepted & trace.mending,

@@ -92,6 +92,31 @@ def test_what_is_proven_is_a_fixed_point(family):
 # Proofs
 
 
+# Little colder than where several branches (nearly) cross the path at once, the last step alone leads past that.
+JUST_PAST = [
+    ("coordination 3 x 3", 3.3),
+    ("coordination 3 x 3", 3.7),
+    ("coordination 3 x 3", 4.2),
+    ("one place worth more, 3 x 3", 1.6),
+    ("one place worth more, 3 x 3", 1.8),
+    ("permuted coordination 3 x 3", 3.5),
+    ("near circulant 3 x 3", 10.0),
+    pytest.param("coordination, 3 x 3 x 3", 5.0, marks=pytest.mark.slow),
+    pytest.param("coordination, 3 x 3 x 3", 8.0, marks=pytest.mark.slow),
+]
+
+
+@pytest.mark.parametrize(("name", "rate"), JUST_PAST)
+def test_the_last_step_leads_past_no_branches(name, rate):
+    games, regularizers = batch(FAMILIES[name](np.random.default_rng(3), 400), 1 / rate)
+    found = gk.solve_nash_batch(games, regularizers)
+    proof = gk.solve_nash_batch(games, regularizers, certify_path=True)
+    proven, told = np.asarray(proof.status) == gk.Status.converged, np.asarray(found.path.bifurcations) > 0
+    assert np.mean(proven) > 0.95 and np.mean(told) < 0.02
+    assert np.all(np.asarray(found.status) == gk.Status.converged)
+    assert np.all((distances(found.policy, proof.policy) < 1e-6)[proven & ~told])
+
+
 def imperfect(perturbation, temperature):
     """Coordination with a place worth a little more: p of tau logit p = (2 + perturbation) p - 1 above 1/2."""
     game = gk.NormalFormGame(gk.games.coordination().payoffs.at[:, 0, 0].add(perturbation))
