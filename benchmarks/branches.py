@@ -1,16 +1,16 @@
 """Are the answers on the principal branch? Families of games where that is hard to keep to, beside proofs.
 
-    python benchmarks/branches.py [--games 1000] [--rates 2 10 50] [--steps 200000] [--traced 20] [--beside TREE]
+    python benchmarks/branches.py [--games 1000] [--rates 2 10 50 0] [--steps 200000] [--traced 20] [--beside TREE]
     python benchmarks/branches.py --files FOLDER
 
 Each family (`tests/families.py`) is drawn anew, and solved at temperatures 1 / rate with uniform references, as by
-default and with `certify_path=True`. Answers differ where any probability does by more than 1e-6; they do so silently
-where the default one is `converged` and counts no bifurcation. Where nothing is proven, the game is traced by
-`LogitPath` of the tests, in small steps in numpy, up to so many games of a row; where that leads elsewhere, a longer
-proof decides, as small steps may jump, too. Every game with a silent difference is listed. The exit status is 1 if
-there is one. Times may be taken beside those of another tree of gamekl, such as a worktree of an earlier commit, in
-turn. With `--files` the games are those of a folder's files, such as the ones in Gambit's repository, each player's
-payoffs from 0 to 1.
+default and with `certify_path=True`; a rate of 0 stands for one drawn for each game, log-uniformly from 1 to 50.
+Answers differ where any probability does by more than 1e-6; they do so silently where the default one is `converged`
+and counts no bifurcation. Where nothing is proven, the game is traced by `LogitPath` of the tests, in small steps in
+numpy, up to so many games of a row; where that leads elsewhere, a longer proof decides, or else much smaller steps, as
+small ones may jump, too. Every game with a silent difference is listed. The exit status is 1 if there is one. Times
+may be taken beside those of another tree of gamekl, such as a worktree of an earlier commit, in turn. With `--files`
+the games are those of a folder's files, such as the ones in Gambit's repository, each player's payoffs from 0 to 1.
 """
 
 import argparse
@@ -34,8 +34,9 @@ from gamekl.solvers.ladder import PROOF_STEPS
 jax.config.update("jax_enable_x64", True)
 
 SAME = 1e-6
-# Of a proof that is to decide.
-PATIENCE = 20
+DRAWN = 1.0, 50.0
+# Longest step in numpy; what is to decide has so many times the steps of a proof, or steps shorter by so much.
+STEP, PATIENCE, SHORTER = 0.005, 20, 0.1
 # Joint actions of a file's game; steps of larger ones take several ms.
 LARGEST = 10_000
 
@@ -45,10 +46,16 @@ def distances(ours: tuple[np.ndarray, ...], theirs: tuple[np.ndarray, ...]) -> n
     return np.max([np.abs(np.asarray(a - b)).max(axis=-1) for a, b in zip(ours, theirs, strict=True)], axis=0)
 
 
-def traced(game: gk.NormalFormGame, regularizer: gk.Regularizer) -> list[np.ndarray] | None:
+def drawn(rate: float, number: int) -> np.ndarray:
+    """A rate for each game."""
+    low, high = np.log(DRAWN)
+    return np.exp(np.random.default_rng(2).uniform(low, high, number)) if rate == 0 else np.full(number, rate)
+
+
+def traced(game: gk.NormalFormGame, regularizer: gk.Regularizer, longest: float = STEP) -> list[np.ndarray] | None:
     """By small steps in numpy; None where that meets a singular point."""
     try:
-        return LogitPath(game, regularizer).first_crossing(longest=0.005)[0]
+        return LogitPath(game, regularizer).first_crossing(longest=longest)[0]
     except (AssertionError, np.linalg.LinAlgError):
         return None
 
@@ -59,26 +66,29 @@ import jax
 import numpy as np
 import gamekl as gk
 jax.config.update("jax_enable_x64", True)
-games = jax.vmap(gk.NormalFormGame)(jax.numpy.asarray(np.load(sys.argv[1])))
-regularizers = jax.vmap(lambda game: gk.Regularizer.uniform(game, 1 / float(sys.argv[2])))(games)
-times = []
-for _ in range(6):
-    start = time.process_time()
-    jax.block_until_ready(gk.solve_nash_batch(games, regularizers))
-    times.append(time.process_time() - start)
-print(min(times[1:]))
+drawn = np.load(sys.argv[1])
+games = jax.vmap(gk.NormalFormGame)(jax.numpy.asarray(drawn["payoffs"]))
+for rates in drawn["rates"]:
+    regularizers = jax.vmap(lambda game, rate: gk.Regularizer.uniform(game, 1 / rate))(games, rates)
+    times = []
+    for _ in range(6):
+        start = time.process_time()
+        jax.block_until_ready(gk.solve_nash_batch(games, regularizers))
+        times.append(time.process_time() - start)
+    print(min(times[1:]))
 """
 
 
-def seconds(tree: Path, payoffs: np.ndarray, rate: float) -> float:
-    """The least of processor time to solve a batch with the gamekl of a folder, of five times."""
+def seconds(tree: Path, payoffs: np.ndarray, rates: list[float]) -> list[float]:
+    """The least of processor time to solve a batch with the gamekl of a folder, of five times, for each rate."""
     with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / "payoffs.npy"
-        np.save(file, payoffs)
-        asked = [sys.executable, "-c", TIMER, str(file), repr(rate)]
+        file = Path(folder) / "drawn.npz"
+        np.savez(file, payoffs=payoffs, rates=[drawn(rate, len(payoffs)) for rate in rates])
+        # In a folder without another gamekl, as Python would take that one.
         environment = {**os.environ, "PYTHONPATH": str(tree)}
-        ran = subprocess.run(asked, env=environment, capture_output=True, text=True, check=True)  # noqa: S603
-        return float(ran.stdout)
+        asked = [sys.executable, "-c", TIMER, str(file)]
+        ran = subprocess.run(asked, env=environment, cwd=folder, capture_output=True, text=True, check=True)  # noqa: S603
+        return [float(line) for line in ran.stdout.split()]
 
 
 class Compared(NamedTuple):
@@ -98,7 +108,7 @@ class Compared(NamedTuple):
 def compared(payoffs: np.ndarray, rate: float, max_steps: int, most_traced: int) -> Compared:
     """Answers beside proofs, and paths in small steps where there is none."""
     games = jax.vmap(gk.NormalFormGame)(jnp.asarray(payoffs))
-    regularizers = jax.vmap(lambda game: gk.Regularizer.uniform(game, 1 / rate))(games)
+    regularizers = jax.vmap(lambda game, rate: gk.Regularizer.uniform(game, 1 / rate))(games, drawn(rate, len(payoffs)))
     found = gk.solve_nash_batch(games, regularizers)
     proof = gk.solve_nash_batch(games, regularizers, certify_path=True, max_steps=-(-max_steps // PROOF_STEPS))
     solved, proven = (np.asarray(solution.status) == gk.Status.converged for solution in (found, proof))
@@ -114,8 +124,10 @@ def compared(payoffs: np.ndarray, rate: float, max_steps: int, most_traced: int)
         if differs[index]:
             longer = -(-PATIENCE * max_steps // PROOF_STEPS)
             patient = gk.solve_nash(game, regularizer, certify_path=True, max_steps=longer, throw=False)
-            if patient.status == gk.Status.converged:
-                differs[index] = distances(ours, patient.policy) > SAME
+            decided = patient.policy if patient.status == gk.Status.converged else None
+            if decided is None and (finer := traced(game, regularizer, SHORTER * STEP)) is not None:
+                decided = tuple(finer)
+            differs[index] = decided is None or distances(ours, decided) > SAME
     return Compared(
         proven,
         solved,
@@ -145,7 +157,7 @@ def row(
     rate: float,
     groups: list[tuple[list[str], np.ndarray]],
     parts: list[Compared],
-    options: argparse.Namespace,
+    took: list[float],
 ) -> tuple[list[str], list[str]]:
     """One of the table, and the games with silent differences.
 
@@ -154,18 +166,16 @@ def row(
         rate: 1 / temperature.
         groups: games of one shape, with their names.
         parts: what was found, by group.
-        options: of the command.
+        took: seconds of all games, of each tree.
     """
     proven, solved, told, checked, differs, folds_differ, corrections, steps, margin = map(
         np.concatenate, zip(*parts, strict=True)
     )
     silent = differs & solved & ~told
     folds = proven & solved & ~differs & ~told & folds_differ
-    trees = [Path(__file__).parents[1]] + ([options.beside] if options.beside else [])
-    took = [sum(seconds(tree, payoffs, rate) for _, payoffs in groups) for tree in trees if not options.files]
     cells = [
         name,
-        f"{rate:g}",
+        f"{rate:g}" if rate else "drawn",
         f"{proven.sum():,}",
         f"{(solved & ~proven & ~told).sum():,}, {checked.sum()}",
         f"{(~solved).sum():,}",
@@ -211,7 +221,7 @@ def in_folder(folder: Path) -> list[tuple[list[str], np.ndarray]]:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--games", type=int, default=1_000)
-    parser.add_argument("--rates", type=float, nargs="+", default=[2.0, 10.0, 50.0])
+    parser.add_argument("--rates", type=float, nargs="+", default=[2.0, 10.0, 50.0, 0.0])
     parser.add_argument("--steps", type=int, default=200_000, help="most of a proof")
     parser.add_argument("--traced", type=int, default=20, help="most games of a row to be traced in numpy")
     parser.add_argument("--only", default="", help="families whose name has this in it")
@@ -235,9 +245,13 @@ def main() -> int:
     )
     rows, silent = [], []
     options.out.mkdir(parents=True, exist_ok=True)
+    trees = [Path(__file__).parents[1]] + ([options.beside] if options.beside else [])
     for name, groups in families.items():
-        for rate, parts in zip(options.rates, by_rate(groups, options), strict=True):
-            cells, bad = row(name, rate, groups, parts, options)
+        # Files are too few to be timed.
+        took = [[] if options.files else seconds(tree, groups[0][1], options.rates) for tree in trees]
+        times = [[entry[index] for entry in took if entry] for index in range(len(options.rates))]
+        for rate, parts, spent in zip(options.rates, by_rate(groups, options), times, strict=True):
+            cells, bad = row(name, rate, groups, parts, spent)
             rows.append(cells)
             silent += bad
             print(*cells, *bad, sep=" | ", flush=True)
