@@ -38,6 +38,9 @@ from gamekl.solvers.trace import Point
 
 # Least and largest residual that is asked for by default.
 TOLERANCES = 1e-9, 1e-3
+# A response of probability p is off by about so many times p (1 - p) rounding errors of its logit (measured: of 5,000
+# games in float32 whose residuals seem to be below the largest tolerance, all are, once this is added).
+UNSURE = 0.5
 # A path that fails, or does not end, while logits round by this much does so for want of digits.
 COARSE = 1e-3
 # Most steps of a proof for each Newton correction that is allowed.
@@ -145,8 +148,10 @@ def _conclude(problem: Problem, outcome: Outcome) -> Solution:
     rounding = resolution(game, regularizer, log_policy)
     tol = jnp.where(jnp.isnan(problem.tol), default_tolerance(rounding), problem.tol)
     coarse, fine = rounding > COARSE, 16 * rounding <= TOLERANCES[0]
+    undecided = jnp.max(jnp.stack([jnp.max(jnp.exp(entry) * -jnp.expm1(entry)) for entry in log_policy]))
+    surely = residual + UNSURE * rounding * undecided <= jnp.maximum(tol, TOLERANCES[1])
     status = jnp.where(jnp.isfinite(residual) & ~fine, Status.too_few_digits, Status.not_converged)
-    status = jnp.where(residual <= tol, Status.converged, status)
+    status = jnp.where((residual <= tol) & surely, Status.converged, status)
     stopped, failed = outcome.phase == path.STOPPED, outcome.phase == path.FAILED
     status = jnp.where(stopped, Status.max_steps, jnp.where(failed, Status.path_failed, status))
     status = jnp.where((stopped | failed) & coarse, Status.too_few_digits, status)

@@ -166,6 +166,24 @@ def test_too_few_digits_are_told(temperature):
     assert set(status) <= {gk.Status.converged, gk.Status.too_few_digits, gk.Status.max_steps}
 
 
+@pytest.mark.parametrize("temperature", [1e-4, 1e-5, 1e-6])
+def test_residuals_that_may_only_seem_small_are_not_converged(temperature):
+    """In float32 a residual of .003 may come out as .0009; measured in float64 they are what is said."""
+    payoffs = np.random.default_rng(0).random((1000, 2, 3, 3))
+    payoffs[::2, 1] = -payoffs[::2, 0]
+    games = jax.vmap(gk.NormalFormGame)(jnp.asarray(payoffs, dtype=jnp.float32))
+    solutions = gk.solve_nash_batch(games, uniform(games, temperature))
+    good = np.asarray(solutions.status) == gk.Status.converged
+    assert np.mean(good) > {1e-4: 0.99, 1e-5: 0.75, 1e-6: 0.5}[temperature]
+    exact = jax.vmap(gk.NormalFormGame)(jnp.asarray(games.payoffs, dtype=jnp.float64))
+    # Of the logs as they are, and the temperature as it is in float32.
+    log_policy = [jax.nn.log_softmax(entry.astype(jnp.float64), axis=1) for entry in solutions.log_policy]
+    anchors = uniform(exact, float(np.float32(temperature)))
+    responses = jax.vmap(gk.best_response)(exact, anchors, log_policy)
+    for ours, theirs in zip(log_policy, responses, strict=True):
+        assert np.abs(np.exp(ours) - np.exp(theirs))[good].max() <= 1e-3
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("shape", [(2,) * 7, (30, 30), (12, 12, 12), (2, 40), (26, 1, 3), (40,)], ids=str)
 def test_large_games(shape):
