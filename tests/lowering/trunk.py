@@ -1,12 +1,15 @@
 """Games, solvers and what is said of their answers."""
 
+import math
 from functools import partial
 
 import jax
+import jax.numpy as jnp
 
 import gamekl as gk
 from gamekl.evaluate.staged_rates import staged_constant
 from gamekl.solvers import batch as batches
+from gamekl.solvers import welfare
 from gamekl.solvers.ladder import Options
 from gamekl.solvers.nash import solve_nash
 from lowering.inputs import (
@@ -32,6 +35,15 @@ from lowering.inputs import (
     table,
     whole,
 )
+
+
+def posed_and_judged(game):
+    """What `solve_welfare` does on the device, before and after its linear programme."""
+    zero, steps = jnp.zeros((), game.dtype), jnp.zeros((), jnp.int32)
+    posed = welfare._pose(game, zero, concept="ce")
+    x = jnp.full(math.prod(game.num_actions), 1 / math.prod(game.num_actions), game.dtype)
+    return welfare._judge(posed, x, jnp.zeros_like(posed.limits), zero, zero, zero + 1, steps, concept="ce")
+
 
 CLASSICS = (
     "chicken",
@@ -132,6 +144,7 @@ SOLVERS = {
         for objective in ("entropy", "gini")
     },
     "solve_correlated, vmap": batch(gk.solve_correlated, GAME, **options),
+    "solvers.welfare, but for the programme": program(posed_and_judged, GAME),
 }
 
 
