@@ -173,9 +173,10 @@ def row(
     )
     silent = differs & solved & ~told
     folds = proven & solved & ~differs & ~told & folds_differ
+    shown = f"{rate:g}" if rate else "drawn"
     cells = [
         name,
-        f"{rate:g}" if rate else "drawn",
+        shown,
         f"{proven.sum():,}",
         f"{(solved & ~proven & ~told).sum():,}, {checked.sum()}",
         f"{(~solved).sum():,}",
@@ -189,7 +190,7 @@ def row(
         f"{margin[proven].min():.1e}" if proven.any() else "",
     ]
     labels = [label for names, _ in groups for label in names]
-    return cells, [f"{name}, rate {rate:g}, game {labels[index]}" for index in np.flatnonzero(silent)]
+    return cells, [f"{name}, rate {shown}, game {labels[index]}" for index in np.flatnonzero(silent)]
 
 
 def family(name: str, number: int) -> list[tuple[list[str], np.ndarray]]:

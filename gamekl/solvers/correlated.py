@@ -155,8 +155,8 @@ def _solve(
         again = ~good & jnp.any(units < last.units / 2) & (made < max_steps)
         return _Attempt(policy, end.gap, made, units, good, again)
 
-    nothing = jnp.zeros(game.num_actions, game.dtype)
-    first = _Attempt(nothing, jnp.sum(nothing), jnp.zeros((), jnp.int32), rows.units, jnp.array(False), jnp.array(True))
+    nothing, none = jnp.zeros(game.num_actions, game.dtype), jnp.zeros((), jnp.int32)
+    first = _Attempt(nothing, jnp.zeros((), game.dtype), none, rows.units, jnp.array(False), jnp.array(True))
     end = jax.lax.while_loop(lambda last: last.again, attempt, first)
     x = end.policy.ravel()
     solved = (end.gap <= tol) & end.good

@@ -155,8 +155,8 @@ def holds(
     def fails(policy: Array, excess: Rows) -> Bool[Array, " row"]:
         return excess > DISOBEYED * rows.stir(policy.ravel()) + UNDECIDED * tol * _asked(policy, concept)
 
-    excess = above(policy)
-    rare = _asked(policy, concept) <= RARE
+    excess, asked = above(policy), _asked(policy, concept)
+    rare = asked <= RARE
     if float(jnp.finfo(policy.dtype).eps) > RARE**2:  # Such chances drown in rounding errors.
         rare = jnp.zeros_like(rare)
 
@@ -167,7 +167,7 @@ def holds(
         left = above(strict)
         return strict, left, disobeyed | bad, jnp.any(bad & ~disobeyed), jnp.any(fails(strict, left - excess) & ~rare)
 
-    suspected = jnp.any(rare & (excess > UNDECIDED * tol * _asked(policy, concept)))
+    suspected = jnp.any(rare & (excess > UNDECIDED * tol * asked))
     begin = (policy, excess, jnp.zeros_like(rare), suspected, jnp.asarray(False))
     # Anew until nothing more is left out: one player's whims may rest on another's.
     strict, left, disobeyed, _, broken = jax.lax.while_loop(lambda state: state[3], leave_out, begin)

@@ -89,9 +89,6 @@ def test_what_is_proven_is_a_fixed_point(family):
         assert proof.path.crossings[index] == 1
 
 
-# Proofs
-
-
 # Little colder than where several branches (nearly) cross the path at once, the last step alone leads past that.
 JUST_PAST = [
     ("coordination 3 x 3", 3.3),
@@ -115,6 +112,9 @@ def test_the_last_step_leads_past_no_branches(name, rate):
     assert np.mean(proven) > 0.95 and np.mean(told) < 0.02
     assert np.all(np.asarray(found.status) == gk.Status.converged)
     assert np.all((distances(found.policy, proof.policy) < 1e-6)[proven & ~told])
+
+
+# Proofs
 
 
 def imperfect(perturbation, temperature):
