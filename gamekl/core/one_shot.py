@@ -11,6 +11,7 @@ Everything here is one game, pure and differentiable, and may be transformed by 
 """
 
 from collections.abc import Sequence
+from functools import reduce
 from typing import TypeVar
 
 import jax.numpy as jnp
@@ -83,12 +84,22 @@ def level_payoffs(game: G, masks: Masks | None = None) -> G:
     pairs = isinstance(game, PolymatrixGame)
     levelled = []
     for player, mask in enumerate(masks):
-        own, axis = game.payoffs[player], 1 if pairs else player
-        mask = mask.reshape(-1, *(1,) * (own.ndim - axis - 1))
-        low = jnp.where(mask, own, jnp.inf).min(axis=axis, keepdims=True)
-        high = jnp.where(mask, own, -jnp.inf).max(axis=axis, keepdims=True)
+        own = game.payoffs[player]
+        low, high = _ends(own, mask, 1 if pairs else player)
         levelled.append(own - (low + (high - low) / 2))
     return type(game)(jnp.stack(levelled))
+
+
+def _ends(own: Float[Array, "*actions"], mask: Bool[Array, " _"], axis: int) -> tuple[Array, Array]:
+    """The least and the largest of one player's payoffs over its own actions, whose axis stays."""
+    mask = _along(mask, axis, own.ndim)
+    low = jnp.where(mask, own, jnp.inf).min(axis=axis, keepdims=True)
+    return low, jnp.where(mask, own, -jnp.inf).max(axis=axis, keepdims=True)
+
+
+def _along(entries: Array, axis: int, ndim: int) -> Array:
+    """An array along one of so many axes."""
+    return entries.reshape(-1, *(1,) * (ndim - axis - 1))
 
 
 def magnitude(
@@ -114,11 +125,13 @@ def payoff_range(game: OneShotGame) -> Float[Array, " player"]:
 
 def supported_range(game: NormalFormGame, masks: Masks) -> Float[Array, " player"]:
     """`payoff_range` over the actions in `masks` alone."""
-    inside, axes = jnp.ones((), dtype=bool), tuple(range(1, game.payoffs.ndim))
-    for mask in masks:
-        inside = inside[..., None] & mask
-    high = jnp.where(inside, game.payoffs, -jnp.inf).max(axis=axes)
-    return high - jnp.where(inside, game.payoffs, jnp.inf).min(axis=axes)
+    ranges = []
+    for player, (own, mask) in enumerate(zip(game.payoffs, masks, strict=True)):
+        low, high = _ends(own, mask, player)
+        others = [_along(other, axis, own.ndim) for axis, other in enumerate(masks) if axis != player]
+        inside = reduce(jnp.logical_and, others, jnp.ones((), dtype=bool))
+        ranges.append(jnp.where(inside, high, -jnp.inf).max() - jnp.where(inside, low, jnp.inf).min())
+    return jnp.stack(ranges)
 
 
 def scaled_payoffs(game: NormalFormGame, regularizer: Regularizer) -> tuple[Float[Array, "..."], ...]:
@@ -135,9 +148,8 @@ def topped_payoffs(game: NormalFormGame, regularizer: Regularizer) -> tuple[Floa
     """(r_i - max_a r_i) / temperature_i for each player, in nats, its own axis first; 0 for masked actions."""
     found = []
     for player, (payoffs, mask) in enumerate(zip(game.payoffs, regularizer.masks, strict=True)):
-        mask = mask.reshape(-1, *(1,) * (payoffs.ndim - player - 1))
-        top = jnp.where(mask, payoffs, -jnp.inf).max(axis=player, keepdims=True)
-        scaled = jnp.where(mask, payoffs - top, 0) / regularizer.temperatures[player]
+        _, top = _ends(payoffs, mask, player)
+        scaled = jnp.where(_along(mask, player, payoffs.ndim), payoffs - top, 0) / regularizer.temperatures[player]
         found.append(jnp.moveaxis(scaled, player, 0))
     return tuple(found)
 
