@@ -201,6 +201,11 @@ def _bad_type(place: Place, kind: pa.DataType, takes: str) -> ValueError:
     return place.error(f"values of type {kind}", takes)
 
 
+def rounded_float(text: str) -> str:
+    """What is said of a float so large that other whole numbers would be the same one."""
+    return f"{text!r}, a floating-point number that other whole numbers would be stored as, too,"
+
+
 def as_labels(place: Place, column: Any, first: int, *, is_csv: bool) -> Labels:
     """A column of labels.
 
@@ -216,10 +221,16 @@ def as_labels(place: Place, column: Any, first: int, *, is_csv: bool) -> Labels:
     column = _whole(column)
     _filled(place, column, first)
     if types.is_floating(column.type):
+        # From here on floats are not all whole numbers, and one may have been another: DuckDB writes sums so.
+        gaps = 2.0 ** (np.finfo(column.type.to_pandas_dtype()).nmant + 1)
         column = column.cast(pa.float64())
-        unknown = np.isnan(np.asarray(column))
-        if unknown.any():
-            raise place.error("nothing", "a value in each row", first + int(np.argmax(unknown)))
+        values = np.asarray(column)
+        if np.isnan(values).any():
+            raise place.error("nothing", "a value in each row", first + int(np.argmax(np.isnan(values))))
+        rounded = np.abs(values) >= gaps
+        if rounded.any():
+            row = int(np.argmax(rounded))
+            raise place.error(rounded_float(str(values[row])), place.takes, first + row)
     if _is_uuid(column.type):
         column = pa.array([str(entry) for entry in column.to_pylist()], pa.string())
     if types.is_nested(column.type):

@@ -4,7 +4,7 @@ A label is a text or an integer, and how a file stores it does not matter: Parqu
 CSV file would have. Where the schema lists the labels of a column, they are those. Otherwise all that were found say:
 
 - all are whole numbers, of any size (``7``, ``-3``, and ``7.0`` or ``1e+15``, as floats are written): integers, and 7
-  and 7.0 are one;
+  and 7.0 are one; a float that is not the only whole number stored as it, from 2^53 on, is an error;
 - all are true or false, in any writing: ``"False"`` and ``"True"``;
 - all are dates, with times of day or without: texts such as ``2024-01-31 12:00:05``, the date alone where all are
   midnight, as pandas writes them;
@@ -20,7 +20,7 @@ from collections.abc import Sequence
 import numpy as np
 import pyarrow as pa
 
-from gamekl.offline.log_columns import Batch, Labels, compute
+from gamekl.offline.log_columns import Batch, Labels, compute, rounded_float
 from gamekl.offline.log_schema import Label, LabelColumn
 
 logger = logging.getLogger("gamekl")
@@ -30,6 +30,8 @@ WHOLE_FLOAT = r"^(-?(?:0|[1-9][0-9]*))\.0*$"
 POWER = re.compile(r"-?[0-9]\.?[0-9]*e\+?[0-9]{1,2}")
 # From here on Python writes whole floats as powers, too.
 LARGEST_POWER = 1e16
+# As floats are written.
+FLOAT = re.compile("[.e]")
 NUMBER = re.compile(r"[-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?|[-+]?(?i:inf|infinity|nan)")
 DIGITS = re.compile("[0-9]+")
 MOMENT = re.compile(
@@ -158,6 +160,10 @@ def _labels(column: LabelColumn, texts: list[str]) -> list[int] | list[str]:
     """What the texts that were found stand for."""
     whole = [_whole(text) for text in texts]
     if None not in whole:
+        rounded = next((text for text in texts if FLOAT.search(text) and abs(float(text)) >= 2.0**53), None)
+        if rounded is not None:
+            got = f"{rounded_float(rounded)} in column {column.column!r}"
+            raise ValueError(f"{column.field}: got {got}, takes strings or integers")
         return [int(text) for text in whole if text is not None]
     if all(text in TRUTHS for text in texts):
         return [TRUTHS[text] for text in texts]

@@ -25,7 +25,7 @@ TAKEN = {
     "beyond 2^53": ([2**53 + 1, 2**53], (2**53, 2**53 + 1)),
     "beyond 2^63": (pa.array([2**63 + 1, 5], pa.uint64()), (5, 2**63 + 1)),
     "beyond 2^64, as texts": ([str(10**30), "-1"], (-1, 10**30)),
-    "large floats": ([2.0, 1e15, 2.0**53 + 2], (2, 10**15, 2**53 + 2)),
+    "large floats": ([2.0, 1e15, 2.0**53 - 1], (2, 10**15, 2**53 - 1)),
     "powers": (["1e+06", "1.5e6"], (1_000_000, 1_500_000)),
     "minus zero": ([-0.0, 1.0, 0.0], (0, 1)),
     "truth values": ([True, False], ("False", "True")),
@@ -63,7 +63,10 @@ REFUSED = {
     "fractions as texts": (["0.5", "1"], "got '0.5' in column 'a', takes strings or integers"),
     "decimals": ([Decimal("0.50")], "got '0.50' in column 'a', takes strings or integers"),
     "fractions as powers": (["1e-3", "1"], "got '1e-3' in column 'a', takes strings or integers"),
-    "large powers": ([1e300, 2.0], r"got '1e\+300' in column 'a', takes strings or integers"),
+    # From 2^53 on doubles are not all whole numbers. DuckDB 2.0.1 stores sums of integers, of 128 bits, as doubles in
+    # Parquet files, and exactly in CSV files (findings/duckdb_sums_in_parquet.sh).
+    "rounded floats": ([2.0, 2.0**53 + 2], r"got '900719925474099[^']*', a floating-point number that other"),
+    "large powers": ([1e300, 2.0], r"got '1e\+300'[^']* in column 'a',.* takes strings or integers"),
     "a word for no number": (["nan", "x"], "got 'nan' in column 'a', takes strings or integers"),
     "nothing": (["x", None], "got nothing in column 'a', data row 2 of"),
     "no float": (pa.array([1.0, None]), "got nothing in column 'a', data row 2 of"),
@@ -159,3 +162,14 @@ def test_numbers_may_be_texts_in_parquet(tmp_path, kind):
         ValueError, match=r"player.0.reward: got '1,5' \(a decimal comma\?\) in column 'r', data row 2 of"
     ):
         read(tmp_path / "log.parquet")
+
+
+def test_floats_of_half_the_digits_are_rounded_sooner(tmp_path):
+    """In float32 2^24 + 1 is 2^24."""
+    for values, taken in (([2.0, 2.0**24 - 1], True), ([2.0, 2.0**24], False)):
+        pq.write_table(pa.table({"a": pa.array(values, pa.float32()), "r": [1.0, 1.0]}), tmp_path / "log.parquet")
+        if taken:
+            assert read(tmp_path / "log.parquet").actions == ((2, 2**24 - 1),)
+            continue
+        with pytest.raises(ValueError, match=r"^player.0.action: got '16777216.0', a floating.* data row 2 of"):
+            read(tmp_path / "log.parquet")
