@@ -24,7 +24,7 @@ from jax.experimental import topologies
 from jax.sharding import SingleDeviceSharding
 
 import gamekl as gk
-from gamekl.solvers import preference
+from gamekl.preference import policies
 
 # NVIDIA's datasheet of the H200 SXM, and what CUDA says of its compute capability.
 DEVICE = "NVIDIA H200"
@@ -163,8 +163,8 @@ def of_prompts(size: int, batch: int) -> Iterator[Case]:
         (size, size),
         batch,
         "float64",
-        preference._by_newton,
-        [preference._Prompts(table, row, one, one, limits)],
+        policies._by_newton,
+        [policies._Prompts(table, row, one, one, limits)],
     )
 
 

@@ -29,7 +29,7 @@ from common import digits, facts, middle, options, table, uniform_batch, worker
 from scipy.optimize import linprog, minimize
 
 import gamekl as gk
-from gamekl import learning, stackelberg
+from gamekl import online, stackelberg
 from gamekl.games.gambit import make_table
 
 jax.config.update("jax_enable_x64", True)
@@ -61,9 +61,9 @@ def payoffs(size: int, count: int) -> np.ndarray:
 @functools.cache
 def _playing(case: Play) -> Callable[..., Any]:
     def play(table: jax.Array, key: jax.Array) -> tuple[jax.Array, jax.Array]:
-        rule = learning.Optimism(learning.step_size(case.rounds, NOISE))
-        hypotheses = learning.TabularPayoffs(gk.NormalFormGame(table), noise=NOISE)
-        found = learning.play_online(key, learning.Mamex(hypotheses, rule, case.concept), case.rounds)
+        rule = online.Optimism(online.step_size(case.rounds, NOISE))
+        hypotheses = online.TabularPayoffs(gk.NormalFormGame(table), noise=NOISE)
+        found = online.play_online(key, online.Mamex(hypotheses, rule, case.concept), case.rounds)
         return found.regret.sum(), found.uncertified
 
     return jax.jit(jax.vmap(jax.vmap(play, (None, 0)), (0, None)))

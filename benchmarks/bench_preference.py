@@ -23,7 +23,7 @@ from scipy.special import logsumexp
 
 import gamekl as gk
 from gamekl.games.gambit import make_table
-from gamekl.solvers.preference import MAX_STEPS
+from gamekl.preference.policies import MAX_STEPS
 
 TOLERANCE = 1e-6
 

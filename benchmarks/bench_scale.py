@@ -12,7 +12,7 @@ holds. The arithmetic limit is the time for a game's multiply-adds at that rate;
 its payoffs from memory at each correction, which caches may beat. What a correction takes is counted by formula
 (`multiply_adds`), whatever the implementation does beyond it: exponentials, tangents and tests are not counted.
 
-With --settings, on an accelerator only: solves a second by the lanes and the chunks of `gamekl.core.platforms`.
+With --settings, on an accelerator only: solves a second by the lanes and the chunks of `gamekl.core.kernels.platforms`.
 """
 
 import argparse
@@ -33,7 +33,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from settings import report_settings
 
-from gamekl.experiment.plot import COLOURS
+from gamekl.experiment.show.plot import COLOURS
 
 jax.config.update("jax_enable_x64", True)
 

@@ -28,7 +28,7 @@ from loops import HARD, compare_loops
 from matplotlib.figure import Figure
 
 import gamekl as gk
-from gamekl.experiment.plot import COLOURS
+from gamekl.experiment.show.plot import COLOURS
 from gamekl.games.gambit import make_table
 
 jax.config.update("jax_enable_x64", True)

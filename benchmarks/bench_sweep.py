@@ -19,12 +19,12 @@ import numpy as np
 from common import digits, facts, num_processors, options, peak_memory, save, table, worker
 from matplotlib.figure import Figure
 
-from gamekl.experiment.engines import threads
-from gamekl.experiment.forecast import MEMORY, plan_sweep
-from gamekl.experiment.load import parse_config
-from gamekl.experiment.plan import make_chunks
-from gamekl.experiment.shards import Work, make_shard
-from gamekl.experiment.store import Store
+from gamekl.experiment.run.engines import threads
+from gamekl.experiment.run.forecast import MEMORY, plan_sweep
+from gamekl.experiment.run.plan import make_chunks
+from gamekl.experiment.run.shards import Work, make_shard
+from gamekl.experiment.run.store import Store
+from gamekl.experiment.schema.load import parse_config
 
 GAMES, SIZES = 100, 10
 

@@ -29,7 +29,7 @@ from families import FAMILIES
 from helpers import LogitPath
 
 import gamekl as gk
-from gamekl.solvers.ladder import PROOF_STEPS
+from gamekl.solvers.nash.ladder import PROOF_STEPS
 
 jax.config.update("jax_enable_x64", True)
 

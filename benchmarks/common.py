@@ -21,7 +21,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 import gamekl as gk
-from gamekl.experiment.plot import STYLE
+from gamekl.experiment.show.plot import STYLE
 from gamekl.solvers.driver import processors as num_processors
 
 RESULTS = Path(__file__).parent / "results"

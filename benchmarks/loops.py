@@ -14,11 +14,11 @@ import numpy as np
 from common import digits, middle, uniform_batch
 
 import gamekl as gk
-from gamekl.core.batching import in_blocks
-from gamekl.core.platforms import CPU
-from gamekl.solvers.ladder import Solver, make_problem
-from gamekl.solvers.nash import MAX_STEPS
-from gamekl.solvers.queue import Outcome, Task, num_lanes, solve_alone, solve_tasks
+from gamekl.core.kernels.batching import in_blocks
+from gamekl.core.kernels.platforms import CPU
+from gamekl.solvers.nash.ladder import Solver, make_problem
+from gamekl.solvers.nash.queue import Outcome, Task, num_lanes, solve_alone, solve_tasks
+from gamekl.solvers.nash.solve import MAX_STEPS
 
 SEED = 0
 HARD = 0.01  # the fraction of the mixed games at the low temperature

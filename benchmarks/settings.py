@@ -1,8 +1,8 @@
 """How many games an accelerator solves in a second by its lanes and the chunks that the host hands over.
 
 On the device: ``vmap(solve_nash)`` of one chunk that lies in its memory. From the host: `solve_nash_batch`, from
-payoffs in the host's memory to answers there. Both settings follow from `gamekl.core.platforms.ACCELERATOR`, which is
-replaced for each pair; what has been compiled is forgotten in between. Games as in `bench_scale`, 10 x 10.
+payoffs in the host's memory to answers there. Both settings follow from `gamekl.core.kernels.platforms.ACCELERATOR`,
+which is replaced for each pair; what has been compiled is forgotten in between. Games as in `bench_scale`, 10 x 10.
 """
 
 import itertools
@@ -18,8 +18,8 @@ from common import digits, facts, middle, num_failed, save, table, time_solves, 
 from matplotlib.figure import Figure
 
 import gamekl as gk
-from gamekl.core import platforms
-from gamekl.experiment.plot import COLOURS
+from gamekl.core.kernels import platforms
+from gamekl.experiment.show.plot import COLOURS
 from gamekl.solvers import driver
 
 LANES = (2**10, 2**12, 2**14, 2**16)

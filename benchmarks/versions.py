@@ -38,10 +38,10 @@ def cases() -> dict[str, Callable[[], Callable[[], Any]]]:
     from common import uniform_batch
 
     import gamekl as gk
-    from gamekl.experiment.forecast import plan_sweep
-    from gamekl.experiment.load import parse_config
-    from gamekl.experiment.plan import make_chunks
-    from gamekl.experiment.shards import Work, make_shard
+    from gamekl.experiment.run.forecast import plan_sweep
+    from gamekl.experiment.run.plan import make_chunks
+    from gamekl.experiment.run.shards import Work, make_shard
+    from gamekl.experiment.schema.load import parse_config
 
     jax.config.update("jax_enable_x64", True)
 

@@ -7,25 +7,25 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from gamekl import evaluate, games, learning, offline, preference, rules, stackelberg
+    from gamekl import evaluate, games, learning, offline, online, preference, rules, stackelberg
     from gamekl.core.games import ContextualGame, MarkovGame, NormalFormGame, PolymatrixGame, stack
     from gamekl.core.regularizer import Regularizer
     from gamekl.core.response import action_values, best_response, nash_gap, regularized_gap
     from gamekl.core.validation import validate
     from gamekl.evaluate.gaps import exploitability, nash_conv
     from gamekl.solvers.batch import gamd_batch, solve_nash_batch
-    from gamekl.solvers.correlated import CorrelatedEquilibrium, solve_correlated
+    from gamekl.solvers.correlated.solve import CorrelatedEquilibrium, solve_correlated
+    from gamekl.solvers.correlated.welfare import solve_welfare
     from gamekl.solvers.correlated_solution import CorrelatedSolution
-    from gamekl.solvers.exact import solve_nash_exact
-    from gamekl.solvers.follow import follow
-    from gamekl.solvers.gamd import gamd, multiplicative_weights
-    from gamekl.solvers.history import gamd_history, multiplicative_weights_history
-    from gamekl.solvers.implicit import DerivativeWarning
-    from gamekl.solvers.mirror import sos_md
-    from gamekl.solvers.nash import gane, solve_nash
+    from gamekl.solvers.nash.exact import solve_nash_exact
+    from gamekl.solvers.nash.implicit import DerivativeWarning
+    from gamekl.solvers.nash.solve import gane, solve_nash
+    from gamekl.solvers.play.follow import follow
+    from gamekl.solvers.play.gamd import gamd, multiplicative_weights
+    from gamekl.solvers.play.history import gamd_history, multiplicative_weights_history
+    from gamekl.solvers.play.sos_md import sos_md
+    from gamekl.solvers.play.trajectory import Trajectory
     from gamekl.solvers.solution import Solution, SolveError, Status, load_solution
-    from gamekl.solvers.trajectory import Trajectory
-    from gamekl.solvers.welfare import solve_welfare
 
 __version__ = "0.1.0"
 
@@ -39,31 +39,32 @@ _HOMES = {
     "Regularizer": "core.regularizer",
     "validate": "core.validation",
     "offline": None,
-    "solve_nash": "solvers.nash",
+    "solve_nash": "solvers.nash.solve",
     "solve_nash_batch": "solvers.batch",
-    "gane": "solvers.nash",
-    "solve_nash_exact": "solvers.exact",
-    "gamd": "solvers.gamd",
+    "gane": "solvers.nash.solve",
+    "solve_nash_exact": "solvers.nash.exact",
+    "gamd": "solvers.play.gamd",
     "gamd_batch": "solvers.batch",
-    "gamd_history": "solvers.history",
-    "sos_md": "solvers.mirror",
+    "gamd_history": "solvers.play.history",
+    "sos_md": "solvers.play.sos_md",
     "rules": None,
-    "follow": "solvers.follow",
-    "Trajectory": "solvers.trajectory",
+    "follow": "solvers.play.follow",
+    "Trajectory": "solvers.play.trajectory",
     "preference": None,
     "stackelberg": None,
-    "multiplicative_weights": "solvers.gamd",
-    "multiplicative_weights_history": "solvers.history",
+    "multiplicative_weights": "solvers.play.gamd",
+    "multiplicative_weights_history": "solvers.play.history",
     "CorrelatedSolution": "solvers.correlated_solution",
-    "solve_correlated": "solvers.correlated",
-    "solve_welfare": "solvers.welfare",
-    "CorrelatedEquilibrium": "solvers.correlated",
+    "solve_correlated": "solvers.correlated.solve",
+    "solve_welfare": "solvers.correlated.welfare",
+    "CorrelatedEquilibrium": "solvers.correlated.solve",
     "Solution": "solvers.solution",
     "Status": "solvers.solution",
     "SolveError": "solvers.solution",
-    "DerivativeWarning": "solvers.implicit",
+    "DerivativeWarning": "solvers.nash.implicit",
     "load_solution": "solvers.solution",
     "learning": None,
+    "online": None,
     "evaluate": None,
     "action_values": "core.response",
     "best_response": "core.response",
@@ -103,6 +104,7 @@ __all__ = [
     "nash_conv",
     "nash_gap",
     "offline",
+    "online",
     "preference",
     "regularized_gap",
     "rules",

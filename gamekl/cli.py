@@ -64,11 +64,11 @@ def _sweep(arguments: Sequence[str]) -> None:
         seeds_per_chunk: int | None = None
         """How many of them one shard holds."""
 
-    from gamekl.experiment.arguments import read_arguments
+    from gamekl.commands.arguments import read_arguments
 
     flags = read_arguments(Sweep, "gamekl sweep", arguments)
-    from gamekl.experiment.launch import Launch, launch, preview
-    from gamekl.experiment.load import load_config
+    from gamekl.commands.sweep import Launch, launch, preview
+    from gamekl.experiment.schema.load import load_config
 
     top = ("name", "dtype", "seed", "num_seeds", "seeds_per_chunk")
     config = load_config(flags.config, **{key: getattr(flags, key) for key in top})
@@ -91,13 +91,13 @@ def _plot(arguments: Sequence[str]) -> None:
         out: Path | None = None
         """Folder for the figure; the results folder if not given."""
 
-    from gamekl.experiment.arguments import read_arguments
+    from gamekl.commands.arguments import read_arguments
 
     flags = read_arguments(Plot, "gamekl plot", arguments)
-    from gamekl.experiment.plot import save_figure
-    from gamekl.experiment.report import summarize
-    from gamekl.experiment.store import Store
-    from gamekl.experiment.table import format_table
+    from gamekl.experiment.run.store import Store
+    from gamekl.experiment.show.plot import save_figure
+    from gamekl.experiment.show.report import summarize
+    from gamekl.experiment.show.table import format_table
 
     summaries = summarize(Store(flags.run))
     folder = flags.out or flags.run
@@ -122,11 +122,11 @@ def _report(arguments: Sequence[str]) -> None:
         out: Path | None = None
         """The file; report.html in the results folder if not given."""
 
-    from gamekl.experiment.arguments import read_arguments
+    from gamekl.commands.arguments import read_arguments
 
     flags = read_arguments(Report, "gamekl report", arguments)
-    from gamekl.experiment.html import write_report
-    from gamekl.experiment.store import Store
+    from gamekl.experiment.run.store import Store
+    from gamekl.experiment.show.html import write_report
 
     out = flags.out or flags.run / "report.html"
     for notice in write_report(Store(flags.run), out).notices:
@@ -150,18 +150,18 @@ def _results(arguments: Sequence[str]) -> None:
         columns: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
         """Tell the name, unit and meaning of each column, and do nothing else."""
 
-    from gamekl.experiment.arguments import read_arguments
+    from gamekl.commands.arguments import read_arguments
 
     flags = read_arguments(Results, "gamekl results", arguments)
     if flags.columns:
-        from gamekl.experiment.columns import columns_text
+        from gamekl.experiment.schema.columns import columns_text
 
         print(columns_text())
         return
     if flags.run is None:
         raise ValueError("run: got none, takes the results folder of gamekl sweep (or --columns in its place)")
-    from gamekl.experiment.export import export
-    from gamekl.experiment.store import Store
+    from gamekl.experiment.run.store import Store
+    from gamekl.experiment.show.export import export
 
     out = flags.out or flags.run / "results.parquet"
     rows, stock = export(Store(flags.run), out, drop_empty=flags.drop_empty)
@@ -171,12 +171,12 @@ def _results(arguments: Sequence[str]) -> None:
 
 
 def _data(arguments: Sequence[str]) -> None:
-    from gamekl.experiment.arguments import read_arguments
-    from gamekl.experiment.flags import Data
+    from gamekl.commands.arguments import read_arguments
+    from gamekl.commands.flags import Data
 
     flags = read_arguments(Data, "gamekl data", arguments)
     _enable_x64()
-    from gamekl.experiment.logs import data
+    from gamekl.commands.data import data
 
     data(flags)
 
@@ -184,7 +184,7 @@ def _data(arguments: Sequence[str]) -> None:
 def _solve(arguments: Sequence[str]) -> None:
     import tyro
 
-    from gamekl.experiment.flags import LogSolve
+    from gamekl.commands.flags import LogSolve
 
     @dataclass
     class Solve:
@@ -213,7 +213,7 @@ def _solve(arguments: Sequence[str]) -> None:
         """Write the solution to this .npz file."""
         log: Annotated[LogSolve, tyro.conf.OmitArgPrefixes] = field(default_factory=LogSolve)
 
-    from gamekl.experiment.arguments import read_arguments
+    from gamekl.commands.arguments import read_arguments
 
     flags = read_arguments(Solve, "gamekl solve", arguments)
     if (flags.game is None) == (not flags.log.data):
@@ -226,10 +226,10 @@ def _solve(arguments: Sequence[str]) -> None:
         for name, taken in {"concept": "nash", "dtype": "float64", "initial": None}.items():
             if getattr(flags, name) != taken:
                 raise ValueError(f"{name}: got {getattr(flags, name)!r} for a log, takes {taken!r}")
-        from gamekl.experiment.logs import solve_log
+        from gamekl.commands.data import solve_log
 
         raise SystemExit(0 if solve_log(flags.log, flags.temperature, flags.tol, flags.save) else 1)
-    from gamekl.experiment.answer import answer
+    from gamekl.commands.solve import answer
     from gamekl.games import load_game
 
     game = load_game(flags.game, dtype=flags.dtype)

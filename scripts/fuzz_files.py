@@ -16,10 +16,10 @@ from pathlib import Path
 import atheris
 
 with atheris.instrument_imports(include=["gamekl.games"]):
-    from gamekl.games.agg import agg_table
-    from gamekl.games.csv_files import csv_table
-    from gamekl.games.efg import efg_table
-    from gamekl.games.nfg import nfg_table
+    from gamekl.games.files.agg import agg_table
+    from gamekl.games.files.csv_tables import csv_table
+    from gamekl.games.files.efg import efg_table
+    from gamekl.games.files.nfg import nfg_table
 
 READERS = {"nfg": nfg_table, "efg": efg_table, "agg": agg_table, "csv": csv_table}
 NFG = [

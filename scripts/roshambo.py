@@ -34,7 +34,7 @@ from matplotlib.ticker import NullFormatter, ScalarFormatter
 from roshambo_play import OUT, PARTS, schedule
 
 import gamekl as gk
-from gamekl.experiment.plot import COLOURS, STYLE
+from gamekl.experiment.show.plot import COLOURS, STYLE
 from gamekl.learning import Band
 
 PLAYERS = ("row", "column")

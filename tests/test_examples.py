@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import gamekl as gk
-from gamekl.experiment.plot import STYLE
+from gamekl.experiment.show.plot import STYLE
 
 pytest.importorskip("pyspiel")
 sys.path.insert(0, str(Path(__file__).parents[1] / "scripts"))

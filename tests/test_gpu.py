@@ -88,7 +88,7 @@ def drawn(key):
 
 def compared(key):
     """Wins among candidates."""
-    return (gk.preference.Comparisons(1 + jnp.floor(9 * jax.random.uniform(key, (6, 6)))),)
+    return (gk.offline.Comparisons(1 + jnp.floor(9 * jax.random.uniform(key, (6, 6)))),)
 
 
 def answered(key):
@@ -149,7 +149,7 @@ FAMILIES = {
     "fit_responses": Family(
         gk.stackelberg.fit_responses, answered, lambda found: (found.utilities, found.log_likelihood / 1000), 1e-8, 1e-3
     ),
-    "fit_bradley_terry": Family(gk.preference.fit_bradley_terry, compared, lambda found: found.rewards),
+    "fit_bradley_terry": Family(gk.offline.fit_bradley_terry, compared, lambda found: found.rewards),
     "regularized_gap": Family(gk.regularized_gap, judged, lambda found: found),
     # In units of a row: sums of 1000 rows.
     "sample_statistics": Family(

@@ -1,4 +1,7 @@
-"""The package's layers: core <- games, offline, solvers, evaluate <- learning <- experiment <- cli."""
+"""The layers: core <- games, offline, solvers, evaluate <- learning <- wings <- experiment <- commands <- cli.
+
+Wings never import each other.
+"""
 
 import ast
 from pathlib import Path
@@ -9,17 +12,19 @@ import gamekl as gk
 
 PACKAGE = Path(gk.__file__).parent
 MIDDLE = ("games", "offline", "solvers", "evaluate")
+TRUNK = {"core", *MIDDLE, "learning"}
+WINGS = ("preference", "stackelberg", "online")
 BELOW = {
     "core": {"core"},
     **{folder: {folder, "core"} for folder in MIDDLE},
-    "learning": {"learning", "core", *MIDDLE},
-    "experiment": {"experiment", "rules", "learning", "core", *MIDDLE, "gamekl"},
-    "cli": {"cli", "experiment", "learning", "core", *MIDDLE, "gamekl"},
-    "__main__": {"cli"},
+    "learning": TRUNK,
     "rules": {"solvers"},
-    "preference": {"solvers", "offline"},
-    "stackelberg": {"core", "solvers", "offline", "learning"},
-    "gamekl": {"rules", "preference", "stackelberg", "experiment", "learning", "core", *MIDDLE},
+    **{wing: {wing, *TRUNK} for wing in WINGS},
+    "experiment": {"experiment", "rules", "gamekl", *WINGS, *TRUNK},
+    "commands": {"commands", "experiment", "gamekl", *WINGS, *TRUNK},
+    "cli": {"cli", "commands", "experiment", "gamekl", *WINGS, *TRUNK},
+    "__main__": {"cli"},
+    "gamekl": {"rules", *WINGS, *TRUNK},
 }
 FILES = sorted(PACKAGE.rglob("*.py"))
 
@@ -66,7 +71,7 @@ def test_imports_point_down(path):
 def test_every_file_has_a_layer():
     folders = {path.relative_to(PACKAGE).parts[0].removesuffix(".py") for path in FILES}
     assert folders - {"__init__"} <= set(BELOW) - {"gamekl"}
-    assert {"core", *MIDDLE, "experiment", "cli"} <= folders
+    assert {"core", *MIDDLE, *WINGS, "experiment", "commands", "cli"} <= folders
 
 
 @pytest.mark.parametrize(
@@ -76,16 +81,23 @@ def test_every_file_has_a_layer():
         ("gamekl.core.games", "import gamekl.offline.behavior"),
         ("gamekl.core.games", "import gamekl as gk"),
         ("gamekl.core.games", "from gamekl import Solution"),
-        ("gamekl.offline.behavior", "from gamekl.solvers.nash import gane"),
+        ("gamekl.offline.behavior", "from gamekl.solvers.nash.solve import gane"),
         ("gamekl.offline.behavior", "from gamekl import solvers"),
         ("gamekl.offline.behavior", "from ..solvers import nash"),
         ("gamekl.offline.behavior", "from .. import evaluate"),
-        ("gamekl.evaluate.rates", "def late():\n    from gamekl.solvers.nash import solve_nash"),
-        ("gamekl.evaluate.rates", "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import gamekl.games.files"),
-        ("gamekl.games.random", "from gamekl.experiment.config import RANDOM"),
-        ("gamekl.solvers.nash", "import jax, gamekl.offline"),
-        ("gamekl.experiment.store", "from gamekl.cli import main"),
-        ("gamekl.experiment.store", "from gamekl import cli"),
+        ("gamekl.evaluate.rates", "def late():\n    from gamekl.solvers.nash.solve import solve_nash"),
+        (
+            "gamekl.evaluate.rates",
+            "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import gamekl.games.files.load",
+        ),
+        ("gamekl.games.random", "from gamekl.experiment.schema.config import RANDOM"),
+        ("gamekl.solvers.nash.solve", "import jax, gamekl.offline"),
+        ("gamekl.experiment.run.store", "from gamekl.cli import main"),
+        ("gamekl.experiment.run.store", "from gamekl.commands.solve import answer"),
+        ("gamekl.preference.policies", "from gamekl.stackelberg.follower import respond"),
+        ("gamekl.online.mamex", "import gamekl.preference"),
+        ("gamekl.learning.markov", "from gamekl import online"),
+        ("gamekl.experiment.run.store", "from gamekl import cli"),
     ],
 )
 def test_checker_catches(module, source):
@@ -102,8 +114,11 @@ def test_checker_catches_in_a_package():
         ("gamekl.core.games", "import jax\nfrom gamekl.core.policies import kl"),
         ("gamekl.core.games", "from .policies import kl"),
         ("gamekl.offline.behavior", "from ..core import policies"),
-        ("gamekl.experiment.sweep", "import gamekl\nfrom gamekl import games\nfrom gamekl.solvers.nash import gane"),
-        ("gamekl.cli", "import gamekl as gk\nfrom gamekl.experiment.plot import save_figure"),
+        (
+            "gamekl.experiment.run.sweep",
+            "import gamekl\nfrom gamekl import games\nfrom gamekl.solvers.nash.solve import gane",
+        ),
+        ("gamekl.cli", "import gamekl as gk\nfrom gamekl.experiment.show.plot import save_figure"),
         ("gamekl.core.games", "import gamekl_elsewhere"),
     ],
 )

@@ -6,10 +6,10 @@ import jax.numpy as jnp
 import pytest
 
 import gamekl as gk
-from gamekl.experiment import pipeline
-from gamekl.experiment.load import parse_config
-from gamekl.experiment.sweep import run_sweep
-from gamekl.solvers import nash
+from gamekl.experiment.kinds import pipeline
+from gamekl.experiment.run.sweep import run_sweep
+from gamekl.experiment.schema.load import parse_config
+from gamekl.solvers.nash import solve
 
 
 def counted(monkeypatch, module, name):
@@ -25,7 +25,7 @@ def counted(monkeypatch, module, name):
 
 
 def test_solve_nash_compiles_once_for_each_shape(monkeypatch):
-    traces = counted(monkeypatch, nash, "make_problem")
+    traces = counted(monkeypatch, solve, "make_problem")
     for seed, temperature in enumerate([1.0, 0.3, 0.1]):
         game = gk.games.uniform(jax.random.key(seed), (3, 7))
         gk.solve_nash(game, gk.Regularizer.uniform(game, temperature), tol=1e-8 * (seed + 1))

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
 from gamekl.core.games import NormalFormGame
-from gamekl.core.lanes import PRECISION
+from gamekl.core.kernels.lanes import PRECISION
 
 
 def difference(a: Array, b: Array) -> Array:

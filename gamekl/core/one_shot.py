@@ -18,7 +18,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
 from gamekl.core.games import NormalFormGame, OneShotGame, PolymatrixGame, require_one_shot
-from gamekl.core.lanes import PRECISION
+from gamekl.core.kernels.lanes import PRECISION
 from gamekl.core.policies import Profile, centre, check_profile, kl, normalize, support
 from gamekl.core.regularizer import Regularizer
 from gamekl.core.validation import check_regularizer

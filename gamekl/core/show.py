@@ -16,7 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 
-from gamekl.core.endings import Ending
+from gamekl.core.status import Ending
 
 LINES, COLUMNS = 15, 100
 # Numbers that are shown one by one; fields that have a line each, of a tuple of arrays; entries that are looked at.

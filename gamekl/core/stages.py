@@ -23,7 +23,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from gamekl.core.games import ContextualGame, MarkovGame, NormalFormGame, StagedGame
-from gamekl.core.lanes import PRECISION
+from gamekl.core.kernels.lanes import PRECISION
 from gamekl.core.one_shot import expected_payoffs, player_gap
 from gamekl.core.policies import kl, outer, support
 from gamekl.core.regularizer import Regularizer

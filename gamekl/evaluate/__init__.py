@@ -10,7 +10,6 @@ from gamekl.evaluate.certificates import (
 from gamekl.evaluate.distance import DistanceBound, distance_bound
 from gamekl.evaluate.fit import Rate, fit_paired_rate, fit_rate
 from gamekl.evaluate.gaps import cce_gap, ce_gap, exploitability, nash_conv, occupancies, policy_value
-from gamekl.evaluate.preference_rates import predicted_preference_constant
 from gamekl.evaluate.rates import first_sample_size, predicted_constant
 
 __all__ = [
@@ -30,7 +29,6 @@ __all__ = [
     "occupancies",
     "policy_value",
     "predicted_constant",
-    "predicted_preference_constant",
     "small_gain_margin",
     "uniqueness",
 ]

@@ -19,7 +19,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from gamekl.core.games import NormalFormGame, require_normal_form
-from gamekl.core.lanes import PRECISION
+from gamekl.core.kernels.lanes import PRECISION
 from gamekl.core.one_shot import level_payoffs, payoff_range
 from gamekl.core.policies import support
 from gamekl.core.regularizer import Regularizer

@@ -21,7 +21,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from gamekl.core.games import NormalFormGame
-from gamekl.core.lanes import PRECISION
+from gamekl.core.kernels.lanes import PRECISION
 from gamekl.core.one_shot import best_response, payoff_range, regularized_gap
 from gamekl.core.policies import Profile, check_profile, normalize, support
 from gamekl.core.regularizer import Regularizer

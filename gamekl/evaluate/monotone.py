@@ -27,7 +27,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from gamekl.core.games import NormalFormGame
-from gamekl.core.lanes import PRECISION
+from gamekl.core.kernels.lanes import PRECISION
 from gamekl.core.one_shot import payoff_range
 from gamekl.core.policies import centre, support
 from gamekl.core.regularizer import Regularizer

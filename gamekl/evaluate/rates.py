@@ -17,10 +17,10 @@ from jaxtyping import Array, ArrayLike, Float
 
 from gamekl.core.arrays import as_float_array
 from gamekl.core.games import Game, NormalFormGame, StagedGame
+from gamekl.core.kernels.system import LogitSystem, to_logits
 from gamekl.core.policies import outer
 from gamekl.core.regularizer import Regularizer
 from gamekl.core.stages import cell_chances
-from gamekl.core.system import LogitSystem, to_logits
 from gamekl.core.validation import Behavior, check_finite, check_noise, joint_behavior
 from gamekl.evaluate.staged_rates import as_markov, largest_leverage, staged_constant, with_steps
 

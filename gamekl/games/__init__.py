@@ -11,12 +11,12 @@ from gamekl.games.classic import (
     shapley,
 )
 from gamekl.games.doors import doors
-from gamekl.games.efg import parse_efg
 from gamekl.games.featured import Featured, context_linear, linear, smooth
-from gamekl.games.files import load_game, read_agg, read_bagg, read_csv, read_efg, read_nfg, read_npz
+from gamekl.games.files.efg import parse_efg
+from gamekl.games.files.load import load_game, read_agg, read_bagg, read_csv, read_efg, read_nfg, read_npz
+from gamekl.games.files.nfg import parse_nfg, write_nfg
 from gamekl.games.gambit import from_pygambit, to_pygambit
 from gamekl.games.hard_pair import hard_pair
-from gamekl.games.nfg import parse_nfg, write_nfg
 from gamekl.games.openspiel import from_pyspiel, to_pyspiel
 from gamekl.games.random import covariant, normal, polymatrix, potential, preference, uniform, zero_sum
 from gamekl.games.reduction import MergedGame, merge_equivalent

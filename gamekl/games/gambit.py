@@ -13,10 +13,10 @@ import numpy as np
 
 from gamekl.core.games import NormalFormGame, require_normal_form
 from gamekl.core.validation import validate
-from gamekl.games.efg import efg_table
-from gamekl.games.limits import MAX_LEVELS, refuse
-from gamekl.games.nfg import nfg_table, nfg_text
-from gamekl.games.table import Table
+from gamekl.games.files.efg import efg_table
+from gamekl.games.files.limits import MAX_LEVELS, refuse
+from gamekl.games.files.nfg import nfg_table, nfg_text
+from gamekl.games.files.table import Table
 from gamekl.games.tools import tool
 
 

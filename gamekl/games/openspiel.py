@@ -13,8 +13,8 @@ import numpy as np
 
 from gamekl.core.games import NormalFormGame, require_normal_form
 from gamekl.core.validation import validate
-from gamekl.games.limits import MAX_HISTORIES, MAX_LEVELS, MAX_LOG, refuse
-from gamekl.games.table import Table
+from gamekl.games.files.limits import MAX_HISTORIES, MAX_LEVELS, MAX_LOG, refuse
+from gamekl.games.files.table import Table
 from gamekl.games.tools import tool
 
 

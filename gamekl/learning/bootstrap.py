@@ -19,11 +19,11 @@ from gamekl.core.response import action_values, staged_profile
 from gamekl.core.show import Shown
 from gamekl.core.validation import check_regularizer
 from gamekl.learning.bands import Band, band, checked_tail, resample
+from gamekl.offline.logs.sides import unseen_mean
 from gamekl.offline.regression import Estimate, estimate
-from gamekl.offline.sides import unseen_mean
 from gamekl.offline.statistics import ContextualStatistics, Statistics
 from gamekl.solvers.batch import solve_nash_batch
-from gamekl.solvers.nash import MAX_STEPS, gane
+from gamekl.solvers.nash.solve import MAX_STEPS, gane
 from gamekl.solvers.solution import Solution, Status
 from gamekl.solvers.staged import StagedSolution
 

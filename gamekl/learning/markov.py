@@ -23,7 +23,7 @@ from gamekl.offline.dataset import ENDED, ContextualDataset, MarkovDataset
 from gamekl.offline.regression import Estimate, estimate
 from gamekl.offline.rows import check_split
 from gamekl.offline.statistics import ContextualStatistics, MarkovStatistics
-from gamekl.solvers.nash import solve_nash
+from gamekl.solvers.nash.solve import solve_nash
 
 Values = Float[Array, "state player"]
 

@@ -27,7 +27,7 @@ from gamekl.core.validation import check_whole
 from gamekl.learning.surrogates import Brackets, Minimum, brackets, over_joint, over_profiles, plug_in
 from gamekl.offline.pessimism import as_range, check_estimate, check_nonnegative
 from gamekl.offline.regression import Estimate
-from gamekl.solvers.exact import solve_nash_exact, solve_two_player_batch, support_pairs
+from gamekl.solvers.nash.exact import solve_nash_exact, solve_two_player_batch, support_pairs
 from gamekl.solvers.solution import Status
 
 # Supports are enumerated, for all states at once, up to this; beyond it, each state has its linear programmes.

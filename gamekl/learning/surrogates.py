@@ -31,13 +31,13 @@ import scipy.stats
 from jaxtyping import Array, ArrayLike, Float
 
 from gamekl.core.games import NormalFormGame, require_normal_form
-from gamekl.core.lanes import PRECISION
+from gamekl.core.kernels.lanes import PRECISION
 from gamekl.core.one_shot import payoff_range as range_of
 from gamekl.core.policies import outer
 from gamekl.core.regularizer import Regularizer
 from gamekl.offline.pessimism import as_range, check_estimate, check_nonnegative
 from gamekl.offline.regression import Estimate
-from gamekl.solvers.nash import solve_nash
+from gamekl.solvers.nash.solve import solve_nash
 
 # Chosen on random games of 2x2 to 10x10 actions with payoffs in [0, 1]: 1000 steps come within 2e-5 of the least F over
 # joint policies, where it is convex (by an interior-point method).

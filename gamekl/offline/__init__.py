@@ -12,29 +12,16 @@ from gamekl.offline.comparisons import (
 )
 from gamekl.offline.coverage import Coverage, coverage
 from gamekl.offline.dataset import ContextualDataset, Dataset, MarkovDataset
-from gamekl.offline.joint_preferences import (
-    JointComparisons,
-    count_joint_comparisons,
-    estimate_payoffs,
-    independent_pairs,
-    sample_joint_comparisons,
-    unilateral_pairs,
-)
-from gamekl.offline.log_orders import check_orders
-from gamekl.offline.log_schema import LogSchema, load_log_schema
 from gamekl.offline.logistic import FitStatus
-from gamekl.offline.logs import Log, read_log
+from gamekl.offline.logs.orders import check_orders
+from gamekl.offline.logs.read import Log, read_log
+from gamekl.offline.logs.schema import LogSchema, load_log_schema
 from gamekl.offline.models import ActionRidge, FiniteClass, Ridge, per_action
 from gamekl.offline.neural import Neural, NeuralFit
 from gamekl.offline.pessimism import lower_confidence
 from gamekl.offline.regression import Estimate, estimate
 from gamekl.offline.rows import sample_dataset, statistics_from_dataset
 from gamekl.offline.statistics import ContextualStatistics, MarkovStatistics, Statistics, sample_statistics
-from gamekl.offline.trajectory_preferences import (
-    TrajectoryComparisons,
-    estimate_rewards,
-    sample_trajectory_comparisons,
-)
 
 __all__ = [
     "ActionRidge",
@@ -47,7 +34,6 @@ __all__ = [
     "Estimate",
     "FiniteClass",
     "FitStatus",
-    "JointComparisons",
     "Log",
     "LogSchema",
     "MarkovDataset",
@@ -57,20 +43,15 @@ __all__ = [
     "PreferenceEstimate",
     "Ridge",
     "Statistics",
-    "TrajectoryComparisons",
     "behavior_with_concentrability",
     "bradley_terry_preferences",
     "check_orders",
     "concentrability",
     "count_comparisons",
-    "count_joint_comparisons",
     "coverage",
     "estimate",
-    "estimate_payoffs",
     "estimate_preferences",
-    "estimate_rewards",
     "fit_bradley_terry",
-    "independent_pairs",
     "joint_behavior",
     "load_log_schema",
     "lower_confidence",
@@ -78,10 +59,7 @@ __all__ = [
     "read_log",
     "sample_comparisons",
     "sample_dataset",
-    "sample_joint_comparisons",
     "sample_statistics",
-    "sample_trajectory_comparisons",
     "stage_concentrability",
     "statistics_from_dataset",
-    "unilateral_pairs",
 ]

@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import Array, ArrayLike, Float
 
 from gamekl.core.games import ContextualGame, MarkovGame, NormalFormGame, StagedGame, require_normal_form
-from gamekl.core.lanes import PRECISION
+from gamekl.core.kernels.lanes import PRECISION
 from gamekl.core.policies import Profile, check_profile, outer, support
 from gamekl.core.regularizer import Regularizer
 from gamekl.core.stages import cell_chances

@@ -19,8 +19,8 @@ import scipy.sparse.csgraph
 from jaxtyping import Array, ArrayLike, Bool, Float, Int
 
 from gamekl.core.arrays import as_float_array
-from gamekl.core.batching import joining_batches
-from gamekl.core.lanes import largest, matmul, total
+from gamekl.core.kernels.batching import joining_batches
+from gamekl.core.kernels.lanes import largest, matmul, total
 from gamekl.core.policies import is_concrete
 from gamekl.core.show import Shown
 from gamekl.core.validation import check_whole, refuse, show_place

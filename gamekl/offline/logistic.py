@@ -21,8 +21,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from gamekl.core.endings import Ending
-from gamekl.core.lanes import largest, solve
+from gamekl.core.kernels.lanes import largest, solve
+from gamekl.core.status import Ending
 
 # The residual to which a fit comes before its last step, which squares it as far as the precision goes.
 TOLERANCE = {jnp.dtype("float32"): 1e-4, jnp.dtype("float64"): 1e-9}

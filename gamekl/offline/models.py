@@ -23,7 +23,7 @@ from jaxtyping import Array, Float
 
 from gamekl.core.arrays import as_float_array
 from gamekl.core.games import ContextualGame, MarkovGame, NormalFormGame
-from gamekl.core.lanes import PRECISION, solve_positive
+from gamekl.core.kernels.lanes import PRECISION, solve_positive
 from gamekl.core.policies import is_concrete
 from gamekl.core.validation import check_finite
 

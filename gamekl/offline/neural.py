@@ -30,7 +30,7 @@ import optax
 from jaxtyping import Array, Float, Int
 
 from gamekl.core.arrays import as_float_array
-from gamekl.core.lanes import solve_positive
+from gamekl.core.kernels.lanes import solve_positive
 from gamekl.core.policies import is_concrete
 from gamekl.core.show import Shown
 from gamekl.core.validation import check_finite, check_whole

@@ -13,11 +13,11 @@ from gamekl.core.policies import is_concrete
 from gamekl.core.regularizer import Regularizer
 from gamekl.core.show import Shown
 from gamekl.offline.dataset import ContextualDataset, Dataset, MarkovDataset
-from gamekl.offline.logs import Log
+from gamekl.offline.logs.read import Log
+from gamekl.offline.logs.sides import check_sides, unseen_mean
 from gamekl.offline.models import Linear, Model, Tabular, as_targets
 from gamekl.offline.neural import Neural
 from gamekl.offline.rows import statistics_from_dataset
-from gamekl.offline.sides import check_sides, unseen_mean
 from gamekl.offline.statistics import AnyStatistics, ContextualStatistics, MarkovStatistics
 
 logger = logging.getLogger("gamekl")
@@ -100,7 +100,7 @@ def estimate(
     every step that is left, and the episode ends there. (Regression of rewards plus next values, which needs no model
     of the game, comes to the same numbers, for cells and linear models.)
 
-    A log of preferences whose rows are in the order of who won, or of candidates, is refused (`offline.sides`).
+    A log of preferences whose rows are in the order of who won, or of candidates, is refused (`offline.logs.sides`).
 
     Args:
         data: statistics, the rows, or a log that `read_log` has read.

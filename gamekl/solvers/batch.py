@@ -1,6 +1,6 @@
 """`solve_nash` and `gamd` for big batches, from the host.
 
-Within a chunk, games share lanes (`solvers.queue`). The chunks' sizes are powers of two, so few shapes are ever
+Within a chunk, games share lanes (`solvers.nash.queue`). The chunks' sizes are powers of two, so few shapes are ever
 compiled, and a game's numbers do not depend on the chunk that it is in.
 """
 
@@ -14,19 +14,19 @@ import numpy as np
 from jaxtyping import ArrayLike
 
 from gamekl.core.arrays import has_float64
-from gamekl.core.batching import fitting_lanes
 from gamekl.core.games import NormalFormGame, require_normal_form
-from gamekl.core.platforms import Platform
+from gamekl.core.kernels.batching import fitting_lanes
+from gamekl.core.kernels.platforms import Platform
 from gamekl.core.policies import Profile, is_concrete
 from gamekl.core.regularizer import Regularizer
 from gamekl.solvers.correlated_solution import CorrelatedSolution
 from gamekl.solvers.driver import Device, in_chunks
-from gamekl.solvers.gamd import gamd
-from gamekl.solvers.ladder import Options, make_problem, solve_problems
-from gamekl.solvers.nash import MAX_STEPS, precision
-from gamekl.solvers.queue import num_lanes
-from gamekl.solvers.rules import anchored
-from gamekl.solvers.selfplay import check_rounds
+from gamekl.solvers.nash.ladder import Options, make_problem, solve_problems
+from gamekl.solvers.nash.queue import num_lanes
+from gamekl.solvers.nash.solve import MAX_STEPS, precision
+from gamekl.solvers.play.gamd import gamd
+from gamekl.solvers.play.rules.anchored import anchored
+from gamekl.solvers.play.selfplay import check_rounds
 from gamekl.solvers.solution import Solution, SolveError, Status, check_options, with_left
 
 

@@ -10,7 +10,7 @@ from jaxtyping import Array, ArrayLike, Float, Int
 
 from gamekl.core.policies import check_alone, sample_joint
 from gamekl.core.show import Shown
-from gamekl.solvers.mixture import LARGEST_TABLE, Kept
+from gamekl.solvers.play.mixture import LARGEST_TABLE, Kept
 from gamekl.solvers.solution import Status
 
 

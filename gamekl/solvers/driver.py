@@ -1,6 +1,6 @@
 """The host's driver for big batches: chunks of one size, and worker threads that keep every processor or device busy.
 
-Within a chunk, games share lanes (`solvers.queue`). The chunks' sizes are powers of two, so few shapes are ever
+Within a chunk, games share lanes (`solvers.nash.queue`). The chunks' sizes are powers of two, so few shapes are ever
 compiled, and a game's numbers do not depend on the chunk that it is in.
 """
 
@@ -16,7 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import SingleDeviceSharding
 
-from gamekl.core.platforms import CPU, Platform, platform_of
+from gamekl.core.kernels.platforms import CPU, Platform, platform_of
 
 Device = Any  # a jax.Device
 

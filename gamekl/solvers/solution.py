@@ -11,11 +11,11 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from gamekl.core.arrays import read_arrays
-from gamekl.core.endings import Ending
 from gamekl.core.games import OneShotGame
 from gamekl.core.policies import is_concrete, padded
 from gamekl.core.regularizer import Regularizer
 from gamekl.core.show import Shown
+from gamekl.core.status import Ending
 
 logger = logging.getLogger("gamekl")
 
@@ -96,8 +96,9 @@ class PathSummary(Shown):
         crossings: times that the path met the asked temperature: 1, or 0 if it stopped before, was not needed, or the
             answer came from elsewhere (`solve_nash_exact`, a warm start).
         margin: where the path was proven (``certify_path``) the least 1 / |A^-1| on it, in the sup norm, A the
-            derivative of the path's equations in logits with a row along the path (`solvers.proof`): by how much that
-            would have to change for another branch to cross the path. 0 where nothing was proven, None if not asked.
+            derivative of the path's equations in logits with a row along the path (`solvers.nash.proof`): by how much
+            that would have to change for another branch to cross the path. 0 where nothing was proven, None if not
+            asked.
         left: whether the given ``initial`` was left for the path, so that this is on the principal branch whatever was
             near `initial`; None where none was given.
     """

@@ -7,7 +7,7 @@ import pytest
 from helpers import assert_same_bits, mixed_batch, rows
 
 import gamekl as gk
-from gamekl.core import lanes, platforms
+from gamekl.core.kernels import lanes, platforms
 
 
 def solve(game, regularizer):

@@ -12,14 +12,14 @@ from concurrent import futures
 import pytest
 from test_engines import SHARDS, config, contents
 
-from gamekl.experiment import cluster as clusters
-from gamekl.experiment import engines
-from gamekl.experiment.cluster import _Crew, _Lost
-from gamekl.experiment.origin import Origin
-from gamekl.experiment.plan import Chunk
-from gamekl.experiment.shards import Shard, Work
-from gamekl.experiment.store import Store
-from gamekl.experiment.sweep import run_sweep
+from gamekl.experiment.run import cluster as clusters
+from gamekl.experiment.run import engines
+from gamekl.experiment.run.cluster import _Crew, _Lost
+from gamekl.experiment.run.origin import Origin
+from gamekl.experiment.run.plan import Chunk
+from gamekl.experiment.run.shards import Shard, Work
+from gamekl.experiment.run.store import Store
+from gamekl.experiment.run.sweep import run_sweep
 
 HERE = Origin(clusters.gamekl.__version__, "0.10.2", platform="cpu")
 WORK = Work("", "", "")

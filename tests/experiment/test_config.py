@@ -7,8 +7,8 @@ import zlib
 import jax
 import pytest
 
-from gamekl.experiment.load import ConfigError, load_config, parse_config
-from gamekl.experiment.settings import family_key
+from gamekl.experiment.kinds.settings import family_key
+from gamekl.experiment.schema.load import ConfigError, load_config, parse_config
 
 TOML = """
 name = "tiny"
@@ -373,7 +373,7 @@ def test_digest_is_stable(tmp_path):
     )
     assert again != TOML
     assert load_config(write(tmp_path, again)).digest() == digest
-    code = f"from gamekl.experiment.load import load_config; print(load_config({str(path)!r}).digest())"
+    code = f"from gamekl.experiment.schema.load import load_config; print(load_config({str(path)!r}).digest())"
     printed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert printed.strip() == digest
 

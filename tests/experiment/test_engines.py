@@ -14,11 +14,11 @@ import psutil
 import pyarrow.parquet as pq
 import pytest
 
-from gamekl.experiment import engines
-from gamekl.experiment.load import parse_config
-from gamekl.experiment.shards import make_shard
-from gamekl.experiment.store import Store, StoreError
-from gamekl.experiment.sweep import run_sweep
+from gamekl.experiment.run import engines
+from gamekl.experiment.run.shards import make_shard
+from gamekl.experiment.run.store import Store, StoreError
+from gamekl.experiment.run.sweep import run_sweep
+from gamekl.experiment.schema.load import parse_config
 
 # Of solvers whose constants are not predicted, which would take longer than the sweep.
 FAMILIES = [

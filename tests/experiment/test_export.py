@@ -8,14 +8,14 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet as pq
 import pytest
-from commands import refused, run
+from shell_helpers import refused, run
 
-from gamekl.experiment.columns import COLUMNS as EXPLAINED
-from gamekl.experiment.export import export, take_stock
-from gamekl.experiment.load import parse_config
-from gamekl.experiment.origin import Origin
-from gamekl.experiment.plan import make_chunks
-from gamekl.experiment.store import SCHEMA_VERSION, Store, StoreError
+from gamekl.experiment.run.origin import Origin
+from gamekl.experiment.run.plan import make_chunks
+from gamekl.experiment.run.store import SCHEMA_VERSION, Store, StoreError
+from gamekl.experiment.schema.columns import COLUMNS as EXPLAINED
+from gamekl.experiment.schema.load import parse_config
+from gamekl.experiment.show.export import export, take_stock
 
 LABELS = (
     "<script>alert(1)</script>",

@@ -5,15 +5,15 @@ import numpy as np
 import pytest
 
 import gamekl as gk
-from gamekl.experiment.load import ConfigError, parse_config
-from gamekl.experiment.panels import group_panels
-from gamekl.experiment.plan import make_plan
-from gamekl.experiment.plot import draw
-from gamekl.experiment.report import summarize
-from gamekl.experiment.settings import make_settings
-from gamekl.experiment.store import Store
-from gamekl.experiment.sweep import run_sweep
-from gamekl.experiment.table import format_table
+from gamekl.experiment.kinds.settings import make_settings
+from gamekl.experiment.run.plan import make_plan
+from gamekl.experiment.run.store import Store
+from gamekl.experiment.run.sweep import run_sweep
+from gamekl.experiment.schema.load import ConfigError, parse_config
+from gamekl.experiment.show.panels import group_panels
+from gamekl.experiment.show.plot import draw
+from gamekl.experiment.show.report import summarize
+from gamekl.experiment.show.table import format_table
 
 GAME = {"kind": "preference", "num_actions": [4, 4], "num_games": 3, "seed": 5}
 STEPS = {"first": 10, "decades": 2, "points": 3}

@@ -5,17 +5,17 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from commands import run
+from shell_helpers import run
 
-from gamekl.experiment import forecast as module
-from gamekl.experiment import progress
-from gamekl.experiment.forecast import forecast, format_forecast, plan_sweep
-from gamekl.experiment.html import config_toml
-from gamekl.experiment.load import parse_config
-from gamekl.experiment.plan import make_chunks
-from gamekl.experiment.shards import Compiled, Work, compile_program
-from gamekl.experiment.store import Store
-from gamekl.experiment.sweep import run_sweep
+from gamekl.experiment.run import forecast as module
+from gamekl.experiment.run import progress
+from gamekl.experiment.run.forecast import forecast, format_forecast, plan_sweep
+from gamekl.experiment.run.plan import make_chunks
+from gamekl.experiment.run.shards import Compiled, Work, compile_program
+from gamekl.experiment.run.store import Store
+from gamekl.experiment.run.sweep import run_sweep
+from gamekl.experiment.schema.load import parse_config
+from gamekl.experiment.show.html import config_toml
 
 SAMPLES = {"first": 100, "decades": 1, "points": 2}
 GANE = {"label": "gane", "game": {"kind": "matching_pennies"}, "temperatures": [0.5, 1.0], "num_samples": SAMPLES}

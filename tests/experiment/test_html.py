@@ -12,14 +12,14 @@ import numpy as np
 import pytest
 from test_export import LABELS, ORIGIN, SEEDS, SIZES, WIDTH, config, damage, make_run, plan, run
 
-from gamekl.experiment.html import config_toml, inline_svg, write_report
-from gamekl.experiment.load import parse_config
-from gamekl.experiment.origin import Origin
-from gamekl.experiment.plan import make_chunks
-from gamekl.experiment.plot import COLOURS, STYLE, draw
-from gamekl.experiment.report import summarize
-from gamekl.experiment.store import Store
-from gamekl.experiment.table import HEADER, rate_cells
+from gamekl.experiment.run.origin import Origin
+from gamekl.experiment.run.plan import make_chunks
+from gamekl.experiment.run.store import Store
+from gamekl.experiment.schema.load import parse_config
+from gamekl.experiment.show.html import config_toml, inline_svg, write_report
+from gamekl.experiment.show.plot import COLOURS, STYLE, draw
+from gamekl.experiment.show.report import summarize
+from gamekl.experiment.show.table import HEADER, rate_cells
 from gamekl.solvers.solution import Status
 
 BROWSER = shutil.which("chromium") or shutil.which("google-chrome")

@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from gamekl.experiment.store import Store
+from gamekl.experiment.run.store import Store
 
 HEAD = """
 name = "killed"

@@ -6,17 +6,17 @@ import numpy as np
 import pytest
 
 import gamekl as gk
-from gamekl import learning, stackelberg
-from gamekl.experiment.load import ConfigError, parse_config
-from gamekl.experiment.panels import group_panels
-from gamekl.experiment.plan import make_plan
-from gamekl.experiment.plot import draw
-from gamekl.experiment.report import summarize
-from gamekl.experiment.settings import make_settings
-from gamekl.experiment.shards import data_keys
-from gamekl.experiment.store import Store
-from gamekl.experiment.sweep import run_sweep
-from gamekl.experiment.table import format_table
+from gamekl import stackelberg
+from gamekl.experiment.kinds.settings import make_settings
+from gamekl.experiment.run.plan import make_plan
+from gamekl.experiment.run.shards import data_keys
+from gamekl.experiment.run.store import Store
+from gamekl.experiment.run.sweep import run_sweep
+from gamekl.experiment.schema.load import ConfigError, parse_config
+from gamekl.experiment.show.panels import group_panels
+from gamekl.experiment.show.plot import draw
+from gamekl.experiment.show.report import summarize
+from gamekl.experiment.show.table import format_table
 
 SAMPLES = {"first": 1000, "decades": 1, "points": 2}
 LED = {
@@ -141,9 +141,9 @@ def test_the_leaders_curves(led):
 def test_rows_are_what_playing_gives(online):
     """Each number of rounds is a run of its own, with its own step size."""
     settings, keys = drawn(sweep(TABLES, GREEDY), online.plan(), 0, 1)
-    hypotheses = learning.TabularPayoffs(settings[1].game, noise=0.3)
-    learner = learning.Mamex(hypotheses, learning.Optimism(1 / (2 * 0.3 * np.sqrt(40))), "cce")
-    found = learning.play_online(keys[1, 2], learner, 40)
+    hypotheses = online.TabularPayoffs(settings[1].game, noise=0.3)
+    learner = online.Mamex(hypotheses, online.Optimism(1 / (2 * 0.3 * np.sqrt(40))), "cce")
+    found = online.play_online(keys[1, 2], learner, 40)
     rows = online.read().to_pandas()
     row = rows.query("case == 0 and num_samples == 40 and game == 1 and seed == 2").iloc[0]
     np.testing.assert_allclose(row["regret"], found.regret.sum(), rtol=1e-9)

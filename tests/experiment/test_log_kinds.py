@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from commands import refused, run
+from shell_helpers import refused, run
 
 DUELS = 'outcome = "winner"\nplayer = [{ action = "model_a" }, { action = "model_b" }]\n'
 COUNTS = 'player = [{ action = "a", reward = "r" }, { action = "b", reward = "s" }]\n'

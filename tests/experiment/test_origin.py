@@ -8,13 +8,13 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from gamekl.experiment import engines, shards
-from gamekl.experiment.load import parse_config
-from gamekl.experiment.manifest import Manifest, _checksum
-from gamekl.experiment.origin import Origin, Run, differences, mixture
-from gamekl.experiment.shards import origin
-from gamekl.experiment.store import Store
-from gamekl.experiment.sweep import run_sweep
+from gamekl.experiment.run import engines, shards
+from gamekl.experiment.run.manifest import Manifest, _checksum
+from gamekl.experiment.run.origin import Origin, Run, differences, mixture
+from gamekl.experiment.run.shards import origin
+from gamekl.experiment.run.store import Store
+from gamekl.experiment.run.sweep import run_sweep
+from gamekl.experiment.schema.load import parse_config
 
 THERE = Origin("0.1.0", "0.10.2", "0.10.2", "2.4.6", "1.17.1", "0.13.8", "0.2.8", "22.0", "3.11.7", "cpu", "one", 1)
 SAMPLES = {"first": 1000, "decades": 1, "points": 2}

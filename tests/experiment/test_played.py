@@ -7,14 +7,14 @@ import pytest
 from helpers import log
 
 import gamekl as gk
-from gamekl.experiment.load import ConfigError, parse_config
-from gamekl.experiment.plan import make_chunks, make_plan
-from gamekl.experiment.plot import draw, save_figure
-from gamekl.experiment.report import summarize
-from gamekl.experiment.shards import data_keys
-from gamekl.experiment.store import Store
-from gamekl.experiment.sweep import run_sweep
-from gamekl.experiment.table import format_table
+from gamekl.experiment.run.plan import make_chunks, make_plan
+from gamekl.experiment.run.shards import data_keys
+from gamekl.experiment.run.store import Store
+from gamekl.experiment.run.sweep import run_sweep
+from gamekl.experiment.schema.load import ConfigError, parse_config
+from gamekl.experiment.show.plot import draw, save_figure
+from gamekl.experiment.show.report import summarize
+from gamekl.experiment.show.table import format_table
 
 REFERENCE = [[0.34, 0.33, 0.33], [0.33, 0.34, 0.33]]
 ROUNDS = {"first": 10, "decades": 2, "points": 3}

@@ -8,9 +8,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from gamekl.experiment.html import config_toml
-from gamekl.experiment.load import ConfigError, parse_config
-from gamekl.experiment.settings import make_settings
+from gamekl.experiment.kinds.settings import make_settings
+from gamekl.experiment.schema.load import ConfigError, parse_config
+from gamekl.experiment.show.html import config_toml
 
 POLICIES = [[0.2, 0.8], [0.5, 0.25, 0.25], [0.1, 0.9]]
 JOINT = reduce(np.multiply.outer, map(np.array, POLICIES))

@@ -4,10 +4,10 @@ import json
 import shutil
 
 import pytest
-from commands import refused
+from shell_helpers import refused
 
 from gamekl.cli import main
-from gamekl.experiment.store import SCHEMA_VERSION, Store
+from gamekl.experiment.run.store import SCHEMA_VERSION, Store
 
 HEAD = 'name = "r"\nnum_seeds = 4\n'
 FAMILY = """
@@ -104,7 +104,7 @@ def test_config(capsys, config, text, message):
 def test_flags(capsys, config, monkeypatch, flags, message):
     if "dask" in flags and "--scheduler" in flags:
         pytest.importorskip("distributed")
-        monkeypatch.setattr("gamekl.experiment.cluster.PATIENCE", 1)
+        monkeypatch.setattr("gamekl.experiment.run.cluster.PATIENCE", 1)
     assert message in refused(capsys, "sweep", config, *flags)
 
 

@@ -10,12 +10,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from gamekl.experiment.origin import Origin
-from gamekl.experiment.plan import TUNING
-from gamekl.experiment.plot import STYLE, draw, save_figure
-from gamekl.experiment.report import summarize
-from gamekl.experiment.store import Store
-from gamekl.experiment.table import format_table
+from gamekl.experiment.run.origin import Origin
+from gamekl.experiment.run.plan import TUNING
+from gamekl.experiment.run.store import Store
+from gamekl.experiment.show.plot import STYLE, draw, save_figure
+from gamekl.experiment.show.report import summarize
+from gamekl.experiment.show.table import format_table
 
 N = (100, 1_000, 10_000, 100_000)
 # Columns that other kinds of families have.

@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 
 import gamekl as gk
-from gamekl.experiment.load import ConfigError, parse_config
-from gamekl.experiment.plan import make_plan, tunings
-from gamekl.experiment.report import summarize
-from gamekl.experiment.settings import make_settings
-from gamekl.experiment.shards import data_keys
-from gamekl.experiment.store import Store
-from gamekl.experiment.sweep import run_sweep
+from gamekl.experiment.kinds.settings import make_settings
+from gamekl.experiment.run.plan import make_plan, tunings
+from gamekl.experiment.run.shards import data_keys
+from gamekl.experiment.run.store import Store
+from gamekl.experiment.run.sweep import run_sweep
+from gamekl.experiment.schema.load import ConfigError, parse_config
+from gamekl.experiment.show.report import summarize
 
 MARKOV = {
     "label": "markov",

@@ -11,11 +11,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from gamekl.experiment import store as store_module
-from gamekl.experiment.manifest import Manifest
-from gamekl.experiment.origin import Origin, Run
-from gamekl.experiment.publish import publish
-from gamekl.experiment.store import Store, StoreError
+from gamekl.experiment.run import store as store_module
+from gamekl.experiment.run.manifest import Manifest
+from gamekl.experiment.run.origin import Origin, Run
+from gamekl.experiment.run.publish import publish
+from gamekl.experiment.run.store import Store, StoreError
 
 CONFIG = {"name": "tiny", "seed": 1, "family": [{"label": "a", "noise": 1.0}, {"label": "b", "noise": 0.5}]}
 ORIGIN = Origin("0", "0.10.2", devices=1)

@@ -13,14 +13,14 @@ import pyarrow.parquet as pq
 import pytest
 
 import gamekl as gk
-from gamekl.experiment.engines import threads
-from gamekl.experiment.load import parse_config
-from gamekl.experiment.plan import make_chunks, make_plan, tunings
-from gamekl.experiment.report import summarize
-from gamekl.experiment.settings import make_settings
-from gamekl.experiment.shards import data_keys
-from gamekl.experiment.store import SCHEMA_VERSION, Store, StoreError
-from gamekl.experiment.sweep import run_sweep
+from gamekl.experiment.kinds.settings import make_settings
+from gamekl.experiment.run.engines import threads
+from gamekl.experiment.run.plan import make_chunks, make_plan, tunings
+from gamekl.experiment.run.shards import data_keys
+from gamekl.experiment.run.store import SCHEMA_VERSION, Store, StoreError
+from gamekl.experiment.run.sweep import run_sweep
+from gamekl.experiment.schema.load import parse_config
+from gamekl.experiment.show.report import summarize
 
 PENNIES = {
     "label": "pennies",
@@ -392,7 +392,7 @@ def test_impossible_family_is_named(family, message):
 
 def test_game_that_cannot_be_solved(monkeypatch):
     """Without the true equilibrium there is no prediction: an error if n depends on it, else a remark."""
-    monkeypatch.setattr("gamekl.experiment.plan.solve_nash", partial(gk.solve_nash, max_steps=1))
+    monkeypatch.setattr("gamekl.experiment.run.plan.solve_nash", partial(gk.solve_nash, max_steps=1))
     family = {"label": "hard", "game": {"kind": "uniform", "num_actions": [2, 2]}, "temperatures": [0.05]}
     with pytest.raises(ValueError, match=r"family\.0 \(hard\): num_samples\.first: got 'auto'.*max_steps"):
         make_plan(sweep(family=[family]))

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import gamekl as gk
-from gamekl.games.agg import agg_table, bagg_table
+from gamekl.games.files.agg import agg_table, bagg_table
 
 # Three players go to the bar or stay at home; whoever goes likes one other there and no more.
 BAR = """#AGG
@@ -119,7 +119,7 @@ def test_random_games_are_as_gambits(monkeypatch):
     for _ in range(60):
         text = drawn(rng)
         with monkeypatch.context() as patched:  # what configurations there are
-            patched.setattr("gamekl.games.agg._node_payoffs", remember)
+            patched.setattr("gamekl.games.files.agg._node_payoffs", remember)
             rows.clear()
             agg_table(text)
         for found in rows:

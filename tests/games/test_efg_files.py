@@ -225,7 +225,7 @@ def test_refused(text, message):
 
 def test_a_player_who_forgets_is_counted_as_strategies_are_made(monkeypatch):
     """Ann sees 9 sets, each of them after either of two moves that she forgets: 2^10 strategies."""
-    monkeypatch.setattr("gamekl.games.trees.MAX_STRATEGIES", 1023)
+    monkeypatch.setattr("gamekl.games.files.trees.MAX_STRATEGIES", 1023)
     sees = "\n".join(f'p "" 1 {1 + turn} "" {{ "l" "r" }} 0\nt "" 0\nt "" 0' for turn in range(1, 10))
     draws = " ".join(f'"{turn}" 1/9' for turn in range(9))
     body = f'p "" 1 1 "" {{ "L" "R" }} 0\nc "" 1 "" {{ {draws} }} 0\n{sees}\nc "" 1 0\n{sees}'
@@ -234,7 +234,7 @@ def test_a_player_who_forgets_is_counted_as_strategies_are_made(monkeypatch):
 
 
 def test_too_many_nodes(monkeypatch):
-    monkeypatch.setattr("gamekl.games.efg.MAX_HISTORIES", 1000)
+    monkeypatch.setattr("gamekl.games.files.efg.MAX_HISTORIES", 1000)
     with pytest.raises(ValueError, match="^efg: got a tree of more than 1000 nodes, takes at most that"):
         read('c "" 1 "" { "x" 1 } 0 ' + 'c "" 1 0 ' * 1000)
 

@@ -9,7 +9,7 @@ import pytest
 from efg_helpers import independent_choices
 
 import gamekl as gk
-from gamekl.games.efg import Tree
+from gamekl.games.files.efg import Tree
 
 
 def test_every_tree_of_gambits_catalog(tmp_path):

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from test_agg_files import BAR, bayesian
 from test_csv_files import PAIRS, ROWS
 
-from gamekl.games.agg import agg_table, bagg_table
-from gamekl.games.csv_files import csv_table
+from gamekl.games.files.agg import agg_table, bagg_table
+from gamekl.games.files.csv_tables import csv_table
 
 GRAPH = "#AGG\n2 2 2\n2 2\n0 1\n0 1\n2 2 3\n1 3\n2 0 1\n1 1\n10 0 [ 1 2 ]\n1\n0 1 2 3 4\n0 0 1"
 

@@ -23,7 +23,7 @@ from lowering.inputs import (
     table,
 )
 
-offline, learning = gk.offline, gk.learning
+learning, offline, online, preference = gk.learning, gk.offline, gk.online, gk.preference
 KINDS = {"": (GAME, ()), ", contexts": STAGES["contexts"], ", markov": STAGES["markov"]}
 
 
@@ -41,8 +41,8 @@ LOGS = {kind: logged(make, stage) for kind, (make, stage) in KINDS.items()}
 ROWS = {kind: rows(make, stage) for kind, (make, stage) in KINDS.items()}
 ESTIMATE = made(offline.estimate, LOGS[""])
 FEATURES, CONTEXT_FEATURES = table(*SIZES, 2), table(3, 2)
-COMPARED = made(partial(offline.sample_joint_comparisons, num_samples=100), KEY, GAME, table(*SIZES, *SIZES))
-TRAJECTORIES = made(partial(offline.sample_trajectory_comparisons, num_samples=20), KEY, MARKOV, table(2, 3, *SIZES))
+COMPARED = made(partial(preference.sample_joint_comparisons, num_samples=100), KEY, GAME, table(*SIZES, *SIZES))
+TRAJECTORIES = made(partial(preference.sample_trajectory_comparisons, num_samples=20), KEY, MARKOV, table(2, 3, *SIZES))
 
 
 def modelled(kind, data, features):
@@ -90,16 +90,16 @@ DATA = {
     "offline.stage_concentrability": program(
         offline.stage_concentrability, MARKOV, table(2, 3, *SIZES), policies(MARKOV)
     ),
-    "offline.independent_pairs": program(offline.independent_pairs, GAME, JOINT),
-    "offline.unilateral_pairs": program(offline.unilateral_pairs, GAME, JOINT),
-    "offline.sample_joint_comparisons": program(
-        offline.sample_joint_comparisons, KEY, GAME, table(*SIZES, *SIZES), NUMBER
+    "preference.independent_pairs": program(preference.independent_pairs, GAME, JOINT),
+    "preference.unilateral_pairs": program(preference.unilateral_pairs, GAME, JOINT),
+    "preference.sample_joint_comparisons": program(
+        preference.sample_joint_comparisons, KEY, GAME, table(*SIZES, *SIZES), NUMBER
     ),
-    "offline.estimate_payoffs": program(offline.estimate_payoffs, COMPARED, penalty=0.1),
-    "offline.sample_trajectory_comparisons": program(
-        offline.sample_trajectory_comparisons, KEY, MARKOV, table(2, 3, *SIZES), num_samples=20
+    "preference.estimate_payoffs": program(preference.estimate_payoffs, COMPARED, penalty=0.1),
+    "preference.sample_trajectory_comparisons": program(
+        preference.sample_trajectory_comparisons, KEY, MARKOV, table(2, 3, *SIZES), num_samples=20
     ),
-    "offline.estimate_rewards": program(offline.estimate_rewards, TRAJECTORIES),
+    "preference.estimate_rewards": program(preference.estimate_rewards, TRAJECTORIES),
 }
 
 GANE = {
@@ -110,29 +110,29 @@ GANE = {
 
 def play(learner, num_rounds=5):
     """Rounds of a learner that is made of what is given."""
-    return lambda key, *given: learning.play_online(key, learner(*given), num_rounds)
+    return lambda key, *given: online.play_online(key, learner(*given), num_rounds)
 
 
 def tabular(rule, concept):
     def call(game):
-        return learning.Mamex(learning.TabularPayoffs(game, noise=0.3), rule(0.1), concept)
+        return online.Mamex(online.TabularPayoffs(game, noise=0.3), rule(0.1), concept)
 
     return play(call)
 
 
 def linear(game, features):
-    return learning.Mamex(learning.LinearPayoffs(game, features, noise=0.3), learning.Optimism(0.1), "cce")
+    return online.Mamex(online.LinearPayoffs(game, features, noise=0.3), online.Optimism(0.1), "cce")
 
 
 def of_models(game, other):
     models = [game, gk.MarkovGame(game.rewards, other.transitions, game.initial_probs)]
-    return learning.Mamex(learning.FiniteModels(models), learning.Optimism(0.1), "cce")
+    return online.Mamex(online.FiniteModels(models), online.Optimism(0.1), "cce")
 
 
 def of_values(game, other):
     models = [game, gk.MarkovGame(game.rewards, other.transitions, game.initial_probs)]
-    tables = learning.values_of_models(models)
-    return learning.Mamex(learning.FiniteValues(game, tables, noise=0.3), learning.Optimism(0.1), "cce")
+    tables = online.values_of_models(models)
+    return online.Mamex(online.FiniteValues(game, tables, noise=0.3), online.Optimism(0.1), "cce")
 
 
 SMALL = made(lambda key: gk.games.markov(key, (2, 2), num_states=2, horizon=2), KEY)
@@ -152,30 +152,28 @@ LEARNING = {
     "learning.strategy_wise, vmap": batch(learning.strategy_wise, ESTIMATE, **PESSIMISM),
     "learning.bellman_consistent": program(learning.bellman_consistent, ESTIMATE, **PESSIMISM),
     "learning.bellman_consistent_cce": program(learning.bellman_consistent_cce, ESTIMATE, **PESSIMISM),
-    "learning.decoupling": program(learning.decoupling, FEATURES, num_rounds=5),
-    "learning.optimistic_entry": program(learning.optimistic_entry, JOINT, JOINT, NUMBER, NUMBER, NUMBER),
-    "learning.pure_policies": program(learning.pure_policies, num_actions=(2, 2), horizon=2, num_states=2),
-    "learning.step_size": program(learning.step_size, NUMBER, NUMBER),
-    "learning.values_of_models": program(lambda *models: learning.values_of_models(models), SMALL, SMALL),
+    "online.decoupling": program(online.decoupling, FEATURES, num_rounds=5),
+    "online.optimistic_entry": program(online.optimistic_entry, JOINT, JOINT, NUMBER, NUMBER, NUMBER),
+    "online.pure_policies": program(online.pure_policies, num_actions=(2, 2), horizon=2, num_states=2),
+    "online.step_size": program(online.step_size, NUMBER, NUMBER),
+    "online.values_of_models": program(lambda *models: online.values_of_models(models), SMALL, SMALL),
     **{
-        f"learning.play_online, {concept}": program(tabular(learning.Optimism, concept), KEY, GAME)
+        f"online.play_online, {concept}": program(tabular(online.Optimism, concept), KEY, GAME)
         for concept in ("nash", "ce", "cce")
     },
-    "learning.play_online, greed": program(tabular(learning.Greed, "cce"), KEY, GAME),
-    "learning.play_online, vmap": batch(tabular(learning.Optimism, "cce"), KEY, GAME),
-    "learning.play_online, linear": program(play(linear), KEY, GAME, FEATURES),
-    "learning.play_online, models": program(play(of_models), KEY, SMALL, SMALL),
-    "learning.play_online, values": program(play(of_values), KEY, SMALL, SMALL),
-    "learning.play_online, stages": program(
-        play(partial(learning.OptimisticStages, noise=0.3, scale=1.0)), KEY, MARKOV
-    ),
+    "online.play_online, greed": program(tabular(online.Greed, "cce"), KEY, GAME),
+    "online.play_online, vmap": batch(tabular(online.Optimism, "cce"), KEY, GAME),
+    "online.play_online, linear": program(play(linear), KEY, GAME, FEATURES),
+    "online.play_online, models": program(play(of_models), KEY, SMALL, SMALL),
+    "online.play_online, values": program(play(of_values), KEY, SMALL, SMALL),
+    "online.play_online, stages": program(play(partial(online.OptimisticStages, noise=0.3, scale=1.0)), KEY, MARKOV),
 }
 
 ON_HOST = {
     "offline.behavior_with_concentrability": "searches for a mixture on the host",
     "offline.check_orders": "looks at what was read",
     "offline.count_comparisons": "counts what was read, whose size decides the shapes",
-    "offline.count_joint_comparisons": "counts what was read",
+    "preference.count_joint_comparisons": "counts what was read",
     "offline.load_log_schema": "reads a file",
     "offline.read_log": "reads files",
     "learning.pnvi": "solves linear programmes on the host",

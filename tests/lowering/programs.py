@@ -10,4 +10,6 @@ PROGRAMS = {"float32": PUBLIC, "float64": PUBLIC | sweeps.PROGRAMS}
 # Public functions that work on the host, and why. The jitted functions that they call have programs of their own.
 ON_HOST: dict[str, str] = {**trunk.ON_HOST, **data.ON_HOST, **wings.ON_HOST}
 # Jitted functions that compute nothing, and what for.
-PROBES: dict[str, str] = {"gamekl.core.platforms.quick_options.<locals>.<lambda>": "asks XLA which options it knows"}
+PROBES: dict[str, str] = {
+    "gamekl.core.kernels.platforms.quick_options.<locals>.<lambda>": "asks XLA which options it knows"
+}

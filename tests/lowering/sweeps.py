@@ -8,8 +8,8 @@ import numpy as np
 from jax.sharding import Mesh
 
 import gamekl as gk
-from gamekl.experiment import followed, lead, online, pipeline, programs
-from gamekl.experiment.settings import Setting
+from gamekl.experiment.kinds import followed, lead, online, pipeline, programs
+from gamekl.experiment.kinds.settings import Setting
 from gamekl.learning import pessimistic
 from lowering.inputs import (
     CONTEXTS,
@@ -55,7 +55,7 @@ def following(keys, settings):
 
 def learning(keys, settings):
     known = online.Known("tabular", jnp.asarray(0.3), jnp.asarray((0.0, 1.0)), 0)
-    rule = gk.learning.Optimism(0.1)
+    rule = gk.online.Optimism(0.1)
     return online.online_batch(keys, settings, known, rule, "cce", jnp.asarray(5), 5)
 
 

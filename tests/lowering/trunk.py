@@ -9,9 +9,9 @@ import jax.numpy as jnp
 import gamekl as gk
 from gamekl.evaluate.staged_rates import staged_constant
 from gamekl.solvers import batch as batches
-from gamekl.solvers import welfare
-from gamekl.solvers.ladder import Options
-from gamekl.solvers.nash import solve_nash
+from gamekl.solvers.correlated import welfare
+from gamekl.solvers.nash.ladder import Options
+from gamekl.solvers.nash.solve import solve_nash
 from lowering.inputs import (
     ANCHOR,
     CONTEXTS,
@@ -214,7 +214,7 @@ ON_HOST = {
     "solve_welfare": "solves a linear programme on the host",
     **dict.fromkeys(("evaluate.fit_rate", "evaluate.fit_paired_rate"), "resamples measured errors with numpy"),
     "evaluate.first_sample_size": "is a number of Python's",
-    "evaluate.predicted_preference_constant": "is computed with numpy, in float64",
+    "preference.predicted_preference_constant": "is computed with numpy, in float64",
 }
 
 PROGRAMS = {**GAMES, **RESPONSES, **SOLVERS, **RULES, **CERTIFICATES}

@@ -5,9 +5,9 @@ from functools import partial
 import jax.numpy as jnp
 
 import gamekl as gk
-from gamekl.learning.stackelberg_rates import _constant
-from gamekl.solvers import preference as prompts
-from gamekl.solvers.commitment import make_problem
+from gamekl.preference import policies as prompts
+from gamekl.stackelberg.commit.quantal import make_problem
+from gamekl.stackelberg.learn.rates import _constant
 from lowering.inputs import (
     ANCHOR,
     CONTEXTS,
@@ -24,10 +24,10 @@ from lowering.inputs import (
     whole,
 )
 
-preference, stackelberg = gk.preference, gk.stackelberg
+offline, preference, stackelberg = gk.offline, gk.preference, gk.stackelberg
 CANDIDATES = 3
 PAIRS = table(SIZE, CANDIDATES, CANDIDATES)
-WINS = made(preference.Comparisons, PAIRS)
+WINS = made(offline.Comparisons, PAIRS)
 
 
 def prompt_set(preferences, log_reference, temperature, max_steps):
@@ -51,12 +51,12 @@ def self_played(preferences, log_reference, temperature):
 
 
 PREFERENCES = {
-    "offline.bradley_terry_preferences": program(preference.bradley_terry_preferences, table(SIZE, CANDIDATES)),
-    "offline.estimate_preferences": program(preference.estimate_preferences, WINS),
-    "offline.fit_bradley_terry": program(preference.fit_bradley_terry, WINS),
-    "offline.fit_bradley_terry, vmap": batch(preference.fit_bradley_terry, WINS),
+    "offline.bradley_terry_preferences": program(offline.bradley_terry_preferences, table(SIZE, CANDIDATES)),
+    "offline.estimate_preferences": program(offline.estimate_preferences, WINS),
+    "offline.fit_bradley_terry": program(offline.fit_bradley_terry, WINS),
+    "offline.fit_bradley_terry, vmap": batch(offline.fit_bradley_terry, WINS),
     "offline.sample_comparisons": program(
-        preference.sample_comparisons, KEY, PAIRS, table(SIZE, CANDIDATES, CANDIDATES), NUMBER
+        offline.sample_comparisons, KEY, PAIRS, table(SIZE, CANDIDATES, CANDIDATES), NUMBER
     ),
     "preference.nash_policies, newton": program(prompts._by_newton, PROMPTS),
     "preference.nash_policies": program(prompts._by_path, PROMPTS, table(SIZE, CANDIDATES)),

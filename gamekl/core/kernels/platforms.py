@@ -1,0 +1,79 @@
+"""What depends on the kind of machine that a program is made for.
+
+That is the platform of the lowering, which need not be the host's: a program may be exported for a GPU by a machine
+that has none. So nothing here asks for jax's default backend; `by_platform` traces a kernel for each kind, and the
+lowering takes the one that it is for.
+"""
+
+from collections.abc import Callable
+from functools import cache, partial
+from typing import Any, NamedTuple, TypeVar
+
+import jax
+
+R = TypeVar("R")
+
+
+class Platform(NamedTuple):
+    """How kernels are cut for one kind of machine.
+
+    Attributes:
+        lane_bytes: of the payoffs of all games that are worked on side by side.
+        most_lanes: of those games.
+        games_a_lane: that the host hands over at a time.
+        pivots: unknowns that are eliminated in one pass over a table.
+    """
+
+    lane_bytes: int
+    most_lanes: int
+    games_a_lane: int
+    pivots: int
+
+
+# The number of lanes follows from the size of the games alone: of other numbers XLA makes loops and kernels that round
+# otherwise, and a game's bits would depend on its batch's size. A chunk has several games for each lane, so that lanes
+# are refilled more often than they run dry.
+#
+# On a CPU, lanes are what the second-level cache of one core holds, and a vector loop over fewer than 64 is short.
+CPU = Platform(
+    lane_bytes=2**17,
+    most_lanes=128,
+    games_a_lane=64,
+    pivots=1,
+)
+# Measured on an H200 (benchmarks/README.md): kernels take microseconds to launch, which 10 MB of payoffs make up for,
+# and what the kernels of a step hand on to each other, some three times as much, should stay in a cache of 50 MB.
+ACCELERATOR = Platform(
+    lane_bytes=2**24,
+    most_lanes=2**14,
+    games_a_lane=16,
+    pivots=5,
+)
+
+
+def platform_of(device: Any) -> Platform:
+    """The kind of a ``jax.Device``."""
+    return CPU if device.platform == "cpu" else ACCELERATOR
+
+
+def by_platform(function: Callable[..., R], *arguments: Any) -> R:
+    """``function(platform, *arguments)`` for the platform that the program is lowered for."""
+    return jax.lax.platform_dependent(*arguments, cpu=partial(function, CPU), default=partial(function, ACCELERATOR))
+
+
+@cache
+def quick_options(**options: bool) -> dict[str, bool]:
+    """Options for ``jax.jit`` with which programs for CPUs are compiled sooner, if this XLA knows them, else none.
+
+    XLA's older emitters halve the compilation of a single game; they are gone since jax 0.11 (see `core.kernels.lanes`
+    for what is done from jax 0.12 on).
+
+    Args:
+        options: others to be tried.
+    """
+    wanted = options or {"xla_cpu_use_fusion_emitters": False}
+    try:
+        jax.jit(lambda: 0.0).lower().compile(compiler_options=dict(wanted))
+    except jax.errors.JaxRuntimeError:
+        return {}
+    return wanted

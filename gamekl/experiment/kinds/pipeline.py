@@ -1,0 +1,232 @@
+"""From keys to gaps: sample, estimate, solve and evaluate in the true game, for all games and seeds of a chunk at once.
+
+Sample sizes, temperatures and seeds are traced, so one compilation serves the whole axis of each.
+"""
+
+from collections.abc import Callable
+from typing import Any, cast
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array
+
+from gamekl.core.response import nash_gap, regularized_gap
+from gamekl.experiment.kinds.settings import Setting
+from gamekl.learning.pessimistic import pnvi
+from gamekl.offline.models import ActionRidge, Ridge
+from gamekl.offline.neural import Neural
+from gamekl.offline.pessimism import lower_confidence
+from gamekl.offline.regression import Estimate, estimate
+from gamekl.offline.rows import sample_dataset
+from gamekl.offline.statistics import sample_statistics
+from gamekl.preference.joint_comparisons import estimate_payoffs, sample_joint_comparisons
+from gamekl.solvers.nash.exact import solve_two_player_batch
+from gamekl.solvers.nash.solve import gane
+from gamekl.solvers.play.history import History, gamd_history, multiplicative_weights_history
+from gamekl.solvers.solution import Status
+
+
+def for_games_and_seeds(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Map over the games of a family (keys and settings), then over seeds (keys alone)."""
+    return jax.vmap(jax.vmap(function, in_axes=(0, None)), in_axes=(0, 0))
+
+
+class Data(eqx.Module):
+    """How a dataset is drawn and what is estimated from it.
+
+    Attributes:
+        num_samples: rows, episodes or comparisons.
+        noise: standard deviation, or "bernoulli".
+        penalty: of a ridge estimate.
+        estimator: "tabular", "ridge", "neural" or "preferences".
+        linear: whether features are of joint actions too.
+        num_rows: `num_samples` where rows are drawn one by one, else None.
+    """
+
+    num_samples: Array
+    noise: Array | str
+    penalty: Array
+    estimator: str = eqx.field(static=True)
+    linear: bool = eqx.field(static=True)
+    num_rows: int | None = eqx.field(static=True)
+
+    @property
+    def spread(self) -> Array:
+        """The standard deviation of a reward, or what it is at most."""
+        return jnp.asarray(0.5) if isinstance(self.noise, str) else self.noise
+
+    def estimate(self, key: Array, setting: Setting) -> Estimate:
+        """From data of its own."""
+        drawn = (setting.game, setting.behavior)
+        if self.num_rows is not None:
+            data_key, net_key = jax.random.split(key)
+            rows = sample_dataset(data_key, *drawn, self.num_rows, self.noise)
+            return estimate(rows, model=Neural(net_key, setting.features))
+        if self.estimator == "preferences":
+            return estimate_payoffs(sample_joint_comparisons(key, *drawn, self.num_samples))
+        statistics = sample_statistics(key, *drawn, self.num_samples, self.noise)
+        if self.estimator == "tabular":
+            return estimate(statistics)
+        kind = Ridge if self.linear else ActionRidge
+        return estimate(statistics, model=kind(setting.features, self.penalty))
+
+
+@eqx.filter_jit
+def estimate_batch(keys: Array, settings: Setting, data: Data) -> Estimate:
+    """Estimates from data of their own, ``[game, seed]``."""
+    return for_games_and_seeds(data.estimate)(keys, settings)
+
+
+def _of_profiles(setting: Setting, found: Estimate, log_policy: Any) -> dict[str, Array]:
+    """What a profile comes to in the true game."""
+    true_gap = regularized_gap(setting.game, setting.regularizer, log_policy)
+    return {
+        "regularized_gap": true_gap.sum(),
+        "regularized_gap_max": true_gap.max(),
+        "nash_gap": nash_gap(setting.game, log_policy, regularizer=setting.regularizer).sum(),
+        "unvisited": jnp.sum(found.counts == 0).astype(jnp.int32),
+    }
+
+
+def _solved(setting: Setting, found: Estimate) -> dict[str, Array]:
+    solution = gane(found, setting.regularizer, throw=False)
+    return {
+        **_of_profiles(setting, found, solution.log_policy),
+        "solver_gap": solution.gap.sum(),
+        "residual": solution.residual,
+        "num_steps": solution.num_steps,
+        "status": solution.status,
+    }
+
+
+@eqx.filter_jit
+def gane_batch(keys: Array, settings: Setting, data: Data) -> dict[str, Array]:
+    """Estimate, solve and evaluate in the true game; every result is ``[game, seed]``."""
+    return for_games_and_seeds(lambda key, setting: _solved(setting, data.estimate(key, setting)))(keys, settings)
+
+
+@eqx.filter_jit
+def neural_batch(keys: Array, settings: Setting, data: Data) -> dict[str, Array]:
+    """As `gane_batch`, one dataset after another: networks have work for all processors, and need memory."""
+
+    def one(place: Array) -> dict[str, Array]:
+        setting = jax.tree.map(lambda leaf: leaf[place[0]], settings)
+        return _solved(setting, data.estimate(keys[place[0], place[1]], setting))
+
+    grid = jnp.stack(jnp.indices(keys.shape), axis=-1)
+    found = jax.lax.map(one, grid.reshape(-1, 2))
+    return jax.tree.map(lambda leaf: leaf.reshape(keys.shape), found)
+
+
+@eqx.filter_jit
+def lower_confidence_batch(keys: Array, settings: Setting, data: Data, scale: Array) -> dict[str, Array]:
+    """As `gane_batch`, on lower confidence bounds."""
+
+    def one(key: Array, setting: Setting) -> dict[str, Array]:
+        return _solved(setting, lower_confidence(data.estimate(key, setting), scale, data.spread))
+
+    return for_games_and_seeds(one)(keys, settings)
+
+
+@eqx.filter_jit
+def surrogate_batch(
+    keys: Array, settings: Setting, data: Data, scale: Array, payoff_range: Array, minimise: Callable[..., Any]
+) -> dict[str, Array]:
+    """As `gane_batch`, with profiles that minimise a pessimistic surrogate; there is no `solver_gap`."""
+
+    def one(key: Array, setting: Setting) -> dict[str, Array]:
+        found = data.estimate(key, setting)
+        profile = minimise(found, scale=scale, payoff_range=payoff_range, noise=data.spread)
+        return {
+            **_of_profiles(setting, found, profile.log_policy),
+            "status": jnp.where(jnp.isfinite(profile.surrogate), Status.converged, Status.not_converged),
+        }
+
+    return for_games_and_seeds(one)(keys, settings)
+
+
+@eqx.filter_jit
+def _measure_profiles(settings: Setting, found: Estimate, log_policy: tuple[Array, ...]) -> dict[str, Array]:
+    def one(solved: tuple[Estimate, Any], setting: Setting) -> dict[str, Array]:
+        return _of_profiles(setting, *solved)
+
+    return for_games_and_seeds(one)((found, log_policy), settings)
+
+
+def pnvi_batch(keys: Array, settings: Setting, data: Data, scale: Array, payoff_range: Array) -> dict[str, Array]:
+    """As `gane_batch`, with pessimistic Nash value iteration, on the host."""
+    found = estimate_batch(keys, settings, data)
+    policies = []
+    for index in np.ndindex(keys.shape):
+        alone = jax.tree.map(lambda leaf: leaf[index], found)  # noqa: B023
+        policies.append(pnvi(alone, scale=scale, payoff_range=payoff_range, noise=data.spread).log_policy)
+    stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves).reshape(*keys.shape, *leaves[0].shape), *policies)
+    measured = _measure_profiles(settings, found, stacked)
+    return {**measured, "status": jnp.zeros(keys.shape, jnp.int32)}
+
+
+@eqx.filter_jit
+def _nash_gaps(settings: Setting, log_policy: tuple[Array, ...]) -> Array:
+    return for_games_and_seeds(lambda policy, setting: nash_gap(setting.game, policy).sum())(log_policy, settings)
+
+
+def exact_batch(keys: Array, settings: Setting, data: Data) -> dict[str, Array]:
+    """As `gane_batch`, with the unregularised plug-in equilibrium, found on the host."""
+    found = estimate_batch(keys, settings, data)
+    solution = solve_two_player_batch(np.asarray(found.game.payoffs))
+    return {
+        "nash_gap": _nash_gaps(settings, solution.log_policy),
+        "solver_gap": solution.gap.sum(axis=-1),
+        "residual": solution.residual,
+        "num_steps": solution.num_steps,
+        "status": solution.status,
+        "unvisited": jnp.sum(found.counts == 0, axis=(2, 3)).astype(jnp.int32),
+    }
+
+
+def _of_joint_policies(found: Estimate, history: History, made_small: Array) -> dict[str, Array]:
+    """What a run of many rounds came to, each ``[checkpoint]``; `made_small` is the gap that the bound is on."""
+    bound = cast(Array, history.bound)
+    gaps = {
+        "regularized_cce_gap": history.regularized_cce_gap,
+        "cce_gap": history.cce_gap,
+        "ce_gap": history.ce_gap,
+        "solver_gap": made_small,
+        "bound": bound,
+    }
+    rounds = history.num_steps.shape
+    return {
+        **{name: jnp.maximum(gap, 0).sum(axis=-1) for name, gap in gaps.items()},
+        "exceeded": jnp.any(made_small > bound, axis=-1).astype(jnp.int32),
+        "num_steps": history.num_steps,
+        "status": jnp.full(rounds, history.status),
+        "unvisited": jnp.full(rounds, jnp.sum(found.counts == 0).astype(jnp.int32)),
+    }
+
+
+@eqx.filter_jit
+def gamd_batch(keys: Array, settings: Setting, data: Data, num_steps: Array, weighting: str) -> dict[str, Array]:
+    """As `gane_batch`, with the joint policies that GAMD plays; every result is ``[game, seed, checkpoint]``."""
+
+    def one(key: Array, setting: Setting) -> dict[str, Array]:
+        found = data.estimate(key, setting)
+        options = {"num_steps": num_steps, "evaluate_on": setting.game, "throw": False}
+        history = gamd_history(found.game, setting.regularizer, weighting=weighting, **options)
+        return _of_joint_policies(found, history, history.regularized_cce_gap_estimated)
+
+    return for_games_and_seeds(one)(keys, settings)
+
+
+@eqx.filter_jit
+def weights_batch(keys: Array, settings: Setting, data: Data, num_steps: Array) -> dict[str, Array]:
+    """As `gamd_batch`, with unregularised multiplicative weights."""
+
+    def one(key: Array, setting: Setting) -> dict[str, Array]:
+        found = data.estimate(key, setting)
+        options = {"num_steps": num_steps, "evaluate_on": setting.game, "throw": False}
+        history = multiplicative_weights_history(found.game, setting.regularizer, **options)
+        return _of_joint_policies(found, history, history.cce_gap_estimated)
+
+    return for_games_and_seeds(one)(keys, settings)

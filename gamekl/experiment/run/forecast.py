@@ -1,0 +1,205 @@
+"""What a sweep will take, before it is run: memory, compilations, time."""
+
+import threading
+import time
+from typing import Any, NamedTuple
+
+import jax
+
+from gamekl.experiment.kinds.programs import ON_HOST, program
+from gamekl.experiment.run.plan import Chunk, check_part, hash_files, make_chunks, part_of, plan_cases, tunings
+from gamekl.experiment.run.progress import announced
+from gamekl.experiment.run.shards import Compiled, Work, compile_program, make_shard
+from gamekl.experiment.schema.config import SweepConfig
+from gamekl.experiment.show.table import aligned, case_name
+
+# GiB that a chunk may take, if nothing else is said.
+MEMORY = 1.0
+# Seeds of a chunk where memory is no limit: results come, and are kept, in steps of this size.
+MOST_SEEDS = 1000
+# Seconds.
+SHORT = 5.0
+HOST = 'the host\'s: what "exact" and "pnvi" need beside what is compiled, which is not counted'
+
+
+def _compile(work: Work, case: dict[str, Any], number: int, num_seeds: int) -> Compiled:
+    """The program of a case's largest sample size."""
+    return compile_program(work, number, len(case["num_samples"]) - 1, num_seeds)
+
+
+def _seeds_for_memory(config: SweepConfig, plan: dict[str, Any], number: int, memory: float | int) -> int:
+    """How many seeds of a case's chunks fit into so many GiB: all of them in the fewest equal parts.
+
+    Raises:
+        ValueError: not even one does.
+    """
+    work, case = Work.of(config, plan), plan["cases"][number]
+
+    def taken(seeds: int) -> float:
+        return _compile(work, case, number, seeds).memory / 2**30
+
+    def in_equal_parts(seeds: int) -> int:
+        return -(-case["num_seeds"] // -(-case["num_seeds"] // seeds))
+
+    seeds = in_equal_parts(min(MOST_SEEDS, case["num_seeds"]))
+    if (most := taken(seeds)) <= memory:
+        return seeds
+    if (least := taken(1)) > memory:
+        raise ValueError(
+            f"memory: got {memory:g} GiB, but a single seed of all games of {case['label']!r} takes {least:.2g} GiB; "
+            "takes more, or families of fewer games"
+        )
+    while most > memory:  # what a program takes is about linear in the seeds
+        line = 1 + int((memory - least) / (most - least) * (seeds - 1))
+        seeds = in_equal_parts(min(line, seeds - 1))
+        most = taken(seeds)
+    return seeds
+
+
+def plan_sweep(
+    config: SweepConfig, memory: float | int = MEMORY, stop: threading.Event | None = None
+) -> dict[str, Any]:
+    """The plan with the seeds of each chunk, as many as there is memory for; each case is named on stderr.
+
+    What solvers that work on the host ("exact" and "pnvi") need there, beside the compiled estimate, is not counted.
+
+    Raises:
+        ValueError: a family whose games, behavior or sample sizes cannot be had, or whose games alone take too much.
+        KeyboardInterrupt: `stop` was set.
+    """
+    names = [case_name({"label": family.label, **tuning}) for family in config.family for tuning in tunings(family)]
+    with jax.enable_x64(True):
+        cases = [case for _, case in zip(announced("planning", names, stop), plan_cases(config), strict=True)]
+    plan = {"cases": cases, "files": hash_files(config)}
+    if config.seeds_per_chunk:
+        return plan | {"cases": [case | {"seeds_per_chunk": config.seeds_per_chunk} for case in cases]}
+    widths = [_seeds_for_memory(config, plan, n, memory) for n in announced("measuring the memory of", names, stop)]
+    return plan | {"cases": [case | {"seeds_per_chunk": width} for case, width in zip(cases, widths, strict=True)]}
+
+
+class CaseForecast(NamedTuple):
+    """What the chunks of one case come to.
+
+    Attributes:
+        case: the plan's.
+        chunks: how many there are.
+        num_seeds: of each of them, the last maybe fewer.
+        memory: of each of them, bytes.
+        on_host: whether the solver works on the host, where its memory is not counted.
+        seconds: of all of them, one after another.
+    """
+
+    case: dict[str, Any]
+    chunks: int
+    num_seeds: int
+    memory: int
+    on_host: bool
+    seconds: float
+
+
+class Forecast(NamedTuple):
+    """What a sweep, or a part of it, comes to.
+
+    Attributes:
+        cases: those that have chunks there.
+        programs: how many are compiled.
+        planning: seconds that the plan took, compilations among them.
+    """
+
+    cases: list[CaseForecast]
+    programs: int
+    planning: float
+
+
+def forecast(
+    config: SweepConfig,
+    memory: float | int = MEMORY,
+    part: tuple[int, int] | None = None,
+    stop: threading.Event | None = None,
+) -> Forecast:
+    """Plan a sweep, compile a program of each case, and time one chunk of each kind, at the largest sample size.
+
+    Memory is that of compiled programs: what solvers that work on the host ("exact" and "pnvi") need there, beside the
+    compiled estimate, is not counted. Networks, and what learns online, take less time at smaller sizes, which is not
+    counted either.
+
+    Args:
+        config: the sweep.
+        memory: GiB that a chunk may take.
+        part: as of `gamekl.experiment.run.sweep.run_sweep`; the forecast is of that part alone.
+        stop: once it is set, no further case is begun with.
+
+    Raises:
+        ValueError: as `plan_sweep`, or there is no such part.
+        KeyboardInterrupt: `stop` was set.
+    """
+    check_part(part)
+    begun, spent = time.perf_counter(), 0.0
+    plan = plan_sweep(config, memory, stop)
+    work = Work.of(config, plan)
+    chunks: dict[int, list[Chunk]] = {}
+    for chunk in part_of(make_chunks(plan), part):
+        chunks.setdefault(chunk.case, []).append(chunk)
+    cases: list[CaseForecast] = []
+    timed: dict[Any, float] = {}
+    programs: set[Any] = set()
+    names = [case_name(plan["cases"][number]) for number in chunks]
+    for _, (number, mine) in zip(announced("timing", names, stop), chunks.items(), strict=True):
+        case = plan["cases"][number]
+        family, sizes = config.family[case["family"]], case["num_samples"]
+        width = min(case["seeds_per_chunk"], case["num_seeds"])
+        compiled = _compile(work, case, number, width)
+        neural = family.estimator == "neural"
+        # Cases of one program have chunks of one width, so that its key at that width tells it from all others.
+        kinds = {(compiled.key, chunk.num_seeds, sizes[chunk.point] if neural else None): chunk for chunk in mine}
+        programs |= kinds.keys()
+        kind, chunk = max(kinds.items(), key=lambda entry: (entry[1].point, entry[1].num_seeds))
+        if (family.solver, kind) not in timed:  # on the host, solvers of one program differ
+            start = time.perf_counter()
+            timed[family.solver, kind] = _time(work, chunk)
+            spent += time.perf_counter() - start
+        seconds = timed[family.solver, kind] * sum(entry.num_seeds for entry in mine) / chunk.num_seeds
+        on_host = program(family, case, sizes[-1])[0] in ON_HOST
+        cases.append(CaseForecast(case, len(mine), width, compiled.memory, on_host, seconds))
+    return Forecast(cases, len(programs), time.perf_counter() - begun - spent)
+
+
+def _time(work: Work, chunk: Chunk) -> float:
+    """Seconds for a chunk; a short one is done again, as the first takes longer."""
+    start = time.perf_counter()
+    make_shard(work, chunk)
+    taken = time.perf_counter() - start
+    if taken > SHORT:
+        return taken
+    start = time.perf_counter()
+    make_shard(work, chunk)
+    return time.perf_counter() - start
+
+
+def _duration(seconds: float) -> str:
+    for unit, length in (("h", 3600), ("min", 60)):
+        if seconds >= 2 * length:
+            return f"{seconds / length:.1f} {unit}"
+    return f"{seconds:.1f} s"
+
+
+def _size(memory: int) -> str:
+    return f"{memory / 2**20:.0f} MiB" if memory < 2**30 else f"{memory / 2**30:.2f} GiB"
+
+
+def format_forecast(found: Forecast, num_workers: int) -> str:
+    """As a table, with the sum for so many workers at once."""
+    lines = [["game", "games x seeds x sizes", "shards", "seeds of each", "memory of each", "time, one after another"]]
+    for case, chunks, width, memory, on_host, seconds in found.cases:
+        cells = f"{case['num_games']} x {case['num_seeds']} x {len(case['num_samples'])}"
+        size = _size(memory) + (" and the host's" if on_host else "")
+        lines.append([case_name(case), cells, str(chunks), str(width), size, _duration(seconds)])
+    total = sum(entry.seconds for entry in found.cases) / num_workers
+    memory = max((entry.memory for entry in found.cases), default=0) * num_workers
+    summary = (
+        f"{sum(entry.chunks for entry in found.cases)} shards; programs to compile: {found.programs} (planned and "
+        f"compiled in {_duration(found.planning)}); about {_duration(total)} and {_size(memory)} with {num_workers} at "
+        "once"
+    )
+    notes = [HOST] * any(entry.on_host for entry in found.cases)
+    return "\n".join([*aligned(lines), "", summary, *notes])

@@ -1,0 +1,190 @@
+"""The curves of a run as plain text."""
+
+import re
+import textwrap
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from gamekl.experiment.run.plan import TUNING
+from gamekl.experiment.show.report import COMPARED, DATA_AXES, Summary
+
+METRIC_NAMES = {
+    "regularized_gap": "regularised gap",
+    "nash_gap": "Nash gap",
+    "regularized_cce_gap": "regularised CCE gap",
+    "cce_gap": "CCE gap",
+    "average_nash_gap": "Nash gap of the averages",
+    "kl": "KL from the equilibrium",
+    "suboptimality": "suboptimality",
+    "follower_error": "error of the follower's payoffs",
+    "coverage": "coverage of the band",
+    "regret": "regret",
+}
+SYMBOLS = {
+    "num_samples": "n",
+    "num_rounds": "K",
+    "num_steps": "T",
+    "num_queries": "Q",
+    "temperature": "τ",
+    "concentrability": "C",
+    "scale": "c",
+}
+HEADER = ("game", "seeds x sizes", "slope [95 % interval]", "size^s mean", "predicted", "ratios at largest", "failed")
+FOLLOWED_HEADER = (
+    "rule",
+    "after",
+    "mean ± standard error",
+    "proven",
+    "rounds to",
+    "median [quartiles]",
+    "reached",
+    "failed",
+)
+UNPRINTABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
+LEGEND = (
+    "size^s mean: the mean at the largest size, scaled by the rate to be expected; predicted: what that should "
+    "come to, or its bound (<); ratios: mean over prediction at the largest sizes; above: gaps above their own bound; "
+    "τ: temperature, payoff units per nat, which is 1/λ of a logit equilibrium."
+)
+
+
+def printable(text: str) -> str:
+    """A user's text, less what neither a figure nor a page can hold."""
+    return UNPRINTABLE.sub("\N{REPLACEMENT CHARACTER}", text)
+
+
+def case_name(case: dict[str, Any]) -> str:
+    """Label, temperature, concentrability and scale of a case."""
+    values = [f"{SYMBOLS[name]}={case[name]:g}" for name in TUNING if case[name] is not None]
+    return f"{case['label']} ({', '.join(values)})" if values else case["label"]
+
+
+def _short(number: int) -> str:
+    """1000 as 1e3."""
+    zeros = len(str(number)) - len(str(number).rstrip("0"))
+    return f"{str(number)[:-zeros]}e{zeros}" if zeros >= 3 else str(number)
+
+
+def curve_name(entry: Summary) -> str:
+    """What tells a curve from the others of its case; empty where there are none."""
+    if entry.held is None:
+        return ""
+    name = f"{SYMBOLS['num_steps' if entry.axis == 'num_samples' else 'num_samples']} = {_short(entry.held)}"
+    return f"{name}, in the estimate" if entry.is_bound else name
+
+
+def full_name(entry: Summary) -> str:
+    """What tells a curve from all others of a run."""
+    metric = METRIC_NAMES[entry.metric] if len(entry.case["metrics"]) > 1 else ""
+    return ", ".join(filter(None, (case_name(entry.case), curve_name(entry), metric)))
+
+
+def rate_cells(entry: Summary) -> list[str]:
+    """What stands under `HEADER`."""
+    rate, ratios, power = entry.rate, entry.ratios, 0 - entry.slope
+    scaled = predicted = "none"
+    if len(entry.means):
+        unit = float(entry.sizes[-1]) ** power
+        scaled = f"{entry.scaled[-1]:.4g} ± {entry.standard_errors[-1] * unit:.2g} (s={power:g})"
+        if entry.predicted is not None:
+            predicted = f"{'< ' if entry.is_bound else ''}{entry.predicted[-1] * unit:.4g}"
+    failed = f"{entry.failures} of {entry.solves}"
+    return [
+        full_name(entry),
+        f"{entry.solves // len(entry.case[entry.axis])} x {len(entry.case[entry.axis])} {SYMBOLS[entry.axis]}",
+        "too few points"
+        if rate is None and entry.slope
+        else "none"
+        if rate is None
+        else f"{rate.slope:+.4f} [{rate.low:+.4f}, {rate.high:+.4f}]",
+        scaled,
+        predicted,
+        "none" if ratios is None else " ".join(f"{ratio:.3f}" for ratio in ratios[-COMPARED:]),
+        failed + (f", {entry.exceeded} above" if entry.is_bound else ""),
+    ]
+
+
+def aligned(lines: list[list[str]]) -> list[str]:
+    """Cells under each other; lines may be of unequal lengths."""
+    columns = max(map(len, lines))
+    padded = [[*line, *[""] * (columns - len(line))] for line in lines]
+    widths = [max(map(len, column)) for column in zip(*padded, strict=True)]
+    rows = ["  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) for line in padded]
+    return [row.rstrip() for row in rows]
+
+
+def point_cells(entry: Summary) -> dict[float, str]:
+    """The means of a curve at the places of its own axis."""
+    values = zip(entry.sizes, entry.means, entry.standard_errors, strict=True)
+    return {float(size): f"{mean:.3g} ± {error:.1g}" for size, mean, error in values}
+
+
+def _along(entry: Summary) -> list[str]:
+    told = [f"{SYMBOLS[entry.axis]}={size:g}: {cell}" for size, cell in point_cells(entry).items()]
+    return [full_name(entry), f"{entry.failures} of {entry.solves} failed", *told]
+
+
+def followed_cells(entry: Summary) -> list[str]:
+    """What stands under `FOLLOWED_HEADER`, of a rule that is followed."""
+    value = proven = "none"
+    if len(entry.means):
+        value = f"{entry.means[-1]:.3g} ± {entry.standard_errors[-1]:.1g}"
+        if entry.predicted is not None:
+            proven = f"< {max(entry.predicted[-1], 1e-300):.3g}"
+    to = middle = reached = "none"
+    if entry.metric in entry.case["reach"]:
+        to = f"{entry.case['reach'][entry.metric]:g}"
+        hits = entry.first[entry.first >= 0]
+        reached = f"{len(hits)} of {len(entry.first)}"
+        # A run that has not come so far takes longer than all that have.
+        ranked = np.where(entry.first >= 0, entry.first, np.inf)
+        low, half, high = np.quantile(ranked, [0.25, 0.5, 0.75], method="inverted_cdf") if len(ranked) else [np.inf] * 3
+        middle = f"{_rounds(half)} [{_rounds(low)}, {_rounds(high)}]"
+    rounds = len(entry.case["num_steps"])
+    failed = f"{entry.failures // rounds} of {entry.solves // rounds}"
+    failed += f", {entry.exceeded} points above" if entry.is_bound else ""
+    name = ", ".join([case_name(entry.case), METRIC_NAMES[entry.metric]])
+    return [name, f"{entry.case['num_steps'][-1]:,}", value, proven, to, middle, reached, failed]
+
+
+def _rounds(number: float) -> str:
+    return f"{number:,.0f}" if np.isfinite(number) else "never"
+
+
+class Tables(NamedTuple):
+    """The curves of a run by how they are told.
+
+    Attributes:
+        rates: those with a line of slopes.
+        others: those along an axis of their own.
+        followed: rules, once each.
+    """
+
+    rates: list[Summary]
+    others: list[Summary]
+    followed: list[Summary]
+
+
+def split_tables(summaries: list[Summary]) -> Tables:
+    """Each curve to the table in which it stands."""
+    followed = [entry for entry in summaries if entry.case["reach"] is not None]
+    found = [entry for entry in summaries if entry.case["reach"] is None]
+    return Tables(
+        [entry for entry in found if entry.axis in DATA_AXES or entry.is_bound],
+        [entry for entry in found if entry.axis in TUNING],
+        [entry for entry in followed if entry.axis == "num_steps"],
+    )
+
+
+def format_table(summaries: list[Summary]) -> str:
+    """Plain text: slopes, scaled means beside predicted constants; means along other axes; rules."""
+    rates, others, followed = split_tables(summaries)
+    parts = []
+    if rates:
+        parts += [*aligned([[*HEADER], *map(rate_cells, rates)]), "", textwrap.fill(LEGEND, 120)]
+    if others:
+        parts += [""] * bool(parts) + aligned([_along(entry) for entry in others])
+    if followed:
+        parts += [""] * bool(parts) + aligned([[*FOLLOWED_HEADER], *map(followed_cells, followed)])
+    return "\n".join(parts)

@@ -1,0 +1,1 @@
+"""A user's log on disk: what its schema says, and how its rows become statistics."""

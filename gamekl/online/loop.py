@@ -1,0 +1,159 @@
+"""Rounds of a learner that plays while it learns.
+
+In round k = 1..K a learner plans a joint policy pi^k from what it has seen, plays it once in the true game, and adds
+what happens to what it has seen. Its regret is
+
+    Reg(K) = sum_k sum_i max_dev V_i^{dev o pi^k} - V_i^{pi^k}
+
+in the true game, with deviations as the concept has them, and to stay among them: otherwise rounds of a coarse
+correlated equilibrium that beats every single deviation would make up for others.
+"""
+
+from abc import abstractmethod
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int
+
+from gamekl.core.policies import is_concrete
+from gamekl.core.show import Shown
+from gamekl.core.validation import check_whole
+from gamekl.solvers.correlated.pivots import CONCEPTS
+
+# A gain is rounding up to this power of eps, relative to the largest payoff.
+CERTIFIED = 0.45
+
+
+class Planned(Shown):
+    """A joint policy, and how good it is in the game that was solved for it.
+
+    Attributes:
+        policy: pi^k, shape ``[*stage, *choices]``.
+        oracle_gap: the most that a player could gain in that game, payoff units.
+        scale: the largest of that game's payoffs.
+    """
+
+    policy: Float[Array, "..."]
+    oracle_gap: Float[Array, ""]
+    scale: Float[Array, ""]
+
+
+class Learner(eqx.Module):
+    """Who plays, and the true game, from which is drawn what happens."""
+
+    @abstractmethod
+    def begin(self) -> Any:
+        """What was seen before the first round: nothing."""
+
+    @abstractmethod
+    def plan(self, seen: Any) -> Planned:
+        """pi^k."""
+
+    @abstractmethod
+    def play(self, key: Array, seen: Any, policy: Float[Array, "..."]) -> Any:
+        """Play a joint policy once in the true game, and add what happens to what was seen."""
+
+    @abstractmethod
+    def regret(self, policy: Float[Array, "..."]) -> Float[Array, ""]:
+        """Sum over players of what each could gain in the true game by leaving the policy or staying, payoff units."""
+
+
+class OnlinePlay(Shown):
+    """What learning online cost.
+
+    Attributes:
+        regret: of each round, payoff units, shape ``[round]``; 0 after the last.
+        oracle_gap: the most that a player could have gained in any game that was solved, payoff units.
+        uncertified: in how many rounds that was more than rounding.
+        policy: of the last round, shape ``[*stage, *choices]``.
+        seen: what was seen.
+    """
+
+    regret: Float[Array, "*batch round"]
+    oracle_gap: Float[Array, "*batch"]
+    uncertified: Int[Array, "*batch"]
+    policy: Float[Array, "..."]
+    seen: Any
+
+    @property
+    def cumulative(self) -> Float[Array, "*batch round"]:
+        """Reg after each round, payoff units."""
+        return jnp.cumsum(self.regret, axis=-1)
+
+
+def init(learner: Learner, most_rounds: int) -> OnlinePlay:
+    """Before the first round, with room for so many."""
+    planned = jax.eval_shape(lambda: learner.plan(learner.begin()))
+    dtype = planned.policy.dtype
+    return OnlinePlay(
+        regret=jnp.zeros(most_rounds, dtype),
+        oracle_gap=jnp.zeros((), dtype),
+        uncertified=jnp.zeros((), jnp.int32),
+        policy=jnp.zeros(planned.policy.shape, dtype),
+        seen=learner.begin(),
+    )
+
+
+def step(key: Array, learner: Learner, so_far: OnlinePlay, index: Int[Array, ""]) -> OnlinePlay:
+    """Round number `index`, from 0."""
+    planned = learner.plan(so_far.seen)
+    failed = ~(planned.oracle_gap <= float(jnp.finfo(planned.scale.dtype).eps) ** CERTIFIED * planned.scale)
+    return OnlinePlay(
+        regret=so_far.regret.at[index].set(learner.regret(planned.policy)),
+        oracle_gap=jnp.maximum(so_far.oracle_gap, planned.oracle_gap),
+        uncertified=so_far.uncertified + failed.astype(jnp.int32),
+        policy=planned.policy,
+        seen=learner.play(key, so_far.seen, planned.policy),
+    )
+
+
+@eqx.filter_jit
+def _play(key: Array, learner: Learner, num_rounds: Array, most_rounds: int) -> OnlinePlay:
+    def play(index: Array, so_far: OnlinePlay) -> OnlinePlay:
+        return step(jax.random.fold_in(key, index), learner, so_far, index)
+
+    return jax.lax.fori_loop(0, num_rounds, play, init(learner, most_rounds))
+
+
+def play_online(key: Array, learner: Any, num_rounds: Any, *, most_rounds: int | None = None) -> OnlinePlay:
+    """Plan, play once and learn from it, for a number of rounds.
+
+    It may be transformed by ``jax.vmap``, over keys and learners.
+
+    Args:
+        key: a jax random key, typed or legacy.
+        learner: a `Mamex` or an `OptimisticStages`.
+        num_rounds: K. May be traced, where `most_rounds` is given: then one compilation serves all, and rounds beyond
+            those are played but not recorded.
+        most_rounds: the length of what is recorded; `num_rounds` if None. Static.
+
+    Returns:
+        An `OnlinePlay`.
+
+    Raises:
+        TypeError: `learner` is of another kind.
+        ValueError: a number is bad.
+    """
+    if not isinstance(learner, Learner):
+        raise TypeError(f"learner: got {type(learner).__name__}, takes a Mamex or an OptimisticStages")
+    if is_concrete(num_rounds):
+        num_rounds = np.asarray(num_rounds).item()
+        check_whole(num_rounds=num_rounds)
+        most_rounds = num_rounds if most_rounds is None else most_rounds
+    if most_rounds is None:
+        raise ValueError("most_rounds: got None, takes a whole number where num_rounds is traced")
+    check_whole(most_rounds=most_rounds)
+    if is_concrete(num_rounds) and num_rounds > most_rounds:
+        raise ValueError(f"num_rounds: got {num_rounds}, takes at most most_rounds = {most_rounds}")
+    return _play(key, learner, jnp.asarray(num_rounds, jnp.int32), most_rounds)
+
+
+def check_concept(concept: str, num_players: int) -> None:
+    """Raise ``ValueError`` unless there is an oracle of the concept for so many players."""
+    if concept not in CONCEPTS:
+        raise ValueError(f"concept: got {concept!r}, takes one of {', '.join(map(repr, CONCEPTS))}")
+    if concept == "nash" and num_players != 2:
+        raise ValueError(f"concept: got 'nash' of {num_players} players, takes 'ce' or 'cce' for other than 2")

@@ -1,0 +1,191 @@
+"""Learning a game while playing it, by one optimistic objective and an equilibrium oracle (MAMEX).
+
+In round k = 1..K, for each pure joint policy a and player i,
+
+    U_i^k(a) = sup_{f in F} V_{i,f}^a - eta L_i^{k-1}(f, a),        pi^k in EQ(U^k),
+
+where F holds hypotheses of the game, V_{i,f}^a is what i earns by a if f is true, L the loss of f on what was seen, and
+EQ one equilibrium of the game that pays U^k: Nash, correlated or coarse correlated (`solvers.correlated.pivots`). One
+joint policy drawn from pi^k is played, and what happens is added to what was seen (`online.loop`, where regret is
+defined). (Algorithm: arXiv 2310.06243, by its reviews. Classes of hypotheses and what their suprema come to:
+`online.tables`, `online.models` and `online.values`.)
+
+Hypotheses may fall into blocks that neither share payoffs nor pay together but by addition, as contexts do: then every
+block has an equilibrium of its own, and all of them together are one of the whole.
+"""
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, ArrayLike, Float, Int
+
+from gamekl.core.games import NormalFormGame
+from gamekl.core.policies import is_concrete, sample_joint
+from gamekl.online.loop import Learner, Planned, check_concept
+from gamekl.solvers.correlated.pivots import gains_of, oracle
+
+Payoffs = Float[Array, "block player *choices"]
+Joint = Float[Array, "block *choices"]
+# Most pure joint policies that are enumerated, where no other limit is given.
+LARGEST_SET = 10_000
+
+
+def every_policy(num_actions: Sequence[int], num_stages: int) -> tuple[Int[Array, "policy stage"], ...]:
+    """Every pure policy of each player: its action in each stage, the last stage's changing fastest."""
+    found = (np.indices((size,) * num_stages).reshape(num_stages, -1).T for size in num_actions)
+    return tuple(jnp.asarray(entry, int) for entry in found)
+
+
+class Hypotheses(eqx.Module):
+    """A class F of hypotheses of a game, and the true game, from which is drawn what happens.
+
+    A choice is a pure policy of a player in a block; every block has the same players and choices.
+    """
+
+    @property
+    @abstractmethod
+    def truth(self) -> Payoffs:
+        """V_i^a, what pure joint policies earn in the true game, shape ``[block, player, *choices]``, payoff units."""
+
+    @abstractmethod
+    def begin(self) -> Any:
+        """What was seen before the first round: nothing."""
+
+    @abstractmethod
+    def optimistic(self, seen: Any, eta: Float[Array, ""]) -> Payoffs:
+        """U_i(a) = sup_f V_{i,f}^a - eta L_i(f, a), up to a constant of each block and player."""
+
+    @abstractmethod
+    def fitted(self, seen: Any) -> Payoffs:
+        """V_{i,f}^a for the hypothesis f of least loss."""
+
+    @abstractmethod
+    def observe(self, key: Array, seen: Any, choice: Int[Array, "block player"]) -> Any:
+        """Play one joint policy in the true game, and add what happens to what was seen."""
+
+
+class Rule(eqx.Module):
+    """From what was seen to the payoffs whose equilibrium is played."""
+
+    @abstractmethod
+    def payoffs(self, hypotheses: Hypotheses, seen: Any) -> Payoffs:
+        """The payoffs of the game to be solved."""
+
+    @abstractmethod
+    def mix(self, joint: Joint) -> Joint:
+        """What is played in place of that game's equilibrium."""
+
+
+class Optimism(Rule):
+    """MAMEX: the equilibrium of U.
+
+    Attributes:
+        eta: what a unit of loss costs, payoff units; > 0. May be traced.
+    """
+
+    eta: Array
+
+    def __init__(self, eta: ArrayLike) -> None:
+        if np.shape(eta) or (is_concrete(eta) and not 0 < np.asarray(eta, dtype=float) < np.inf):
+            raise ValueError(f"eta: got {eta!r}, takes a finite number > 0")
+        self.eta = jnp.asarray(eta, float)
+
+    def payoffs(self, hypotheses: Hypotheses, seen: Any) -> Payoffs:
+        return hypotheses.optimistic(seen, self.eta.astype(hypotheses.truth.dtype))
+
+    def mix(self, joint: Joint) -> Joint:
+        return joint
+
+
+class Greed(Rule):
+    """The equilibrium of the hypothesis of least loss, for comparison; with some probability, a uniform joint policy.
+
+    Attributes:
+        exploration: that probability: 0 is greedy, 1 explores uniformly throughout. May be traced.
+    """
+
+    exploration: Array
+
+    def __init__(self, exploration: ArrayLike = 0.0) -> None:
+        if is_concrete(exploration) and not np.all(np.abs(np.asarray(exploration, dtype=float) - 0.5) <= 0.5):
+            raise ValueError(f"exploration: got {exploration!r}, takes a number from 0 to 1")
+        self.exploration = jnp.asarray(exploration, float)
+
+    def payoffs(self, hypotheses: Hypotheses, seen: Any) -> Payoffs:
+        return hypotheses.fitted(seen)
+
+    def mix(self, joint: Joint) -> Joint:
+        part = self.exploration.astype(joint.dtype)
+        return (1 - part) * joint + part * len(joint) / joint.size
+
+
+def step_size(num_rounds: ArrayLike, noise: ArrayLike) -> Float[Array, ""]:
+    """eta = 1 / (2 noise sqrt(K)), which makes the bonus 1 / (4 eta N) of N visits noise sqrt(K) / (2 N).
+
+    It is for classes whose losses are squares of payoffs; where they are log-likelihoods, as of `FiniteModels`, eta has
+    the payoffs' unit: about 1 / (2 sqrt(K)) where they are in [0, 1].
+
+    Args:
+        num_rounds: K, > 0. May be traced.
+        noise: standard deviation of a reward, payoff units, > 0; where there is none, the root of what its variance may
+            be taken for.
+
+    Raises:
+        ValueError: a number that is not above 0.
+    """
+    for name, value in (("num_rounds", num_rounds), ("noise", noise)):
+        if is_concrete(value) and not np.all(np.asarray(value, dtype=float) > 0):
+            raise ValueError(f"{name}: got {value!r}, takes a number > 0")
+    return 1 / (2 * jnp.asarray(noise, float) * jnp.sqrt(jnp.asarray(num_rounds, float)))
+
+
+class Mamex(Learner):
+    """Plays an equilibrium of what a plan makes of a class of hypotheses.
+
+    Attributes:
+        hypotheses: the class, and the true game.
+        rule: `Optimism` or `Greed`.
+        concept: "nash" (two players; of several equilibria the one to which Lemke and Howson's path leads), "ce" or
+            "cce" (those of greatest welfare). Static.
+
+    Raises:
+        TypeError: `hypotheses` or `rule` is of another kind.
+        ValueError: the concept is not known, or not for so many players.
+    """
+
+    hypotheses: Hypotheses
+    rule: Rule
+    concept: str = eqx.field(static=True, default="cce")
+
+    def __check_init__(self) -> None:
+        for name, kind in (("hypotheses", Hypotheses), ("rule", Rule)):
+            if not isinstance(getattr(self, name), kind):
+                raise TypeError(f"{name}: got {type(getattr(self, name)).__name__}, takes a {kind.__name__}")
+        check_concept(self.concept, self.hypotheses.truth.shape[1])
+
+    def begin(self) -> Any:
+        return self.hypotheses.begin()
+
+    def plan(self, seen: Any) -> Planned:
+        payoffs = self.rule.payoffs(self.hypotheses, seen)
+        found = jax.vmap(oracle(self.concept))(payoffs)
+        gap = jnp.max(jnp.maximum(self._gains(payoffs, found), 0))
+        return Planned(self.rule.mix(found), gap, jnp.max(jnp.abs(payoffs)))
+
+    def play(self, key: Array, seen: Any, policy: Joint) -> Any:
+        draw_key, play_key = jax.random.split(key)
+        sizes = policy.shape[1:]
+        keys = jax.random.split(draw_key, len(policy))
+        choice = jax.vmap(lambda key, joint: sample_joint(key, joint.ravel(), sizes, 1)[0])(keys, policy)
+        return self.hypotheses.observe(play_key, seen, choice)
+
+    def regret(self, policy: Joint) -> Float[Array, ""]:
+        return jnp.sum(jnp.maximum(self._gains(self.hypotheses.truth, policy).sum(axis=0), 0))
+
+    def _gains(self, payoffs: Payoffs, policy: Joint) -> Float[Array, "block player"]:
+        return jax.vmap(lambda table, joint: gains_of(self.concept)(NormalFormGame(table), joint))(payoffs, policy)

@@ -1,0 +1,1 @@
+"""Correlated and coarse correlated equilibria that are best by some measure."""

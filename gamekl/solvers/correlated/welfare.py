@@ -1,0 +1,94 @@
+"""The greatest sum of payoffs of all correlated or coarse correlated equilibria, a linear program (on the host)."""
+
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from gamekl.core.games import NormalFormGame
+from gamekl.core.validation import validate
+from gamekl.solvers.correlated.constraints import ByRows
+from gamekl.solvers.correlated.gain_rows import gain_matrix, holds, owners, rescaled
+from gamekl.solvers.correlated.programme import maximize, typical
+from gamekl.solvers.correlated.solve import CorrelatedEquilibrium, check_problem, conclude
+from gamekl.solvers.solution import Status
+
+# Relative to what welfare typically differs from its median by, and to what each deviation typically brings.
+TOLERANCE = 1e-6
+
+
+class _Posed(NamedTuple):
+    """A linear programme: rows in units of their own, their limits, those units; the game, rescaled, and by what."""
+
+    game: NormalFormGame
+    scale: Float[Array, " player"]
+    matrix: Float[Array, "row joint"]
+    limits: Float[Array, " row"]
+    units: Float[Array, " row"]
+
+
+@partial(jax.jit, static_argnames="concept")
+def _pose(game: NormalFormGame, epsilon: Array, concept: str) -> _Posed:
+    scaled, scale = rescaled(game)
+    matrix = gain_matrix(scaled, concept)
+    sizes = ByRows(matrix).sizes()
+    units = sizes * scale[owners(game, concept)]
+    limits = jnp.broadcast_to(epsilon, (game.num_players,))[owners(game, concept)] / units
+    return _Posed(scaled, scale, matrix / sizes[:, None], limits, units)
+
+
+@partial(jax.jit, static_argnames="concept")
+def _judge(
+    posed: _Posed, x: Array, alpha: Array, objective: Array, missed: Array, unit: Array, num_steps: Array, concept: str
+) -> CorrelatedEquilibrium:
+    rows, tol = ByRows(posed.matrix), TOLERANCE
+    above = jnp.maximum(rows.apply(x) - posed.limits, 0)
+    gap = missed + alpha @ above
+    everything = jnp.ones(posed.limits.shape, bool)
+    good, _ = holds(rows, posed.limits, everything, x.reshape(posed.game.num_actions), tol, concept)
+    status = jnp.where((gap <= tol) & good, Status.converged, Status.not_converged)
+    return conclude(
+        posed.game,
+        posed.scale,
+        x,
+        None,
+        objective=objective,
+        duality_gap=gap * unit,
+        violation=jnp.max(above * posed.units),
+        num_steps=num_steps,
+        status=status.astype(jnp.int32),
+    )
+
+
+def solve_welfare(game: NormalFormGame, *, concept: str = "cce", epsilon: Any = 0.0) -> CorrelatedEquilibrium:
+    """The equilibrium with the greatest sum of payoffs, by a linear program (HiGHS, through scipy; on the host).
+
+    The work is done in float64.
+
+    Args:
+        game: the game.
+        concept: "cce" or "ce".
+        epsilon: what each gain may come to, payoff units, a number or ``[player]``.
+
+    Returns:
+        One such equilibrium; `objective` is less its welfare.
+
+    Raises:
+        ValueError: an option is not known, a value is bad, or the game is too large.
+    """
+    check_problem(game, concept, epsilon)
+    validate(game)
+    with jax.enable_x64(True):
+        double = NormalFormGame(jnp.asarray(game.payoffs, dtype=jnp.float64))
+        posed = _pose(double, jnp.asarray(epsilon, dtype=jnp.float64), concept)
+        total = np.asarray(double.payoffs).sum(axis=0).ravel()
+        moved = total - np.median(total)
+        unit = typical(moved)
+        welfare = moved / unit
+        found = maximize(welfare, np.asarray(posed.matrix), np.asarray(posed.limits), is_possible=True)
+        steps = jnp.asarray(found.num_steps, jnp.int32)
+        numbers = [float(number) for number in (-total @ found.policy, found.bound - welfare @ found.policy, unit)]
+        return _judge(posed, jnp.asarray(found.policy), jnp.asarray(found.multipliers), *numbers, steps, concept)

@@ -1,0 +1,157 @@
+"""GAMD: anchored mirror descent to a coarse correlated equilibrium, by matrix products only.
+
+Every player answers what its actions have earned so far, anchored to its reference (`rules`). The joint policy of all
+rounds together is an approximate coarse correlated equilibrium of the game that was played, with a bound that holds
+after every round (MATH B2, derived):
+
+    uniform weights   regularised gap_i <= R_i^2 (1 + ln T) / (8 tau_i T)
+    linear weights    regularised gap_i <= R_i^2 / (2 tau_i (T + 1))
+
+Played on an estimate, GAMD needs no pessimism: its gap in the true game is that bound and a term of order 1/sqrt(n)
+(announced in arXiv 2605.00264).
+"""
+
+import math
+from collections.abc import Callable
+from typing import Any, overload
+
+import jax
+import numpy as np
+from jaxtyping import Array, Float
+
+from gamekl.core.games import ContextualGame, MarkovGame, NormalFormGame, OneShotGame, StagedGame
+from gamekl.core.regularizer import Regularizer
+from gamekl.solvers.correlated_solution import CorrelatedSolution
+from gamekl.solvers.play.mixture import LARGEST_TABLE
+from gamekl.solvers.play.rules.anchored import Rule, anchored, hedge
+from gamekl.solvers.play.selfplay import check_play, make_problem, play_problem
+from gamekl.solvers.staged import StagedCorrelatedSolution, play_stages
+
+
+def _check_numbers(**options: Any) -> None:
+    for name, value in options.items():
+        if value is not None and np.shape(value) != ():
+            raise ValueError(f"{name}: got shape {np.shape(value)}, takes a number (gamd_batch and vmap take many)")
+
+
+def _play_stages(
+    game: StagedGame, regularizer: Regularizer, num_steps: Any, rule: Rule, tol: Any, evaluate_on: Any, throw: bool
+) -> StagedCorrelatedSolution:
+    check_play(game, regularizer, num_steps, tol, evaluate_on, throw)
+    if math.prod(game.num_actions) > LARGEST_TABLE:
+        raise ValueError(
+            f"game: got {math.prod(game.num_actions):,} joint actions a stage, takes at most {LARGEST_TABLE:,}"
+        )
+    return _play_all(game, regularizer, num_steps, rule, tol, evaluate_on)
+
+
+@jax.jit
+def _play_all(
+    game: StagedGame, regularizer: Regularizer, num_steps: Any, rule: Rule, tol: Any, evaluate_on: Any
+) -> StagedCorrelatedSolution:
+    def play(stage: NormalFormGame, here: Regularizer) -> CorrelatedSolution:
+        return play_problem(make_problem(stage, here, num_steps, lambda *_: rule, tol, None, throw=False))[0]
+
+    return play_stages(game, regularizer, evaluate_on, play)
+
+
+@overload
+def gamd(
+    game: OneShotGame,
+    regularizer: Regularizer,
+    *,
+    num_steps: Any,
+    weighting: str = ...,
+    step_size: Any = ...,
+    tol: Any = ...,
+    evaluate_on: OneShotGame | None = ...,
+    throw: bool = ...,
+) -> CorrelatedSolution: ...
+
+
+@overload
+def gamd(
+    game: StagedGame,
+    regularizer: Regularizer,
+    *,
+    num_steps: Any,
+    weighting: str = ...,
+    step_size: Any = ...,
+    tol: Any = ...,
+    evaluate_on: StagedGame | None = ...,
+    throw: bool = ...,
+) -> StagedCorrelatedSolution: ...
+
+
+def gamd(
+    game: OneShotGame | StagedGame,
+    regularizer: Regularizer,
+    *,
+    num_steps: Any,
+    weighting: str = "uniform",
+    step_size: float | Float[Array, ""] | Callable[..., Any] | None = None,
+    tol: float | int | Float[Array, ""] | None = None,
+    evaluate_on: OneShotGame | StagedGame | None = None,
+    throw: bool = True,
+) -> CorrelatedSolution | StagedCorrelatedSolution:
+    """Play anchored mirror descent, and measure the joint policy of all rounds as a coarse correlated equilibrium.
+
+    It may be transformed by ``jax.jit`` and ``jax.vmap`` (a batch is played in blocks of lanes, with all sizes of
+    `num_steps` together; a game's numbers do not depend on its neighbours). It has no derivatives.
+
+    Args:
+        game: a `NormalFormGame` or a `PolymatrixGame`; or a contextual or Markov game, which is played stage by stage,
+            with the values of what was played behind it. The work is done in the payoffs' dtype.
+        regularizer: references and temperatures for this game.
+        num_steps: rounds; not static.
+        weighting: "uniform" averages all rounds alike, "linear" gives round t the weight t. Each comes with the play
+            of which it is the average, and with its bound.
+        step_size: instead of those plays, the step size of mirror descent in nats per payoff unit: a number, or an
+            optax schedule of the round counted from 0. Then there is no bound.
+        tol: stop, at the end of a block of rounds, once no regularised gap in the played game exceeds this.
+        evaluate_on: a game in which to measure too, such as the truth whose estimate is played.
+        throw: raise on bad values. Acts on concrete inputs only; otherwise `CorrelatedSolution.status` tells.
+
+    Returns:
+        The averaged joint policy, its gaps, and what would be played next: a `CorrelatedSolution`, or for games in
+        stages a `StagedCorrelatedSolution`.
+
+    Raises:
+        ValueError: game, regularizer and `evaluate_on` do not fit, an option is not known, or values are bad.
+
+    Source: update, averages and bounds derived, MATH B1 to B3; the method is GAMD of arXiv 2605.00264.
+    """
+    rule = anchored(weighting, step_size)
+    _check_numbers(num_steps=num_steps, step_size=None if callable(step_size) else step_size, tol=tol)
+    if isinstance(game, ContextualGame | MarkovGame):
+        return _play_stages(game, regularizer, num_steps, rule, tol, evaluate_on, throw)
+    problem = make_problem(game, regularizer, num_steps, lambda *_: rule, tol, evaluate_on, throw)
+    return play_problem(problem)[0]
+
+
+def multiplicative_weights(
+    game: OneShotGame,
+    regularizer: Regularizer,
+    *,
+    num_steps: Any,
+    evaluate_on: OneShotGame | None = None,
+    throw: bool = True,
+) -> CorrelatedSolution:
+    """The baseline without an anchor: Hedge, which leaves its references for good.
+
+    Its unregularised gap, `CorrelatedSolution.cce_gap_estimated`, is at most R_i sqrt(L_i / T) after T rounds, where
+    L_i = -log min reference_i; that is `CorrelatedSolution.bound`. Regularised gaps are measured as for `gamd`.
+
+    Args:
+        game: as for `gamd`.
+        regularizer: the references from which it starts, and the temperatures by which regularised gaps are measured.
+        num_steps: rounds; not static.
+        evaluate_on: a game in which to measure too.
+        throw: raise on bad values, as for `gamd`.
+
+    Source: Hedge with falling step sizes (Freund and Schapire 1997); the bound is derived in
+    `solvers.play.rules.anchored`.
+    """
+    _check_numbers(num_steps=num_steps)
+    problem = make_problem(game, regularizer, num_steps, hedge, None, evaluate_on, throw)
+    return play_problem(problem)[0]

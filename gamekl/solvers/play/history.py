@@ -1,0 +1,82 @@
+"""How gaps fall with the rounds of a run."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from jaxtyping import Array, Float, Int
+
+from gamekl.core.games import OneShotGame
+from gamekl.core.one_shot import payoff_range
+from gamekl.core.regularizer import Regularizer
+from gamekl.solvers.play.rules.anchored import anchored, hedge
+from gamekl.solvers.play.selfplay import Problem, make_problem, named_gaps, play_problem
+
+
+class History(NamedTuple):
+    """The gaps of a run at its checkpoints, payoff units, each ``[checkpoint, player]``.
+
+    Attributes:
+        num_steps: the checkpoints.
+        regularized_cce_gap: in the game to measure in.
+        cce_gap: likewise.
+        ce_gap: likewise.
+        regularized_cce_gap_estimated: in the game that is played.
+        cce_gap_estimated: likewise.
+        ce_gap_estimated: likewise.
+        bound: as in `CorrelatedSolution`.
+        status: a `Status` value, of the whole run.
+    """
+
+    num_steps: Int[Array, "*batch checkpoint"]
+    regularized_cce_gap: Float[Array, "*batch checkpoint player"]
+    cce_gap: Float[Array, "*batch checkpoint player"]
+    ce_gap: Float[Array, "*batch checkpoint player"]
+    regularized_cce_gap_estimated: Float[Array, "*batch checkpoint player"]
+    cce_gap_estimated: Float[Array, "*batch checkpoint player"]
+    ce_gap_estimated: Float[Array, "*batch checkpoint player"]
+    bound: Float[Array, "*batch checkpoint player"] | None
+    status: Int[Array, "*batch"]
+
+
+def _history(problem: Problem) -> History:
+    solution, (measured, solved) = play_problem(problem)
+    span = payoff_range(problem.game)
+    bound = problem.rule.bound(span, problem.regularizer, problem.limits[:, None])
+    return History(num_steps=problem.limits, **named_gaps(measured, solved), bound=bound, status=solution.status)
+
+
+def gamd_history(
+    game: OneShotGame,
+    regularizer: Regularizer,
+    *,
+    num_steps: Any,
+    weighting: str = "uniform",
+    step_size: float | Float[Array, ""] | Callable[..., Any] | None = None,
+    evaluate_on: OneShotGame | None = None,
+    throw: bool = True,
+) -> History:
+    """The gaps of `gamd` after several numbers of rounds, from one run.
+
+    Args:
+        game: as for `gamd`, like the other arguments.
+        regularizer: references and temperatures.
+        num_steps: the checkpoints, increasing, shape ``[checkpoint]``.
+        weighting: as for `gamd`.
+        step_size: as for `gamd`.
+        evaluate_on: as for `gamd`.
+        throw: as for `gamd`.
+    """
+    rule = anchored(weighting, step_size)
+    return _history(make_problem(game, regularizer, num_steps, lambda *_: rule, None, evaluate_on, throw))
+
+
+def multiplicative_weights_history(
+    game: OneShotGame,
+    regularizer: Regularizer,
+    *,
+    num_steps: Any,
+    evaluate_on: OneShotGame | None = None,
+    throw: bool = True,
+) -> History:
+    """The gaps of `multiplicative_weights` after several numbers of rounds, from one run; arguments as there."""
+    return _history(make_problem(game, regularizer, num_steps, hedge, None, evaluate_on, throw))

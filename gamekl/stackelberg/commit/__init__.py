@@ -1,0 +1,1 @@
+"""What a leader should commit to, where the game is known."""

@@ -1,0 +1,1 @@
+"""Logs of a follower's actions, and the payoffs that they show."""

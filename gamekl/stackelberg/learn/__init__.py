@@ -1,0 +1,1 @@
+"""What a leader should commit to, learnt from a follower's actions."""
