@@ -172,8 +172,8 @@ EIGHT = """
 import json, sys
 import jax
 from gamekl.experiment import engines, programs
-from gamekl.experiment.load import parse_config
-from gamekl.experiment.sweep import run_sweep
+from gamekl.experiment.schema.load import parse_config
+from gamekl.experiment.run.sweep import run_sweep
 
 calls, original = [], programs.on_devices
 

@@ -359,7 +359,7 @@ def test_events_have_times(store):
 
 HOLD = """
 import sys, time
-from gamekl.experiment.store import Store
+from gamekl.experiment.run.store import Store
 with Store(sys.argv[1]).lock():
     print("held", flush=True)
     time.sleep(600)
