@@ -13,6 +13,7 @@ from shell_helpers import refused, run
 from gamekl.experiment.run.origin import Origin
 from gamekl.experiment.run.plan import make_chunks
 from gamekl.experiment.run.store import SCHEMA_VERSION, Store, StoreError
+from gamekl.experiment.schema.cases import Case, Plan
 from gamekl.experiment.schema.columns import COLUMNS as EXPLAINED
 from gamekl.experiment.schema.load import parse_config
 from gamekl.experiment.show.export import export, take_stock
@@ -55,7 +56,7 @@ def plan(labels=LABELS):
         "constant": 2.0,
         "remark": None,
     }
-    return {"cases": [{"family": 0, "label": label, "panel": label, **shared} for label in labels], "files": {}}
+    return Plan(cases=tuple(Case(family=0, label=label, panel=label, **shared) for label in labels), files={})
 
 
 def rows(case, chunk, n, status, unvisited):
@@ -66,7 +67,7 @@ def rows(case, chunk, n, status, unvisited):
     return pa.table(
         {
             "case": pa.array(np.full(size, chunk.case, dtype=np.int32)),
-            "label": pa.array([case["label"]] * size).dictionary_encode(),
+            "label": pa.array([case.label] * size).dictionary_encode(),
             "temperature": pa.array(np.full(size, 0.5)),
             "concentrability": pa.nulls(size, pa.float64()),
             "scale": pa.nulls(size, pa.float64()),
@@ -103,9 +104,9 @@ def make_run(folder, *, planned=None, shards=None, statuses=None, unvisited=None
     store.open(config().canonical())
     made = store.write_plan(planned or plan())
     for chunk in make_chunks(made)[:shards]:
-        case, cell = made["cases"][chunk.case], (chunk.case, chunk.point)
+        case, cell = made.cases[chunk.case], (chunk.case, chunk.point)
         table = rows(
-            case, chunk, case["num_samples"][chunk.point], (statuses or {}).get(cell, 0), (unvisited or {}).get(cell, 0)
+            case, chunk, case.num_samples[chunk.point], (statuses or {}).get(cell, 0), (unvisited or {}).get(cell, 0)
         )
         store.write_shard(chunk.name, parquet(table), table.num_rows, origin)
     return store
@@ -129,7 +130,7 @@ def expected():
     """Every column of every row that the shards of a whole run have, in order."""
     made = plan()
     return pa.concat_tables(
-        rows(made["cases"][chunk.case], chunk, SIZES[chunk.point], 0, 0) for chunk in make_chunks(made)
+        rows(made.cases[chunk.case], chunk, SIZES[chunk.point], 0, 0) for chunk in make_chunks(made)
     )
 
 
@@ -182,7 +183,7 @@ def test_versions_of_all_shards(tmp_path):
     """A run that another version went on with names both."""
     store = make_run(tmp_path / "run", shards=2)
     made = make_chunks(plan())[2]
-    table = rows(plan()["cases"][0], made, 1_000, 0, 0)
+    table = rows(plan().cases[0], made, 1_000, 0, 0)
     store.write_shard(made.name, parquet(table, gamekl="0.2.0"), table.num_rows, ORIGIN)
     export(store, tmp_path / "table.parquet")
     assert pq.read_schema(tmp_path / "table.parquet").metadata[b"gamekl"] == b"0.1.0, 0.2.0"

@@ -66,7 +66,7 @@ def test_rows_are_what_following_gives(swept):
     """Of one game, at each number of rounds; and the bound is the proven one."""
     config, plan = sweep(EGPO, ASKING, SPO), Store(swept).plan()
     table = Store(swept).read().to_pandas()
-    setting = make_settings(config, config.family[0], plan["cases"][1])[2]
+    setting = make_settings(config, config.family[0], plan.cases[1].tuning)[2]
     solution = gk.solve_nash(setting.game, setting.regularizer)
     known = gk.rules.EGPO.proven(0.1)
     measured = {"num_steps": [0, 10, 100, 1000], "target": solution.log_policy}
@@ -85,7 +85,7 @@ def test_one_policy_plays_against_itself(swept):
     """References are drawn for each game, the same for both players, whatever the temperature and the rule."""
     config, plan = sweep(EGPO, ASKING, SPO), Store(swept).plan()
     settings = [
-        make_settings(config, config.family[case["family"]], case) for case in (plan["cases"][0], plan["cases"][3])
+        make_settings(config, config.family[case.family], case.tuning) for case in (plan.cases[0], plan.cases[3])
     ]
     for one, other in zip(*settings, strict=True):
         first, second = one.regularizer.log_reference
@@ -114,7 +114,7 @@ def test_rules_without_an_anchor_have_no_distance_to_it(swept):
 
 def test_the_table_tells_when_a_rule_has_arrived(swept):
     summaries = summarize(Store(swept))
-    [gap] = [entry for entry in summaries if entry.case["temperature"] == 0.5 and entry.metric == "regularized_gap"]
+    [gap] = [entry for entry in summaries if entry.case.temperature == 0.5 and entry.metric == "regularized_gap"]
     low, half, high = np.sort(gap.first)
     text = format_table(summaries)
     line = next(line for line in text.splitlines() if line.startswith("EGPO (τ=0.5), regularised gap"))
@@ -139,21 +139,26 @@ def test_payoffs_from_preferences_have_the_predicted_rate(tmp_path):
     [summary] = summarize(Store(tmp_path / "run"))
     assert summary.failures == 0 and summary.slope == -1.0
     errors = summary.standard_errors * summary.sizes
-    np.testing.assert_array_less(np.abs(summary.scaled - summary.case["constant"]), 5 * errors)
+    np.testing.assert_array_less(np.abs(summary.scaled - summary.case.constant), 5 * errors)
     assert abs(summary.rate.slope + 1) < 0.15
 
 
 def test_pairs_of_the_behavior():
     """Unilateral pairs differ in one action; independent ones need not."""
-    [one] = make_settings(*planned(COMPARED))
-    [other] = make_settings(*planned({**COMPARED, "pairs": "independent"}))
+    [one] = make_settings(*tuned(COMPARED))
+    [other] = make_settings(*tuned({**COMPARED, "pairs": "independent"}))
     assert one.behavior.shape == other.behavior.shape == (2, 2, 2, 2)
     assert one.behavior[0, 0, 1, 1] == 0 < other.behavior[0, 0, 1, 1]
 
 
+def tuned(family):
+    config, family, case = planned(family)
+    return config, family, case.tuning
+
+
 def planned(family):
     config = sweep(family)
-    return config, config.family[0], make_plan(config)["cases"][0]
+    return config, config.family[0], make_plan(config).cases[0]
 
 
 @pytest.mark.parametrize(

@@ -101,7 +101,7 @@ def test_programs_of_networks(measured, width):
 def test_seeds_for_memory(measured, memory):
     """As few parts as fit; where all do not, two or three more programs tell how many do."""
     plan = plan_sweep(sweep(family=[EXACT], seeds_per_chunk=None), memory)
-    seeds = plan["cases"][0]["seeds_per_chunk"]
+    seeds = plan.cases[0].seeds_per_chunk
     parts = next(parts for parts in range(1, 31) if 3 + -(-30 // parts) <= memory)
     assert seeds == -(-30 // parts)
     assert [entry[2] for entry in measured[:2]] == ([30, 1] if memory < 33 else [30]) and len(measured) <= 3

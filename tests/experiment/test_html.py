@@ -15,6 +15,7 @@ from test_export import LABELS, ORIGIN, SEEDS, SIZES, WIDTH, config, damage, mak
 from gamekl.experiment.run.origin import Origin
 from gamekl.experiment.run.plan import make_chunks
 from gamekl.experiment.run.store import Store
+from gamekl.experiment.schema.cases import Plan
 from gamekl.experiment.schema.load import parse_config
 from gamekl.experiment.show.html import config_toml, inline_svg, write_report
 from gamekl.experiment.show.plot import COLOURS, STYLE, draw
@@ -123,8 +124,9 @@ def test_labels_are_there_and_harmless(text, page):
 
 def test_letters_that_no_page_can_hold(tmp_path):
     """A config may say \\u0007; no part of the page may."""
-    planned = plan()
-    planned["cases"][0] |= {"label": "bell \x07\x00 end", "panel": planned["cases"][1]["panel"]}
+    first, *others = plan().cases
+    named = first.model_copy(update={"label": "bell \x07\x00 end", "panel": others[0].panel})
+    planned = Plan(cases=(named, *others), files={})
     text = report(make_run(tmp_path / "run", planned=planned), tmp_path / "report.html")
     page = Page(text)
     assert all("bell \ufffd\ufffd end" in page.text(tag) for tag in ("th", "text")) and "\x07" not in text
@@ -132,9 +134,11 @@ def test_letters_that_no_page_can_hold(tmp_path):
 
 @pytest.mark.filterwarnings("error")
 def test_long_names_leave_room_for_the_curves(tmp_path):
-    planned = plan()
-    for number, case in enumerate(planned["cases"]):
-        case |= {"label": f"{number} is " + "long " * 15, "panel": "one panel"}
+    cases = [
+        case.model_copy(update={"label": f"{number} is " + "long " * 15, "panel": "one panel"})
+        for number, case in enumerate(plan().cases)
+    ]
+    planned = Plan(cases=tuple(cases), files={})
     with matplotlib.rc_context(STYLE):
         figure = draw(summarize(make_run(tmp_path / "run", planned=planned)))
         figure.draw_without_rendering()

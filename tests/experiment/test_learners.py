@@ -78,10 +78,10 @@ def online(tmp_path_factory):
 
 def drawn(config, plan, number, point):
     """The settings of a case, and the keys that its rows are drawn with, ``[game, seed]``."""
-    case = plan["cases"][number]
+    case = plan.cases[number]
     family = config.family[number]
     with jax.enable_x64(True):
-        return make_settings(config, family, case), data_keys(config, family, case, point, np.arange(3))
+        return make_settings(config, family, case.tuning), data_keys(config, family, case, point, np.arange(3))
 
 
 def test_rows_are_what_leading_gives(led):
@@ -108,11 +108,11 @@ def test_only_games_with_such_an_optimum_are_kept():
     """Of the same games with other anchors, interior ones and vertices."""
     vertex = {**LED, "label": "vertex", "lead": {"anchor": 0.0, "optimum": "vertex"}, "noise": 1.0}
     plan = make_plan(sweep(LED, vertex))
-    interior, pure = plan["cases"]
-    assert interior["constant"] > 0 and pure["constant"] is None and "vertex" in pure["remark"]
-    for case, family in zip(plan["cases"], sweep(LED, vertex).family, strict=True):
-        settings = make_settings(sweep(LED, vertex), family, case)
-        assert len(settings) == case["num_games"] >= 1
+    interior, pure = plan.cases
+    assert interior.constant > 0 and pure.constant is None and "vertex" in pure.remark
+    for case, family in zip(plan.cases, sweep(LED, vertex).family, strict=True):
+        settings = make_settings(sweep(LED, vertex), family, case.tuning)
+        assert len(settings) == case.num_games >= 1
         for entry in settings:
             policy = stackelberg.quantal_stackelberg(entry.game, entry.regularizer).policy[0]
             assert (policy.min() >= 0.05) if case is interior else (policy.max() > 1 - 1e-6)
@@ -126,10 +126,10 @@ def test_the_leaders_curves(led):
     lost, wrong, coverage, cautious = summaries
     assert [entry.metric for entry in summaries[:3]] == LED["metrics"]
     assert (lost.slope, wrong.slope, coverage.slope) == (-1, -0.5, 0)
-    np.testing.assert_allclose(lost.predicted, lost.case["constant"] / lost.sizes)
+    np.testing.assert_allclose(lost.predicted, lost.case.constant / lost.sizes)
     assert lost.rate is not None and wrong.rate is not None and coverage.rate is None
     np.testing.assert_array_equal(coverage.predicted, 0.9)
-    assert cautious.case["scale"] == 2 and cautious.case["constant"] > lost.case["constant"]
+    assert cautious.case.scale == 2 and cautious.case.constant > lost.case.constant
     text = format_table(summaries)
     assert "leader (τ=0.3), coverage of the band" in text and "(s=0)" in text
     figure = draw(summaries)
@@ -158,7 +158,7 @@ def test_regret_is_shown_against_rounds(online):
     np.testing.assert_array_equal(mine.sizes, [20, 40])
     np.testing.assert_allclose(mine.scaled, mine.means / np.sqrt(mine.sizes))
     assert mine.slope == 0.5 and mine.rate is not None and mine.predicted is None
-    assert "2 K" in format_table(summaries) and other.case["label"] == "greedy"
+    assert "2 K" in format_table(summaries) and other.case.label == "greedy"
     [panel, _] = group_panels(summaries)
     assert panel.axis == "num_rounds" and draw(summaries).axes[0].get_xlabel() == "rounds $K$"
 
@@ -169,7 +169,7 @@ def test_classes_of_hypotheses(tmp_path):
     config = sweep(LINEAR, MODELS, {**MODELS, "label": "values", "online": {"hypotheses": "values", "num_models": 3}})
     plan = make_plan(config)
     linear, models, _ = (
-        make_settings(config, family, case)[0] for family, case in zip(config.family, plan["cases"], strict=True)
+        make_settings(config, family, case.tuning)[0] for family, case in zip(config.family, plan.cases, strict=True)
     )
     assert linear.features.shape == (2, 2, 2, 2) and isinstance(linear.game, gk.ContextualGame)
     assert models.models.shape[0] == 3

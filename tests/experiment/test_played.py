@@ -61,19 +61,19 @@ def test_a_row_for_each_number_of_rounds(swept):
 def test_rows_are_what_the_public_functions_give(swept, number):
     """Estimate, play and measure one dataset by hand."""
     config, plan = sweep(PLAYED, BASELINE), Store(swept).plan()
-    case = plan["cases"][number]
+    case = plan.cases[number]
     chunk = next(chunk for chunk in make_chunks(plan) if chunk.case == number and chunk.point == 1)
-    key = data_keys(config, config.family[case["family"]], case, chunk.point, np.arange(8))[0, 7]
+    key = data_keys(config, config.family[case.family], case, chunk.point, np.arange(8))[0, 7]
     game = gk.games.shapley()
     statistics = gk.offline.sample_statistics(key, game, jnp.full((3, 3), 1 / 9), 10_000.0, jnp.asarray(1.0))
     estimate = gk.offline.estimate(statistics).game
-    regularizer = gk.Regularizer(log(*REFERENCE), case["temperature"] or 1.0)
-    play = gk.gamd if case["solver"] == "gamd" else gk.multiplicative_weights
+    regularizer = gk.Regularizer(log(*REFERENCE), case.temperature or 1.0)
+    play = gk.gamd if case.solver == "gamd" else gk.multiplicative_weights
     table = Store(swept).read().to_pandas().query(f"case == {number} and num_samples == 10000 and seed == 7")
     for rounds in (10, 1000):
         solution = play(estimate, regularizer, num_steps=rounds, evaluate_on=game)
         [row] = table.query(f"num_steps == {rounds}").to_dict("records")
-        own = "regularized_cce_gap_estimated" if case["solver"] == "gamd" else "cce_gap_estimated"
+        own = "regularized_cce_gap_estimated" if case.solver == "gamd" else "cce_gap_estimated"
         names = {"regularized_cce_gap": "regularized_cce_gap", "cce_gap": "cce_gap", "ce_gap": "ce_gap"}
         for name, field in {**names, "solver_gap": own, "bound": "bound"}.items():
             np.testing.assert_allclose(row[name], np.maximum(getattr(solution, field), 0).sum(), rtol=1e-8, atol=1e-12)
@@ -81,7 +81,7 @@ def test_rows_are_what_the_public_functions_give(swept, number):
 
 def test_predictions(swept):
     """Where best responses contract, the constant of the Nash equilibrium; elsewhere and for the baseline none."""
-    contractive, cycling, baseline = Store(swept).plan()["cases"]
+    contractive, cycling, baseline = Store(swept).plan().cases
     anchor = gk.Regularizer(log(*REFERENCE), 1.0)
     game = gk.games.shapley()
     constant = gk.evaluate.predicted_constant(
@@ -96,7 +96,7 @@ def test_predictions(swept):
 def test_curves(swept, tmp_path):
     """Against rounds in the true game and in the estimate, with its bound, then against rows of data."""
     summaries = summarize(Store(swept))
-    mine = [entry for entry in summaries if entry.case["temperature"] == 0.05]
+    mine = [entry for entry in summaries if entry.case.temperature == 0.05]
     assert [(entry.axis, entry.held, entry.metric) for entry in mine] == [
         ("num_steps", 1000, "regularized_cce_gap"),
         ("num_steps", 10_000, "regularized_cce_gap"),
@@ -113,7 +113,7 @@ def test_curves(swept, tmp_path):
     assert mine[2].rate is not None and -1 < mine[2].rate.slope < -0.5
     assert all(entry.rate is None for entry in mine[:2])
     [predicted] = [entry for entry in summaries if entry.predicted is not None and not entry.is_bound]
-    assert (predicted.case["temperature"], predicted.held) == (1.0, 1000)
+    assert (predicted.case.temperature, predicted.held) == (1.0, 1000)
     assert abs(predicted.ratios[-1] - 1) < 0.5  # 100 seeds
     text = format_table(summaries)
     assert "Shapley (τ=0.05), n = 1e4, in the estimate" in text and "0 of 300, 0 above" in text
@@ -129,8 +129,8 @@ def test_curves(swept, tmp_path):
 
 def test_auto_needs_contraction():
     family = {**PLAYED, "temperatures": [1.0], "num_samples": {"decades": 1, "points": 2}}
-    [case] = make_plan(sweep(family))["cases"]
-    assert case["num_samples"][0] >= 270  # 30 rows a cell
+    [case] = make_plan(sweep(family)).cases
+    assert case.num_samples[0] >= 270  # 30 rows a cell
     with pytest.raises(ValueError, match=r"family\.0 \(Shapley\): num_samples\.first: got 'auto', .*may cycle"):
         make_plan(sweep({**family, "temperatures": [0.05]}))
 

@@ -9,12 +9,13 @@ import numpy as np
 import pytest
 
 from gamekl.experiment.kinds.settings import make_settings
+from gamekl.experiment.schema.cases import Tuning
 from gamekl.experiment.schema.load import ConfigError, parse_config
 from gamekl.experiment.show.html import config_toml
 
 POLICIES = [[0.2, 0.8], [0.5, 0.25, 0.25], [0.1, 0.9]]
 JOINT = reduce(np.multiply.outer, map(np.array, POLICIES))
-CASE = {"temperature": 0.5, "concentrability": None}
+CASE = Tuning(temperature=0.5)
 
 
 def config(behavior, num_actions=(2, 3, 2), **family):

@@ -11,8 +11,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from gamekl.experiment.run.origin import Origin
-from gamekl.experiment.run.plan import TUNING
 from gamekl.experiment.run.store import Store
+from gamekl.experiment.schema.cases import Case, Plan, Tuning
 from gamekl.experiment.show.plot import STYLE, draw, save_figure
 from gamekl.experiment.show.report import summarize
 from gamekl.experiment.show.table import format_table
@@ -58,7 +58,7 @@ def rows(number, n, errors, *, status=0, floor=1e-20, metric="regularized_gap", 
     return pa.table(
         {
             "case": pa.array(np.full(size, number, dtype=np.int32)),
-            **{name: pa.array(np.full(size, tuning.get(name, np.nan))) for name in TUNING},
+            **{name: pa.array(np.full(size, tuning.get(name, np.nan))) for name in Tuning._fields},
             "num_samples": pa.array(np.full(size, n, dtype=np.int64)),
             "seed": pa.array(np.arange(size, dtype=np.int32)),
             **{name: pa.array(column) for name, column in values.items()},
@@ -75,7 +75,7 @@ def rows(number, n, errors, *, status=0, floor=1e-20, metric="regularized_gap", 
 def make(folder, cases, tables):
     store = Store(folder)
     store.open({"seed": 4})
-    store.write_plan({"cases": cases})
+    store.write_plan(Plan(cases=tuple(Case(**case) for case in cases), files={}))
     for index, table in enumerate(tables):
         sink = io.BytesIO()
         pq.write_table(table, sink, write_page_checksum=True)

@@ -43,7 +43,7 @@ def test_errors_have_the_predicted_size(tmp_path):
     """25 % is five standard errors or more of 400 seeds and one or two games."""
     run_sweep(sweep(MARKOV, CONTEXTUAL), tmp_path)
     found = summarize(Store(tmp_path))
-    assert [entry.case["label"] for entry in found] == ["markov", "contexts"]
+    assert [entry.case.label for entry in found] == ["markov", "contexts"]
     for entry in found:
         assert entry.failures == 0
         assert abs(entry.ratios[-1] - 1) < 0.25
@@ -146,7 +146,7 @@ def test_pessimistic_solvers_and_other_axes(tmp_path):
         assert entry.sizes.tolist() == [0.0, 1.0] and np.all(entry.means > 0)
     *_, few, many = found
     assert many.means[1] > 2 * many.means[0] and np.all(many.means < few.means)
-    plain = next(entry for entry in found if entry.case["label"] == "pnvi" and entry.held == 1000)
+    plain = next(entry for entry in found if entry.case.label == "pnvi" and entry.held == 1000)
     assert 0.8 < plain.scaled[0] / 1.5958 < 1.25 or plain.means[0] < 0.1
 
 

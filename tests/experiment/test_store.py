@@ -16,6 +16,7 @@ from gamekl.experiment.run.manifest import Manifest
 from gamekl.experiment.run.origin import Origin, Run
 from gamekl.experiment.run.publish import publish
 from gamekl.experiment.run.store import Store, StoreError
+from gamekl.experiment.schema.cases import Case, Plan
 
 CONFIG = {"name": "tiny", "seed": 1, "family": [{"label": "a", "noise": 1.0}, {"label": "b", "noise": 0.5}]}
 ORIGIN = Origin("0", "0.10.2", devices=1)
@@ -232,19 +233,40 @@ def test_damaged_json(store, name, content):
         store.config() if name == "config.json" else store.plan()
 
 
-PLAN = {"cases": [{"constant": 0.1 + 0.2, "num_samples": [10, 100], "temperature": None}]}
+CASE = Case(
+    family=0,
+    label="pennies",
+    panel="pennies",
+    axis="num_samples",
+    metrics=("regularized_gap",),
+    solver="gane",
+    temperature=0.5,
+    concentrability=float("inf"),
+    scale=None,
+    num_games=1,
+    num_seeds=2,
+    num_samples=(10, 100),
+    num_rounds=None,
+    num_steps=None,
+    reach=None,
+    level=None,
+    slope=-1.0,
+    constant=0.1 + 0.2,
+    remark=None,
+)
+PLAN = Plan(cases=(CASE,), files={})
 
 
 def test_plan(store):
     assert store.plan() is None
     written = store.write_plan(PLAN)
-    assert Store(store.root).plan() == written == {"schema": store_module.SCHEMA_VERSION, **PLAN}
+    assert Store(store.root).plan() == written == PLAN
 
 
 def test_the_first_of_two_plans_stays(store):
     """Runs of parts of a sweep may all begin by planning."""
     first = store.write_plan(PLAN)
-    assert Store(store.root).write_plan({"cases": []}) == first
+    assert Store(store.root).write_plan(Plan(cases=(), files={})) == first
 
 
 def test_one_damaged_byte_of_the_plan(store):
@@ -266,6 +288,16 @@ def test_plan_of_a_newer_version(store):
     path = store.root / "plan.json"
     path.write_text(path.read_text().replace('"schema": 5', '"schema": 6'))
     with pytest.raises(StoreError, match=r"plan.json has schema 6, this gamekl takes 5; use the gamekl that made it"):
+        store.plan()
+
+
+def test_plan_whose_cases_say_something_else(store):
+    """It is whole, but of a gamekl that said more or less of a case."""
+    content = {"schema": store_module.SCHEMA_VERSION, **PLAN.model_dump(mode="json")}
+    del content["cases"][0]["level"]
+    content["sha256"] = store_module._digest(content)
+    (store.root / "plan.json").write_text(json.dumps(content))
+    with pytest.raises(StoreError, match=r"plan.json is of another gamekl \(cases.0.level\); use the one that made it"):
         store.plan()
 
 

@@ -88,8 +88,8 @@ def test_planned_shards(swept):
     names = sorted(path.name for path in (swept / "shards").iterdir())
     plan = Store(swept).plan()
     assert names == sorted(f"{chunk.name}.parquet" for chunk in make_chunks(plan))
-    assert [case["label"] for case in plan["cases"]] == ["pennies", "pennies", "three players", "exact"]
-    assert [case["temperature"] for case in plan["cases"]] == [0.5, 1.0, 0.3, None]
+    assert [case.label for case in plan.cases] == ["pennies", "pennies", "three players", "exact"]
+    assert [case.temperature for case in plan.cases] == [0.5, 1.0, 0.3, None]
 
 
 def test_rows(swept):
@@ -120,7 +120,7 @@ def test_errors_have_the_predicted_size(swept):
     summaries = summarize(Store(swept))
     assert len(summaries) == 4
     for entry in summaries:
-        assert abs(entry.ratios[-1] - 1) < 0.3, entry.case["label"]
+        assert abs(entry.ratios[-1] - 1) < 0.3, entry.case.label
 
 
 def test_shards_name_their_config(swept):
@@ -142,10 +142,10 @@ def test_every_dataset_has_its_own_key(swept):
     config, plan = sweep(), Store(swept).plan()
     keys = []
     for chunk in make_chunks(plan):
-        case = plan["cases"][chunk.case]
+        case = plan.cases[chunk.case]
         seeds = chunk.first_seed + np.arange(chunk.num_seeds)
-        key = data_keys(config, config.family[case["family"]], case, chunk.point, seeds)
-        assert key.shape == (case["num_games"], 100)
+        key = data_keys(config, config.family[case.family], case, chunk.point, seeds)
+        assert key.shape == (case.num_games, 100)
         keys += [tuple(entry) for entry in np.asarray(jax.random.key_data(key)).reshape(-1, 2).tolist()]
     assert len(set(keys)) == len(keys) == 2 * 2 * 200 + 2 * 2 * 200 + 2 * 200
 
@@ -204,7 +204,7 @@ def test_resume_with_another_plan(tmp_path):
     store = Store(tmp_path / "run")
     plan = store.plan()
     (tmp_path / "run" / "plan.json").unlink()
-    store.write_plan({**plan, "cases": [case | {"seeds_per_chunk": 20} for case in plan["cases"]]})
+    store.write_plan(plan.chunked([20] * len(plan.cases)))
     assert store.verified() == (set(), set())
     assert run_sweep(sweep(family=[EXACT], seeds_per_chunk=None, num_seeds=40), tmp_path / "run") == (4, 4, 0)
     data = columns(tmp_path / "run")
@@ -263,8 +263,8 @@ def test_sharding_does_not_matter(swept, tmp_path):
 
 def settings_at(config, family, temperature):
     """The settings of the family's first case at a temperature."""
-    case = next(entry for entry in tunings(family) if entry["temperature"] in (temperature, None))
-    return make_settings(config, family, case | {"temperature": temperature})
+    case = next(entry for entry in tunings(family) if entry.temperature in (temperature, None))
+    return make_settings(config, family, case._replace(temperature=temperature))
 
 
 def test_games_of_a_family(swept):
@@ -306,8 +306,8 @@ def test_no_noise_no_error(tmp_path):
     data = columns(tmp_path)
     assert not data["status"].any() and not data["unvisited"].any()
     assert (data["regularized_gap"] < 1e-20).all()
-    assert [case["constant"] for case in Store(tmp_path).plan()["cases"]] == [None, None]
-    assert all("noise: got effective dimensions" in case["remark"] for case in Store(tmp_path).plan()["cases"])
+    assert [case.constant for case in Store(tmp_path).plan().cases] == [None, None]
+    assert all("noise: got effective dimensions" in case.remark for case in Store(tmp_path).plan().cases)
 
 
 def test_no_noise_and_automatic_sample_sizes():
@@ -332,7 +332,7 @@ def test_concentrability(asked):
 
 
 def test_worse_coverage_needs_more_data():
-    first = [make_plan(one(concentrability=c))["cases"][0]["num_samples"][0] for c in (4.0, 40.0, 400.0)]
+    first = [make_plan(one(concentrability=c)).cases[0].num_samples[0] for c in (4.0, 40.0, 400.0)]
     assert first == sorted(first) and first[2] > 10 * first[0]
 
 
@@ -344,28 +344,28 @@ def test_behavior_of_the_reference():
 
 def test_sample_sizes():
     """Evenly spaced in log n, from the very n that was asked for."""
-    [case] = make_plan(one(EXACT, num_samples={"first": 123, "decades": 2, "points": 5}))["cases"]
-    assert case["num_samples"] == [123, 389, 1230, 3890, 12300]
+    [case] = make_plan(one(EXACT, num_samples={"first": 123, "decades": 2, "points": 5})).cases
+    assert case.num_samples == [123, 389, 1230, 3890, 12300]
 
 
 def test_predicted_constant_of_rock_paper_scissors():
     """At the uniform equilibrium D_i = (1/3)(2/3) 3 x 3 (1/9) x 9 = 2 for each player, so D / (2 tau) = 2 in sum."""
     family = {"label": "rps", "game": {"kind": "rock_paper_scissors"}, "temperatures": [1.0, 0.5], "noise": 1.0}
-    cases = make_plan(sweep(family=[family]))["cases"]
-    np.testing.assert_allclose([case["constant"] for case in cases], [2.0, 4.0], rtol=1e-9)
+    cases = make_plan(sweep(family=[family])).cases
+    np.testing.assert_allclose([case.constant for case in cases], [2.0, 4.0], rtol=1e-9)
     # 10 max D / tau^2 against 30 / min mu = 270.
-    assert [case["num_samples"][0] for case in cases] == [270, 270]
+    assert [case.num_samples[0] for case in cases] == [270, 270]
 
 
 def test_sample_sizes_differ():
     """Close ones that round to the same number would be two points of the plot that are one."""
     config = one(num_samples={"first": 2, "decades": 0.3, "points": 10})
     try:
-        [case, _] = make_plan(config)["cases"]
+        [case, _] = make_plan(config).cases
     except ValueError as error:
         assert "pennies" in str(error)
     else:
-        assert len(set(case["num_samples"])) == len(case["num_samples"])
+        assert len(set(case.num_samples)) == len(case.num_samples)
 
 
 @pytest.mark.parametrize(
@@ -396,8 +396,8 @@ def test_game_that_cannot_be_solved(monkeypatch):
     family = {"label": "hard", "game": {"kind": "uniform", "num_actions": [2, 2]}, "temperatures": [0.05]}
     with pytest.raises(ValueError, match=r"family\.0 \(hard\): num_samples\.first: got 'auto'.*max_steps"):
         make_plan(sweep(family=[family]))
-    [case] = make_plan(sweep(family=[{**family, "num_samples": {"first": 100}}]))["cases"]
-    assert case["constant"] is None and "max_steps" in case["remark"] and case["num_samples"][0] == 100
+    [case] = make_plan(sweep(family=[{**family, "num_samples": {"first": 100}}])).cases
+    assert case.constant is None and "max_steps" in case.remark and case.num_samples[0] == 100
 
 
 def test_a_file_that_changed_is_noticed(tmp_path):

@@ -17,6 +17,7 @@ from gamekl.experiment.kinds.lead import lead_batch
 from gamekl.experiment.kinds.online import Known, online_batch
 from gamekl.experiment.kinds.pipeline import Data
 from gamekl.experiment.kinds.settings import Setting, make_rule
+from gamekl.experiment.schema.cases import Case
 from gamekl.experiment.schema.config import PESSIMISTIC, FamilyConfig
 from gamekl.experiment.schema.learners import OnlineConfig
 from gamekl.learning.pessimistic import bellman_consistent, strategy_wise
@@ -26,16 +27,16 @@ from gamekl.online.mamex import Greed, Optimism
 ON_HOST = (pipeline.exact_batch, pipeline.pnvi_batch)
 
 
-def program(family: FamilyConfig, case: dict[str, Any], num_samples: int) -> tuple[Callable[..., Any], tuple[Any, ...]]:
+def program(family: FamilyConfig, case: Case, num_samples: int) -> tuple[Callable[..., Any], tuple[Any, ...]]:
     """The function that computes a case's chunks at one sample size, and what it takes beside keys and settings."""
     if family.rule is not None:
-        made = make_rule(family.rule, case["temperature"])
+        made = make_rule(family.rule, case.temperature)
         tols = jnp.asarray(family.rule.tol), jnp.asarray(family.rule.kl_tol)
-        return follow_batch, (*made, tols, tuple(case["num_steps"]), family.rule.num_queries)
+        return follow_batch, (*made, tols, case.checkpoints, family.rule.num_queries)
     if family.lead is not None:
         logged = family.lead.rewards == "logged"
         noise = (family.noise if isinstance(family.noise, str) else jnp.asarray(family.noise)) if logged else None
-        scale = None if case["scale"] is None else jnp.asarray(case["scale"])
+        scale = None if case.scale is None else jnp.asarray(case.scale)
         return lead_batch, (jnp.asarray(float(num_samples)), noise, scale, jnp.asarray(family.lead.level))
     if family.online is not None:
         return online_batch, _online(family, case, num_samples)
@@ -54,13 +55,13 @@ def program(family: FamilyConfig, case: dict[str, Any], num_samples: int) -> tup
         return pipeline.exact_batch, (data,)
     if family.solver in PESSIMISTIC:
         return _pessimistic(family, case, data)
-    rounds = jnp.asarray(case["num_steps"], dtype=jnp.int32)
+    rounds = jnp.asarray(case.checkpoints, dtype=jnp.int32)
     if family.solver == "gamd":
         return pipeline.gamd_batch, (data, rounds, family.weighting)
     return pipeline.weights_batch, (data, rounds)
 
 
-def _online(family: FamilyConfig, case: dict[str, Any], num_rounds: int) -> tuple[Any, ...]:
+def _online(family: FamilyConfig, case: Case, num_rounds: int) -> tuple[Any, ...]:
     """What `online_batch` takes beside keys and settings."""
     config, noise = cast(OnlineConfig, family.online), cast(float, family.noise)
     known = Known(
@@ -74,18 +75,18 @@ def _online(family: FamilyConfig, case: dict[str, Any], num_rounds: int) -> tupl
     else:
         unit = config.eta or (1.0 if config.hypotheses == "models" else 1 / (2 * noise))
         rule = Optimism(unit / math.sqrt(num_rounds))
-    return known, rule, config.concept, jnp.asarray(num_rounds), case["num_rounds"][-1]
+    return known, rule, config.concept, jnp.asarray(num_rounds), case.num_samples[-1]
 
 
-def check_learners(family: FamilyConfig, case: dict[str, Any], settings: list[Setting]) -> None:
+def check_learners(family: FamilyConfig, case: Case, settings: list[Setting]) -> None:
     """Raise ``ValueError`` unless the games of a family that learns online can be learnt so."""
-    known, rule, concept, *_ = _online(family, case, case["num_rounds"][0])
+    known, rule, concept, *_ = _online(family, case, case.num_samples[0])
     for setting in settings:
         known.learner(setting, rule, concept)
 
 
-def _pessimistic(family: FamilyConfig, case: dict[str, Any], data: Data) -> tuple[Callable[..., Any], tuple[Any, ...]]:
-    scale = jnp.asarray(case["scale"])
+def _pessimistic(family: FamilyConfig, case: Case, data: Data) -> tuple[Callable[..., Any], tuple[Any, ...]]:
+    scale = jnp.asarray(case.scale)
     if family.solver == "lcb":
         return pipeline.lower_confidence_batch, (data, scale)
     payoff_range = jnp.asarray(family.payoff_range)

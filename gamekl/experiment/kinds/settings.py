@@ -14,6 +14,7 @@ from gamekl.core.games import NormalFormGame
 from gamekl.core.policies import outer
 from gamekl.core.regularizer import Regularizer
 from gamekl.core.validation import check_noise, joint_behavior, validate
+from gamekl.experiment.schema.cases import Tuning
 from gamekl.experiment.schema.config import FamilyConfig, SweepConfig
 from gamekl.experiment.schema.learners import LeadConfig, OnlineConfig
 from gamekl.experiment.schema.parts import DRAWN, GameConfig, RuleConfig
@@ -129,11 +130,11 @@ def _make_regularizer(key: Array, family: FamilyConfig, game: Any, temperature: 
         return Regularizer([np.log(np.asarray(row)) for row in family.reference], temperature)
 
 
-def _make_behavior(family: FamilyConfig, case: dict[str, Any], game: Any, regularizer: Regularizer) -> Array:
+def _make_behavior(family: FamilyConfig, tuning: Tuning, game: Any, regularizer: Regularizer) -> Array:
     """The joint distribution of the logged actions."""
-    if case["concentrability"] is not None:
+    if tuning.concentrability is not None:
         return behavior_with_concentrability(
-            game, regularizer.log_reference, case["concentrability"], regularizer=regularizer
+            game, regularizer.log_reference, tuning.concentrability, regularizer=regularizer
         )
     if not isinstance(family.behavior, str):
         return joint_behavior(game, family.behavior)
@@ -184,9 +185,9 @@ def _learn(family: FamilyConfig, key: Array, game: Any, features: Array | None) 
     return Setting(game, Regularizer.uniform(game, 1.0), uniform, features, models)
 
 
-def make_settings(config: SweepConfig, family: FamilyConfig, case: dict[str, Any]) -> list[Setting]:
+def make_settings(config: SweepConfig, family: FamilyConfig, tuning: Tuning) -> list[Setting]:
     """The family's games at one temperature and concentrability, in float64, checked."""
-    settings, temperature = [], case["temperature"]
+    settings, temperature = [], tuning.temperature
     key = jax.random.fold_in(family_key(config, family), 0)
     if family.game.seed is not None:
         key = jax.random.key(family.game.seed, impl=RANDOM)
@@ -206,7 +207,7 @@ def make_settings(config: SweepConfig, family: FamilyConfig, case: dict[str, Any
             _check_rule(family.rule, temperature, game)
         if family.solver == "exact":
             check_enumerable(cast(NormalFormGame, game))
-        behavior = _make_behavior(family, case, game, regularizer)
+        behavior = _make_behavior(family, tuning, game, regularizer)
         if family.estimator == "preferences":
             behavior = PAIRS[family.pairs](game, behavior)
         settings.append(Setting(game, regularizer, behavior, None if family.estimator == "tabular" else features))

@@ -10,6 +10,7 @@ from gamekl.experiment.kinds.programs import ON_HOST, program
 from gamekl.experiment.run.plan import Chunk, check_part, hash_files, make_chunks, part_of, plan_cases, tunings
 from gamekl.experiment.run.progress import announced
 from gamekl.experiment.run.shards import Compiled, Work, compile_program, make_shard
+from gamekl.experiment.schema.cases import Case, Plan
 from gamekl.experiment.schema.config import SweepConfig
 from gamekl.experiment.show.table import aligned, case_name
 
@@ -22,31 +23,31 @@ SHORT = 5.0
 HOST = 'the host\'s: what "exact" and "pnvi" need beside what is compiled, which is not counted'
 
 
-def _compile(work: Work, case: dict[str, Any], number: int, num_seeds: int) -> Compiled:
+def _compile(work: Work, case: Case, number: int, num_seeds: int) -> Compiled:
     """The program of a case's largest sample size."""
-    return compile_program(work, number, len(case["num_samples"]) - 1, num_seeds)
+    return compile_program(work, number, len(case.num_samples) - 1, num_seeds)
 
 
-def _seeds_for_memory(config: SweepConfig, plan: dict[str, Any], number: int, memory: float | int) -> int:
+def _seeds_for_memory(config: SweepConfig, plan: Plan, number: int, memory: float | int) -> int:
     """How many seeds of a case's chunks fit into so many GiB: all of them in the fewest equal parts.
 
     Raises:
         ValueError: not even one does.
     """
-    work, case = Work.of(config, plan), plan["cases"][number]
+    work, case = Work.of(config, plan), plan.cases[number]
 
     def taken(seeds: int) -> float:
         return _compile(work, case, number, seeds).memory / 2**30
 
     def in_equal_parts(seeds: int) -> int:
-        return -(-case["num_seeds"] // -(-case["num_seeds"] // seeds))
+        return -(-case.num_seeds // -(-case.num_seeds // seeds))
 
-    seeds = in_equal_parts(min(MOST_SEEDS, case["num_seeds"]))
+    seeds = in_equal_parts(min(MOST_SEEDS, case.num_seeds))
     if (most := taken(seeds)) <= memory:
         return seeds
     if (least := taken(1)) > memory:
         raise ValueError(
-            f"memory: got {memory:g} GiB, but a single seed of all games of {case['label']!r} takes {least:.2g} GiB; "
+            f"memory: got {memory:g} GiB, but a single seed of all games of {case.label!r} takes {least:.2g} GiB; "
             "takes more, or families of fewer games"
         )
     while most > memory:  # what a program takes is about linear in the seeds
@@ -56,9 +57,7 @@ def _seeds_for_memory(config: SweepConfig, plan: dict[str, Any], number: int, me
     return seeds
 
 
-def plan_sweep(
-    config: SweepConfig, memory: float | int = MEMORY, stop: threading.Event | None = None
-) -> dict[str, Any]:
+def plan_sweep(config: SweepConfig, memory: float | int = MEMORY, stop: threading.Event | None = None) -> Plan:
     """The plan with the seeds of each chunk, as many as there is memory for; each case is named on stderr.
 
     What solvers that work on the host ("exact" and "pnvi") need there, beside the compiled estimate, is not counted.
@@ -67,14 +66,14 @@ def plan_sweep(
         ValueError: a family whose games, behavior or sample sizes cannot be had, or whose games alone take too much.
         KeyboardInterrupt: `stop` was set.
     """
-    names = [case_name({"label": family.label, **tuning}) for family in config.family for tuning in tunings(family)]
+    names = [case_name(family.label, tuning) for family in config.family for tuning in tunings(family)]
     with jax.enable_x64(True):
         cases = [case for _, case in zip(announced("planning", names, stop), plan_cases(config), strict=True)]
-    plan = {"cases": cases, "files": hash_files(config)}
+    plan = Plan(cases=tuple(cases), files=hash_files(config))
     if config.seeds_per_chunk:
-        return plan | {"cases": [case | {"seeds_per_chunk": config.seeds_per_chunk} for case in cases]}
+        return plan.chunked([config.seeds_per_chunk] * len(cases))
     widths = [_seeds_for_memory(config, plan, n, memory) for n in announced("measuring the memory of", names, stop)]
-    return plan | {"cases": [case | {"seeds_per_chunk": width} for case, width in zip(cases, widths, strict=True)]}
+    return plan.chunked(widths)
 
 
 class CaseForecast(NamedTuple):
@@ -89,7 +88,7 @@ class CaseForecast(NamedTuple):
         seconds: of all of them, one after another.
     """
 
-    case: dict[str, Any]
+    case: Case
     chunks: int
     num_seeds: int
     memory: int
@@ -143,11 +142,11 @@ def forecast(
     cases: list[CaseForecast] = []
     timed: dict[Any, float] = {}
     programs: set[Any] = set()
-    names = [case_name(plan["cases"][number]) for number in chunks]
+    names = [case_name(plan.cases[number].label, plan.cases[number].tuning) for number in chunks]
     for _, (number, mine) in zip(announced("timing", names, stop), chunks.items(), strict=True):
-        case = plan["cases"][number]
-        family, sizes = config.family[case["family"]], case["num_samples"]
-        width = min(case["seeds_per_chunk"], case["num_seeds"])
+        case = plan.cases[number]
+        family, sizes = config.family[case.family], case.num_samples
+        width = case.width
         compiled = _compile(work, case, number, width)
         neural = family.estimator == "neural"
         # Cases of one program have chunks of one width, so that its key at that width tells it from all others.
@@ -191,9 +190,9 @@ def format_forecast(found: Forecast, num_workers: int) -> str:
     """As a table, with the sum for so many workers at once."""
     lines = [["game", "games x seeds x sizes", "shards", "seeds of each", "memory of each", "time, one after another"]]
     for case, chunks, width, memory, on_host, seconds in found.cases:
-        cells = f"{case['num_games']} x {case['num_seeds']} x {len(case['num_samples'])}"
+        cells = f"{case.num_games} x {case.num_seeds} x {len(case.num_samples)}"
         size = _size(memory) + (" and the host's" if on_host else "")
-        lines.append([case_name(case), cells, str(chunks), str(width), size, _duration(seconds)])
+        lines.append([case_name(case.label, case.tuning), cells, str(chunks), str(width), size, _duration(seconds)])
     total = sum(entry.seconds for entry in found.cases) / num_workers
     memory = max((entry.memory for entry in found.cases), default=0) * num_workers
     summary = (

@@ -7,7 +7,7 @@ import platform
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
@@ -16,6 +16,7 @@ from gamekl.evaluate.certificates import uniqueness
 from gamekl.evaluate.rates import first_sample_size, predicted_constant
 from gamekl.experiment.kinds.programs import check_learners
 from gamekl.experiment.kinds.settings import Setting, make_settings
+from gamekl.experiment.schema.cases import Case, Plan, Reach, Tuning
 from gamekl.experiment.schema.config import REGULARIZED, FamilyConfig, SweepConfig
 from gamekl.experiment.schema.parts import ANCHORED
 from gamekl.offline.draws import MAX_EXACT
@@ -25,10 +26,8 @@ from gamekl.solvers.nash.solve import solve_nash
 from gamekl.solvers.solution import SolveError
 from gamekl.stackelberg.learn.rates import predicted_constant as predicted_lead_constant
 
-# What a family may have several values of, in the order of its cases.
-TUNING = ("temperature", "concentrability", "scale")
 # What a solver, or a rule that is followed, makes small; the Nash gap, if nothing is said.
-METRICS = {
+MADE_SMALL = {
     "gane": "regularized_gap",
     "lcb": "regularized_gap",
     **dict.fromkeys(ANCHORED, "regularized_gap"),
@@ -132,9 +131,9 @@ def _predict(family: FamilyConfig, settings: list[Setting], scale: float | None)
     return Prediction(-1.0, float(np.mean([entry.sum() for entry in constants])), _round_up(first), None)
 
 
-def _case(config: SweepConfig, family: FamilyConfig, tuning: dict[str, float | None]) -> dict[str, Any]:
+def _case(config: SweepConfig, number: int, family: FamilyConfig, tuning: Tuning) -> Case:
     settings = make_settings(config, family, tuning)
-    slope, constant, first, remark = _predict(family, settings, tuning["scale"])
+    slope, constant, first, remark = _predict(family, settings, tuning.scale)
     if remark is not None and family.num_samples.first == "auto":
         raise ValueError(f"num_samples.first: got 'auto', takes a number for this family: {remark}")
     if family.expected is not None:
@@ -147,35 +146,36 @@ def _case(config: SweepConfig, family: FamilyConfig, tuning: dict[str, float | N
         sizes = [0]  # it has no data
     if len(set(sizes)) < len(sizes) or sizes[-1] > MAX_EXACT[jnp.dtype("float64")]:
         raise ValueError(f"num_samples: got sizes {sizes}, takes sizes that differ, up to 2^53")
-    case = {
-        "label": family.label,
-        "panel": family.panel or family.label,
-        "axis": family.axis,
-        "metrics": list(family.metrics) or [METRICS.get(rule.name if rule else family.solver, "nash_gap")],
-        "solver": family.solver,
-        **tuning,
-        "num_games": len(settings),
-        "num_seeds": config.num_seeds if family.is_random else 1,
-        "num_samples": sizes,
-        "num_rounds": sizes if family.online else None,
-        "num_steps": family.num_steps.numbers() if family.num_steps else None,
-        "reach": {"regularized_gap": rule.tol, "kl": rule.kl_tol} if rule else None,
-        "level": family.lead.level if family.lead else None,
-        "slope": slope,
-        "constant": constant,
-        "remark": remark,
-    }
+    case = Case(
+        family=number,
+        label=family.label,
+        panel=family.panel or family.label,
+        axis=family.axis,
+        metrics=family.metrics or (MADE_SMALL.get(rule.name if rule else family.solver, "nash_gap"),),
+        solver=family.solver,
+        **tuning._asdict(),
+        num_games=len(settings),
+        num_seeds=config.num_seeds if family.is_random else 1,
+        num_samples=tuple(sizes),
+        num_rounds=tuple(sizes) if family.online else None,
+        num_steps=tuple(family.num_steps.numbers()) if family.num_steps else None,
+        reach=Reach(regularized_gap=rule.tol, kl=rule.kl_tol) if rule else None,
+        level=family.lead.level if family.lead else None,
+        slope=slope,
+        constant=constant,
+        remark=remark,
+    )
     if family.online is not None:
         check_learners(family, case, settings)
     return case
 
 
-def tunings(family: FamilyConfig) -> list[dict[str, float | None]]:
+def tunings(family: FamilyConfig) -> list[Tuning]:
     """Every temperature with every concentrability and scale; None for what a family does not have."""
     grid = itertools.product(
         family.temperatures or (None,), family.concentrabilities or (None,), family.scales or (None,)
     )
-    return [dict(zip(TUNING, values, strict=True)) for values in grid]
+    return [Tuning(*values) for values in grid]
 
 
 def _hash(path: str) -> str:
@@ -205,8 +205,8 @@ def check_files(files: dict[str, str]) -> None:
             )
 
 
-def plan_cases(config: SweepConfig) -> Iterator[dict[str, Any]]:
-    """The cases of a sweep as plain JSON values, one by one: family by tuning, with sample sizes and predicted rates.
+def plan_cases(config: SweepConfig) -> Iterator[Case]:
+    """The cases of a sweep, one by one: family by tuning, with sample sizes and predicted rates.
 
     Raises:
         ValueError: a family whose games, behavior or sample sizes cannot be had; the message names it.
@@ -214,26 +214,26 @@ def plan_cases(config: SweepConfig) -> Iterator[dict[str, Any]]:
     for index, family in enumerate(config.family):
         for tuning in tunings(family):
             try:
-                yield {"family": index, **_case(config, family, tuning)}
+                yield _case(config, index, family, tuning)
             except (ValueError, OSError) as error:
                 raise ValueError(f"family.{index} ({family.label}): {error}") from error
 
 
-def make_plan(config: SweepConfig) -> dict[str, Any]:
+def make_plan(config: SweepConfig) -> Plan:
     """All of `plan_cases`, and the hashes of payoff files."""
-    return {"cases": list(plan_cases(config)), "files": hash_files(config)}
+    return Plan(cases=tuple(plan_cases(config)), files=hash_files(config))
 
 
-def make_chunks(plan: dict[str, Any]) -> list[Chunk]:
-    """The chunks of a plan whose cases have their ``seeds_per_chunk``, in order."""
+def make_chunks(plan: Plan) -> list[Chunk]:
+    """The chunks of a plan, in order."""
     chunks = []
-    for number, case in enumerate(plan["cases"]):
-        slug = re.sub(r"[^a-z0-9]+", "-", case["label"].lower()).strip("-")
-        width = case["seeds_per_chunk"]
-        for point in range(len(case["num_samples"])):
-            for block, first in enumerate(range(0, case["num_seeds"], width)):
+    for number, case in enumerate(plan.cases):
+        slug = re.sub(r"[^a-z0-9]+", "-", case.label.lower()).strip("-")
+        width = case.width
+        for point in range(len(case.num_samples)):
+            for block, first in enumerate(range(0, case.num_seeds, width)):
                 name = f"{number:03d}-{slug}-n{point:03d}-b{block:04d}"
-                chunks.append(Chunk(name, number, point, first, min(width, case["num_seeds"] - first)))
+                chunks.append(Chunk(name, number, point, first, min(width, case.num_seeds - first)))
     return chunks
 
 

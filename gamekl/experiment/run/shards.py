@@ -26,8 +26,9 @@ from gamekl.core.games import stack
 from gamekl.experiment.kinds.programs import as_compiled, compute, program
 from gamekl.experiment.kinds.settings import Setting, family_key, make_settings
 from gamekl.experiment.run.origin import Origin
-from gamekl.experiment.run.plan import TUNING, Chunk, check_files, tunings
+from gamekl.experiment.run.plan import Chunk, check_files, tunings
 from gamekl.experiment.run.store import SCHEMA_VERSION
+from gamekl.experiment.schema.cases import Case, Plan
 from gamekl.experiment.schema.columns import RESULTS
 from gamekl.experiment.schema.config import FamilyConfig, SweepConfig
 
@@ -49,9 +50,10 @@ class Work(NamedTuple):
     files: str
 
     @classmethod
-    def of(cls, config: SweepConfig, plan: dict[str, Any]) -> "Work":
+    def of(cls, config: SweepConfig, plan: Plan) -> "Work":
         """The work of a planned sweep."""
-        return cls(json.dumps(config.canonical()), json.dumps(plan["cases"]), json.dumps(plan["files"]))
+        written = plan.model_dump(mode="json")
+        return cls(json.dumps(config.canonical()), json.dumps(written["cases"]), json.dumps(written["files"]))
 
 
 class Shard(NamedTuple):
@@ -73,19 +75,20 @@ class Shard(NamedTuple):
 class _Prepared(NamedTuple):
     config: SweepConfig
     family: FamilyConfig
-    case: dict[str, Any]
+    case: Case
     settings: Setting
 
 
 @lru_cache(maxsize=2)
 def _prepare(work: Work, number: int) -> _Prepared:
     check_files(json.loads(work.files))
-    config, case = SweepConfig.model_validate_json(work.config), json.loads(work.cases)[number]
-    family = config.family[case["family"]]
+    config = SweepConfig.model_validate_json(work.config)
+    case = Case.model_validate(json.loads(work.cases)[number])
+    family = config.family[case.family]
     return _Prepared(config, family, case, batched_settings(config, family, case))
 
 
-def batched_settings(config: SweepConfig, family: FamilyConfig, case: dict[str, Any]) -> Setting:
+def batched_settings(config: SweepConfig, family: FamilyConfig, case: Case) -> Setting:
     """The settings of a case in the config's dtype, with a leading axis."""
     dtype = jnp.dtype(config.dtype)
     return stack(
@@ -94,16 +97,16 @@ def batched_settings(config: SweepConfig, family: FamilyConfig, case: dict[str, 
                 game=jax.tree.map(lambda leaf: leaf.astype(dtype), entry.game),
                 regularizer=entry.regularizer.astype(dtype),
             )
-            for entry in make_settings(config, family, case)
+            for entry in make_settings(config, family, case.tuning)
         ]
     )
 
 
-def data_keys(config: SweepConfig, family: FamilyConfig, case: dict[str, Any], point: int, seeds: Any) -> Array:
+def data_keys(config: SweepConfig, family: FamilyConfig, case: Case, point: int, seeds: Any) -> Array:
     """One key for each game and seed, ``[game, seed]``: each dataset is independent of all others."""
-    index = tunings(family).index({name: case[name] for name in TUNING})
+    index = tunings(family).index(case.tuning)
     key = jax.random.fold_in(jax.random.fold_in(jax.random.fold_in(family_key(config, family), 1), index), point)
-    game_keys = jax.vmap(lambda game: jax.random.fold_in(key, game))(jnp.arange(case["num_games"]))
+    game_keys = jax.vmap(lambda game: jax.random.fold_in(key, game))(jnp.arange(case.num_games))
     return jax.vmap(lambda game_key: jax.vmap(lambda seed: jax.random.fold_in(game_key, seed))(seeds))(game_keys)
 
 
@@ -126,7 +129,7 @@ class _Task(NamedTuple):
 
 def _make_task(prepared: _Prepared, point: int, seeds: Array) -> _Task:
     config, family, case, settings = prepared
-    batch, rest = program(family, case, case["num_samples"][point])
+    batch, rest = program(family, case, case.num_samples[point])
     return _Task(batch, data_keys(config, family, case, point, seeds), settings, rest)
 
 
@@ -161,7 +164,7 @@ def make_shard(work: Work, chunk: Chunk, mesh: Mesh | None = None) -> Shard:
                 task.compile()
         results = jax.tree.map(np.asarray, compute(*task, mesh))
     config, case = prepared.config, prepared.case
-    table = _tabulate(case, chunk, case["num_samples"][chunk.point], results)
+    table = _tabulate(case, chunk, case.num_samples[chunk.point], results)
     metadata = {
         "gamekl_schema": str(SCHEMA_VERSION),
         "gamekl": gamekl.__version__,
@@ -174,7 +177,7 @@ def make_shard(work: Work, chunk: Chunk, mesh: Mesh | None = None) -> Shard:
     return Shard(buffer.getvalue(), table.num_rows, failed, origin(1 if mesh is None else mesh.size))
 
 
-def _tabulate(case: dict[str, Any], chunk: Chunk, num_samples: int, results: dict[str, np.ndarray]) -> pa.Table:
+def _tabulate(case: Case, chunk: Chunk, num_samples: int, results: dict[str, np.ndarray]) -> pa.Table:
     game, seed = (grid.ravel().astype(np.int32) for grid in np.indices(results["status"].shape)[:2])
     rows = len(game)
 
@@ -185,8 +188,8 @@ def _tabulate(case: dict[str, Any], chunk: Chunk, num_samples: int, results: dic
 
     places = {
         "case": pa.array(np.full(rows, chunk.case, dtype=np.int32)),
-        "label": pa.array([case["label"]] * rows).dictionary_encode(),
-        **{name: pa.array([case[name]] * rows, type=pa.float64()) for name in TUNING},
+        "label": pa.array([case.label] * rows).dictionary_encode(),
+        **{name: pa.array([value] * rows, type=pa.float64()) for name, value in case.tuning._asdict().items()},
         "num_samples": pa.array(np.full(rows, num_samples, dtype=np.int64)),
         "game": pa.array(game),
         "seed": pa.array(seed + np.int32(chunk.first_seed)),

@@ -23,10 +23,12 @@ from typing import Any, cast
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+import pydantic
 
 from gamekl.experiment.run.manifest import Manifest
 from gamekl.experiment.run.origin import Origin, Run
 from gamekl.experiment.run.publish import publish, publish_new
+from gamekl.experiment.schema.cases import Plan
 
 # Of shards, plan and manifest, and of what a seed draws: raised when numbers change by more than their last digits.
 # Folders of another one are refused.
@@ -143,7 +145,7 @@ class Store:
         """The config that made the folder."""
         return self._read_json(self.root / "config.json")
 
-    def plan(self) -> dict[str, Any] | None:
+    def plan(self) -> Plan | None:
         """The stored plan, or None.
 
         Raises:
@@ -162,15 +164,22 @@ class Store:
         if plan.pop("sha256", None) != _digest(plan):
             raise StoreError(f"run: {path} is damaged; remove it and run gamekl sweep again")
         self._current = _digest(plan)
-        return plan
+        del plan["schema"]
+        try:
+            return Plan.model_validate(plan)
+        except pydantic.ValidationError as error:
+            where = ".".join(map(str, error.errors()[0]["loc"]))
+            raise StoreError(
+                f"run: {path} is of another gamekl ({where}); use the one that made it, or run gamekl sweep into a "
+                "new folder (--out)"
+            ) from error
 
-    def write_plan(self, plan: dict[str, Any]) -> dict[str, Any]:
+    def write_plan(self, plan: Plan) -> Plan:
         """Store the plan unless there is one; what is there now."""
-        plan = {"schema": SCHEMA_VERSION, **plan}
+        content = {"schema": SCHEMA_VERSION, **plan.model_dump(mode="json")}
         with self._writing(), suppress(FileExistsError):
-            content = json.dumps({**plan, "sha256": _digest(plan)}, indent=1).encode()
-            publish_new(self.root / "plan.json", content)
-        return cast(dict[str, Any], self.plan())
+            publish_new(self.root / "plan.json", json.dumps({**content, "sha256": _digest(content)}, indent=1).encode())
+        return cast(Plan, self.plan())
 
     def runs(self) -> list[Run]:
         """What made the shards, in order of time: of the stored plan, or all where that cannot be read."""
@@ -191,10 +200,9 @@ class Store:
     def _plan_digest(self) -> str | None:
         """Of the stored plan, or None where there is none that can be read."""
         try:
-            plan = self.plan()
+            return None if self.plan() is None else self._current
         except StoreError:
             return None
-        return None if plan is None else _digest(plan)
 
     def verified(self) -> tuple[set[str], set[str]]:
         """The shards that are whole, and those that a manifest has but whose file is gone or damaged.

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import closing
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import gamekl
 from gamekl.experiment.run.engines import Engine, threads
@@ -16,6 +16,7 @@ from gamekl.experiment.run.plan import Chunk, check_files, check_part, make_chun
 from gamekl.experiment.run.progress import Progress
 from gamekl.experiment.run.shards import Work
 from gamekl.experiment.run.store import Store
+from gamekl.experiment.schema.cases import Plan
 from gamekl.experiment.schema.config import SweepConfig
 
 logger = logging.getLogger("gamekl")
@@ -71,7 +72,7 @@ def run_sweep(
         if part is None:
             store.clear()
         plan = store.plan() or store.write_plan(plan_sweep(config, memory, stop=stop))
-        check_files(plan["files"])
+        check_files(plan.files)
         whole, damaged = store.verified()
         chunks = part_of(make_chunks(plan), part)
         missing = [chunk for chunk in chunks if chunk.name not in whole]
@@ -130,7 +131,7 @@ class _Witness:
 
 
 def _run_chunks(
-    config: SweepConfig, plan: dict[str, Any], chunks: list[Chunk], store: Store, engine: Engine, stop: threading.Event
+    config: SweepConfig, plan: Plan, chunks: list[Chunk], store: Store, engine: Engine, stop: threading.Event
 ) -> int:
     """How many were made."""
     if not chunks:
@@ -147,10 +148,10 @@ def _run_chunks(
             witness.meet(shard.origin)
             store.write_shard(chunk.name, shard.content, shard.rows, shard.origin)
             store.log("shard", shard=chunk.name, failed=shard.failed)
-            case = plan["cases"][chunk.case]
+            case = plan.cases[chunk.case]
             made += 1
-            size = case["num_samples"][chunk.point]
-            progress.advance(f"{case['label']}, n = {size}" if size else case["label"])
+            size = case.num_samples[chunk.point]
+            progress.advance(f"{case.label}, n = {size}" if size else case.label)
     witness.end()
     store.log("end" if made == len(chunks) else "interrupted", made=made)
     return made

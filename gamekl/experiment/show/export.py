@@ -13,6 +13,7 @@ from gamekl.experiment.run.origin import Run, mixture
 from gamekl.experiment.run.plan import make_chunks
 from gamekl.experiment.run.publish import publish
 from gamekl.experiment.run.store import Store, StoreError
+from gamekl.experiment.schema.cases import Plan
 from gamekl.experiment.schema.config import SweepConfig
 from gamekl.experiment.schema.load import ConfigError, parse_config
 
@@ -34,7 +35,7 @@ class Stock(NamedTuple):
     """
 
     config: SweepConfig | None
-    plan: dict[str, Any] | None
+    plan: Plan | None
     planned: int | None
     whole: list[str]
     damaged: list[str]

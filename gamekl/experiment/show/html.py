@@ -3,6 +3,7 @@
 import json
 import math
 import re
+from collections.abc import Sequence
 from html import escape
 from importlib import resources
 from itertools import groupby
@@ -14,7 +15,9 @@ from xml.etree import ElementTree
 import gamekl
 from gamekl.experiment.run.origin import Origin, Run
 from gamekl.experiment.run.store import Store
+from gamekl.experiment.schema.cases import Case
 from gamekl.experiment.schema.config import SweepConfig
+from gamekl.experiment.schema.metrics import METRICS
 from gamekl.experiment.show.export import Stock, check_paths, read_shards, take_stock, write_file
 from gamekl.experiment.show.panels import Panel, group_panels
 from gamekl.experiment.show.plot import caption, panel_svg
@@ -23,11 +26,10 @@ from gamekl.experiment.show.table import (
     FOLLOWED_HEADER,
     HEADER,
     LEGEND,
-    METRIC_NAMES,
     SYMBOLS,
-    case_name,
     followed_cells,
     full_name,
+    name_of,
     point_cells,
     printable,
     rate_cells,
@@ -98,7 +100,7 @@ def inline_svg(svg: str, prefix: str, label: str) -> str:
 
 
 def _describe(panel: Panel) -> str:
-    metrics = dict.fromkeys(METRIC_NAMES.get(entry.metric, "gap") for entry in panel.summaries)
+    metrics = dict.fromkeys(METRICS[entry.metric].title for entry in panel.summaries)
     curves = "; ".join(dict.fromkeys(full_name(entry) for entry in panel.summaries))
     return printable(f"{panel.title}: {' and '.join(metrics)} against {AXIS_WORDS[panel.axis]}. Curves: {curves}.")
 
@@ -125,7 +127,7 @@ def _curves(summaries: list[Summary]) -> str:
     if rates:
         rows = [rate_cells(entry) for entry in rates]
         parts += [_table("Slopes and constants", HEADER, rows), f'<p class="note">{_text(LEGEND)}</p>']
-    for (panel, axis), group in groupby(others, key=lambda entry: (entry.case["panel"], entry.axis)):
+    for (panel, axis), group in groupby(others, key=lambda entry: (entry.case.panel, entry.axis)):
         cells = [(entry, point_cells(entry)) for entry in group]
         places = sorted({place for _, points in cells for place in points})
         rows = [
@@ -156,7 +158,7 @@ def _solves(tallies: list[Tally]) -> str:
     rows, ends = [], sorted({status for entry in tallies for status in entry.statuses if status})
     for entry in tallies:
         failed = [f"{entry.statuses[end]:,} {_status(end)[0]}" for end in ends if end in entry.statuses]
-        rows.append([case_name(entry.case), f"{entry.solves:,}", ", ".join(failed) or "none", _share(entry)])
+        rows.append([name_of(entry.case), f"{entry.solves:,}", ", ".join(failed) or "none", _share(entry)])
     header = ["case", "solves", "failed", "datasets that miss joint actions"]
     meaning = "".join(f"<dt>{name}</dt><dd>{_text(message)}</dd>" for name, message in map(_status, ends))
     told = f'<dl class="meaning">{meaning}</dl>' if ends else "<p>Every solve converged.</p>"
@@ -170,13 +172,13 @@ def _solves(tallies: list[Tally]) -> str:
     )
 
 
-def _expected(case: dict[str, Any]) -> str:
-    if case["constant"] is not None:
-        return f"{case['constant']:.4g} n^{case['slope']:g}"
-    return f"not known: {case['remark']}" if case["remark"] else "not known"
+def _expected(case: Case) -> str:
+    if case.constant is not None:
+        return f"{case.constant:.4g} n^{case.slope:g}"
+    return f"not known: {case.remark}" if case.remark else "not known"
 
 
-def _range(sizes: list[int] | None) -> str:
+def _range(sizes: Sequence[int] | None) -> str:
     return f"{sizes[0]:,} to {sizes[-1]:,} ({len(sizes)} sizes)" if sizes and sizes[-1] else "none"
 
 
@@ -209,14 +211,14 @@ def _asked(stock: Stock) -> str:
     if stock.plan is not None:
         rows = [
             [
-                case_name(case),
-                case["solver"],
-                f"{case['num_games']:,}",
-                _range(case["num_samples"]),
-                _range(case["num_steps"]),
+                name_of(case),
+                case.solver,
+                f"{case.num_games:,}",
+                _range(case.num_samples),
+                _range(case.num_steps),
                 _expected(case),
             ]
-            for case in stock.plan["cases"]
+            for case in stock.plan.cases
         ]
         header = ["case", "solver", "games", "rows of data n", "rounds T", "expected gap"]
         parts.append(_table("Cases", header, rows))
@@ -244,7 +246,7 @@ def _notice(text: str) -> str:
 
 def _facts(stock: Stock, tallies: list[Tally]) -> str:
     facts = {
-        "cases": "unknown" if stock.plan is None else f"{len(stock.plan['cases']):,}",
+        "cases": "unknown" if stock.plan is None else f"{len(stock.plan.cases):,}",
         "solves": f"{sum(entry.solves for entry in tallies):,}",
         "failed": f"{sum(entry.failures for entry in tallies):,}",
         "shards": f"{len(stock.whole):,} of {'?' if stock.planned is None else f'{stock.planned:,}'}",
@@ -260,7 +262,7 @@ def _facts(stock: Stock, tallies: list[Tally]) -> str:
 
 
 def _page(store: Store, stock: Stock) -> str:
-    cases = stock.plan["cases"] if stock.plan is not None else []
+    cases = stock.plan.cases if stock.plan is not None else []
     sections, tallies = [], []
     if stock.whole and cases:
         table = read_shards(store, stock.whole)

@@ -13,11 +13,12 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from gamekl.experiment.run.plan import TUNING
+from gamekl.experiment.schema.cases import Tuning
 from gamekl.experiment.schema.config import REGULARIZED
+from gamekl.experiment.schema.metrics import METRICS
 from gamekl.experiment.show.panels import Panel, group_panels
 from gamekl.experiment.show.report import Summary
-from gamekl.experiment.show.table import METRIC_NAMES, SYMBOLS, case_name, curve_name, printable
+from gamekl.experiment.show.table import SYMBOLS, curve_name, name_of, printable
 
 PANEL_WIDTH, PANEL_HEIGHT = 3.25, 2.6  # inches: one column of a paper
 COLUMNS = 2
@@ -79,10 +80,10 @@ def _places(sizes: np.ndarray) -> np.ndarray:
 def _short_name(summary: Summary, panel: str) -> str:
     """What tells a case from the others of its panel: the label alone where much is held fixed."""
     case = summary.case
-    tuned = case["concentrability"] is not None or case["scale"] is not None
-    name = case["label"] if tuned else case_name(case)
-    if case["reach"] is not None and panel != case["label"]:  # whose temperature is in the title
-        name = case["label"]
+    tuned = case.concentrability is not None or case.scale is not None
+    name = case.label if tuned else name_of(case)
+    if case.reach is not None and panel != case.label:  # whose temperature is in the title
+        name = case.label
     name = name.removeprefix(panel).strip(",: ")
     return _plain(name[1:-1] if name.startswith("(") else name)
 
@@ -103,16 +104,16 @@ def _draw_curve(
         axes.fill_between(sizes, *np.maximum(summary.spread, summary.means / 1e3), color=colour, alpha=0.12, lw=0)
     finite = np.isfinite(summary.sizes)
     axes.fill_between(sizes[finite], *summary.band[:, finite], color=colour, alpha=0.45 * alpha, lw=0)
-    followed = summary.case["reach"] is not None
-    line = "o-" if summary.axis in TUNING or followed else "o"
+    followed = summary.case.reach is not None
+    line = "o-" if summary.axis in Tuning._fields or followed else "o"
     style: Any = {"ms": 2.5, "lw": 0.8, "color": colour, "alpha": alpha}
     axes.plot(sizes[finite], summary.means[finite], line, label=f"{name}{fitted}", **style)
     axes.plot(sizes[~finite], summary.means[~finite], "o", **style)
     if summary.predicted is not None and followed:
         axes.plot(sizes, summary.predicted, "--", lw=0.6, color=colour)
     elif summary.predicted is not None and summary.metric != "coverage":
-        source = SOURCES.get(summary.case["solver"], "known")
-        law = f"predicted {summary.case['constant'] or 0:.4g} $n^{{{summary.slope:g}}}$ ({source})"
+        source = SOURCES.get(summary.case.solver, "known")
+        law = f"predicted {summary.case.constant or 0:.4g} $n^{{{summary.slope:g}}}$ ({source})"
         label = "its bound" if summary.is_bound else law
         axes.plot(sizes, summary.predicted, "-", lw=0.8, color=colour, label=label)
     if summary.failures:
@@ -137,10 +138,10 @@ def _draw_floor(axes: Axes, summaries: list[Summary]) -> None:
 def _draw_tuning(axes: Axes, panel: Panel) -> None:
     """Errors against something else than data or rounds: a colour for each family, fainter for fewer data."""
     summaries = panel.summaries
-    labels = list(dict.fromkeys(entry.case["label"] for entry in summaries))
+    labels = list(dict.fromkeys(entry.case.label for entry in summaries))
     most = max(entry.held or 0 for entry in summaries)
     for summary in summaries:
-        label = summary.case["label"]
+        label = summary.case.label
         short = _short_name(summary, panel.name) if len(labels) > 1 else ""
         faint = 1.0 if summary.held == most else 0.5
         colour = labels.index(label) if len(labels) > 1 else summaries.index(summary)
@@ -148,7 +149,7 @@ def _draw_tuning(axes: Axes, panel: Panel) -> None:
         _draw_curve(axes, summary, COLOURS[colour % len(COLOURS)], name, alpha=faint if len(labels) > 1 else 1.0)
     sizes = np.unique(np.concatenate([entry.sizes for entry in summaries]))
     axes.set(
-        yscale="log", xlabel=AXIS_NAMES[panel.axis], ylabel=f"{METRIC_NAMES[summaries[0].metric]} in the true game"
+        yscale="log", xlabel=AXIS_NAMES[panel.axis], ylabel=f"{METRICS[summaries[0].metric].title} in the true game"
     )
     if panel.axis != "scale":
         axes.set_xscale("log")
@@ -170,7 +171,7 @@ def _draw_followed(axes: Axes, panel: Panel) -> None:
     metric = summaries[0].metric
     if metric.endswith("nash_gap"):
         _guides(axes, panel, max((float(entry.means[0]) for entry in summaries if len(entry.means)), default=0.0))
-    axes.set(xscale="log", yscale="log", xlabel=AXIS_NAMES[panel.axis], ylabel=METRIC_NAMES[metric])
+    axes.set(xscale="log", yscale="log", xlabel=AXIS_NAMES[panel.axis], ylabel=METRICS[metric].title)
     shown = [entry.means for entry in summaries] + [entry.predicted for entry in summaries if entry.is_bound]
     values = np.concatenate([np.asarray(entry) for entry in shown])
     if values.max(initial=0) > 0:
@@ -184,10 +185,10 @@ def _draw_coverage(axes: Axes, panel: Panel) -> None:
     for index, summary in enumerate(summaries):
         name = _short_name(summary, panel.name) if len(summaries) > 1 else "share of the logs"
         _draw_curve(axes, summary, COLOURS[index % len(COLOURS)], name, spread=False)
-    for level in dict.fromkeys(entry.case["level"] for entry in summaries):
+    for level in dict.fromkeys(entry.case.level for entry in summaries if entry.case.level is not None):
         axes.axhline(level, color="0.4", lw=0.6, ls="--", label=f"nominal {level:g}")
     least = min((float(entry.band[0].min()) for entry in summaries if len(entry.means)), default=0.0)
-    axes.set(xscale="log", xlabel=AXIS_NAMES[panel.axis], ylabel=METRIC_NAMES["coverage"], ylim=(min(least, 0.8), 1))
+    axes.set(xscale="log", xlabel=AXIS_NAMES[panel.axis], ylabel=METRICS["coverage"].title, ylim=(min(least, 0.8), 1))
     axes.legend(frameon=False, loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=2)
 
 
@@ -198,7 +199,7 @@ def _draw_rates(axes: Axes, panel: Panel) -> None:
     mixed = len({entry.metric for entry in summaries}) > 1 or len(summaries) == 1
     for index, summary in enumerate(summaries):
         short = _short_name(summary, panel.name) if len(summaries) > 1 else ""
-        metric = METRIC_NAMES[summary.metric] if mixed and not played else ""
+        metric = METRICS[summary.metric].title if mixed and not played else ""
         parts = [short, curve_name(summary)] if played else [metric, short]
         colour = COLOURS[index % len(COLOURS)]
         _draw_curve(axes, summary, colour, ", ".join(filter(None, parts)), spread=panel.has_spread)
@@ -207,7 +208,7 @@ def _draw_rates(axes: Axes, panel: Panel) -> None:
         _guides(axes, panel, start)
         axes.set(xscale="log", yscale="log")
     gaps = all(entry.metric.endswith("gap") for entry in summaries)
-    what = "gap" if mixed and gaps and not played else METRIC_NAMES[summaries[0].metric]
+    what = "gap" if mixed and gaps and not played else METRICS[summaries[0].metric].title
     axes.set(xlabel=AXIS_NAMES[panel.axis], ylabel=f"{what} in the true game" if gaps else what)
     if not played:  # else the curves themselves end in the solver's floor
         _draw_floor(axes, summaries)
@@ -223,9 +224,9 @@ def _draw_rates(axes: Axes, panel: Panel) -> None:
 
 def _drawn_by(panel: Panel) -> Callable[[Axes, Panel], None]:
     first = panel.summaries[0]
-    if first.case["reach"] is not None:
+    if first.case.reach is not None:
         return _draw_followed
-    if panel.axis in TUNING:
+    if panel.axis in Tuning._fields:
         return _draw_tuning
     return _draw_coverage if first.metric == "coverage" else _draw_rates
 

@@ -1,57 +1,30 @@
 """From a run's shards to the curves of its cases."""
 
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
 
 from gamekl.evaluate.fit import Rate, bootstrap_means, fit_paired_rate, fit_rate
-from gamekl.experiment.run.plan import METRICS, TUNING
+from gamekl.experiment.run.plan import MADE_SMALL
 from gamekl.experiment.run.store import Store
+from gamekl.experiment.schema.cases import Case, Tuning
+from gamekl.experiment.schema.metrics import METRICS
 
 # Means closer to the solver's own gap than this are not fitted.
 ABOVE_FLOOR = 10.0
 RESAMPLES = 1_000
 # Along these errors are power laws: each size has data of its own.
 DATA_AXES = ("num_samples", "num_rounds")
-# Of these the solver's own gap is no part.
-FLOORLESS = ("follower_error", "coverage", "regret")
 # How many of the largest sizes are compared with the prediction.
 COMPARED = 3
 # How many curves of one kind are shown of a family that plays.
 SHOWN = 4
 # The power of the rounds with which the error of playing falls.
 PLAYED = {"gamd": -1.0, "multiplicative_weights": -0.5}
-# Of rules that are followed, the column of the first round at which a metric is small enough.
-FIRST = {"regularized_gap": "first_gap", "kl": "first_kl"}
-# What the gaps of a profile are for a joint policy.
-COARSE = {"regularized_gap": "regularized_cce_gap", "nash_gap": "cce_gap"}
-COLUMNS = (
-    "case",
-    "temperature",
-    "concentrability",
-    "scale",
-    "num_samples",
-    "num_steps",
-    "num_queries",
-    "status",
-    "regularized_gap",
-    "nash_gap",
-    "regularized_cce_gap",
-    "cce_gap",
-    "average_nash_gap",
-    "kl",
-    "suboptimality",
-    "follower_error",
-    "coverage",
-    "regret",
-    "solver_gap",
-    "bound",
-    "exceeded",
-    "unvisited",
-    "first_gap",
-    "first_kl",
-)
+# Of shards, what is read beside the metrics.
+COLUMNS = ("case", "num_samples", "num_steps", "num_queries", "status", "bound", "exceeded", "unvisited")
 
 
 class Summary(NamedTuple):
@@ -81,7 +54,7 @@ class Summary(NamedTuple):
             if never, of each solve that converged; else nothing.
     """
 
-    case: dict[str, Any]
+    case: Case
     metric: str
     axis: str
     held: int | None
@@ -113,7 +86,7 @@ class Summary(NamedTuple):
 
 
 def _summarize(
-    case: dict[str, Any],
+    case: Case,
     rows: dict[str, np.ndarray],
     seed: int,
     metric: str,
@@ -132,19 +105,19 @@ def _summarize(
     own = metric == "solver_gap"
     bounds = np.array([entry["bound"].mean() for entry in at_size])
     floor = np.array([0.0 if own else entry["solver_gap"].mean() for entry in at_size])
-    if metric in FLOORLESS:
+    if not METRICS[metric].has_floor:
         floor = np.full(len(sizes), np.nan)
-    slope, line = case["slope"], None
+    slope, line = case.slope, None
     if own:
-        slope, line = PLAYED[case["solver"]], bounds
+        slope, line = PLAYED[case.solver], bounds
     elif metric == "kl" and np.all(np.isfinite(bounds)):
         line = bounds
     elif metric == "coverage":
-        slope, line = 0.0, np.full(len(sizes), case["level"])
+        slope, line = 0.0, np.full(len(sizes), case.level)
     elif not predicted and axis == "num_samples" and held is None:
         slope = -0.5
-    elif predicted and case["constant"] is not None:
-        line = case["constant"] * sizes.astype(float) ** slope
+    elif predicted and case.constant is not None:
+        line = case.constant * sizes.astype(float) ** slope
     return Summary(
         case=case,
         metric=metric,
@@ -171,10 +144,11 @@ def _summarize(
     )
 
 
-def _first(case: dict[str, Any], rows: dict[str, np.ndarray], metric: str) -> np.ndarray:
-    if case["reach"] is None or metric not in FIRST:
+def _first(case: Case, rows: dict[str, np.ndarray], metric: str) -> np.ndarray:
+    column = METRICS[metric].first
+    if case.reach is None or column is None:
         return np.zeros(0, int)
-    return rows[FIRST[metric]][rows["num_steps"] == case["num_steps"][-1]].astype(int)
+    return rows[column][rows["num_steps"] == case.checkpoints[-1]].astype(int)
 
 
 def _fit(
@@ -192,93 +166,95 @@ def _fit(
     return fit_rate(sizes[fitted], chosen, seed=seed, resamples=RESAMPLES)
 
 
-def _some(values: list[int]) -> list[int]:
+def _some(values: Sequence[int]) -> Sequence[int]:
     """A few of them, evenly, the last among them."""
     step = max(1, -(-(len(values) - 1) // (SHOWN - 1)))
     return values[::-1][::step][::-1]
 
 
-def _summarize_played(case: dict[str, Any], rows: dict[str, np.ndarray], seed: int) -> list[Summary]:
+def _summarize_played(case: Case, rows: dict[str, np.ndarray], seed: int) -> list[Summary]:
     """Against the rounds at some sample sizes and in the game that was played, then against the rows of data."""
 
     def where(axis: str, size: int) -> dict[str, np.ndarray]:
         return {name: column[rows[axis] == size] for name, column in rows.items()}
 
-    metric = "regularized_cce_gap" if case["solver"] == "gamd" else "cce_gap"
-    largest, samples = case["num_samples"][-1], _some(case["num_samples"])
-    rounds = _some(case["num_steps"])
+    metric = "regularized_cce_gap" if case.solver == "gamd" else "cce_gap"
+    largest, samples = case.num_samples[-1], _some(case.num_samples)
+    rounds = _some(case.checkpoints)
     by_rounds = {"axis": "num_steps", "predicted": False}
     return [
         *(_summarize(case, where("num_samples", n), seed, metric, held=n, **by_rounds) for n in samples),
         _summarize(case, where("num_samples", largest), seed, "solver_gap", held=largest, **by_rounds),
         *(
-            _summarize(case, where("num_steps", T), seed, metric, held=T, predicted=T == case["num_steps"][-1])
+            _summarize(case, where("num_steps", T), seed, metric, held=T, predicted=T == case.checkpoints[-1])
             for T in rounds
         ),
     ]
 
 
-def _summarize_followed(case: dict[str, Any], rows: dict[str, np.ndarray], seed: int) -> list[Summary]:
+def _summarize_followed(case: Case, rows: dict[str, np.ndarray], seed: int) -> list[Summary]:
     """Against the rounds, and against queries if the case asks for that."""
-    axes = ["num_steps", *(["num_queries"] if case["axis"] == "num_queries" else [])]
+    axes = ["num_steps", *(["num_queries"] if case.axis == "num_queries" else [])]
     return [
-        _summarize(case, rows, seed, metric, axis=axis, predicted=False) for metric in case["metrics"] for axis in axes
+        _summarize(case, rows, seed, metric, axis=axis, predicted=False) for metric in case.metrics for axis in axes
     ]
 
 
-def _summarize_axis(cases: list[dict[str, Any]], columns: dict[str, np.ndarray], seed: int) -> list[Summary]:
+def _summarize_axis(along: list[tuple[int, Case]], columns: dict[str, np.ndarray], seed: int) -> list[Summary]:
     """Against what a family has several values of, at some sample sizes; the cases differ in it alone."""
-    shared: dict[str, Any] = cases[0] | {cases[0]["axis"]: None}
-    mine = np.isin(columns["case"], [case["number"] for case in cases])
-    if shared["num_steps"] is not None:
-        mine &= columns["num_steps"] == shared["num_steps"][-1]
+    first = along[0][1]
+    shared = first.model_copy(update={first.axis: None})
+    mine = np.isin(columns["case"], [number for number, _ in along])
+    if shared.num_steps is not None:
+        mine &= columns["num_steps"] == shared.checkpoints[-1]
     found = []
-    for metric in shared["metrics"]:
-        metric = metric if shared["num_steps"] is None else COARSE[metric]
-        for n in _some(shared["num_samples"]):
+    for metric in shared.metrics:
+        metric = metric if shared.num_steps is None else METRICS[metric].coarse or metric
+        for n in _some(shared.num_samples):
             held = mine & (columns["num_samples"] == n)
             rows = {name: column[held] for name, column in columns.items()}
-            found.append(_summarize(shared, rows, seed, metric, axis=shared["axis"], held=n, predicted=False))
+            found.append(_summarize(shared, rows, seed, metric, axis=shared.axis, held=n, predicted=False))
     return found
 
 
-def _is_along(case: dict[str, Any], first: dict[str, Any]) -> bool:
+def _is_along(case: Case, first: Case) -> bool:
     """Whether two cases of a family differ in its axis at most."""
-    return case["family"] == first["family"] and all(
-        case[name] == first[name] for name in TUNING if name != case["axis"]
+    return case.family == first.family and all(
+        getattr(case, name) == getattr(first, name) for name in Tuning._fields if name != case.axis
     )
 
 
 def summarize(store: Store) -> list[Summary]:
     """One summary for each curve of a run that has data; every shard's checksum is verified on the way."""
     plan = store.plan()
-    return summarize_table(store.read(), plan["cases"] if plan else [], store.config()["seed"])
+    return summarize_table(store.read(), plan.cases if plan else (), store.config()["seed"])
 
 
-def summarize_table(table: pa.Table, cases: list[dict[str, Any]], seed: int) -> list[Summary]:
+def summarize_table(table: pa.Table, cases: Sequence[Case], seed: int) -> list[Summary]:
     """As `summarize`, of rows that are there already; the bootstrap's random numbers follow from the seed."""
-    columns = {name: table[name].to_numpy() for name in COLUMNS}
+    firsts = [metric.first for metric in METRICS.values() if metric.first is not None]
+    columns = {name: table[name].to_numpy() for name in (*COLUMNS, *Tuning._fields, *METRICS, *firsts)}
     columns["num_rounds"] = columns["num_samples"]  # what stands there, of those that learn online
     found = []
-    left: list[dict[str, Any]] = [case | {"number": number} for number, case in enumerate(cases)]
+    left = list(enumerate(cases))
     while left:
-        case = left.pop(0)
-        mine = columns["case"] == case["number"]
+        number, case = left.pop(0)
+        mine = columns["case"] == number
         rows = {name: column[mine] for name, column in columns.items()}
-        if case["reach"] is not None:
+        if case.reach is not None:
             found += _summarize_followed(case, rows, seed)
             continue
-        if case["num_rounds"] is not None:
-            found.append(_summarize(case, rows, seed, case["metrics"][0], axis="num_rounds"))
+        if case.num_rounds is not None:
+            found.append(_summarize(case, rows, seed, case.metrics[0], axis="num_rounds"))
             continue
-        if case["axis"] != "num_samples":
-            along = [case, *(other for other in left if _is_along(other, case))]
-            left = [other for other in left if other not in along]
+        if case.axis != "num_samples":
+            along = [(number, case), *(entry for entry in left if _is_along(entry[1], case))]
+            left = [entry for entry in left if entry not in along]
             found += _summarize_axis(along, columns, seed)
             continue
-        if case["num_steps"] is None:
-            own = METRICS.get(case["solver"], "nash_gap")  # to which the prediction belongs
-            found += [_summarize(case, rows, seed, metric, predicted=metric == own) for metric in case["metrics"]]
+        if case.num_steps is None:
+            own = MADE_SMALL.get(case.solver, "nash_gap")  # to which the prediction belongs
+            found += [_summarize(case, rows, seed, metric, predicted=metric == own) for metric in case.metrics]
         else:
             found += _summarize_played(case, rows, seed)
     return [entry for entry in found if entry.solves]

@@ -2,25 +2,14 @@
 
 import re
 import textwrap
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
-from gamekl.experiment.run.plan import TUNING
+from gamekl.experiment.schema.cases import Case, Tuning
+from gamekl.experiment.schema.metrics import METRICS
 from gamekl.experiment.show.report import COMPARED, DATA_AXES, Summary
 
-METRIC_NAMES = {
-    "regularized_gap": "regularised gap",
-    "nash_gap": "Nash gap",
-    "regularized_cce_gap": "regularised CCE gap",
-    "cce_gap": "CCE gap",
-    "average_nash_gap": "Nash gap of the averages",
-    "kl": "KL from the equilibrium",
-    "suboptimality": "suboptimality",
-    "follower_error": "error of the follower's payoffs",
-    "coverage": "coverage of the band",
-    "regret": "regret",
-}
 SYMBOLS = {
     "num_samples": "n",
     "num_rounds": "K",
@@ -54,10 +43,15 @@ def printable(text: str) -> str:
     return UNPRINTABLE.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
-def case_name(case: dict[str, Any]) -> str:
+def case_name(label: str, tuning: Tuning) -> str:
     """Label, temperature, concentrability and scale of a case."""
-    values = [f"{SYMBOLS[name]}={case[name]:g}" for name in TUNING if case[name] is not None]
-    return f"{case['label']} ({', '.join(values)})" if values else case["label"]
+    values = [f"{SYMBOLS[name]}={value:g}" for name, value in tuning._asdict().items() if value is not None]
+    return f"{label} ({', '.join(values)})" if values else label
+
+
+def name_of(case: Case) -> str:
+    """A case by its own label."""
+    return case_name(case.label, case.tuning)
 
 
 def _short(number: int) -> str:
@@ -76,13 +70,14 @@ def curve_name(entry: Summary) -> str:
 
 def full_name(entry: Summary) -> str:
     """What tells a curve from all others of a run."""
-    metric = METRIC_NAMES[entry.metric] if len(entry.case["metrics"]) > 1 else ""
-    return ", ".join(filter(None, (case_name(entry.case), curve_name(entry), metric)))
+    metric = METRICS[entry.metric].title if len(entry.case.metrics) > 1 else ""
+    return ", ".join(filter(None, (name_of(entry.case), curve_name(entry), metric)))
 
 
 def rate_cells(entry: Summary) -> list[str]:
     """What stands under `HEADER`."""
     rate, ratios, power = entry.rate, entry.ratios, 0 - entry.slope
+    sizes = len(entry.case.along(entry.axis))
     scaled = predicted = "none"
     if len(entry.means):
         unit = float(entry.sizes[-1]) ** power
@@ -92,7 +87,7 @@ def rate_cells(entry: Summary) -> list[str]:
     failed = f"{entry.failures} of {entry.solves}"
     return [
         full_name(entry),
-        f"{entry.solves // len(entry.case[entry.axis])} x {len(entry.case[entry.axis])} {SYMBOLS[entry.axis]}",
+        f"{entry.solves // sizes} x {sizes} {SYMBOLS[entry.axis]}",
         "too few points"
         if rate is None and entry.slope
         else "none"
@@ -133,19 +128,21 @@ def followed_cells(entry: Summary) -> list[str]:
         if entry.predicted is not None:
             proven = f"< {max(entry.predicted[-1], 1e-300):.3g}"
     to = middle = reached = "none"
-    if entry.metric in entry.case["reach"]:
-        to = f"{entry.case['reach'][entry.metric]:g}"
+    goal = None if entry.case.reach is None else entry.case.reach.of(entry.metric)
+    if goal is not None:
+        to = f"{goal:g}"
         hits = entry.first[entry.first >= 0]
         reached = f"{len(hits)} of {len(entry.first)}"
         # A run that has not come so far takes longer than all that have.
         ranked = np.where(entry.first >= 0, entry.first, np.inf)
         low, half, high = np.quantile(ranked, [0.25, 0.5, 0.75], method="inverted_cdf") if len(ranked) else [np.inf] * 3
         middle = f"{_rounds(half)} [{_rounds(low)}, {_rounds(high)}]"
-    rounds = len(entry.case["num_steps"])
+    checkpoints = entry.case.checkpoints
+    rounds = len(checkpoints)
     failed = f"{entry.failures // rounds} of {entry.solves // rounds}"
     failed += f", {entry.exceeded} points above" if entry.is_bound else ""
-    name = ", ".join([case_name(entry.case), METRIC_NAMES[entry.metric]])
-    return [name, f"{entry.case['num_steps'][-1]:,}", value, proven, to, middle, reached, failed]
+    name = ", ".join([name_of(entry.case), METRICS[entry.metric].title])
+    return [name, f"{checkpoints[-1]:,}", value, proven, to, middle, reached, failed]
 
 
 def _rounds(number: float) -> str:
@@ -168,11 +165,11 @@ class Tables(NamedTuple):
 
 def split_tables(summaries: list[Summary]) -> Tables:
     """Each curve to the table in which it stands."""
-    followed = [entry for entry in summaries if entry.case["reach"] is not None]
-    found = [entry for entry in summaries if entry.case["reach"] is None]
+    followed = [entry for entry in summaries if entry.case.reach is not None]
+    found = [entry for entry in summaries if entry.case.reach is None]
     return Tables(
         [entry for entry in found if entry.axis in DATA_AXES or entry.is_bound],
-        [entry for entry in found if entry.axis in TUNING],
+        [entry for entry in found if entry.axis in Tuning._fields],
         [entry for entry in followed if entry.axis == "num_steps"],
     )
 

@@ -1,9 +1,12 @@
 """How the solves of a run ended, and what its data cover."""
 
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
+
+from gamekl.experiment.schema.cases import Case
 
 
 class Tally(NamedTuple):
@@ -17,7 +20,7 @@ class Tally(NamedTuple):
         most: how many one of them misses at most.
     """
 
-    case: dict[str, Any]
+    case: Case
     statuses: dict[int, int]
     missing: float
     up_to: int
@@ -34,7 +37,7 @@ class Tally(NamedTuple):
         return self.solves - self.statuses.get(0, 0)
 
 
-def tally(table: pa.Table, cases: list[dict[str, Any]]) -> list[Tally]:
+def tally(table: pa.Table, cases: Sequence[Case]) -> list[Tally]:
     """One for each case, those without data too."""
     columns = {name: table[name].to_numpy() for name in ("case", "num_samples", "status", "unvisited")}
     found = []
