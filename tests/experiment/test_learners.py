@@ -141,9 +141,9 @@ def test_the_leaders_curves(led):
 def test_rows_are_what_playing_gives(online):
     """Each number of rounds is a run of its own, with its own step size."""
     settings, keys = drawn(sweep(TABLES, GREEDY), online.plan(), 0, 1)
-    hypotheses = online.TabularPayoffs(settings[1].game, noise=0.3)
-    learner = online.Mamex(hypotheses, online.Optimism(1 / (2 * 0.3 * np.sqrt(40))), "cce")
-    found = online.play_online(keys[1, 2], learner, 40)
+    hypotheses = gk.online.TabularPayoffs(settings[1].game, noise=0.3)
+    learner = gk.online.Mamex(hypotheses, gk.online.Optimism(1 / (2 * 0.3 * np.sqrt(40))), "cce")
+    found = gk.online.play_online(keys[1, 2], learner, 40)
     rows = online.read().to_pandas()
     row = rows.query("case == 0 and num_samples == 40 and game == 1 and seed == 2").iloc[0]
     np.testing.assert_allclose(row["regret"], found.regret.sum(), rtol=1e-9)

@@ -87,10 +87,10 @@ def test_predictions(swept):
     constant = gk.evaluate.predicted_constant(
         game, anchor, gk.solve_nash(game, anchor), jnp.full((3, 3), 1 / 9), 1.0
     ).sum()
-    assert contractive["slope"] == -1 and contractive["constant"] == pytest.approx(float(constant))
-    assert cycling["slope"] == baseline["slope"] == -0.5
-    assert cycling["constant"] is None and "may cycle" in cycling["remark"]
-    assert contractive["num_steps"] == [10, 100, 1000]
+    assert contractive.slope == -1 and contractive.constant == pytest.approx(float(constant))
+    assert cycling.slope == baseline.slope == -0.5
+    assert cycling.constant is None and "may cycle" in cycling.remark
+    assert contractive.num_steps == (10, 100, 1000)
 
 
 def test_curves(swept, tmp_path):

@@ -345,7 +345,7 @@ def test_behavior_of_the_reference():
 def test_sample_sizes():
     """Evenly spaced in log n, from the very n that was asked for."""
     [case] = make_plan(one(EXACT, num_samples={"first": 123, "decades": 2, "points": 5})).cases
-    assert case.num_samples == [123, 389, 1230, 3890, 12300]
+    assert case.num_samples == (123, 389, 1230, 3890, 12300)
 
 
 def test_predicted_constant_of_rock_paper_scissors():
