@@ -72,6 +72,35 @@ def test_a_name_loads_its_home_on_first_use():
     assert "jax" in loaded(sys.executable, "-c", code)[0]
 
 
+WITHOUT = """
+import sys
+
+class Absent:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in {"matplotlib", "pyarrow", "pydantic", "rich", "tyro"}:
+            raise ModuleNotFoundError(f"{name} is not installed", name=name)
+
+sys.meta_path.insert(0, Absent())
+import gamekl as gk
+
+for name in gk.__all__:
+    getattr(gk, name)
+game = gk.games.matching_pennies()
+anchor = gk.Regularizer.uniform(game, 0.5)
+print(gk.solve_nash(game, anchor).status.item(), gk.gamd(game, anchor, num_steps=10).status.item())
+try:
+    gk.offline.read_log
+except ModuleNotFoundError as error:
+    print(error)
+"""
+
+
+def test_solvers_and_estimates_need_none_of_what_plots_logs_and_the_shell_need():
+    done = subprocess.run([sys.executable, "-c", WITHOUT], capture_output=True, text=True, timeout=300)
+    assert done.stdout.split("\n")[0] == "0 0", done.stderr[-2000:]
+    assert "is not installed" in done.stdout
+
+
 @pytest.mark.parametrize("name", gk.__all__)
 def test_public_name_resolves(name):
     value = getattr(gk, name)

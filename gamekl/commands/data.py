@@ -9,14 +9,15 @@ import jax.numpy as jnp
 import numpy as np
 
 from gamekl.commands.flags import Data, LogSolve
+from gamekl.core.names import Label
 from gamekl.core.regularizer import Regularizer
 from gamekl.core.response import nash_gap
 from gamekl.learning.bands import Band
 from gamekl.learning.bootstrap import Bootstrap, bootstrap
-from gamekl.offline.logs.orders import check_orders
-from gamekl.offline.logs.read import Log, read_log
-from gamekl.offline.logs.schema import Label, load_log_schema
-from gamekl.offline.logs.sides import fault, unseen_mean
+from gamekl.offline.logs.log import Log
+from gamekl.offline.logs.read import read_log
+from gamekl.offline.logs.schema import load_log_schema
+from gamekl.offline.logs.sides import check_orders, fault, unseen_mean
 from gamekl.offline.logs.sums import MOST_VALUES
 from gamekl.solvers.solution import Solution, Status
 

@@ -5,6 +5,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+# Of an action or a context, as a log or a schema has it.
+Label = int | str
+
 
 @dataclass(frozen=True)
 class Names:

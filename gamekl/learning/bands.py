@@ -25,7 +25,7 @@ from jaxtyping import Array, Float
 
 from gamekl.core.show import Shown
 from gamekl.core.validation import check_whole
-from gamekl.offline.logs.read import Log
+from gamekl.offline.logs.log import Log
 from gamekl.offline.statistics import ContextualStatistics, Statistics
 
 # Payoffs of all resamples together, 512 MiB in float64; copies come on top.

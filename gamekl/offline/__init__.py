@@ -1,4 +1,10 @@
-"""Game and behavior to data to estimated game."""
+"""Game and behavior to data to estimated game.
+
+What reads files is loaded on first use, as it needs pyarrow and pydantic.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 from gamekl.core.validation import joint_behavior
 from gamekl.offline.behavior import behavior_with_concentrability, concentrability, stage_concentrability
@@ -13,15 +19,20 @@ from gamekl.offline.comparisons import (
 from gamekl.offline.coverage import Coverage, coverage
 from gamekl.offline.dataset import ContextualDataset, Dataset, MarkovDataset
 from gamekl.offline.logistic import FitStatus
-from gamekl.offline.logs.orders import check_orders
-from gamekl.offline.logs.read import Log, read_log
-from gamekl.offline.logs.schema import LogSchema, load_log_schema
+from gamekl.offline.logs.log import Log
+from gamekl.offline.logs.sides import check_orders
 from gamekl.offline.models import ActionRidge, FiniteClass, Ridge, per_action
 from gamekl.offline.neural import Neural, NeuralFit
 from gamekl.offline.pessimism import lower_confidence
 from gamekl.offline.regression import Estimate, estimate
 from gamekl.offline.rows import sample_dataset, statistics_from_dataset
 from gamekl.offline.statistics import ContextualStatistics, MarkovStatistics, Statistics, sample_statistics
+
+if TYPE_CHECKING:
+    from gamekl.offline.logs.read import read_log
+    from gamekl.offline.logs.schema import LogSchema, load_log_schema
+
+_HOMES = {"LogSchema": "schema", "load_log_schema": "schema", "read_log": "read"}
 
 __all__ = [
     "ActionRidge",
@@ -63,3 +74,13 @@ __all__ = [
     "stage_concentrability",
     "statistics_from_dataset",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'gamekl.offline' has no attribute {name!r}")
+    return getattr(import_module(f"gamekl.offline.logs.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_HOMES])

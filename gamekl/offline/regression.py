@@ -13,7 +13,7 @@ from gamekl.core.policies import is_concrete
 from gamekl.core.regularizer import Regularizer
 from gamekl.core.show import Shown
 from gamekl.offline.dataset import ContextualDataset, Dataset, MarkovDataset
-from gamekl.offline.logs.read import Log
+from gamekl.offline.logs.log import Log
 from gamekl.offline.logs.sides import check_sides, unseen_mean
 from gamekl.offline.models import Linear, Model, Tabular, as_targets
 from gamekl.offline.neural import Neural

@@ -20,8 +20,9 @@ from collections.abc import Sequence
 import numpy as np
 import pyarrow as pa
 
+from gamekl.core.names import Label
 from gamekl.offline.logs.columns import Batch, Labels, compute, rounded_float
-from gamekl.offline.logs.schema import Label, LabelColumn
+from gamekl.offline.logs.schema import LabelColumn
 
 logger = logging.getLogger("gamekl")
 

@@ -53,9 +53,8 @@ from typing import Annotated, Any, Literal, NamedTuple
 import pydantic
 from pydantic import BeforeValidator, Field, model_validator
 
+from gamekl.core.names import Label
 from gamekl.core.schema import ConfigError, config_error, read_toml
-
-Label = int | str
 
 # Outcomes that are half a win for each, where the schema lists none; all but the last are Chatbot Arena's.
 TIES: tuple[Label, ...] = ("tie", "tie (bothbad)", "tie (inconsistent)", "both_bad", "draw")
