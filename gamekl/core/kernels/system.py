@@ -189,23 +189,28 @@ class LogitSystem(eqx.Module):
         """How many actions each player has."""
         return tuple(entry.shape[0] for entry in self.payoffs)
 
+    @property
+    def first_step(self) -> float:
+        """Up to s = 2 / (m - 1) best responses contract (MATH A9.1), so no step of this length can leave the branch."""
+        return 2 / max(len(self.sizes) - 1, 1)
+
     def linearize(self, z: Vector, beta: Float[Array, " lane"]) -> Linearization:
         """F, dF/dz and dF/dbeta at (z, beta), from one expectation for each pair of players."""
         return self.linearize_at(z, lanes.materialize(self.normalized, z)[1], beta)
 
-    def linearize_at(self, z: Vector, joined: Vector, beta: Float[Array, " lane"]) -> Linearization:
+    def linearize_at(self, z: Vector, policy: Vector, beta: Float[Array, " lane"]) -> Linearization:
         """The same, where pi_i of all i is known."""
         if len(self.sizes) == 1:
             residual = z - self.anchor - beta * self.payoffs[0]
-            return Linearization(joined, self.mask, residual, -self.payoffs[0], ((),))
-        policy = tuple(split(joined, self.sizes))
+            return Linearization(policy, self.mask, residual, -self.payoffs[0], ((),))
+        players = tuple(split(policy, self.sizes))
         if len(self.sizes) == 2:
             pairs = tuple((block,) for block in self.payoffs)
         else:
-            pairs = lanes.materialize(self._pair_values, policy)
-        push = lanes.materialize(self._action_values, pairs, policy)
-        couplings = lanes.materialize(self._couplings, pairs, push, policy, beta)
-        return Linearization(joined, self.mask, z - self.anchor - beta * push, -push, couplings)
+            pairs = lanes.materialize(self._pair_values, players)
+        push = lanes.materialize(self._action_values, pairs, players)
+        couplings = lanes.materialize(self._couplings, pairs, push, players, beta)
+        return Linearization(policy, self.mask, z - self.anchor - beta * push, -push, couplings)
 
     def _others(self, player: int) -> list[int]:
         return [other for other in range(len(self.sizes)) if other != player]

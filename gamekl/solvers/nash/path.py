@@ -1,11 +1,11 @@
 """The logit path from the reference, by pseudo-arclength continuation, for games side by side in lanes.
 
-The solutions of F(z, beta) = 0 (see `core.kernels.system`) form a path that starts at the reference, beta = 0. It may
-fold back in beta, so it is traced by its own arclength in w = (z, s), s = kappa beta, kappa = max_i R_i / tau_i: in
-these coordinates it becomes straight where the policies have settled. Its first crossing of beta = 1 is the equilibrium
-that `solve_nash` returns: the principal branch, that of Turocy (2005) and of Gambit's logit tracer where the reference
-is uniform (MATH I2) and no other branch crosses the path. At a pitchfork we go straight on, Gambit 17 turns off, and
-Gambit 16.7 does either.
+The solutions of F(z, beta) = 0 form a path that starts at the reference, beta = 0; F is that of a game
+(`core.kernels.system`) or any other system like it (`equations`). The path may fold back in beta, so it is traced by
+its own arclength in w = (z, s), s = kappa beta, kappa = max_i R_i / tau_i: in these coordinates it becomes straight
+where the policies have settled. Its first crossing of beta = 1 is the equilibrium that `solve_nash` returns: the
+principal branch, that of Turocy (2005) and of Gambit's logit tracer where the reference is uniform (MATH I2) and no
+other branch crosses the path. At a pitchfork we go straight on, Gambit 17 turns off, and Gambit 16.7 does either.
 
 A step predicts along a parabola and corrects by Newton's method in the hyperplane through the prediction that is normal
 to the tangent; a step that would pass beta = 1 ends in the hyperplane beta = 1 instead, where Newton's method goes on
@@ -21,7 +21,8 @@ import jax.numpy as jnp
 from jaxtyping import Array
 
 from gamekl.core.kernels import lanes
-from gamekl.core.kernels.system import Linearization, LogitSystem, Vector
+from gamekl.core.kernels.system import Vector
+from gamekl.solvers.nash.equations import Equations, Linearized
 from gamekl.solvers.nash.step_control import (
     CARE,
     EXACT,
@@ -52,7 +53,7 @@ def _predict(here: Place, bend: Point, step: Lane, final: Flag, kappa: Lane) -> 
     return Point(trial.z, jnp.where(final, kappa, trial.s))
 
 
-def _reference(system: LogitSystem) -> Place:
+def _reference(system: Equations) -> Place:
     """The start of the path; its tangent is not known yet, and the first step keeps z."""
     zero, rest = jnp.zeros_like(system.scale), jnp.zeros_like(system.anchor)
     # There dF/dz = I, and the derivative of its determinant is 0, since the diagonal of every K is.
@@ -63,7 +64,7 @@ def _straight(like: Point) -> Point:
     return jax.tree.map(jnp.zeros_like, like)
 
 
-def start(system: LogitSystem, guess: Vector, guessed: Flag, free: Flag, usable: Flag) -> Trace:
+def start(system: Equations, guess: Vector, guessed: Flag, free: Flag, usable: Flag) -> Trace:
     """The tracer before its first correction.
 
     Args:
@@ -109,7 +110,7 @@ def start(system: LogitSystem, guess: Vector, guessed: Flag, free: Flag, usable:
     )
 
 
-def _right_sides(linear: Linearization, pace: Lane) -> Array:
+def _right_sides(linear: Linearized, pace: Lane) -> Array:
     """Of the two systems to be solved: for Newton's correction, and for the drift dz/ds."""
     return linear.level(jnp.stack([-linear.residual, -linear.slope * pace], axis=1))
 
@@ -139,7 +140,7 @@ class _Decision(NamedTuple):
 
 
 def _move(
-    system: LogitSystem, trace: Trace, measure: Measure, verdict: Verdict, forward: Lane, drift: Vector, change: Vector
+    start: Place, trace: Trace, measure: Measure, verdict: Verdict, forward: Lane, drift: Vector, change: Vector
 ) -> tuple[Place, Point]:
     """Where the lane is after the verdict on a correction of z by `change`, and the bend there."""
     curvature = 2 / jnp.where(measure.length > 0, measure.length, 1) ** 2
@@ -154,14 +155,14 @@ def _move(
     here = choose(verdict.mended, Place(corrected, tangent, measure.level, measure.rise), here)
     here = choose(verdict.back, trace.before, here)
     bend = choose(verdict.back | verdict.restart, _straight(bend), choose(verdict.passed, bend, trace.bend))
-    return choose(verdict.restart, _reference(system), here), bend
+    return choose(verdict.restart, start, here), bend
 
 
-def _decide(system: LogitSystem, trace: Trace, measure: Measure) -> _Decision:
+def _decide(system: Equations, trace: Trace, measure: Measure) -> _Decision:
     verdict = judge(system, trace, measure)
-    bare, bare_system = jax.tree.map(lambda leaf: leaf[:0] if leaf.ndim == 2 else leaf, (trace, system))
+    bare, start = jax.tree.map(lambda leaf: leaf[:0] if leaf.ndim == 2 else leaf, (trace, _reference(system)))
     forward = jnp.where(verdict.branching, -measure.forward, measure.forward)
-    here, bend = _move(bare_system, bare, measure, verdict, forward, bare.trial.z, bare.trial.z)
+    here, bend = _move(start, bare, measure, verdict, forward, bare.trial.z, bare.trial.z)
     step, final = _aim(here, bend.s, verdict.step, system.scale)
     return _Decision(
         measure=measure,
@@ -175,7 +176,7 @@ def _decide(system: LogitSystem, trace: Trace, measure: Measure) -> _Decision:
     )
 
 
-def advance(system: LogitSystem, trace: Trace, max_steps: int) -> Trace:
+def advance(system: Equations, trace: Trace, max_steps: int) -> Trace:
     """One correction in every running lane, and the verdict on its step where that settles it."""
     kappa = system.scale
     given = trace.trial
@@ -192,7 +193,7 @@ def advance(system: LogitSystem, trace: Trace, max_steps: int) -> Trace:
 
     change = jnp.where(measure.solved, 0, newton + drift * measure.shift)
     corrected = Point(trace.trial.z + change, trace.trial.s + measure.shift)
-    here, bend = _move(system, trace, measure, verdict, forward, drift, change)
+    here, bend = _move(_reference(system), trace, measure, verdict, forward, drift, change)
     trial = choose(mending, here.point, _predict(here, bend, step, final, kappa))
     trial = choose(renewed, trial, choose(running, corrected, given))  # Idle lanes stay as they are, bit by bit.
 

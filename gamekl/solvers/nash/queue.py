@@ -16,8 +16,8 @@ from gamekl.core.games import NormalFormGame
 from gamekl.core.kernels.batching import fitting_lanes
 from gamekl.core.kernels.lanes import materialize, writes_out
 from gamekl.core.kernels.platforms import Platform
-from gamekl.core.kernels.system import LogitSystem
 from gamekl.solvers.nash import path
+from gamekl.solvers.nash.equations import Equations
 
 # A vector loop over fewer lanes is short: there are so many in as much as ROOM times the budget, but never fewer than
 # half of them (measured: 6x6x6, 20x20 and 24x24 take .72 to .78 of the time with 16).
@@ -39,7 +39,7 @@ class Task(NamedTuple):
         usable: False where the input cannot be solved.
     """
 
-    system: LogitSystem
+    system: Equations
     guess: Float[Array, "*batch logits"]
     guessed: Bool[Array, "*batch"]
     free: Bool[Array, "*batch"]

@@ -19,7 +19,8 @@ from typing import NamedTuple
 import jax.numpy as jnp
 
 from gamekl.core.kernels import lanes
-from gamekl.core.kernels.system import LogitSystem, Vector
+from gamekl.core.kernels.system import Vector
+from gamekl.solvers.nash.equations import Equations
 from gamekl.solvers.nash.trace import RUNNING, Flag, Lane, Point, Trace
 
 # Largest first correction of a step, in nats of any logit and as a fraction of the step, and the size to aim at.
@@ -44,8 +45,6 @@ STALLED = 1e-2
 NOISE = 64.0
 # Largest sine between the tangents at both ends of a step.
 MAX_SINE = 0.7
-# Up to s = 2 / (m - 1) best responses contract (MATH A9.1), so no step of this length can leave the branch.
-FIRST_STEP = 2.0
 GROWTH = 3.0
 SHRINK = 0.3
 # Largest growth of the slope of log |det dF/dz| from one step to the next, times the longer of both. A double zero that
@@ -66,9 +65,9 @@ FADING = 20.0
 CARE = 0.1
 
 
-def first_step(system: LogitSystem, free: Flag) -> Lane:
+def first_step(system: Equations, free: Flag) -> Lane:
     """Length of the first step: all the way where the equilibrium is unique."""
-    return jnp.where(free, system.scale, FIRST_STEP / max(len(system.sizes) - 1, 1))
+    return jnp.where(free, system.scale, system.first_step)
 
 
 class Measure(NamedTuple):
@@ -184,7 +183,7 @@ def measure_step(
     )
 
 
-def judge(system: LogitSystem, trace: Trace, measure: Measure) -> Verdict:
+def judge(system: Equations, trace: Trace, measure: Measure) -> Verdict:
     """What becomes of the step whose correction was measured."""
     kappa, care, size, magnitude = system.scale, trace.care, measure.size, measure.magnitude
     eps = jnp.finfo(kappa.dtype).eps
