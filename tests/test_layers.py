@@ -93,7 +93,7 @@ def test_every_file_has_a_layer():
         ("gamekl.games.random", "from gamekl.experiment.schema.config import RANDOM"),
         ("gamekl.solvers.nash.solve", "import jax, gamekl.offline"),
         ("gamekl.experiment.run.store", "from gamekl.cli import main"),
-        ("gamekl.experiment.run.store", "from gamekl.commands.solve import answer"),
+        ("gamekl.experiment.run.store", "from gamekl.commands.answer import answer"),
         ("gamekl.preference.policies", "from gamekl.stackelberg.follower import respond"),
         ("gamekl.online.mamex", "import gamekl.preference"),
         ("gamekl.learning.markov", "from gamekl import online"),

@@ -118,3 +118,10 @@ def read_arguments(kind: type[T], prog: str, given: Sequence[str]) -> T:
     if not {"-h", "--help"}.intersection(given):
         _check(kind, given)
     return tyro.cli(kind, prog=prog, args=given)
+
+
+def enable_x64() -> None:
+    """Compute in float64; loads jax."""
+    import jax
+
+    jax.config.update("jax_enable_x64", True)

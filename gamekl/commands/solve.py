@@ -1,164 +1,64 @@
-"""What `gamekl solve` prints of a game: an equilibrium of the asked kind, its gaps and its status."""
+"""`gamekl solve`. Loads what it computes with when its arguments are read."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Literal
 
-import numpy as np
+import tyro
 
-from gamekl.commands.game_names import joint_lines, name_arrays, policy_lines
-from gamekl.core.games import NormalFormGame
-from gamekl.core.regularizer import Regularizer
-from gamekl.core.response import nash_gap
-from gamekl.core.validation import validate
-from gamekl.solvers.correlated.solve import CorrelatedEquilibrium, solve_correlated
-from gamekl.solvers.correlated.welfare import solve_welfare
-from gamekl.solvers.correlated_solution import CorrelatedSolution
-from gamekl.solvers.nash.exact import check_enumerable, solve_nash_exact
-from gamekl.solvers.nash.solve import solve_nash
-from gamekl.solvers.play.gamd import gamd
-from gamekl.solvers.solution import Solution, Status, load_solution
-
-# What the short names of correlated equilibria stand for: the concept, and what is to be best.
-CORRELATED = {
-    "ce": ("ce", "entropy"),
-    "mece": ("ce", "entropy"),
-    "mecce": ("cce", "entropy"),
-    "mgce": ("ce", "gini"),
-    "mgcce": ("cce", "gini"),
-    "mwce": ("ce", "welfare"),
-    "mwcce": ("cce", "welfare"),
-}
-# Tables of more joint actions are not printed.
-LARGEST_PRINTED = 10_000
+from gamekl.commands.arguments import enable_x64, read_arguments
+from gamekl.commands.flags import LogSolve
 
 
-def _numbers(values: Any) -> str:
-    return " ".join(f"{float(value):.3e}" for value in np.atleast_1d(values))
+@dataclass
+class Solve:
+    """Solve a game file, with uniform references where there are any; or a log for its Nash equilibrium. At a
+    temperature tau the Nash equilibrium is the logit (quantal response) equilibrium of lambda = 1 / tau."""
+
+    game: Annotated[Path | None, tyro.conf.Positional] = None
+    """The file: Gambit's .nfg, .efg, .agg or .bagg, or a .csv or .npz."""
+    temperature: float | None = None
+    """Payoff units per nat, 1 / lambda of a logit equilibrium, for nash and cce; nash without one is exact, of two
+    players (zero-sum games of any size, others up to about 8 x 8 actions)."""
+    concept: Literal["nash", "cce", "ce", "mece", "mecce", "mgce", "mgcce", "mwce", "mwcce"] = "nash"
+    """Nash, or a coarse correlated equilibrium by GAMD, both regularised; or a (coarse) correlated equilibrium of
+    maximum entropy (me, and ce alone), Gini impurity (mg) or welfare (mw)."""
+    tol: float | None = None
+    """Of the solver; its default if not given."""
+    initial: Path | None = None
+    """A saved solution to start from, for nash; where the solver leaves it for the principal branch, it says so."""
+    num_steps: int = 10_000
+    """Rounds of GAMD."""
+    epsilon: float = 0.0
+    """What a deviation from a (coarse) correlated equilibrium may gain, payoff units."""
+    dtype: Literal["float64", "float32"] = "float64"
+    """Of the payoffs and the solver."""
+    save: Path | None = None
+    """Write the solution to this .npz file."""
+    log: Annotated[LogSolve, tyro.conf.OmitArgPrefixes] = field(default_factory=LogSolve)
 
 
-def _report(lines: dict[str, Any], status: Status, num_steps: Any) -> bool:
-    width = max(map(len, lines)) + 1
-    for name, values in lines.items():
-        print(f"{name + ':':<{width}} {_numbers(values)}")
-    print(f"{'status:':<{width}} {status.name}: {status.message} ({int(num_steps)} steps)")
-    return status == Status.converged
+def run(arguments: Sequence[str]) -> None:
+    """The command."""
+    flags = read_arguments(Solve, "gamekl solve", arguments)
+    if (flags.game is None) == (not flags.log.data):
+        got = "none" if flags.game is None else f"{flags.game} beside --data"
+        raise ValueError(f"game: got {got}, takes a payoff file, or --data LOG --schema TOML in its place")
+    if flags.save is not None and (flags.save.is_dir() or not flags.save.parent.is_dir()):
+        raise ValueError(f"save: got {flags.save}, takes a file in a folder that is there")
+    enable_x64()
+    if flags.game is None:
+        for name, taken in {"concept": "nash", "dtype": "float64", "initial": None}.items():
+            if getattr(flags, name) != taken:
+                raise ValueError(f"{name}: got {getattr(flags, name)!r} for a log, takes {taken!r}")
+        from gamekl.commands.logs import solve_log
 
+        raise SystemExit(0 if solve_log(flags.log, flags.temperature, flags.tol, flags.save) else 1)
+    from gamekl.commands.answer import answer
+    from gamekl.games import load_game
 
-def answer(
-    game: NormalFormGame,
-    concept: str,
-    temperature: float | None,
-    tol: float | None,
-    num_steps: int,
-    epsilon: float | int,
-    save: Path | None,
-    initial: Path | None = None,
-) -> bool:
-    """Solve a game with uniform references, print what was found, and tell whether it converged.
-
-    Args:
-        game: the game.
-        concept: "nash" and "cce" (by GAMD), which are regularised and take a temperature, or one of `CORRELATED`.
-        temperature: payoff units per nat; None for an exact Nash equilibrium, where `solve_nash_exact` finds one.
-        tol: of the solver; its default if None.
-        num_steps: rounds of GAMD.
-        epsilon: what a deviation from one of `CORRELATED` may gain, payoff units.
-        save: where to write the solution and the names in the game as ``.npz``, or None.
-        initial: a saved solution to start from, of "nash", or None.
-
-    Raises:
-        ValueError: an argument is bad, or missing.
-    """
-    if initial is not None and (concept != "nash" or temperature is None):
-        got = f"concept {concept!r}" if concept != "nash" else "no temperature"
-        raise ValueError(f"initial: got {initial} with {got}, takes it for nash at a temperature")
-    if concept in CORRELATED:
-        return _correlated(game, *CORRELATED[concept], tol, epsilon, save)
-    if temperature is None:
-        return _exact(game, concept, tol, save)
-    regularizer = Regularizer.uniform(game, temperature)
-    validate(game, regularizer)
-    told = f"temperature {temperature:g} payoff units per nat (lambda = 1 / temperature = {1 / temperature:.6g})"
-    if concept == "cce":
-        return _joint(game, gamd(game, regularizer, num_steps=num_steps, tol=tol), told, save)
-    start = None if initial is None else _start(initial)
-    return _nash(game, solve_nash(game, regularizer, tol=tol, initial=start, throw=False), told, save)
-
-
-def _start(path: Path) -> tuple[Any, ...]:
-    try:
-        return load_solution(path).log_policy
-    except (ValueError, OSError) as error:
-        raise ValueError(f"initial: got {path}, takes a solution that `gamekl solve --save` wrote") from error
-
-
-def _exact(game: NormalFormGame, concept: str, tol: float | None, save: Path | None) -> bool:
-    """Without a temperature."""
-    validate(game)
-    size = float(np.ptp(game.payoffs)) / 10 or 0.1
-    takes = f"takes a number > 0, payoff units per nat (1 / lambda), such as --temperature {size:.2g}"
-    if concept != "nash":
-        raise ValueError(f"temperature: got none, {takes}, for --concept {concept}")
-    if tol is not None:
-        raise ValueError(f"tol: got {tol:g} without a temperature, where the equilibrium is exact; takes none")
-    try:
-        zero_sum = check_enumerable(game)
-    except ValueError as error:
-        why = str(error).removeprefix("game: got ").partition(", takes")[0]
-        raise ValueError(f"temperature: got none for {why}, of which there is no exact solver here; {takes}") from error
-    which = "a zero-sum game" if zero_sum else "of several the first of least support"
-    return _nash(game, solve_nash_exact(game), f"no temperature: an exact Nash equilibrium ({which})", save)
-
-
-def _nash(game: NormalFormGame, solution: Solution, told: str, save: Path | None) -> bool:
-    print(told)
-    for line in (*policy_lines(game, solution.policy), *solution.path.notes()):
-        print(line)
-    if save is not None:
-        solution.save(save, **name_arrays(game))
-    gaps = {"Nash gap": nash_gap(game, solution.log_policy)}
-    if solution.differentiable is not None:  # of a regularised solver
-        gaps = {"regularised gap": solution.gap} | gaps
-    return _report({**gaps, "residual": solution.residual}, Status(int(solution.status)), solution.num_steps)
-
-
-def _joint(game: NormalFormGame, solution: CorrelatedSolution, told: str, save: Path | None) -> bool:
-    print(told)
-    print("\n".join(policy_lines(game, solution.marginals, ", on average")))
-    if np.prod(solution.num_actions, dtype=float) <= LARGEST_PRINTED:
-        print("\n".join(joint_lines(game, solution.joint())))
-    if save is not None:
-        _save(save, game, solution, solution.joint())
-    lines = {
-        "regularised CCE gap": solution.regularized_cce_gap,
-        "bound": solution.bound,
-        "CCE gap": solution.cce_gap,
-        "CE gap": solution.ce_gap,
-    }
-    return _report(lines, Status(int(solution.status)), solution.num_steps)
-
-
-def _correlated(
-    game: NormalFormGame, concept: str, objective: str, tol: float | None, epsilon: float | int, save: Path | None
-) -> bool:
-    if objective == "welfare":
-        solution = solve_welfare(game, concept=concept, epsilon=epsilon)
-    else:
-        solution = solve_correlated(game, concept=concept, objective=objective, epsilon=epsilon, tol=tol)
-    print("\n".join(joint_lines(game, solution.policy)))
-    if save is not None:
-        _save(save, game, solution, solution.policy)
-    lines = {
-        "CCE gap": solution.cce_gap,
-        "CE gap": solution.ce_gap,
-        "welfare": np.sum(np.asarray(game.payoffs) * np.asarray(solution.policy)),
-        "duality gap": solution.duality_gap,
-        "violation": solution.violation,
-    }
-    return _report(lines, Status(int(solution.status)), solution.num_steps)
-
-
-def _save(path: Path, game: NormalFormGame, solution: CorrelatedSolution | CorrelatedEquilibrium, joint: Any) -> None:
-    arrays = {name: np.asarray(getattr(solution, name)) for name in ("cce_gap", "ce_gap", "num_steps", "status")}
-    with open(path, "wb") as file:
-        np.savez(file, allow_pickle=False, joint=np.asarray(joint), **arrays, **name_arrays(game))
+    game = load_game(flags.game, dtype=flags.dtype)
+    given = (flags.temperature, flags.tol, flags.num_steps, flags.epsilon, flags.save, flags.initial)
+    if not answer(game, flags.concept, *given):
+        raise SystemExit(1)

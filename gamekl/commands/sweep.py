@@ -1,125 +1,57 @@
-"""`gamekl sweep`: from flags to an engine, and what is said when a signal stops it."""
+"""`gamekl sweep`. Loads what it computes with when its arguments are read."""
 
-import os
-import re
-import signal
-import sys
-import threading
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Annotated, Literal
 
-from gamekl.experiment.run import cluster, engines
-from gamekl.experiment.run.forecast import forecast, format_forecast
-from gamekl.experiment.run.sweep import run_sweep
-from gamekl.experiment.schema.config import SweepConfig
+import tyro
 
-# Seconds within which one stop may be signalled twice: to the process, and to its group.
-SAME_SIGNAL = 1.0
+from gamekl.commands.arguments import read_arguments
 
 
-class Launch(NamedTuple):
-    """How a sweep is to be run.
+@dataclass
+class Sweep:
+    """Run the sweep of a TOML config, or what is left of it; flags take the place of the file's values."""
 
-    Attributes:
-        engine: "threads", "processes", "devices" or "dask".
-        workers: threads or processes.
-        scheduler: of "dask".
-        chunk: "K/N", or None for all.
-        memory: GiB that a chunk may take.
-    """
-
-    engine: str
-    workers: int | None
-    scheduler: str | None
-    chunk: str | None
-    memory: float
-
-    def check(self) -> None:
-        """Raise ``ValueError`` unless the flags fit each other."""
-        if self.workers is not None and (self.workers < 1 or self.engine not in ("threads", "processes")):
-            raise ValueError(
-                f"workers: got {self.workers} with engine {self.engine!r}, takes a number >= 1, with threads or "
-                "processes only"
-            )
-        if (self.engine == "dask") != (self.scheduler is not None):
-            raise ValueError(
-                f"scheduler: got {self.scheduler!r} with engine {self.engine!r}, takes an address with dask only"
-            )
-        if not self.memory > 0:
-            raise ValueError(f"memory: got {self.memory}, takes a number of GiB > 0")
-        if self.chunk is not None and not re.fullmatch(r"[0-9]{1,9}/[0-9]{1,9}", self.chunk):
-            raise ValueError(f"chunk: got {self.chunk!r}, takes K/N with K from 1 to N")
-
-    @property
-    def part(self) -> tuple[int, int] | None:
-        """The numbers of `chunk`."""
-        if self.chunk is None:
-            return None
-        k, n = map(int, self.chunk.split("/"))
-        return k, n
-
-    def make_engine(self) -> engines.Engine:
-        """The engine itself."""
-        if self.engine == "dask":
-            return cluster.dask(str(self.scheduler))
-        if self.engine == "devices":
-            return engines.devices()
-        return (engines.threads if self.engine == "threads" else engines.processes)(self.workers)
+    config: Annotated[Path, tyro.conf.Positional]
+    """The TOML file."""
+    out: Path | None = None
+    """Results folder; runs/NAME if not given."""
+    dry_run: bool = False
+    """Tell what it comes to: cells, compilations, memory, time; and make nothing."""
+    engine: Literal["threads", "processes", "devices", "dask"] = "threads"
+    """Where chunks are computed: threads or processes of this machine, each on all its devices, a Dask cluster."""
+    workers: int | None = None
+    """How many threads or processes; one for each processor if not given."""
+    scheduler: str | None = None
+    """Address of the Dask scheduler."""
+    chunk: str | None = None
+    """K/N: the K-th of N parts of the work only; parts may run at once, as a Slurm array does."""
+    memory: float = 1.0
+    """GiB that one chunk may take."""
+    name: str | None = None
+    """Name of the run."""
+    dtype: Literal["float64", "float32"] | None = None
+    """Of games and solver."""
+    seed: int | None = None
+    """Of all random numbers."""
+    num_seeds: int | None = None
+    """Independent datasets for each game, temperature and sample size."""
+    seeds_per_chunk: int | None = None
+    """How many of them one shard holds."""
 
 
-@contextmanager
-def _stopped_by_signals() -> Iterator[threading.Event]:
-    """Control-C or a scheduler's SIGTERM sets the event; a second one, not just after it, ends the process at once."""
-    stop, first = threading.Event(), 0.0
+def run(arguments: Sequence[str]) -> None:
+    """The command."""
+    flags = read_arguments(Sweep, "gamekl sweep", arguments)
+    from gamekl.commands.launch import Launch, launch, preview
+    from gamekl.experiment.schema.load import load_config
 
-    def handle(number: int, frame: object) -> None:
-        nonlocal first
-        del number, frame
-        if not stop.is_set():
-            first = time.monotonic()
-            print("\nthe chunks under way are finished and kept; once more stops at once", file=sys.stderr, flush=True)
-            stop.set()
-        elif time.monotonic() - first > SAME_SIGNAL:
-            os._exit(1)
-
-    kept = {number: signal.signal(number, handle) for number in engines.SIGNALS}
-    try:
-        yield stop
-    except KeyboardInterrupt as error:
-        raise SystemExit("interrupted while the sweep was planned; nothing is begun") from error
-    finally:
-        for number, handler in kept.items():
-            signal.signal(number, handler)
-
-
-def launch(config: SweepConfig, out: Path, how: Launch) -> None:
-    """Run the sweep, or what is left of it, and say what was made.
-
-    Raises:
-        ValueError: flags do not fit each other, or the config's families cannot be had.
-        SystemExit: it was interrupted; the message says how it goes on.
-    """
-    how.check()
-    options = {"engine": how.make_engine(), "memory": how.memory, "part": how.part}
-    with _stopped_by_signals() as stop:
-        outcome = run_sweep(config, out, stop=stop, **options)
-    if outcome.missing:
-        raise SystemExit(
-            f"interrupted; {outcome.missing} of {outcome.planned} shards are missing: the same command goes on from "
-            f"what {out} holds"
-        )
-    if outcome.made:
-        print(f"{outcome.made} shards made, {outcome.planned - outcome.made} were there: {out}")
+    top = ("name", "dtype", "seed", "num_seeds", "seeds_per_chunk")
+    config = load_config(flags.config, **{key: getattr(flags, key) for key in top})
+    how = Launch(flags.engine, flags.workers, flags.scheduler, flags.chunk, flags.memory)
+    if flags.dry_run:
+        preview(config, how)
     else:
-        print(f"all {outcome.planned} shards are there already: {out}")
-
-
-def preview(config: SweepConfig, how: Launch) -> None:
-    """Print what the sweep comes to on this machine, and make nothing."""
-    how.check()
-    workers = how.workers or (engines.default_workers() if how.engine in ("threads", "processes") else 1)
-    with _stopped_by_signals() as stop:
-        print(format_forecast(forecast(config, how.memory, part=how.part, stop=stop), workers))
+        launch(config, flags.out or Path("runs") / config.name, how)

@@ -1,15 +1,14 @@
-"""Taking arrays from anywhere, safely; the precision that jax is in."""
+"""Taking arrays from anywhere, safely, with a hint where their axes are in QuantEcon's order; jax's precision."""
 
 import logging
 import zipfile
+from collections.abc import Sequence
 from os import PathLike
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-
-from gamekl.core.conventions import own_actions_first
 
 logger = logging.getLogger("gamekl")
 
@@ -98,3 +97,20 @@ def read_arrays(path: str | PathLike[str], what: str) -> dict[str, np.ndarray]:
 def has_float64() -> bool:
     """Whether jax's x64 mode is on, here and in this thread."""
     return jnp.result_type(float) == jnp.float64
+
+
+def players_last(field: str, shape: Sequence[int], axis: int) -> str:
+    """What to say of a shape that fits ``[*actions, player]`` after `axis` other axes; nothing if it does not fit."""
+    if len(shape) < axis + 2 or shape[-1] != len(shape) - axis - 1:
+        return ""
+    return f"; if the players' axis is the last, as in QuantEcon: numpy.moveaxis({field}, -1, {axis})"
+
+
+def own_actions_first(arrays: Any) -> str:
+    """What to say of an array for each player whose axes begin with the player's own, then go round; else nothing."""
+    shapes = [getattr(entry, "shape", ()) for entry in arrays] if isinstance(arrays, list | tuple) else []
+    rolled = [(*shapes[0][player:], *shapes[0][:player]) for player in range(len(shapes))]
+    if not shapes or shapes != rolled or len(shapes[0]) != len(shapes):
+        return ""
+    turned = "numpy.transpose(a, [(k - i) % len(arrays) for k in range(len(arrays))])"
+    return f"; if each begins with the player's own actions, as in QuantEcon: [{turned} for i, a in enumerate(arrays)]"

@@ -16,8 +16,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from gamekl.core.arrays import as_float_array
-from gamekl.core.conventions import players_last
+from gamekl.core.arrays import as_float_array, players_last
 from gamekl.core.names import Named, Names
 from gamekl.core.show import Shown
 

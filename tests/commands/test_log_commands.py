@@ -167,8 +167,8 @@ def test_solve_prints_each_context(capsys, monkeypatch):
             numbers(out, f"columnist in {context}")[:, 0, 0], saved["policy_1"][index], rtol=1e-3
         )
     assert "never seen" not in out
-    monkeypatch.setattr("gamekl.commands.data.MOST_PRINTED", 9)
-    monkeypatch.setattr("gamekl.commands.data.MOST_NAMED", 1)
+    monkeypatch.setattr("gamekl.commands.logs.MOST_PRINTED", 9)
+    monkeypatch.setattr("gamekl.commands.logs.MOST_NAMED", 1)
     pq.write_table(without([("down", 2, "old"), ("up", 0, "new")]), "log.parquet")
     _, out, _ = run(capsys, *arguments, "--prior-mean", "-2")
     assert out.splitlines()[2] == "cells never seen: 2 of 12: (up, 0) in new and 1 more; they are taken to pay -2"

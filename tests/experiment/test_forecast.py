@@ -14,8 +14,7 @@ from gamekl.experiment.run.plan import make_chunks
 from gamekl.experiment.run.shards import Compiled, Work, compile_program
 from gamekl.experiment.run.store import Store
 from gamekl.experiment.run.sweep import run_sweep
-from gamekl.experiment.schema.load import parse_config
-from gamekl.experiment.show.html import config_toml
+from gamekl.experiment.schema.load import config_toml, parse_config
 
 SAMPLES = {"first": 100, "decades": 1, "points": 2}
 GANE = {"label": "gane", "game": {"kind": "matching_pennies"}, "temperatures": [0.5, 1.0], "num_samples": SAMPLES}

@@ -16,8 +16,8 @@ from gamekl.experiment.run.origin import Origin
 from gamekl.experiment.run.plan import make_chunks
 from gamekl.experiment.run.store import Store
 from gamekl.experiment.schema.cases import Plan
-from gamekl.experiment.schema.load import parse_config
-from gamekl.experiment.show.html import config_toml, inline_svg, write_report
+from gamekl.experiment.schema.load import config_toml, parse_config
+from gamekl.experiment.show.html import inline_svg, write_report
 from gamekl.experiment.show.plot import COLOURS, STYLE, draw
 from gamekl.experiment.show.report import summarize
 from gamekl.experiment.show.table import HEADER, rate_cells

@@ -10,8 +10,7 @@ import pytest
 
 from gamekl.experiment.kinds.settings import make_settings
 from gamekl.experiment.schema.cases import Tuning
-from gamekl.experiment.schema.load import ConfigError, parse_config
-from gamekl.experiment.show.html import config_toml
+from gamekl.experiment.schema.load import ConfigError, config_toml, parse_config
 
 POLICIES = [[0.2, 0.8], [0.5, 0.25, 0.25], [0.1, 0.9]]
 JOINT = reduce(np.multiply.outer, map(np.array, POLICIES))

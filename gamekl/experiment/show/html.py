@@ -1,7 +1,5 @@
 """A run as one HTML file that loads nothing else: figures are inline SVG, and there is no script."""
 
-import json
-import math
 import re
 from collections.abc import Sequence
 from html import escape
@@ -16,7 +14,7 @@ import gamekl
 from gamekl.experiment.run.origin import Origin, Run
 from gamekl.experiment.run.store import Store
 from gamekl.experiment.schema.cases import Case
-from gamekl.experiment.schema.config import SweepConfig
+from gamekl.experiment.schema.load import config_toml
 from gamekl.experiment.schema.metrics import METRICS
 from gamekl.experiment.show.export import Stock, check_paths, read_shards, take_stock, write_file
 from gamekl.experiment.show.panels import Panel, group_panels
@@ -180,30 +178,6 @@ def _expected(case: Case) -> str:
 
 def _range(sizes: Sequence[int] | None) -> str:
     return f"{sizes[0]:,} to {sizes[-1]:,} ({len(sizes)} sizes)" if sizes and sizes[-1] else "none"
-
-
-def _value(value: Any) -> str:
-    """As TOML."""
-    if isinstance(value, dict):
-        return f"{{ {', '.join(_pairs(value))} }}"
-    if isinstance(value, list):
-        return f"[{', '.join(map(_value, value))}]"
-    if isinstance(value, float) and not math.isfinite(value):
-        return str(value)
-    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
-
-
-def _pairs(values: dict[str, Any]) -> list[str]:
-    keys = ((key if re.fullmatch(r"[A-Za-z0-9_-]+", key) else json.dumps(key)) for key in values)
-    pairs = zip(keys, values.values(), strict=True)
-    return [f"{key} = {_value(value)}" for key, value in pairs if value is not None and value != [] and value != {}]
-
-
-def config_toml(config: SweepConfig) -> str:
-    """The config as TOML that `gamekl sweep` takes, defaults filled in."""
-    values = config.canonical()
-    families = ("\n".join(["[[family]]", *_pairs(family)]) for family in values.pop("family"))
-    return "\n\n".join(["\n".join(_pairs(values)), *families]) + "\n"
 
 
 def _asked(stock: Stock) -> str:

@@ -131,7 +131,7 @@ def _one_sided(log: Log) -> str | None:
 
 def _always_ahead(log: Log) -> tuple[str, str] | None:
     """Who earns more than whom in every cell, some pairs of actions having been seen both ways."""
-    if log.preference is not None or not _are_candidates(log):
+    if log.preference is not None or log.symmetric is False or not _are_candidates(log):
         return None
     counts, _, labels = _squares(log)
     both = (counts > 0) & (np.swapaxes(counts, 1, 2) > 0) & ~np.eye(len(labels), dtype=bool)

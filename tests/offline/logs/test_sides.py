@@ -153,6 +153,9 @@ def test_scores_in_the_order_of_who_won_are_warned_of(tmp_path, caplog):
     gk.offline.estimate(read_with(tmp_path, columns(*losers_first(first, second, won), **swapped), text=REWARDS))
     assert "player 2 earns more than player 1" in caplog.text
     caplog.clear()
+    sides = REWARDS + "\nsymmetric = false\n"  # who says that the sides differ is believed
+    gk.offline.estimate(read_with(tmp_path, columns(*losers_first(first, second, won), **swapped), text=sides))
+    assert "earns more" not in caplog.text
     fair = {"r": np.where(won, scores["r"], scores["s"]), "s": np.where(won, scores["s"], scores["r"])}
     gk.offline.estimate(read_with(tmp_path, pa.table(columns(first, second, won, **fair)), text=REWARDS))
     assert "earns more" not in caplog.text
