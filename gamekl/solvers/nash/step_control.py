@@ -44,7 +44,7 @@ STALLED = 1e-2
 NOISE = 64.0
 # Largest sine between the tangents at both ends of a step.
 MAX_SINE = 0.7
-# Up to s = 2 / (m - 1) best responses contract (MATH A9.1), so no step of this length can leave the branch.
+# Up to s = 2 / (m - 1) best responses contract (theory A9.1), so no step of this length can leave the branch.
 FIRST_STEP = 2.0
 GROWTH = 3.0
 SHRINK = 0.3
