@@ -106,7 +106,7 @@ def policies(theirs, profile):
 def logit(payoffs, temperature, reference=None):
     """Its point of the principal branch at lambda = 1 / temperature, with payoffs r_i + temperature log reference_i.
 
-    So it is the regularised equilibrium (MATH J13).
+    So it is the regularised equilibrium (theory J13).
     """
     shifted = np.array(payoffs)
     for player, entry in enumerate(reference or ()):

@@ -1,4 +1,4 @@
-"""The regularised equilibrium against Gambit (MATH J13).
+"""The regularised equilibrium against Gambit (theory J13).
 
 With reference pi0 it is the logit quantal response equilibrium, lambda = 1 / temperature, of the game with payoffs
 r_i(a) + temperature log pi0_i(a_i). Oracle: pygambit's ``qre.logit_solve_lambda``.

@@ -4,7 +4,7 @@ With q_i(a_i) = E_{a_-i ~ pi_-i} r_i(a), tau the player's temperature and pi0 it
 
     best response      BR_i = softmax(log pi0_i + q_i / tau)
     regularised gap    gap_i = max_p [<p, q_i> - tau KL(p || pi0_i)] - [<pi_i, q_i> - tau KL(pi_i || pi0_i)]
-                             = tau KL(pi_i || BR_i)                                   (derived, MATH A3)
+                             = tau KL(pi_i || BR_i)                                   (derived, theory A3)
     Nash gap           max_a q_i(a) - <pi_i, q_i>
 
 Everything here is one game, pure and differentiable, and may be transformed by ``jit``, ``vmap`` and ``grad``.
@@ -234,7 +234,7 @@ def regularized_gap(game: OneShotGame, regularizer: Regularizer, log_policy: Pro
 
     The value is >= 0, finite for every policy on the references' support (pure ones too), and infinite off it. Near
     an equilibrium it is good to about eps^2 R^2 / (2 temperature), the square of what a difference of values reaches
-    (derived, MATH A3 and I4).
+    (derived, theory A3 and I4).
 
     Args:
         game: the game in which the gap is measured.

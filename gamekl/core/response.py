@@ -71,7 +71,7 @@ def regularized_gap(game: Game, regularizer: Regularizer, log_policy: Profile) -
 
     The value is >= 0, finite for every policy on the references' support (pure ones too), and infinite off it. Near
     an equilibrium it is good to about eps^2 R^2 / (2 temperature), the square of what a difference of values reaches
-    (derived, MATH A3 and I4).
+    (derived, theory A3 and I4).
 
     Args:
         game: the game in which the gap is measured.

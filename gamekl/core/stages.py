@@ -12,7 +12,7 @@ Against policies pi, with q_i the values of player i's actions if it responds as
 
     gap_i = sum_h E_{s ~ pi} [ gap of pi_i(h, s) against q_i(h, s) ]
 
-for the regularised and the unregularised gap alike (derived, by telescoping; MATH C2 has a bound in its place).
+for the regularised and the unregularised gap alike (derived, by telescoping; theory C2).
 """
 
 from collections.abc import Callable

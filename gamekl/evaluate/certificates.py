@@ -60,7 +60,7 @@ def contraction_matrix(game: NormalFormGame, regularizer: Regularizer) -> Float[
 
         |BR_i(pi) - BR_i(pi')|_1 <= sum_j K_ij |pi_j - pi_j'|_1
 
-    (derived, MATH A9: the softmax is 1/2-Lipschitz from span to l1, and the payoffs contribute another 1/2). It is
+    (derived, theory A9.1: the softmax is 1/2-Lipschitz from span to l1, and the payoffs contribute another 1/2). It is
     rounded upwards, by about ten units of the payoffs' range. The cost is a pass over the payoffs for each action of
     a player.
 
@@ -94,8 +94,7 @@ def monotone_margin(game: NormalFormGame, regularizer: Regularizer) -> Float[Arr
 
     0 in a game that is zero-sum up to scale and terms of one action: it is certified at every temperature, as far as
     rounding of the payoffs' range lets the sum be seen as 0 (about 1e-15 R in float64, 1e-6 R in float32; payoffs are
-    taken to be exact as they are given). Never above min_i tau_i (derived, MATH A9 with the l1 norm in the place of
-    the Euclidean one, and player weights).
+    taken to be exact as they are given). Never above min_i tau_i (derived, theory A9.2).
 
     Args:
         game: the game, any number of players.
@@ -158,7 +157,7 @@ def small_gain_margin(
 
     At an equilibrium alpha > 0 proves that it is stable, and isolated; at any profile it says nothing of others, so it
     is no proof of uniqueness. For every profile it is at least min_i tau_i - rho(L), L_ij = |G_ij|_2, with equal
-    temperatures (form of the criterion: Small-Gain Nash; derived here, MATH H1).
+    temperatures (form of the criterion: Small-Gain Nash; derived here, theory H1).
 
     Args:
         game: the game, any number of players.

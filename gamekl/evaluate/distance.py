@@ -1,7 +1,7 @@
 """How far a profile is from the equilibrium, known without knowing the equilibrium.
 
 With pi* the equilibrium, delta_i = pi_i - pi_i*, x_i = |delta_i|_1, d_i = log pi_i - log BR_i(pi), weights w and kappa
-as in `evaluate.monotone`, and J_i = KL(pi_i || pi_i*) + KL(pi_i* || pi_i) (derived, MATH I5):
+as in `evaluate.monotone`, and J_i = KL(pi_i || pi_i*) + KL(pi_i* || pi_i) (derived, theory I5):
 
     sum_i w_i gap_i          >=  sum_i w_i tau_i (KL(pi_i || pi_i*) - kappa x_i^2)
     sum_i w_i tau_i <delta_i, d_i>  >=  sum_i w_i tau_i (J_i - kappa x_i^2)

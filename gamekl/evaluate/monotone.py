@@ -12,9 +12,9 @@ first. As sum_a v_i^2 / pi_i >= |v_i|_1^2 >= 2 |v_i|_2^2 (v_i sums to 0), two bo
     from profiles   kappa = max over pure profiles of lambda_max(T^-1/2 P sym(W H) P T^-1/2) / 2, T = diag(w_i tau_i),
                     P centring on the supports; lambda_max is convex in each player's policy, so no other is greater
 
-(derived, MATH A9; the l1 norm is an improvement on it). For two players the first is never the greater; for more, it
-looks at each pair by itself, and the second lets signs cancel around three players. With `balancing_weights` of
-K_ij = I_ij(r_i) / (4 tau_i) the first is never greater than the radius of K, by the triangle inequality of I.
+(derived, theory A9.2). For two players the first is never the greater; for more, it looks at each pair by itself, and
+the second lets signs cancel around three players. With `balancing_weights` of K_ij = I_ij(r_i) / (4 tau_i) the first is
+never greater than the radius of K, by the triangle inequality of I.
 """
 
 import math

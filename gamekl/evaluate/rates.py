@@ -4,7 +4,7 @@ For the equilibrium of a game estimated from n rows, with cell variances sigma_i
 
     n E[gap_i] -> D_i / (2 tau_i),    D_i = sum_{a_i} pi_i (1 - pi_i) sum_{a_-i} pi_-i(a_-i)^2 sigma_i^2(a) / mu(a)
 
-at the true equilibrium pi (derived, MATH A6). It holds on a regular branch, for D > 0 and rows enough.
+at the true equilibrium pi (derived, theory A6). It holds on a regular branch, for D > 0 and rows enough.
 """
 
 import math
@@ -165,7 +165,7 @@ def first_sample_size(
     *,
     features: ArrayLike | None = None,
 ) -> int:
-    """The n from which 1/n may be expected: max(10 max_i D_i / tau_i^2, 30 / min mu) (derived, MATH A8).
+    """The n from which 1/n may be expected: max(10 max_i D_i / tau_i^2, 30 / min mu) (derived, theory A8).
 
     In games in stages mu is the chance of a stage and joint action; of a linear estimate 1 / mu is the largest
     phi^T E_mu[phi phi^T]^-1 phi (derived).

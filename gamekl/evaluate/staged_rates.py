@@ -1,4 +1,4 @@
-"""The constant of the 1/n rate in contextual and Markov games (derived, by the delta method; MATH A6 for one stage).
+"""The constant of the 1/n rate in contextual and Markov games (derived, by the delta method; theory A6 for one stage).
 
 Of an estimate from n episodes let, for player i at step h, with V its values at the true equilibrium pi,
 

@@ -4,7 +4,7 @@ From the last step to the first, with V_i the values that the solver found for t
 
     y_i = r_i + V_i(h + 1, s'),    Q_i(h, ., .) = a regression of y_i on (s, a),    V_i(h, s) = value of Q(h, s, .)
 
-by the solver (derived, MATH C1). For cells and for linear models this comes to the numbers of
+by the solver (derived, theory C1). For cells and for linear models this comes to the numbers of
 `gamekl.offline.estimate` with the same solver, because their fits are linear in y; it is for models whose fits are
 not, such as `Neural` and `FiniteClass`.
 """

@@ -107,7 +107,7 @@ def pnvi(estimate: Estimate, *, scale: ArrayLike, payoff_range: Any, noise: Arra
         TypeError: `estimate` is no `Estimate`, or is traced.
         ValueError: there are not two players, or an option is bad.
 
-    Source: the method is that of Cui and Du (2022) by name and bonus; the rest of it is recalled, MATH D.
+    Source: the method is that of Cui and Du (2022) by name and bonus; the rest of it is recalled, theory D.
     """
     check_estimate(estimate)
     check_nonnegative(scale=scale, noise=noise)
@@ -199,7 +199,8 @@ def strategy_wise(
         TypeError: `estimate` is not one of a normal-form game.
         ValueError: an option is bad.
 
-    Source: derived, MATH D; a bonus for the whole strategy in place of the cells' is the idea of the method's abstract.
+    Source: derived, theory D; a bonus for the whole strategy in place of the cells' is the idea of the method's
+    abstract.
     """
     bounds = brackets(estimate, scale, payoff_range, noise)
     check_whole(num_steps=num_steps, num_starts=num_starts)
@@ -232,7 +233,7 @@ def bellman_consistent(
         TypeError: `estimate` is not one of a normal-form game.
         ValueError: an option is bad.
 
-    Source: arXiv 2302.02571 (abstract); its form for one step and an ellipsoid is derived, MATH D.
+    Source: arXiv 2302.02571 (abstract); its form for one step and an ellipsoid is derived, theory D.
     """
     bounds = brackets(estimate, scale, payoff_range, noise)
     check_whole(num_steps=num_steps, num_starts=num_starts)

@@ -10,7 +10,7 @@ and with little of them an unseen cell would look known.
 
 The brackets are the extremes of <pi, f> over {f: sum_seen N (f - r_hat_i)^2 <= c^2 sigma^2, f in the range on unseen
 cells}, by Cauchy and Schwarz: the ellipsoidal version space. u_high_i is convex in a deviation's policy (a norm plus a
-linear function), so that its maximum over deviations is at a pure action (derived, MATH D).
+linear function), so that its maximum over deviations is at a pure action (derived, theory D).
 
 A surrogate F is minimised over logits z, pi = softmax(z). It has kinks, where maxima change hands, and over profiles
 local minima. From each of several starts Adam's steps follow the natural gradient g - <pi, g>, g = dF/dpi: that is the

@@ -5,7 +5,7 @@ whose product it then is. Unilateral concentrability of a profile pi under mu (C
 
     C(pi) = max_a e(a) / mu(a),    e(a) = max_i [a_i in the support] prod_{j != i} pi_j(a_j),
 
-the worst ratio over all unilateral deviations (derived form, MATH A5). With pi the reference it can be computed
+the worst ratio over all unilateral deviations (derived form, theory A5). With pi the reference it can be computed
 before anything is solved.
 """
 
@@ -48,7 +48,7 @@ def concentrability(
     """Unilateral concentrability C of a profile under a behavior; infinite where a deviation meets no data.
 
     In a Markov game both sides are probabilities of a state and joint action at a step, and a deviation is to any
-    Markov policy (MATH C2); in a contextual game C is the largest of any context that occurs.
+    Markov policy (theory C2); in a contextual game C is the largest of any context that occurs.
 
     Args:
         game: gives players, actions and, of a Markov game, transitions.
@@ -164,7 +164,7 @@ def behavior_with_concentrability(
     """A behavior under which the profile's unilateral concentrability is exactly what is asked for, at every stage.
 
     The least possible value is C_min = sum_a e(a), reached by mu proportional to e. Above it, the cell k = argmax e
-    gets mu(k) = e(k) / C (nothing for C infinite) and the rest is spread in proportion to e (derived, MATH A7). In a
+    gets mu(k) = e(k) / C (nothing for C infinite) and the rest is spread in proportion to e (derived, theory A7). In a
     Markov game e(h, s, .) over the behavior's own chance to be in s takes the place of e, from the first step to the
     last; where no deviation leads, the behavior is uniform. (Where deviations reach a single joint
     action of a state, no behavior can make C larger there than it is at least.)

@@ -6,8 +6,8 @@ rewards, and in a Markov game which state came next) sum up to Y(c). A model est
     argmin_f sum_c N(c) |f(c) - Y(c) / N(c)|^2 + penalty,
 
 over all functions of the cell (`Tabular`), linear ones (`Ridge`, `ActionRidge`) or those of a finite class
-(`FiniteClass`) (MATH A1). Fitting rewards and next states linearly gives the numbers of least-squares value iteration,
-whose targets r + V(s') are linear in both, whatever V (derived).
+(`FiniteClass`) (theory A1). Fitting rewards and next states linearly gives the numbers of least-squares value
+iteration, whose targets r + V(s') are linear in both, whatever V (derived).
 """
 
 import math

@@ -8,7 +8,7 @@ estimate is the mean of a few members, each of the form
 where theta comes from ridge regression, for each player and joint action, and the network g, with an output for each,
 starts at 0 and then reduces what is left of
 
-    mean over rows k and players i of (f_i(s_k, a_k) - r_ki)^2                                        (MATH A1).
+    mean over rows k and players i of (f_i(s_k, a_k) - r_ki)^2                                        (theory A1).
 
 A game that is linear in x is thus met by its ridge fit. Each member holds rows of its own out, at random. They choose
 the ridge penalty, and when to stop: it is the network's average over its last steps (Polyak's) with the least loss on

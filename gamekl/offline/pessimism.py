@@ -6,7 +6,7 @@ With r_hat_i(a) the estimate of a cell seen N(a) times, and sigma a reward's sta
 
 Solved as a KL-regularised game this is "LCB inside the KL game". Its regularised gap falls as 1/n like that of the
 plain estimate, with a larger constant, as the gap is of second order in any shift of the payoffs of order 1/sqrt(n)
-(derived, MATH A4 and A8): with the plain estimate's D_i / (2 tau_i), behavior mu and the true equilibrium pi,
+(derived, theory A4 and A8): with the plain estimate's D_i / (2 tau_i), behavior mu and the true equilibrium pi,
 
     n E[gap_i] -> D_i / (2 tau_i) + c^2 / (2 tau_i) Var_{a_i ~ pi_i}( E_{a_-i ~ pi_-i} sigma / sqrt(mu(a)) ).
 """

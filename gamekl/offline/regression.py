@@ -93,7 +93,7 @@ def estimate(
     split: bool = False,
     regularizer: Regularizer | None = None,
 ) -> Estimate:
-    """Least squares: each cell's mean reward, and how often each next state followed, or a model of them (MATH A1).
+    """Least squares: each cell's mean reward, and how often each next state followed, or a model of them (theory A1).
 
     Without a model, a joint action that the log never saw gets `prior_mean` and keeps count 0, which is reported by a
     warning in the log ``gamekl`` and is no error: coverage studies need it. In a Markov game it pays `prior_mean` for

@@ -7,7 +7,7 @@ the mean of its rewards the supremum moves only the entry at a:
     U(a) = sup_{low <= x <= high} w x - eta N [(x - rbar)^2 - (c - rbar)^2],    c = rbar clipped to [low, high],
 
 at x = rbar + w / (2 eta N), clipped: U = rbar + 1 / (4 eta N) for w = 1 where nothing is clipped, and
-high - eta N (high - rbar)^2 where x is but rbar is not (derived, MATH E; c corrects means outside of the range). In a
+high - eta N (high - rbar)^2 where x is but rbar is not (derived, theory E; c corrects means outside of the range). In a
 context of probability w, which pays w f to the whole, each context is a block of its own.
 
 **Linear.** r_i(c, a) = phi(c, a)^T theta_i with loss |theta - theta_hat|^2 in the metric Lambda = ridge + sum phi
@@ -43,7 +43,7 @@ Tables = tuple[Float[Array, "block *choices"], Float[Array, "block player *choic
 def optimistic_entry(
     mean: Array, count: Array, eta: Scalar, low: Scalar, high: Scalar, weight: Array | float = 1.0
 ) -> Array:
-    """sup over x in [low, high] of w x - eta N [(x - rbar)^2 - (c - rbar)^2] (derived, MATH E).
+    """sup over x in [low, high] of w x - eta N [(x - rbar)^2 - (c - rbar)^2] (derived, theory E).
 
     Args:
         mean: rbar, payoff units; does not matter where nothing was seen.

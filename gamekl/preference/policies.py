@@ -4,7 +4,7 @@ With P_ij the probability that response i is preferred to j (P + P^T = 1), a ref
 
     solution      pi* = argmax_p [p^T P pi* - tau KL(p || pi0)] = softmax(log pi0 + P pi* / tau), which is unique
     gap of pi     max_p [p^T P pi - tau KL(p || pi0)] - [1/2 - tau KL(pi || pi0)]
-                    = tau KL(pi || softmax(log pi0 + P pi / tau)) >= tau KL(pi || pi*)     (derived, MATH A3)
+                    = tau KL(pi || softmax(log pi0 + P pi / tau)) >= tau KL(pi || pi*)     (derived, theory A3 and I5)
     Nash gap      max_i (P pi)_i - 1/2
     win rate      pi^T P pi0
 

@@ -11,7 +11,7 @@ errors change it responds as it should. With c_b(a) = (1[a_i = b] - pi_i(a_i)) p
 
     n E[gap_i] -> D_i / (2 tau_i),    D_i = sum_b pi_i(b) c_b^T L_i^+ c_b
 
-(derived, by the delta method, as MATH A6 is for rewards). The entries of each c_b sum to 0, so the constant that
+(derived, by the delta method, as theory A6 is for rewards). The entries of each c_b sum to 0, so the constant that
 comparisons leave open does not matter; nor does what a graph in several parts leaves open, if each c_b sums to 0 on
 every part.
 """

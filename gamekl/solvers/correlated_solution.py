@@ -23,7 +23,7 @@ class CorrelatedSolution(Shown):
 
     Attributes:
         regularized_cce_gap: by one policy for all rounds; both sides pay for their KL to the reference, the joint
-            policy that of every round (MATH B3). Shape ``[player]``.
+            policy that of every round (theory B3). Shape ``[player]``.
         cce_gap: by one action for all rounds, shape ``[player]``.
         ce_gap: by an action for each recommended one, shape ``[player]``; never below 0 but for rounding.
         regularized_cce_gap_estimated: shape ``[player]``.

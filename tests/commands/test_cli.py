@@ -189,7 +189,7 @@ def test_solve_prints_what_the_readme_says(capsys, tmp_path):
 
 
 def test_solve_finds_correlated_equilibria(capsys, tmp_path):
-    """The maximum-Gini correlated equilibrium of chicken is [[5, 10], [10, 9]] / 34 (MATH J12)."""
+    """The maximum-Gini correlated equilibrium of chicken is [[5, 10], [10, 9]] / 34 (theory J12)."""
     (tmp_path / "game.nfg").write_text(CHICKEN)
     status, out, _ = run(capsys, "solve", "game.nfg", "--concept", "mgce", "--tol", "1e-12", "--save", "found.npz")
     assert status == 0

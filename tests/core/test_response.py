@@ -1,4 +1,4 @@
-"""Action values, best responses and gaps against their definitions (MATH J5) and invariances."""
+"""Action values, best responses and gaps against their definitions (theory J5) and invariances."""
 
 from functools import partial
 

@@ -1,4 +1,7 @@
-"""Certificates of uniqueness against their definitions, and against searches for a second equilibrium (MATH A9, H1)."""
+"""Certificates of uniqueness against their definitions, and against searches for a second equilibrium.
+
+They are those of theory A9.1, A9.2 and H1.
+"""
 
 import itertools
 from functools import partial

@@ -1,4 +1,4 @@
-"""Distances to equilibria found to the last bits, against what is claimed without knowing them (MATH I5)."""
+"""Distances to equilibria found to the last bits, against what is claimed without knowing them (theory I5)."""
 
 import jax
 import jax.numpy as jnp

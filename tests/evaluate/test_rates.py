@@ -1,4 +1,4 @@
-"""Fitted slopes, and the predicted constant against simulation (MATH J7) and where it must refuse."""
+"""Fitted slopes, and the predicted constant against simulation (theory J7) and where it must refuse."""
 
 from functools import partial
 

@@ -98,7 +98,7 @@ def test_pnvi_bounds_the_gap_of_a_markov_game():
 
 @pytest.mark.slow
 def test_pnvi_on_matching_pennies_pays_for_pessimism():
-    """sqrt(n) E[gap], the players' together: flat in n, and larger with the bonus where counts differ (MATH A8)."""
+    """sqrt(n) E[gap], the players' together: flat in n, and larger with the bonus where counts differ (theory A8)."""
     logs, shares = 3_000, np.array([[0.55, 0.15], [0.15, 0.15]])
     pennies = gk.games.matching_pennies().payoffs
     truth = gk.ContextualGame(jnp.stack([pennies] * logs), np.full(logs, 1 / logs))

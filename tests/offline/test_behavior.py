@@ -1,4 +1,4 @@
-"""Behaviors and their unilateral concentrability (MATH A5, A7, J8)."""
+"""Behaviors and their unilateral concentrability (theory A5, A7 and J8)."""
 
 import itertools
 

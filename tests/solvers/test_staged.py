@@ -79,7 +79,7 @@ def test_zero_sum_games_at_a_low_temperature():
 
 
 def test_without_a_choice_of_the_future_all_stages_are_one():
-    """MATH J12: transitions that no action changes, and the same game everywhere."""
+    """Theory J12: transitions that no action changes, and the same game everywhere."""
     one = gk.games.uniform(jax.random.key(0), (3, 3))
     moves = jnp.broadcast_to(jnp.array([0.3, 0.7]), (4, 2, 3, 3, 2))
     game = gk.MarkovGame(jnp.broadcast_to(one.payoffs, (4, 2, 2, 3, 3)), moves, jnp.array([0.5, 0.5]))

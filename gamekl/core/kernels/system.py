@@ -7,7 +7,7 @@ fraction of the inverse temperature in force,
     dF_i/dz_j = [i = j] - K_ij,    K_ij = beta (H_ij - q_i 1^T) diag(pi_j) / tau_i for i != j, K_ii = 0,
     H_ij(a_i, a_j) = E_others r_i.
 
-F(z, 1) = 0 is the equilibrium; F(z, 0) = 0 is the reference (MATH I1). Masked actions keep z = 0 and an identity row.
+F(z, 1) = 0 is the equilibrium; F(z, 0) = 0 is the reference (theory I1). Masked actions keep z = 0 and an identity row.
 
 What shifts all of a player's logits by one number changes no policy, and nor does what shifts its payoffs for one
 choice of the others: F is to be 0 up to such shifts. Either payoffs and log-references are centred over the player's

@@ -1,6 +1,6 @@
 """Derivatives of an equilibrium by the implicit function theorem.
 
-At a regular solution F(z, theta) = 0 has dz/dtheta = -(dF/dz)^-1 dF/dtheta (MATH I3): one linear solve, whatever the
+At a regular solution F(z, theta) = 0 has dz/dtheta = -(dF/dz)^-1 dF/dtheta (theory I3): one linear solve, whatever the
 solver did to find z.
 """
 

@@ -1,4 +1,4 @@
-"""The ladder by which a regularised Nash equilibrium is found (MATH I2), for one problem or for a batch.
+"""The ladder by which a regularised Nash equilibrium is found (theory I2), for one problem or for a batch.
 
 From the short road to the one that always works:
 
@@ -62,9 +62,9 @@ def default_tolerance(resolution: Float[Array, ""]) -> Float[Array, ""]:
 def _surely_unique(system: LogitSystem, masks: tuple[Bool[Array, " _"], ...]) -> Bool[Array, ""]:
     """Whether a quick certificate proves that the equilibrium is unique (`gamekl.evaluate` has sharper ones).
 
-    Best responses contract if (m - 1) kappa < 2 (MATH A9.1). Two players' game is monotone if, with U_i = r_i / tau_i
-    centred over both players' actions, |U_1| |U_2| + <U_1, U_2> < 8 in the Frobenius norm: that is A9.2 with the
-    best weights of the players, and zero-sum games have 0 there (derived, MATH A9).
+    Best responses contract if (m - 1) kappa < 2 (theory A9.1). Two players' game is monotone if, with U_i = r_i / tau_i
+    centred over both players' actions, |U_1| |U_2| + <U_1, U_2> < 8 in the Frobenius norm: that is theory A9.2 with
+    the best weights of the players, and zero-sum games have 0 there (derived).
     """
     unique = (len(masks) - 1) * system.scale < 2
     if len(masks) == 2:

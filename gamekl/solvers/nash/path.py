@@ -4,7 +4,7 @@ The solutions of F(z, beta) = 0 form a path that starts at the reference, beta =
 (`core.kernels.system`) or any other system like it (`equations`). The path may fold back in beta, so it is traced by
 its own arclength in w = (z, s), s = kappa beta, kappa = max_i R_i / tau_i: in these coordinates it becomes straight
 where the policies have settled. Its first crossing of beta = 1 is the equilibrium that `solve_nash` returns: the
-principal branch, that of Turocy (2005) and of Gambit's logit tracer where the reference is uniform (MATH I2) and no
+principal branch, that of Turocy (2005) and of Gambit's logit tracer where the reference is uniform (theory I2) and no
 other branch crosses the path. At a pitchfork we go straight on, Gambit 17 turns off, and Gambit 16.7 does either.
 
 A step predicts along a parabola and corrects by Newton's method in the hyperplane through the prediction that is normal

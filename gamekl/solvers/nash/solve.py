@@ -125,8 +125,8 @@ def solve_nash(
         ValueError: game and regularizer do not fit, an option is not known, or (``throw``) their values are bad.
         SolveError: (``throw``) the solve did not converge.
 
-    Source: fixed point and gap as in MATH A (derived; consistent with arXiv 2605.00264's abstract); path after Turocy,
-    "A dynamic homotopy interpretation of the logistic quantal response equilibrium correspondence" (2005).
+    Source: fixed point and gap as in theory A2 and A3 (derived; consistent with arXiv 2605.00264's abstract); path of
+    Turocy, "A dynamic homotopy interpretation of the logistic quantal response equilibrium correspondence" (2005).
     """
     if isinstance(game, ContextualGame | MarkovGame):
         return _solve_stages(game, regularizer, tol, max_steps, initial, refine, certify_path, throw)
@@ -234,7 +234,7 @@ def gane(
 ) -> Solution | StagedSolution:
     """GANE: the regularised Nash equilibrium of the estimated game, with no pessimism.
 
-    The arguments are those of `solve_nash`. Measured in the true game its gap falls as 1/n (derived, MATH A2 and A4;
+    The arguments are those of `solve_nash`. Measured in the true game its gap falls as 1/n (derived, theory A2 and A4;
     consistent with the rate announced in arXiv 2605.00264).
     """
     if not isinstance(estimate, HasGame):

@@ -2,7 +2,7 @@
 
 Every player answers what its actions have earned so far, anchored to its reference (`rules`). The joint policy of all
 rounds together is an approximate coarse correlated equilibrium of the game that was played, with a bound that holds
-after every round (MATH B2, derived):
+after every round (theory B2, derived):
 
     uniform weights   regularised gap_i <= R_i^2 (1 + ln T) / (8 tau_i T)
     linear weights    regularised gap_i <= R_i^2 / (2 tau_i (T + 1))
@@ -119,7 +119,7 @@ def gamd(
     Raises:
         ValueError: game, regularizer and `evaluate_on` do not fit, an option is not known, or values are bad.
 
-    Source: update, averages and bounds derived, MATH B1 to B3; the method is GAMD of arXiv 2605.00264.
+    Source: update, averages and bounds derived, theory B1, B2 and B3; the method is GAMD of arXiv 2605.00264.
     """
     rule = anchored(weighting, step_size)
     _check_numbers(num_steps=num_steps, step_size=None if callable(step_size) else step_size, tol=tol)

@@ -222,7 +222,7 @@ def _keep(kept: Kept, block: Block, raw: Array, limit: Array) -> Kept:
 
 
 def gaps(game: AnchoredGame, pairs: Pairs, cost: Totals) -> Gaps:
-    """The gaps in the game in which the pairs' earnings were summed up (MATH B3)."""
+    """The gaps in the game in which the pairs' earnings were summed up (theory B3)."""
     values = pairs.sum(axis=1)
     stay = jnp.einsum("paal->pal", pairs)
     earned = stay.sum(axis=1)

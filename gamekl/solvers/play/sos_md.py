@@ -9,7 +9,7 @@ faster, for eta <= tau / L^2 (magnetic mirror descent, arXiv 2206.05825; the ste
 the action values move, in sup norm, with the profile in l1 norm; half the largest payoff range for each opponent bounds
 it (derived). Elsewhere the rounds may cycle for ever: `residual` and `gap` tell, and `gamd` is for such games.
 
-In Markov games the values of the last round's policies are what the stage before is played for (derived, MATH C3;
+In Markov games the values of the last round's policies are what the stage before is played for (derived, theory C3;
 consistent with what is announced of SOS-MD).
 """
 

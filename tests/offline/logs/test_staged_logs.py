@@ -65,7 +65,7 @@ def test_much_data_gives_the_game():
 
 @pytest.mark.slow
 def test_n_times_the_gap_is_bounded():
-    """MATH J12: the error of GANE in a general-sum Markov game falls as 1/n."""
+    """Theory J12: the error of GANE in a general-sum Markov game falls as 1/n."""
     game = small(num_actions=(2, 2), num_states=2)
     anchor = gk.Regularizer.uniform(game, 0.5)
     behavior = jnp.full((3, 2, 2, 2), 1 / 4)

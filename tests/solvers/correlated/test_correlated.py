@@ -66,7 +66,7 @@ def rows(batch, index):
 
 
 def test_chicken():
-    """MATH J9 and J12: the maximum-Gini correlated equilibrium is [[5, 10], [10, 9]] / 34."""
+    """Theory J12: the maximum-Gini correlated equilibrium is [[5, 10], [10, 9]] / 34."""
     solution = gk.solve_correlated(gk.games.chicken(), concept="ce", objective="gini", tol=1e-12)
     np.testing.assert_allclose(solution.policy, np.array([[5, 10], [10, 9]]) / 34, atol=1e-10)
     np.testing.assert_allclose(solution.marginals[0], np.array([15, 19]) / 34, atol=1e-10)

@@ -75,7 +75,7 @@ def test_forward_reverse_and_second_derivatives_agree():
 
 
 def test_donation_game_in_closed_form():
-    """P(C) = sigmoid(logit(reference) - cost / temperature) (MATH J1)."""
+    """P(C) = sigmoid(logit(reference) - cost / temperature) (theory J1)."""
     game = gk.games.donation(3)
 
     def cooperation(temperature):

@@ -20,7 +20,7 @@ import gamekl as gk
 
 @pytest.mark.parametrize("temperature", [0.6, 0.5001, 0.5, 0.4999, 0.45, 0.3, 0.1, 1e-2, 1e-4])
 def test_at_a_pitchfork_the_path_goes_straight_on(temperature):
-    """x = tanh(x / 2 tau): the symmetric equilibrium of coordination is on the path at every temperature (MATH J4)."""
+    """x = tanh(x / 2 tau): coordination's symmetric equilibrium is on the path at every temperature (theory J4)."""
     game = gk.games.coordination()
     solution = gk.solve_nash(game, gk.Regularizer.uniform(game, temperature))
     assert_policies(solution.policy, [[0.5, 0.5], [0.5, 0.5]])
@@ -149,7 +149,7 @@ def test_all_temperatures_and_very_unequal_references(temperature):
 
 @pytest.mark.parametrize("temperature", [1e-1, 1e-2, 1e-3])
 def test_zero_sum_games_are_solved_to_the_duality_gap(temperature):
-    """The gap bounds the distance from the one equilibrium: sum KL(pi_i || pi*_i) <= gap / tau (MATH I5)."""
+    """The gap bounds the distance from the one equilibrium: sum KL(pi_i || pi*_i) <= gap / tau (theory I5)."""
     for seed in range(10):
         game = gk.games.zero_sum(jax.random.key(seed), (3, 3))
         regularizer = dirichlet_regularizer(jax.random.key(100 + seed), game, temperature)

@@ -1,4 +1,7 @@
-"""solve_nash against closed forms and published values (MATH J1-J4, J6), statuses, and independence of neighbours."""
+"""solve_nash against closed forms and published values, statuses, and independence of neighbours.
+
+The values are those of theory J1, J2, J3, J4 and J6.
+"""
 
 import jax
 import jax.numpy as jnp

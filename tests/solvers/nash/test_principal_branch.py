@@ -129,7 +129,7 @@ def test_a_proof_follows_a_pitchfork_that_is_not_quite_one(perturbation):
     game, regularizer, first = imperfect(perturbation, 0.3)
     solution = gk.solve_nash(game, regularizer, certify_path=True)
     np.testing.assert_allclose(solution.policy[0][0], first, atol=1e-8)
-    # The branches are about perturbation^(2/3) apart in what dF/dz has for its least eigenvalue (MATH J4).
+    # The branches are about perturbation^(2/3) apart in what dF/dz has for its least eigenvalue (theory J4).
     assert 0.05 < solution.path.margin / perturbation ** (2 / 3) < 10
 
 

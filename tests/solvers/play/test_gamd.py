@@ -1,4 +1,4 @@
-"""gamd against its definition written out in numpy, the bounds of MATH B2, and the values of MATH J9."""
+"""gamd against its definition written out in numpy, the bounds of theory B2, and the values of theory J9."""
 
 import itertools
 
@@ -15,7 +15,7 @@ from gamekl.solvers.play.mixture import LARGEST_TABLE
 
 
 def by_definition(game, regularizer, num_steps, weighting, evaluate_on=None):
-    """MATH B1 to B3, round by round, with the joint policy as a table; gaps in `evaluate_on`."""
+    """Theory B1, B2 and B3, round by round, with the joint policy as a table; gaps in `evaluate_on`."""
     target = np.asarray((evaluate_on or game).payoffs)
     sizes, taus = game.num_actions, np.asarray(regularizer.temperatures)
     references = [np.asarray(entry) for entry in regularizer.log_reference]
@@ -91,7 +91,7 @@ def test_the_definition(shape, weighting, num_steps):
 @pytest.mark.parametrize("weighting", ["uniform", "linear"])
 @pytest.mark.parametrize("shape", [(3, 3), (2, 3, 2)], ids=str)
 def test_the_bound_holds_after_every_round(shape, weighting):
-    """MATH J9, on 50 random games of each shape, at temperatures down to 0.02."""
+    """Theory J9, on 50 random games of each shape, at temperatures down to 0.02."""
     batch = mixed_batch(shape, 50)
     times = jnp.arange(1, 201)
     history = jax.vmap(lambda game, reg: gk.gamd_history(game, reg, num_steps=times, weighting=weighting))(*batch)
@@ -113,7 +113,7 @@ def shapley():
 
 @pytest.mark.parametrize("weighting, expected", [("uniform", 2.5e-4), ("linear", 1.2e-4)])
 def test_shapleys_game_cycles_and_its_average_converges(weighting, expected):
-    """MATH J9."""
+    """Theory J9."""
     solution = gk.gamd(*shapley(), num_steps=20_000, weighting=weighting)
     np.testing.assert_allclose(solution.regularized_cce_gap, expected, rtol=0.15)
     assert np.all(solution.last_regularized_gap > 0.1)

@@ -1,4 +1,4 @@
-"""Each rule against its update written out in numpy, and against what is proven of it (MATH G, J10)."""
+"""Each rule against its update written out in numpy, and against what is proven of it (theory G and J10)."""
 
 import jax
 import jax.numpy as jnp

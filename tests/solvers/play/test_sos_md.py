@@ -15,7 +15,7 @@ def divergence(ours, theirs):
 
 
 def test_the_rate_on_zero_sum_games():
-    """MATH J10: KL to the equilibrium falls by 1 / (1 + eta tau) a round, with references of all kinds."""
+    """Theory J10: KL to the equilibrium falls by 1 / (1 + eta tau) a round, with references of all kinds."""
     for seed in range(5):
         game = gk.games.zero_sum(jax.random.key(seed), (4, 3))
         anchor = gk.Regularizer(random_profile(jax.random.key(50 + seed), game), 0.2)

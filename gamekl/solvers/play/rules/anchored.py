@@ -127,7 +127,7 @@ class DualAveraging(Rule):
         uniform   w_t = 1, steps 1 / (tau t):    log pi^t = log pi0 + sum_{s<t} q^s / t + const
         linear    w_t = t:                       log pi^t = log pi0 + sum_{s<t} s q^s / (t (t + 1) / 2) + const
 
-    which is smoothed fictitious play (derived, MATH B1 and B2). The bound is on the regularised coarse gap.
+    which is smoothed fictitious play (derived, theory B1 and B2). The bound is on the regularised coarse gap.
     """
 
     def step(self, game: AnchoredGame, drift: Profiles, round: Int[Array, " lane"], /) -> tuple[Profiles, Play]:
