@@ -1,4 +1,4 @@
-"""The examples of scripts/: matches that can be played again, a log that does not depend on who played it, held-out
+"""The scripts of examples/: matches that can be played again, a log that does not depend on who played it, held-out
 scores as numpy finds them, and Kuhn poker against its known value."""
 
 import sys
@@ -15,7 +15,7 @@ import gamekl as gk
 from gamekl.experiment.show.plot import STYLE
 
 pytest.importorskip("pyspiel")
-sys.path.insert(0, str(Path(__file__).parents[1] / "scripts"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "examples"))
 
 import kuhn
 import roshambo

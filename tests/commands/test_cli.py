@@ -2,7 +2,6 @@ import json
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import jax
 import numpy as np
@@ -166,26 +165,6 @@ def test_solve_a_tree(capsys, tmp_path):
     (tmp_path / "tree.efg").write_text(tree, encoding="utf-8-sig")
     status, out, _ = run(capsys, "solve", "tree.efg", "--temperature", "1")
     assert status == 0 and "\nAnn:\n  l  0.99908895\n  r  0.00091105\nBob:\n  *  1.00000000\n" in out
-
-
-ENTRY = """EFG 2 R "Bob does not see whether Ann comes in to go left or right" { "Ann" "Bob" }
-p "" 1 1 "" { "out" "in" } 0
-t "" 1 "" { 1, 2 }
-p "" 2 1 "" { "left" "right" } 0
-p "" 1 2 "" { "l" "r" } 0
-t "" 2 "" { 0, 0 }
-t "" 3 "" { 3, 1 }
-p "" 1 2 0
-t "" 4 "" { 1, 2 }
-t "" 2
-"""
-
-
-def test_solve_prints_what_the_readme_says(capsys, tmp_path):
-    (tmp_path / "tree.efg").write_text(ENTRY)
-    status, out, _ = run(capsys, "solve", "tree.efg", "--temperature", "1")
-    readme = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
-    assert status == 0 and f"$ gamekl solve tree.efg --temperature 1\n{out.partition('regularised')[0]}```" in readme
 
 
 def test_solve_finds_correlated_equilibria(capsys, tmp_path):

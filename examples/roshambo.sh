@@ -6,6 +6,6 @@ cd "$(dirname "$0")/.."
 source scripts/environment.sh
 
 prepare_environment "[openspiel]"
-.venv/bin/python scripts/roshambo_play.py
-.venv/bin/python scripts/roshambo.py
-.venv/bin/python scripts/kuhn.py
+.venv/bin/python examples/roshambo_play.py
+.venv/bin/python examples/roshambo.py
+.venv/bin/python examples/kuhn.py
