@@ -138,6 +138,6 @@ def test_on_a_gpu_a_part_that_fails_is_told_and_stops_no_other(gpu_machine, tmp_
 def test_every_folder_of_tests_has_a_file_that_runs_on_every_python():
     chosen = (ROOT / "tests/on_every_python.txt").read_text(encoding="utf-8").splitlines()
     assert all((ROOT / name).is_file() for name in chosen)
-    assert {"tests/test_readme.py", "tests/test_cli.py"} <= set(chosen)
+    assert {"tests/test_readme.py", "tests/commands/test_cli.py"} <= set(chosen)
     folders = {path.parent for path in (ROOT / "tests").rglob("test_*.py")}
     assert folders == {(ROOT / name).parent for name in chosen}

@@ -191,7 +191,7 @@ class LogitSystem(eqx.Module):
 
     @property
     def first_step(self) -> float:
-        """Up to s = 2 / (m - 1) best responses contract (theory A9.1), so no step of this length can leave the branch."""
+        """Up to s = 2 / (m - 1) best responses contract (theory A9.1): no step of this length can leave the branch."""
         return 2 / max(len(self.sizes) - 1, 1)
 
     def linearize(self, z: Vector, beta: Float[Array, " lane"]) -> Linearization:
