@@ -109,6 +109,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=RESULTS)
     asked = parser.parse_args()
     text = f"# Far scales\n\n{facts()}\n\n{statuses(asked.games, asked.checked)}\n"
+    asked.out.mkdir(parents=True, exist_ok=True)
     (asked.out / "scales.md").write_text(text, encoding="utf-8")
     print(text)
 

@@ -152,6 +152,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=RESULTS)
     asked = parser.parse_args()
     parts = ["# Unlike sizes", f"{facts()}; {asked.games} games a concept", units(asked.games), cells(asked.games)]
+    asked.out.mkdir(parents=True, exist_ok=True)
     (asked.out / "units.md").write_text("\n\n".join(parts) + "\n", encoding="utf-8")
     print(*parts, sep="\n\n")
 

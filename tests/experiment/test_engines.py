@@ -171,7 +171,8 @@ def test_workers_that_die_over_one_chunk(expected, monkeypatch, tmp_path):
 EIGHT = """
 import json, sys
 import jax
-from gamekl.experiment import engines, programs
+from gamekl.experiment.kinds import programs
+from gamekl.experiment.run import engines
 from gamekl.experiment.schema.load import parse_config
 from gamekl.experiment.run.sweep import run_sweep
 

@@ -66,7 +66,8 @@ def test_a_seed_means_the_same_under_every_version():
     config = sweep(MARKOV)
     family, tuning = config.family[0], tunings(config.family[0])[0]
     game, _, behavior, *_ = make_settings(config, family, tuning)[1]
-    key = data_keys(config, family, {**tuning, "num_games": 2}, 1, np.arange(8))[1, 7]
+    [case, *_] = make_plan(config).cases
+    key = data_keys(config, family, case, 1, np.arange(8))[1, 7]
     with jax.enable_x64(True):
         drawn = gk.offline.sample_statistics(key, game, behavior, 1_000_000, family.noise)
     counts, sums, moves = (leaf.ravel() for leaf in jax.tree.leaves(drawn)[:3])

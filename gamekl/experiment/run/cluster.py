@@ -23,7 +23,7 @@ SILENCE = 60
 # Seconds after which to look again who is there, while nothing is done.
 PAUSE = 1
 # What a worker is. Of builtins only: one that is sent what it cannot load closes, and says nothing.
-QUESTION = "__import__('gamekl.experiment.run.shards').experiment.shards.origin()._asdict()"
+QUESTION = "__import__('gamekl.experiment.run.shards').experiment.run.shards.origin()._asdict()"
 
 
 class _Lost(Exception):

@@ -174,7 +174,7 @@ def test_residuals_that_may_only_seem_small_are_not_converged(temperature):
     games = jax.vmap(gk.NormalFormGame)(jnp.asarray(payoffs, dtype=jnp.float32))
     solutions = gk.solve_nash_batch(games, uniform(games, temperature))
     good = np.asarray(solutions.status) == gk.Status.converged
-    assert np.mean(good) > {1e-4: 0.99, 1e-5: 0.75, 1e-6: 0.5}[temperature]
+    assert np.mean(good) > {1e-4: 0.99, 1e-5: 0.65, 1e-6: 0.5}[temperature]
     exact = jax.vmap(gk.NormalFormGame)(jnp.asarray(games.payoffs, dtype=jnp.float64))
     # Of the logs as they are, and the temperature as it is in float32.
     log_policy = [jax.nn.log_softmax(entry.astype(jnp.float64), axis=1) for entry in solutions.log_policy]
