@@ -1,10 +1,9 @@
 """What the path tracer asks of the equations that it follows: those of `core.kernels.system`, or any others like them.
 
-The tracer follows the solutions of F(z, beta) = 0 from z = anchor, which solves F(., 0) = 0, to beta = 1, in many
+The tracer follows the solutions of F(z, beta) = 0 from the anchor, which solves F(., 0) = 0, to beta = 1, in many
 problems at once, each in a lane. F(z, beta) = z - anchor - beta q(z) / temperature, where z are logits and q is what
-actions are worth when all play the policies that z stands for; only those of one temperature's scale count. Whoever
-gives the residual, the slope dF/dbeta and solutions of systems with dF/dz can be traced: a normal form, a game in which
-all play alike, a tree.
+actions are worth when all play the policies that z stands for. Whoever gives the residual, the slope dF/dbeta and
+solutions of linear systems with dF/dz can be traced: a normal form, a game in which all play alike, a tree.
 """
 
 from typing import Protocol, runtime_checkable
