@@ -110,7 +110,7 @@ def test_the_readme_is_a_front_door():
 @pytest.mark.parametrize("page", PAGES, ids=name)
 def test_a_page_is_short_and_its_lines_are(page):
     lines = page.read_text(encoding="utf-8").splitlines()
-    assert len(lines) <= 200
+    assert len(lines) <= (1_000 if page.name == "theory.md" else 200)  # where one looks up a section
     assert [line for line in lines if len(line) > 120 and not line.startswith("|")] == []
 
 
