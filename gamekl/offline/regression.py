@@ -1,6 +1,7 @@
 """Payoff regression: data to an estimated game, which is a game like any other."""
 
 import logging
+from os import PathLike
 from typing import Any
 
 import jax
@@ -114,8 +115,11 @@ def estimate(
     Raises:
         ValueError: empty data, bad counts, a model of other games, rows on masked actions, or a log that cannot tell
             its actions from each other.
-        TypeError: a neural model of anything but rows with contexts.
+        TypeError: data or a model of another kind, or a neural model of anything but rows with contexts.
     """
+    if not isinstance(data, AnyStatistics | Dataset | ContextualDataset | MarkovDataset | Log):
+        hint = " (gamekl.offline.read_log reads a file)" if isinstance(data, str | PathLike) else ""
+        raise TypeError(f"data: got {type(data).__name__}, takes statistics, a dataset or a Log{hint}")
     if prior_mean is not None and not (np.ndim(prior_mean) == 0 and np.isfinite(prior_mean)):
         raise ValueError(f"prior_mean: got {prior_mean!r}, takes a finite number")
     if isinstance(data, Log):

@@ -1,5 +1,8 @@
 """Datasets and the tabular estimate."""
 
+import subprocess
+import sys
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -103,3 +106,20 @@ def test_data_on_a_masked_action():
     with pytest.raises(ValueError, match=r"counts\[1, 1\]: got 1 rows on a masked action, takes none"):
         estimate(dataset, regularizer=regularizer)
     estimate(Dataset(np.array([[0, 0], [0, 1]]), np.zeros((2, 2)), (2, 2)), regularizer=regularizer)
+
+
+def test_other_data_are_refused():
+    """In a process of its own, as tests check types in their own way."""
+    code = """
+import gamekl as gk
+for data in (3, "log.csv"):
+    try:
+        gk.offline.estimate(data)
+    except TypeError as error:
+        print(error)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines() == [
+        "data: got int, takes statistics, a dataset or a Log",
+        "data: got str, takes statistics, a dataset or a Log (gamekl.offline.read_log reads a file)",
+    ]
