@@ -13,7 +13,7 @@ from gamekl.core.games import ContextualGame, EstimatedMarkovGame, MarkovGame, N
 from gamekl.core.policies import is_concrete
 from gamekl.core.regularizer import Regularizer
 from gamekl.core.show import Shown
-from gamekl.offline.dataset import ContextualDataset, Dataset, MarkovDataset
+from gamekl.offline.dataset import AnyDataset, ContextualDataset
 from gamekl.offline.logs.log import Log
 from gamekl.offline.logs.sides import check_sides, unseen_mean
 from gamekl.offline.models import Linear, Model, Tabular, as_targets
@@ -87,7 +87,7 @@ def _check_masked(statistics: AnyStatistics, regularizer: Regularizer) -> None:
 
 
 def estimate(
-    data: AnyStatistics | Dataset | ContextualDataset | MarkovDataset | Log,
+    data: AnyStatistics | AnyDataset | Log,
     *,
     model: Any = None,
     prior_mean: float | int | None = None,
@@ -117,7 +117,7 @@ def estimate(
             its actions from each other.
         TypeError: data or a model of another kind, or a neural model of anything but rows with contexts.
     """
-    if not isinstance(data, AnyStatistics | Dataset | ContextualDataset | MarkovDataset | Log):
+    if not isinstance(data, AnyStatistics | AnyDataset | Log):
         hint = " (gamekl.offline.read_log reads a file)" if isinstance(data, str | PathLike) else ""
         raise TypeError(f"data: got {type(data).__name__}, takes statistics, a dataset or a Log{hint}")
     if prior_mean is not None and not (np.ndim(prior_mean) == 0 and np.isfinite(prior_mean)):
@@ -131,7 +131,7 @@ def estimate(
         raise TypeError(f"model: got {model!r}, takes a Ridge, an ActionRidge, a FiniteClass, a Neural, or None")
     if model is not None and prior_mean != 0:
         raise ValueError(f"prior_mean: got {prior_mean!r} beside a model, takes it for cells alone")
-    rows = isinstance(data, Dataset | ContextualDataset | MarkovDataset)
+    rows = isinstance(data, AnyDataset)
     if split and not rows:
         raise ValueError(f"split: got {type(data).__name__}, takes episodes (a MarkovDataset)")
     statistics = statistics_from_dataset(data, split=split) if rows else _on_device(data)

@@ -8,7 +8,7 @@ With P_ij the probability that response i is preferred to j (P + P^T = 1), a ref
     Nash gap      max_i (P pi)_i - 1/2
     win rate      pi^T P pi0
 
-Newton's method (`preference_newton`) finds it by products alone; what it has not settled after some steps, the tracer
+Newton's method (`newton`) finds it by products alone; what it has not settled after some steps, the tracer
 of paths behind `solve_nash` does.
 """
 
@@ -269,7 +269,7 @@ def nash_policies(
         SolveError: (``throw``) a prompt is not solved.
 
     Source: the problem is that of Munos et al. (arXiv 2312.00886), which first-order methods such as mirror prox
-    (`gamekl.rules.NashMP`) solve too; the method is derived in `preference_newton`.
+    (`gamekl.rules.NashMP`) solve too; the method is derived in `newton`.
     """
     prompts = _check(preferences, reference_logprobs, temperature, mask, tol, max_steps)
 

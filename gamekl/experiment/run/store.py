@@ -163,16 +163,18 @@ class Store:
             )
         if plan.pop("sha256", None) != _digest(plan):
             raise StoreError(f"run: {path} is damaged; remove it and run gamekl sweep again")
-        self._current = _digest(plan)
+        digest = _digest(plan)
         del plan["schema"]
         try:
-            return Plan.model_validate(plan)
+            made = Plan.model_validate(plan)
         except pydantic.ValidationError as error:
             where = ".".join(map(str, error.errors()[0]["loc"]))
             raise StoreError(
                 f"run: {path} is of another gamekl ({where}); use the one that made it, or run gamekl sweep into a "
                 "new folder (--out)"
             ) from error
+        self._current = digest
+        return made
 
     def write_plan(self, plan: Plan) -> Plan:
         """Store the plan unless there is one; what is there now."""
