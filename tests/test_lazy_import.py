@@ -61,7 +61,7 @@ def test_help_of_a_command_loads_no_jax(command):
     assert not names & {"jax", "jaxlib", "matplotlib", "pyarrow"}
 
 
-@pytest.mark.parametrize("module", ["schema.config", "run.store", "run.progress"])
+@pytest.mark.parametrize("module", ["schema.config", "schema.load", "run.store", "run.progress"])
 def test_experiment_module_loads_no_jax(module):
     names, _ = loaded(sys.executable, "-c", f"import gamekl.experiment.{module}")
     assert not names & {"jax", "jaxlib", "equinox", "matplotlib"}

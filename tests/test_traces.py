@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import pytest
 
 import gamekl as gk
-from gamekl.experiment.kinds import pipeline
+from gamekl.experiment.kinds.estimated import estimates
 from gamekl.experiment.run.sweep import run_sweep
 from gamekl.experiment.schema.load import parse_config
 from gamekl.solvers.nash import solve
@@ -36,7 +36,7 @@ def test_solve_nash_compiles_once_for_each_shape(monkeypatch):
 
 
 def test_a_sweep_compiles_once_for_each_shape(monkeypatch, tmp_path):
-    traces = counted(monkeypatch, pipeline, "estimate")
+    traces = counted(monkeypatch, estimates, "estimate")
     family = {"temperatures": [0.5, 1.0, 2.0], "num_samples": {"first": 100, "points": 6}, "noise": 1.0}
     config = parse_config(
         {

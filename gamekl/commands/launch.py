@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from gamekl.experiment.run import cluster, engines
-from gamekl.experiment.run.forecast import forecast, format_forecast
+from gamekl.experiment.run.forecast import forecast
 from gamekl.experiment.run.sweep import run_sweep
 from gamekl.experiment.schema.config import SweepConfig
+from gamekl.experiment.show.forecast import format_forecast
 
 # Seconds within which one stop may be signalled twice: to the process, and to its group.
 SAME_SIGNAL = 1.0

@@ -1,8 +1,10 @@
 """From TOML to checked values: all faults at once, each with its key path. Loads no jax."""
 
 import difflib
+import re
 import tomllib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from itertools import groupby
 from os import PathLike
 from pathlib import Path
@@ -10,6 +12,7 @@ from types import NoneType, UnionType
 from typing import Annotated, Any, NamedTuple, TypeVar, Union, get_args, get_origin
 
 import pydantic
+from pydantic_core import CoreSchema, core_schema
 
 M = TypeVar("M", bound=pydantic.BaseModel)
 
@@ -43,6 +46,27 @@ ENTRIES = {float: ("numbers", (float, int)), int: ("integers", (int,)), tuple: (
 FEW = 2  # names that are told from each other at a glance
 
 
+class Chosen:
+    """Of an annotation: which model takes a value follows from the value."""
+
+    def __init__(self, choose: Callable[[Any], type[pydantic.BaseModel]]) -> None:
+        """Let `choose` say it; what it raises is the value's fault."""
+        self.choose = choose
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> CoreSchema:
+        """The chosen model's own faults are those of the value."""
+        del handler
+
+        def check(value: Any) -> pydantic.BaseModel:
+            return value if isinstance(value, source) else self.choose(value).model_validate(value)
+
+        def plain(value: pydantic.BaseModel, info: Any) -> Any:
+            return value.model_dump(mode=info.mode)
+
+        written = core_schema.plain_serializer_function_ser_schema(plain, info_arg=True)
+        return core_schema.no_info_plain_validator_function(check, serialization=written)
+
+
 class _Fault(NamedTuple):
     location: tuple[int | str, ...]
     message: str
@@ -70,18 +94,33 @@ def _entries(annotation: Any, kind: type) -> tuple[Any, ...]:
     return next((get_args(part) for part in _alternatives(annotation) if get_origin(part) is kind), ())
 
 
-def _walk(model: Any, location: tuple[int | str, ...]) -> tuple[tuple[int | str, ...], Any]:
+def _chosen(annotation: Any, value: Any) -> Any:
+    """The model that takes a value, where that follows from the value."""
+    marks = get_args(annotation)[1:] if get_origin(annotation) is Annotated else ()
+    for mark in marks:
+        if isinstance(mark, Chosen):
+            with suppress(ValueError):
+                return mark.choose(value)
+    return annotation
+
+
+def _walk(model: Any, location: tuple[int | str, ...], values: Any) -> tuple[tuple[int | str, ...], Any]:
     """The keys alone, without the names of alternatives that pydantic puts between them; the annotation there."""
-    keys, annotation = [], model
+    keys, annotation, value = [], model, values
     for key in location:
-        fields, values = _fields(annotation), _entries(annotation, dict)
+        fields, entries = _fields(annotation), _entries(annotation, dict)
         if isinstance(key, int):
             annotation = _entries(annotation, tuple)[0]
-        elif key in fields or values:
-            annotation = fields[key] if key in fields else values[-1]
+        elif key in fields or entries:
+            annotation = fields[key] if key in fields else entries[-1]
         else:
             continue
         keys.append(key)
+        try:
+            value = value[key]
+        except (TypeError, LookupError):
+            value = None
+        annotation = _chosen(annotation, value)
     return tuple(keys), annotation
 
 
@@ -103,26 +142,26 @@ def meant(got: Any, known: Iterable[str]) -> str | None:
     return next(iter(difflib.get_close_matches(got.lower(), known, n=1)), None) if isinstance(got, str) else None
 
 
-def _fault(error: Any, model: type[pydantic.BaseModel]) -> _Fault:
+def _fault(error: Any, model: type[pydantic.BaseModel], values: Any) -> _Fault:
     kind, value, context = error["type"], error["input"], error.get("ctx", {})
     if kind == "extra_forbidden":
-        location, annotation = _walk(model, error["loc"][:-1])
+        location, annotation = _walk(model, error["loc"][:-1], values)
         key, known = error["loc"][-1], _fields(annotation)
         return _Fault((*location, key), "got an unknown key", meant(key, known), ", ".join(known))
-    location, annotation = _walk(model, error["loc"])
+    location, annotation = _walk(model, error["loc"], values)
     if kind == "value_error":  # says itself what is taken
         return _Fault(location, error["msg"].removeprefix("Value error, "))
     got = "nothing" if kind == "missing" else "a table" if isinstance(value, dict) else repr(value)
     close, takes = None, error["msg"]
     if kind == "tuple_type":
         takes = _list_of(annotation, value, location[-1])
-    elif kind in ("model_type", "dict_type"):
+    elif kind in ("model_type", "dict_type") or (kind == "missing" and _fields(annotation)):
         takes = " of ".join(filter(None, ("a table", ", ".join(_fields(annotation)))))
     elif kind in TAKES:
         whole = {key: int(entry) for key, entry in context.items() if isinstance(entry, float) and entry.is_integer()}
         takes = TAKES[kind].format(**context | whole)
     if kind == "literal_error":
-        names = [name for part in _alternatives(annotation) for name in get_args(part) if isinstance(name, str)]
+        names = re.findall(r"'([^']*)'", context["expected"])
         close = meant(value, names) if len(names) > FEW else None
     return _Fault(location, f"got {got if len(got) <= 80 else got[:77] + '...'}", close, takes)
 
@@ -157,9 +196,11 @@ def _told(faults: list[_Fault]) -> Iterator[str]:
         yield line
 
 
-def config_error(error: pydantic.ValidationError, model: type[pydantic.BaseModel], name: str) -> ConfigError:
+def config_error(
+    error: pydantic.ValidationError, model: type[pydantic.BaseModel], values: Any, name: str
+) -> ConfigError:
     """What pydantic found, one line for each fault, with its key path; `name` is what the values are called."""
-    faults = [_fault(entry, model) for entry in error.errors(include_url=False)]
+    faults = [_fault(entry, model, values) for entry in error.errors(include_url=False)]
     return ConfigError("\n  ".join([f"{name}:", *_told(faults)]))
 
 
@@ -172,7 +213,7 @@ def parse(model: type[M], values: dict[str, Any], name: str) -> M:
     try:
         return model.model_validate(values)
     except pydantic.ValidationError as error:
-        raise config_error(error, model, name) from None
+        raise config_error(error, model, values, name) from None
 
 
 def read_toml(path: str | PathLike[str], name: str) -> dict[str, Any]:

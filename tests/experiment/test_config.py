@@ -7,7 +7,7 @@ import zlib
 import jax
 import pytest
 
-from gamekl.experiment.kinds.settings import family_key
+from gamekl.experiment.kinds.setting import family_key
 from gamekl.experiment.schema.load import ConfigError, load_config, parse_config
 
 TOML = """
@@ -104,7 +104,7 @@ def test_the_configs_in_the_repository_are_valid(request):
 @pytest.mark.parametrize(
     ("path", "value", "key", "close", "known"),
     [
-        ("num_sed", 3, "num_sed", "num_seeds", "name, seed, dtype, num_seeds, seeds_per_chunk, family"),
+        ("num_sed", 3, "num_sed", "num_seeds", "name, seed, dtype, num_seeds, seeds_per_chunk, plugins, family"),
         ("family__0__temprature", [1.0], "family.0.temprature", "temperatures", "label, panel, game, solver"),
         ("family__1__game__num_action", [2], "family.1.game.num_action", "num_actions", "kind, num_actions, num_games"),
         ("family__1__num_samples", {"frist": 3}, "family.1.num_samples.frist", "first", "first, decades, points"),
@@ -208,8 +208,6 @@ def test_bad_value_inside(path, value, where):
         ("family__0__temperatures", {"a": 1}, "got a table, takes a list of numbers"),
         ("family__1__game__num_actions", 3, "got 3, takes a list of integers, such as [3]"),
         ("family__0__metrics", "nash_gap", "got 'nash_gap', takes a list of strings, such as ['nash_gap']"),
-        ("family__0__payoff_range", 1.0, "got 1.0, takes a list of 2 numbers"),
-        ("family__0__payoff_range", [0, 1, 2], "got [0, 1, 2], takes a list of up to 2"),
         ("family__0__reference", 0.5, "got 0.5, takes 'uniform' or 'normal' or a list of lists"),
         ("family__0__noise", "bern", "got 'bern', takes a number or 'bernoulli'"),
         ("family__0__noise", -0.5, "got -0.5, takes a number >= 0 or 'bernoulli'"),
@@ -226,6 +224,20 @@ def test_bad_value_inside(path, value, where):
 def test_what_is_taken(path, value, line):
     """In one sentence, in the words of a TOML file."""
     assert faults(**{path: value}) == [f"{path.replace('__', '.')}: {line}"]
+
+
+@pytest.mark.parametrize(
+    ("value", "line"),
+    [
+        (1.0, "got 1.0, takes a list of 2 numbers"),
+        ([0, 1, 2], "got [0, 1, 2], takes a list of up to 2"),
+        (["a", 1], "got 'a', takes a number"),
+    ],
+)
+def test_what_a_kind_of_its_own_takes(value, line):
+    """Where a family's solver has fields that others lack."""
+    [found] = faults(family__0__solver="pnvi", family__0__payoff_range=value)
+    assert found.removeprefix("family.0.payoff_range").lstrip(".0") == f": {line}"
 
 
 @pytest.mark.parametrize(
@@ -302,11 +314,18 @@ def test_kind_mismatch(index, game, message):
     ("changes", "message"),
     [
         ({"temperatures": []}, "temperatures: got none, takes at least one number > 0 for solver 'gane'"),
-        ({"solver": "exact", "num_samples": {"first": 10}}, "temperatures: got some for solver 'exact', takes none"),
-        ({"solver": "lcb", "num_samples": {"first": 10}}, "scales: got [] for solver 'lcb', takes them for"),
-        ({"scales": [1.0]}, "scales: got [1.0] for solver 'gane', takes them for"),
+        ({"solver": "exact", "num_samples": {"first": 10}}, "temperatures: got a value for solver 'exact', takes none"),
+        (
+            {"solver": "lcb", "num_samples": {"first": 10}},
+            "scales: got none for solver 'lcb', takes at least one number >= 0",
+        ),
+        ({"scales": [1.0]}, "scales: got a value for solver 'gane', takes none"),
         ({"axis": "temperature"}, "axis: got 'temperature' and num_samples.first 'auto', takes a number"),
-        ({"solver": "exact", "temperatures": []}, "num_samples.first: got 'auto' for solver 'exact', takes a number"),
+        (
+            {"solver": "multiplicative_weights", "temperatures": [], "num_rounds": {}},
+            "num_samples.first: got 'auto' for solver",
+        ),
+        ({"solver": "gamd"}, "num_rounds: got nothing, takes a table of first, decades, points"),
     ],
 )
 def test_solver_mismatch(changes, message):

@@ -171,18 +171,18 @@ def test_workers_that_die_over_one_chunk(expected, monkeypatch, tmp_path):
 EIGHT = """
 import json, sys
 import jax
-from gamekl.experiment.kinds import programs
+from gamekl.experiment.kinds import computing
 from gamekl.experiment.run import engines
 from gamekl.experiment.schema.load import parse_config
 from gamekl.experiment.run.sweep import run_sweep
 
-calls, original = [], programs.on_devices
+calls, original = [], computing.on_devices
 
 def spy(batch, mesh):
     spread = original(batch, mesh)
     return lambda *arguments: calls.append((spread, arguments)) or spread(*arguments)
 
-programs.on_devices = spy
+computing.on_devices = spy
 run_sweep(parse_config(json.loads(sys.argv[1])), sys.argv[2], engine=engines.devices())
 spread, arguments = calls[0]
 with jax.enable_x64(True):

@@ -14,7 +14,7 @@ from gamekl.experiment.run.origin import Origin
 from gamekl.experiment.run.plan import make_chunks
 from gamekl.experiment.run.store import SCHEMA_VERSION, Store, StoreError
 from gamekl.experiment.schema.cases import Case, Plan
-from gamekl.experiment.schema.columns import COLUMNS as EXPLAINED
+from gamekl.experiment.schema.columns import PLACES, result_columns
 from gamekl.experiment.schema.load import parse_config
 from gamekl.experiment.show.export import export, take_stock
 
@@ -38,19 +38,25 @@ def config(**changes):
 
 def plan(labels=LABELS):
     shared = {
-        "axis": "num_samples",
         "metrics": ["regularized_gap"],
+        "curves": [
+            {
+                "metric": "regularized_gap",
+                "axis": "num_samples",
+                "num_sizes": len(SIZES),
+                "slope": -1.0,
+                "constant": 2.0,
+                "fit": "independent",
+            }
+        ],
         "solver": "gane",
         "temperature": 0.5,
         "concentrability": None,
         "scale": None,
         "num_games": 1,
         "num_seeds": SEEDS,
-        "reach": None,
         "num_samples": list(SIZES),
-        "num_rounds": None,
-        "num_steps": None,
-        "level": None,
+        "num_rounds": [],
         "seeds_per_chunk": WIDTH,
         "slope": -1.0,
         "constant": 2.0,
@@ -78,6 +84,7 @@ def rows(case, chunk, n, status, unvisited):
             "bound": pa.array(np.ones(size)),
             "solver_gap": pa.array(np.full(size, 1e-20)),
             "num_steps": pa.array(np.full(size, 7, dtype=np.int32)),
+            "num_rounds": pa.nulls(size, pa.int32()),
             "status": pa.array(np.full(size, status, dtype=np.int32)),
             "unvisited": pa.array(np.full(size, unvisited, dtype=np.int32)),
             **{name: pa.nulls(size, pa.float64()) for name in UNUSED},
@@ -306,7 +313,7 @@ def test_empty_columns_are_left_out_on_request(whole, tmp_path):
     export(whole, tmp_path / "all.parquet")
     export(whole, tmp_path / "some.parquet", drop_empty=True)
     every, some = (pq.read_table(tmp_path / f"{name}.parquet") for name in ("all", "some"))
-    empty = {"concentrability", "scale", *UNUSED, "exceeded", "num_queries", "first_gap", "first_kl"}
+    empty = {"concentrability", "scale", *UNUSED, "num_rounds", "exceeded", "num_queries", "first_gap", "first_kl"}
     assert some.column_names == [name for name in every.column_names if name not in empty]
     assert some.schema.metadata == every.schema.metadata
 
@@ -330,7 +337,7 @@ def test_the_table_of_columns_is_that_of_a_sweep(tmp_path, monkeypatch, capsys):
     run(capsys, "sweep", "c.toml", "--out", "run")
     run(capsys, "results", "run", "--out", "c.parquet")
     schema = pq.read_table("c.parquet").schema
-    told = [(column.name, column.dtype) for column in EXPLAINED]
+    told = [(column.name, column.dtype) for column in (*PLACES, *result_columns())]
     names = {"string": "text", "double": "float64"}
     assert told == [(field.name, names.get(str(field.type), str(field.type))) for field in schema]
-    assert all(column.meaning for column in EXPLAINED)
+    assert all(column.meaning for column in (*PLACES, *result_columns()))

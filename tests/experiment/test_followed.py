@@ -5,8 +5,7 @@ import numpy as np
 import pytest
 
 import gamekl as gk
-from gamekl.experiment.kinds.settings import make_settings
-from gamekl.experiment.run.plan import make_plan
+from gamekl.experiment.run.plan import make_plan, make_settings
 from gamekl.experiment.run.store import Store
 from gamekl.experiment.run.sweep import run_sweep
 from gamekl.experiment.schema.load import ConfigError, parse_config
@@ -25,7 +24,7 @@ EGPO = {
     "game": GAME,
     "reference": "normal",
     "temperatures": [0.5, 0.1],
-    "num_steps": STEPS,
+    "num_rounds": STEPS,
     "metrics": ["kl", "regularized_gap"],
 }
 ASKING = {
@@ -71,8 +70,8 @@ def test_rows_are_what_following_gives(swept):
     known = gk.rules.EGPO.proven(0.1)
     measured = {"num_steps": [0, 10, 100, 1000], "target": solution.log_policy}
     found = gk.follow(setting.game, setting.regularizer, known.rule, **measured)
-    rows = table.query("case == 1 and game == 2").sort_values("num_steps")
-    assert list(rows["num_steps"]) == [10, 100, 1000] and list(rows["num_queries"]) == [20, 200, 2000]
+    rows = table.query("case == 1 and game == 2").sort_values("num_rounds")
+    assert list(rows["num_rounds"]) == [10, 100, 1000] and list(rows["num_queries"]) == [20, 200, 2000]
     for name in ("regularized_gap", "nash_gap", "average_nash_gap", "kl"):
         np.testing.assert_allclose(rows[name], getattr(found, name)[1:].sum(axis=1), rtol=1e-6, atol=1e-15)
     start = float(found.kl[0].sum())
@@ -101,7 +100,7 @@ def test_seeds_are_of_queries(swept):
     """Where values are told there is nothing to repeat; where they are asked for, every seed is a run of its own."""
     table = Store(swept).read().to_pandas()
     assert set(table.query("case == 0")["seed"]) == {0} == set(table.query("case == 3")["seed"])
-    asked = table.query("case == 2 and num_steps == 1000")
+    asked = table.query("case == 2 and num_rounds == 1000")
     assert set(asked["seed"]) == {0, 1, 2} and asked["kl"].nunique() == 9
     assert (asked["num_queries"] == 5000).all() and (asked["kl"] > 1e-8).all()
 
@@ -109,7 +108,7 @@ def test_seeds_are_of_queries(swept):
 def test_rules_without_an_anchor_have_no_distance_to_it(swept):
     rows = Store(swept).read().to_pandas().query("case == 3")
     assert rows[["kl", "regularized_gap", "bound", "first_gap", "first_kl"]].isna().all().all()
-    assert (rows.groupby("num_steps")["average_nash_gap"].mean().diff().dropna() < 0).all()
+    assert (rows.groupby("num_rounds")["average_nash_gap"].mean().diff().dropna() < 0).all()
 
 
 def test_the_table_tells_when_a_rule_has_arrived(swept):
@@ -129,7 +128,7 @@ def test_panels_are_by_temperature_metric_and_axis(swept):
     assert {title for title, *_ in titles if "τ=0.5" in title} == {"EGPO (τ=0.5)"}  # alone in its panels
     cold = [panel for panel in group_panels(summaries) if panel.name == "rules (τ=0.1)"]
     found = sorted((panel.axis, len(panel.summaries)) for panel in cold if panel.summaries[0].metric == "kl")
-    assert found == [("num_queries", 1), ("num_steps", 2)]
+    assert found == [("num_queries", 1), ("num_rounds", 2)]
     assert len(draw(summaries).axes) >= len(titles)
 
 
@@ -164,7 +163,7 @@ def planned(family):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"rule": None}, "rule: got none for solver 'follow', takes one, such as"),
+        ({"rule": None}, "rule: got None, takes a table of name, step_size"),
         ({"rule": {"name": "ppo", "step_size": 1}}, "rule.name: got 'ppo'"),
         ({"rule": {"name": "egpo", "step_size": 0}}, "rule.step_size"),
         ({"rule": {"name": "spo", "step_size": "proven"}}, "step_size: got 'proven' for 'spo', takes it for ('mmd'"),
@@ -175,12 +174,12 @@ def planned(family):
         ({"rule": {"name": "mpo", "step_size": 1}}, "magnet_rounds: got none for 'mpo', takes a number"),
         ({"rule": {"name": "egpo", "step_size": 1, "magnet_rounds": 3}}, "magnet_rounds: got 3 for 'egpo', takes none"),
         ({"game": {"kind": "chicken"}}, "rule.step_size: got 'proven' for kind 'chicken', takes a number"),
-        ({"num_steps": None}, "num_steps: got none for solver 'follow', takes rounds"),
+        ({"num_rounds": None}, "num_rounds: got None, takes a table of first, decades, points"),
         ({"temperatures": []}, "temperatures: got none, takes at least one number > 0 for solver 'follow'"),
-        ({"noise": 2.0, "behavior": "reference"}, "behavior, noise: got a value for solver 'follow', takes none"),
+        ({"noise": 2.0, "behavior": "reference"}, "noise, behavior: got a value for solver 'follow', takes none"),
         ({"num_samples": {"first": 3}}, "num_samples: got a value for solver 'follow', takes none"),
-        ({"axis": "temperature"}, "axis: got 'temperature' for solver 'follow', takes 'num_queries', or none"),
-        ({"solver": "gane"}, "rule: got one for solver 'gane', takes none"),
+        ({"axis": "temperature"}, "axis: got 'temperature', takes 'num_rounds' or 'num_queries'"),
+        ({"solver": "gane"}, "rule, num_rounds: got a value for solver 'gane', takes none"),
     ],
 )
 def test_refusals(changes, message):
@@ -193,7 +192,7 @@ def test_refusals(changes, message):
     ("changes", "message"),
     [
         ({"temperatures": [0.1]}, "temperatures: got some for solver 'follow', takes none"),
-        ({"metrics": ["kl"]}, "metrics: got ['kl'] for 'spo', takes 'nash_gap'"),
+        ({"metrics": ["kl"]}, "metrics: got ['kl'] for solver 'follow', takes ['nash_gap'"),
         ({"rule": {"name": "egpo", "step_size": 1}}, "temperatures: got none"),
     ],
 )
@@ -208,7 +207,7 @@ def test_refusals_without_an_anchor(changes, message):
     [
         (
             {"noise": 2.0},
-            "estimator: got 'preferences' for kind 'chicken' and solver 'gane', takes it for one-shot games",
+            "noise: got 2.0 for estimator 'preferences', takes none",
         ),
         ({"num_samples": {}}, "num_samples.first: got 'auto' for estimator 'preferences', takes a number"),
         ({"metrics": ["kl"]}, "metrics: got ['kl'] for solver 'gane', takes ['regularized_gap', 'nash_gap']"),

@@ -7,8 +7,7 @@ import pytest
 
 import gamekl as gk
 from gamekl import stackelberg
-from gamekl.experiment.kinds.settings import make_settings
-from gamekl.experiment.run.plan import make_plan
+from gamekl.experiment.run.plan import make_plan, make_settings
 from gamekl.experiment.run.shards import data_keys
 from gamekl.experiment.run.store import Store
 from gamekl.experiment.run.sweep import run_sweep
@@ -53,6 +52,10 @@ LINEAR = {key: value for key, value in TABLES.items() if key != "payoff_range"} 
 }
 MARKOV = {"kind": "markov", "num_actions": [2, 2], "parameters": {"num_states": 2, "horizon": 2}, "seed": 4}
 MODELS = {**LINEAR, "label": "models", "online": {"hypotheses": "models", "num_models": 3}, "game": MARKOV}
+
+
+def without(family, key):
+    return {name: value for name, value in family.items() if name != key}
 
 
 def sweep(*families):
@@ -147,7 +150,7 @@ def test_rows_are_what_playing_gives(online):
     rows = online.read().to_pandas()
     row = rows.query("case == 0 and num_samples == 40 and game == 1 and seed == 2").iloc[0]
     np.testing.assert_allclose(row["regret"], found.regret.sum(), rtol=1e-9)
-    assert row["num_steps"] == 40 and (rows["status"] == 0).all() and (rows["solver_gap"] < 1e-9).all()
+    assert row["num_rounds"] == 40 and (rows["status"] == 0).all() and (rows["solver_gap"] < 1e-9).all()
     assert rows.query("case == 0")["regret"].nunique() == 12
 
 
@@ -158,9 +161,9 @@ def test_regret_is_shown_against_rounds(online):
     np.testing.assert_array_equal(mine.sizes, [20, 40])
     np.testing.assert_allclose(mine.scaled, mine.means / np.sqrt(mine.sizes))
     assert mine.slope == 0.5 and mine.rate is not None and mine.predicted is None
-    assert "2 K" in format_table(summaries) and other.case.label == "greedy"
+    assert "2 T" in format_table(summaries) and other.case.label == "greedy"
     [panel, _] = group_panels(summaries)
-    assert panel.axis == "num_rounds" and draw(summaries).axes[0].get_xlabel() == "rounds $K$"
+    assert panel.axis == "num_rounds" and draw(summaries).axes[0].get_xlabel() == "rounds $T$"
 
 
 @pytest.mark.slow
@@ -172,9 +175,9 @@ def test_classes_of_hypotheses(tmp_path):
         make_settings(config, family, case.tuning)[0] for family, case in zip(config.family, plan.cases, strict=True)
     )
     assert linear.features.shape == (2, 2, 2, 2) and isinstance(linear.game, gk.ContextualGame)
-    assert models.models.shape[0] == 3
-    np.testing.assert_array_equal(models.models[2], models.game.transitions)
-    assert not eqx.tree_equal(models.models[0], models.models[2])
+    assert models.extra.shape[0] == 3
+    np.testing.assert_array_equal(models.extra[2], models.game.transitions)
+    assert not eqx.tree_equal(models.extra[0], models.extra[2])
     rows = run(tmp_path / "run", LINEAR, MODELS).read().to_pandas()
     assert (rows["status"] == 0).all() and (rows.query("case == 0")["regret"] > 0).all()
 
@@ -197,9 +200,9 @@ def test_what_cannot_be_learnt_is_refused_beforehand(family, message):
 @pytest.mark.parametrize(
     ("family", "message"),
     [
-        ({**LED, "lead": None}, "lead: got none for solver 'lead', takes one, such as { anchor = 0.2 }"),
-        ({**TABLES, "lead": {"anchor": 0.1}}, "lead: got one for solver 'online', takes none"),
-        ({**TABLES, "online": None}, "online: got none for solver 'online', takes one"),
+        (without(LED, "lead"), "lead: got nothing, takes a table of anchor, lean, rewards, optimum, level"),
+        ({**TABLES, "lead": {"anchor": 0.1}}, "lead: got a value for solver 'online', takes none"),
+        (without(TABLES, "online"), "online: got nothing, takes a table of hypotheses, concept"),
         ({**LED, "lead": {"anchor": -1}}, "anchor: got -1"),
         ({**LED, "lead": {"anchor": 0.2, "level": 1}}, "level: got 1"),
         ({**LED, "lead": {"anchor": 0.2}}, "noise: got 0.5 for known rewards"),
@@ -207,11 +210,11 @@ def test_what_cannot_be_learnt_is_refused_beforehand(family, message):
         ({**LED, "metrics": ["regret"]}, "metrics: got ['regret'] for solver 'lead'"),
         ({**LED, "temperatures": []}, "temperatures: got none"),
         ({**LED, "num_samples": {}}, "num_samples.first: got 'auto' for solver 'lead'"),
-        ({**LED, "game": MARKOV}, "solver: got 'lead' for kind 'markov'"),
-        ({**TABLES, "temperatures": [1.0]}, "temperatures: got some for solver 'online', takes none"),
+        ({**LED, "game": MARKOV}, "solver: got 'lead' for kind 'markov', takes one-shot games"),
+        ({**TABLES, "temperatures": [1.0]}, "temperatures: got a value for solver 'online', takes none"),
         ({**TABLES, "payoff_range": None}, "payoff_range: got none for solver 'online', takes one, such as [0, 1]"),
         ({**TABLES, "noise": 0}, "noise: got 0.0 for solver 'online', takes a number > 0"),
-        ({**TABLES, "noise": "bernoulli"}, "noise: got 'bernoulli' for solver 'online'"),
+        ({**TABLES, "noise": "bernoulli"}, "noise: got 'bernoulli', takes a number"),
         (
             {**LED, "game": {"kind": "uniform", "num_actions": [2, 2, 2]}},
             "game.num_actions: got 3 players for solver 'lead', takes leader and follower",
@@ -227,7 +230,7 @@ def test_what_cannot_be_learnt_is_refused_beforehand(family, message):
         ),
         ({**TABLES, "online": {"num_models": 3}}, "online.num_models: got 3 for kind 'uniform'"),
         ({**TABLES, "online": {"exploration": 0.1, "eta": 1}}, "eta: got 1.0 beside exploration"),
-        ({**TABLES, "solver": "exact", "online": None}, "payoff_range: got [0.0, 1.0] for solver 'exact', takes none"),
+        ({**without(TABLES, "online"), "solver": "exact"}, "payoff_range: got a value for solver 'exact', takes none"),
     ],
 )
 def test_what_does_not_fit_is_refused(family, message):

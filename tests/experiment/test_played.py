@@ -25,7 +25,7 @@ PLAYED = {
     "reference": REFERENCE,
     "temperatures": [1.0, 0.05],
     "num_samples": {"first": 1000, "decades": 1, "points": 2},
-    "num_steps": ROUNDS,
+    "num_rounds": ROUNDS,
 }
 BASELINE = {
     **{key: value for key, value in PLAYED.items() if key != "temperatures"},
@@ -49,8 +49,8 @@ def swept(tmp_path_factory):
 def test_a_row_for_each_number_of_rounds(swept):
     table = Store(swept).read().to_pandas()
     assert len(table) == 3 * 2 * 100 * 3
-    assert not table.duplicated(["case", "num_samples", "game", "seed", "num_steps"]).any()
-    assert set(table["num_steps"]) == {10, 100, 1000}
+    assert not table.duplicated(["case", "num_samples", "game", "seed", "num_rounds"]).any()
+    assert set(table["num_rounds"]) == {10, 100, 1000}
     assert (table["status"] == 0).all() and (table["exceeded"] == 0).all()
     assert table["regularized_gap"].isna().all() and table["residual"].isna().all()
     assert (table[["regularized_cce_gap", "cce_gap", "ce_gap", "solver_gap"]] >= 0).all().all()
@@ -72,7 +72,7 @@ def test_rows_are_what_the_public_functions_give(swept, number):
     table = Store(swept).read().to_pandas().query(f"case == {number} and num_samples == 10000 and seed == 7")
     for rounds in (10, 1000):
         solution = play(estimate, regularizer, num_steps=rounds, evaluate_on=game)
-        [row] = table.query(f"num_steps == {rounds}").to_dict("records")
+        [row] = table.query(f"num_rounds == {rounds}").to_dict("records")
         own = "regularized_cce_gap_estimated" if case.solver == "gamd" else "cce_gap_estimated"
         names = {"regularized_cce_gap": "regularized_cce_gap", "cce_gap": "cce_gap", "ce_gap": "ce_gap"}
         for name, field in {**names, "solver_gap": own, "bound": "bound"}.items():
@@ -90,7 +90,7 @@ def test_predictions(swept):
     assert contractive.slope == -1 and contractive.constant == pytest.approx(float(constant))
     assert cycling.slope == baseline.slope == -0.5
     assert cycling.constant is None and "may cycle" in cycling.remark
-    assert contractive.num_steps == (10, 100, 1000)
+    assert contractive.num_rounds == (10, 100, 1000)
 
 
 def test_curves(swept, tmp_path):
@@ -98,15 +98,15 @@ def test_curves(swept, tmp_path):
     summaries = summarize(Store(swept))
     mine = [entry for entry in summaries if entry.case.temperature == 0.05]
     assert [(entry.axis, entry.held, entry.metric) for entry in mine] == [
-        ("num_steps", 1000, "regularized_cce_gap"),
-        ("num_steps", 10_000, "regularized_cce_gap"),
-        ("num_steps", 10_000, "solver_gap"),
+        ("num_rounds", 1000, "regularized_cce_gap"),
+        ("num_rounds", 10_000, "regularized_cce_gap"),
+        ("num_rounds", 10_000, "solver_gap"),
         ("num_samples", 10, "regularized_cce_gap"),
         ("num_samples", 100, "regularized_cce_gap"),
         ("num_samples", 1000, "regularized_cce_gap"),
     ]
     table = Store(swept).read().to_pandas().query("case == 1 and num_samples == 10000")
-    means = table.groupby("num_steps")[["solver_gap", "bound"]].mean()
+    means = table.groupby("num_rounds")[["solver_gap", "bound"]].mean()
     np.testing.assert_allclose(mine[2].means, means["solver_gap"], rtol=1e-12)
     np.testing.assert_allclose(mine[2].predicted, means["bound"], rtol=1e-12)
     assert mine[2].is_bound and mine[2].exceeded == 0 and np.all(mine[2].ratios < 1)
@@ -138,16 +138,19 @@ def test_auto_needs_contraction():
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"num_steps": None}, "num_steps: got none for solver 'gamd', takes rounds for"),
-        ({"solver": "gane"}, "num_steps: got some for solver 'gane'"),
+        ({"num_rounds": None}, "num_rounds: got None, takes a table of first, decades, points"),
+        ({"solver": "gane"}, "num_rounds: got a value for solver 'gane', takes none"),
         ({"temperatures": []}, "temperatures: got none, takes at least one number > 0 for solver 'gamd'"),
         (
             {"solver": "multiplicative_weights"},
             "temperatures: got some for solver 'multiplicative_weights', takes none",
         ),
-        ({"solver": "exact", "num_steps": None, "temperatures": [], "weighting": "linear"}, "weighting: got 'linear'"),
-        ({"num_steps": {"first": 1, "decades": 0.5, "points": 9}}, "num_steps: got rounds .*takes numbers that differ"),
-        ({"num_steps": {"first": 0}}, "num_steps.first: got 0"),
+        ({"solver": "multiplicative_weights", "temperatures": [], "weighting": "linear"}, "weighting: got 'linear'"),
+        (
+            {"num_rounds": {"first": 1, "decades": 0.5, "points": 9}},
+            "num_rounds: got rounds .*takes numbers that d",
+        ),
+        ({"num_rounds": {"first": 0}}, "num_rounds.first: got 0"),
     ],
 )
 def test_bad_configs(changes, message):

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from gamekl.experiment.kinds.settings import make_settings
+from gamekl.experiment.run.plan import make_settings
 from gamekl.experiment.schema.cases import Tuning
 from gamekl.experiment.schema.load import ConfigError, config_toml, parse_config
 

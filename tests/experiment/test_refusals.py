@@ -59,7 +59,7 @@ def config(tmp_path, monkeypatch):
         (HEAD + FAMILY + "noise = -1.0", "family.0.noise: got -1.0"),
         (HEAD + FAMILY + "concentrability = 0.5", "family.0.concentrability: got 0.5"),
         (HEAD + FAMILY + "concentrability = 1.5", "family.0 (pennies): concentrability: got 1.5, takes at least C_min"),
-        (HEAD + FAMILY + "temperatures = [1.0]", "temperatures: got some for solver 'exact', takes none"),
+        (HEAD + FAMILY + "temperatures = [1.0]", "temperatures: got a value for solver 'exact', takes none"),
         (HEAD + GANE.replace("[0.5]", "0.5"), "temperatures: got 0.5, takes a list of numbers, such as [0.5]"),
         (HEAD + GANE.replace("[0.5]", "[0.0]"), "family.0.temperatures.0: got 0.0"),
         (HEAD + GANE.replace("[0.5]", "[0.5, 0.5]"), "temperatures: got [0.5, 0.5], takes each value once"),

@@ -24,27 +24,35 @@ UNUSED = ("average_nash_gap", "kl", "suboptimality", "follower_error", "coverage
 SPREAD = np.array([0.25, 0.5, 0.75, 1.0, 1.0, 1.25, 1.5, 1.75])
 
 
+def curves(metrics, slope=-1.0, constant=2.0, sizes=N, axis="num_samples", numbers=0):
+    """Against data, or along an axis at each sample size."""
+    if axis == "num_samples":
+        shared = {"axis": axis, "num_sizes": len(sizes), "slope": slope, "constant": constant, "fit": "independent"}
+        return [{"metric": metric, **shared} for metric in metrics]
+    shared = {"axis": axis, "num_sizes": numbers, "style": "tuning", "by": "num_samples", "slope": slope}
+    return [{"metric": metric, "held": n, **shared} for metric in metrics for n in sizes]
+
+
 def case(label="a", **changes):
+    metrics = ["regularized_gap" if changes.get("solver", "gane") == "gane" else "nash_gap"]
+    told = {name: changes[name] for name in ("slope", "constant") if name in changes}
     return {
         "family": 0,
         "label": label,
         "panel": label,
         "solver": "gane",
-        "axis": "num_samples",
         "temperature": 0.5,
         "concentrability": None,
         "scale": None,
         "num_games": 1,
         "num_seeds": len(SPREAD),
-        "reach": None,
         "num_samples": list(N),
-        "num_rounds": None,
-        "num_steps": None,
-        "level": None,
+        "num_rounds": [],
         "slope": -1.0,
         "constant": 2.0,
         "remark": None,
-        "metrics": ["regularized_gap" if changes.get("solver", "gane") == "gane" else "nash_gap"],
+        "metrics": metrics,
+        "curves": curves(metrics, **told),
         **changes,
     }
 
@@ -65,6 +73,7 @@ def rows(number, n, errors, *, status=0, floor=1e-20, metric="regularized_gap", 
             "solver_gap": pa.array(np.broadcast_to(np.asarray(floor, dtype=float), size)),
             "status": pa.array(np.broadcast_to(np.asarray(status, dtype=np.int32), size)),
             "num_steps": pa.array(np.full(size, 7, dtype=np.int32)),
+            "num_rounds": pa.nulls(size, pa.int32()),
             **{name: pa.nulls(size, pa.float64()) for name in UNUSED},
             **{name: pa.nulls(size, pa.int32()) for name in ("exceeded", "num_queries", "first_gap", "first_kl")},
             "unvisited": pa.array(np.broadcast_to(np.asarray(unvisited, dtype=np.int32), size)),
@@ -110,7 +119,9 @@ def test_a_pure_law(tmp_path):
 def test_errors_against_concentrability(tmp_path):
     """A family shown against C has a curve for each sample size; its cases are the points."""
     values, sizes = (3.0, 30.0, math.inf), [100, 1000]
-    shared = {"axis": "concentrability", "num_samples": sizes, "metrics": ["regularized_gap", "nash_gap"]}
+    metrics = ["regularized_gap", "nash_gap"]
+    told = curves(metrics, sizes=sizes, axis="concentrability", numbers=3)
+    shared = {"num_samples": sizes, "metrics": metrics, "curves": told}
     cases = [case(concentrability=value, **shared) for value in values]
     tables = [
         rows(number, n, (number + 1) / n * SPREAD, concentrability=value)

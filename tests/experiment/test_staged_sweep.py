@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 
 import gamekl as gk
-from gamekl.experiment.kinds.settings import make_settings
-from gamekl.experiment.run.plan import make_plan, tunings
+from gamekl.experiment.run.plan import make_plan, make_settings
 from gamekl.experiment.run.shards import data_keys
 from gamekl.experiment.run.store import Store
 from gamekl.experiment.run.sweep import run_sweep
@@ -54,7 +53,7 @@ def test_errors_have_the_predicted_size(tmp_path):
 
 def test_the_games_of_a_family():
     config = sweep(MARKOV)
-    first, second = make_settings(config, config.family[0], tunings(config.family[0])[0])
+    first, second = make_settings(config, config.family[0], config.family[0].tunings()[0])
     assert isinstance(first.game, gk.MarkovGame) and first.game.stage_shape == (2, 2)
     np.testing.assert_allclose(first.game.rewards[:, :, 0], -first.game.rewards[:, :, 1])
     assert not np.allclose(first.game.rewards, second.game.rewards)
@@ -62,9 +61,9 @@ def test_the_games_of_a_family():
 
 
 def test_a_seed_means_the_same_under_every_version():
-    """As drawn with schema 5, jax 0.10.2 and numpy 2.4: where this fails, `store.SCHEMA_VERSION` is to be raised."""
+    """As drawn since schema 5, jax 0.10.2 and numpy 2.4: where this fails, `store.SCHEMA_VERSION` is to be raised."""
     config = sweep(MARKOV)
-    family, tuning = config.family[0], tunings(config.family[0])[0]
+    family, tuning = config.family[0], config.family[0].tunings()[0]
     game, _, behavior, *_ = make_settings(config, family, tuning)[1]
     [case, *_] = make_plan(config).cases
     key = data_keys(config, family, case, 1, np.arange(8))[1, 7]
@@ -81,8 +80,8 @@ def test_a_seed_means_the_same_under_every_version():
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"solver": "gamd", "num_steps": {}}, "solver: got 'gamd' for kind 'markov', takes another than"),
-        ({"reference": [[0.5, 0.5], [0.5, 0.5]]}, "reference, behavior: got tables for kind 'markov', takes names"),
+        ({"solver": "gamd", "num_rounds": {}}, "solver: got 'gamd' for kind 'markov', takes one-shot games"),
+        ({"reference": [[0.5, 0.5], [0.5, 0.5]]}, "reference: got one for kind 'markov', takes 'uniform'"),
         ({"estimator": "ridge"}, "estimator: got 'ridge' for kind 'markov' and solver 'gane', takes it for"),
         ({"game": {"kind": "uniform", "num_actions": [2, 2], "rewards": "normal"}}, "rewards: got 'normal' for kind"),
         ({"game": {"kind": "markov", "parameters": {}}}, "num_actions: got none"),
@@ -137,7 +136,8 @@ def test_pessimistic_solvers_and_other_axes(tmp_path):
     }
     families = [{**shared, "label": name, "solver": name} for name in ("pnvi", "strategy_wise", "bellman_consistent")]
     families.append({**shared, "label": "lcb", "solver": "lcb", "payoff_range": None})
-    covered = {**shared, "scales": [], "payoff_range": None, "axis": "concentrability", "concentrability": [4.0, 100.0]}
+    covered = {name: value for name, value in shared.items() if name not in ("scales", "payoff_range")}
+    covered |= {"axis": "concentrability", "concentrability": [4.0, 100.0]}
     families.append({**covered, "label": "gane", "panel": None})
     config = parse_config({"name": "tuned", "seed": 3, "num_seeds": 40, "family": families})
     run_sweep(config, tmp_path)

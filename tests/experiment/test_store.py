@@ -16,7 +16,7 @@ from gamekl.experiment.run.manifest import Manifest
 from gamekl.experiment.run.origin import Origin, Run
 from gamekl.experiment.run.publish import publish
 from gamekl.experiment.run.store import Store, StoreError
-from gamekl.experiment.schema.cases import Case, Plan
+from gamekl.experiment.schema.cases import Case, Curve, Plan
 
 CONFIG = {"name": "tiny", "seed": 1, "family": [{"label": "a", "noise": 1.0}, {"label": "b", "noise": 0.5}]}
 ORIGIN = Origin("0", "0.10.2", devices=1)
@@ -237,8 +237,8 @@ CASE = Case(
     family=0,
     label="pennies",
     panel="pennies",
-    axis="num_samples",
     metrics=("regularized_gap",),
+    curves=(Curve(metric="regularized_gap", axis="num_samples", num_sizes=2, constant=0.1),),
     solver="gane",
     temperature=0.5,
     concentrability=float("inf"),
@@ -246,10 +246,7 @@ CASE = Case(
     num_games=1,
     num_seeds=2,
     num_samples=(10, 100),
-    num_rounds=None,
-    num_steps=None,
-    reach=None,
-    level=None,
+    num_rounds=(),
     slope=-1.0,
     constant=0.1 + 0.2,
     remark=None,
@@ -286,18 +283,18 @@ def test_one_damaged_byte_of_the_plan(store):
 def test_plan_of_a_newer_version(store):
     store.write_plan(PLAN)
     path = store.root / "plan.json"
-    path.write_text(path.read_text().replace('"schema": 5', '"schema": 6'))
-    with pytest.raises(StoreError, match=r"plan.json has schema 6, this gamekl takes 5; use the gamekl that made it"):
+    path.write_text(path.read_text().replace('"schema": 6', '"schema": 7'))
+    with pytest.raises(StoreError, match=r"plan.json has schema 7, this gamekl takes 6; use the gamekl that made it"):
         store.plan()
 
 
 def test_plan_whose_cases_say_something_else(store):
     """It is whole, but of a gamekl that said more or less of a case."""
     content = {"schema": store_module.SCHEMA_VERSION, **PLAN.model_dump(mode="json")}
-    del content["cases"][0]["level"]
+    del content["cases"][0]["remark"]
     content["sha256"] = store_module._digest(content)
     (store.root / "plan.json").write_text(json.dumps(content))
-    with pytest.raises(StoreError, match=r"plan.json is of another gamekl \(cases.0.level\); use the one that made it"):
+    with pytest.raises(StoreError, match=r"plan.json is of another gamekl \(cases.0.remark\); use the"):
         store.plan()
 
 

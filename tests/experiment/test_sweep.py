@@ -13,9 +13,8 @@ import pyarrow.parquet as pq
 import pytest
 
 import gamekl as gk
-from gamekl.experiment.kinds.settings import make_settings
 from gamekl.experiment.run.engines import threads
-from gamekl.experiment.run.plan import make_chunks, make_plan, tunings
+from gamekl.experiment.run.plan import make_chunks, make_plan, make_settings
 from gamekl.experiment.run.shards import data_keys
 from gamekl.experiment.run.store import SCHEMA_VERSION, Store, StoreError
 from gamekl.experiment.run.sweep import run_sweep
@@ -263,7 +262,7 @@ def test_sharding_does_not_matter(swept, tmp_path):
 
 def settings_at(config, family, temperature):
     """The settings of the family's first case at a temperature."""
-    case = next(entry for entry in tunings(family) if entry.temperature in (temperature, None))
+    case = next(entry for entry in family.tunings() if entry.temperature in (temperature, None))
     return make_settings(config, family, case._replace(temperature=temperature))
 
 

@@ -8,8 +8,13 @@ import numpy as np
 from jax.sharding import Mesh
 
 import gamekl as gk
-from gamekl.experiment.kinds import followed, lead, online, pipeline, programs
-from gamekl.experiment.kinds.settings import Setting
+from gamekl.experiment.kinds import computing
+from gamekl.experiment.kinds.estimated import programs
+from gamekl.experiment.kinds.estimated.estimates import Data
+from gamekl.experiment.kinds.follow import computing as follow
+from gamekl.experiment.kinds.lead import computing as lead
+from gamekl.experiment.kinds.online import computing as online
+from gamekl.experiment.kinds.setting import Setting
 from gamekl.learning import pessimistic
 from lowering.inputs import (
     CONTEXTS,
@@ -39,18 +44,18 @@ def settings(make, behavior=None, features=None):
 
 def data(estimator="tabular", num_rows=None):
     """How it is drawn, and what is estimated from it."""
-    return made(lambda number: pipeline.Data(number, number, number, estimator, True, num_rows), NUMBER)
+    return made(lambda number: Data(number, number, number, estimator, num_rows), NUMBER)
 
 
 PLAIN, DATA = settings(GAME), data()
-ESTIMATES = made(lambda *given: pipeline.estimate_batch(*given), KEYS, PLAIN, DATA)
+ESTIMATES = made(lambda *given: programs.estimate_batch(*given), KEYS, PLAIN, DATA)
 PROFILES = many(many(POLICY, SEEDS), GAMES)
 
 
 def following(keys, settings):
     known = gk.rules.NashMD.proven(0.1)
     tols = jnp.asarray(1e-6), jnp.asarray(1e-10)
-    return followed.follow_batch(keys, settings, known.rule, known.kl, tols, (3, 10), None)
+    return follow.follow_batch(keys, settings, known.rule, known.kl, tols, (3, 10), None)
 
 
 def learning(keys, settings):
@@ -62,23 +67,23 @@ def learning(keys, settings):
 def spread(*given):
     """Over the devices of a mesh, here one."""
     mesh = Mesh(np.array(jax.devices()[:1]), ("games",))
-    return programs.on_devices(pipeline.estimate_batch, mesh)(*given)
+    return computing.on_devices(programs.estimate_batch, mesh)(*given)
 
 
 PROGRAMS = {
-    "experiment.gane_batch": program(pipeline.gane_batch, KEYS, PLAIN, DATA),
+    "experiment.gane_batch": program(programs.gane_batch, KEYS, PLAIN, DATA),
     "experiment.on_devices": program(spread, KEYS, PLAIN, DATA),
     "experiment.neural_batch": program(
-        pipeline.neural_batch, KEYS, settings(CONTEXTS, table(3, *SIZES), table(3, 2)), data("neural", 20)
+        programs.neural_batch, KEYS, settings(CONTEXTS, table(3, *SIZES), table(3, 2)), data("neural", 20)
     ),
-    "experiment.lower_confidence_batch": program(pipeline.lower_confidence_batch, KEYS, PLAIN, DATA, NUMBER),
+    "experiment.lower_confidence_batch": program(programs.lower_confidence_batch, KEYS, PLAIN, DATA, NUMBER),
     "experiment.surrogate_batch": program(
-        partial(pipeline.surrogate_batch, minimise=pessimistic.strategy_wise), KEYS, PLAIN, DATA, NUMBER, table(2)
+        partial(programs.surrogate_batch, minimize=pessimistic.strategy_wise), KEYS, PLAIN, DATA, NUMBER, table(2)
     ),
-    "experiment.pnvi_batch": program(pipeline._measure_profiles, PLAIN, ESTIMATES, PROFILES),
-    "experiment.exact_batch": program(pipeline._nash_gaps, PLAIN, PROFILES),
-    "experiment.gamd_batch": program(pipeline.gamd_batch, KEYS, PLAIN, DATA, whole(2), weighting="uniform"),
-    "experiment.weights_batch": program(pipeline.weights_batch, KEYS, PLAIN, DATA, whole(2)),
+    "experiment.pnvi_batch": program(programs._measure_profiles, DATA, PLAIN, ESTIMATES, PROFILES),
+    "experiment.exact_batch": program(programs._unregularized, DATA, PLAIN, PROFILES),
+    "experiment.gamd_batch": program(programs.gamd_batch, KEYS, PLAIN, DATA, whole(2), weighting="uniform"),
+    "experiment.weights_batch": program(programs.weights_batch, KEYS, PLAIN, DATA, whole(2)),
     "experiment.follow_batch": program(following, KEYS, settings(SELF, table(3, 3))),
     "experiment.lead_batch": program(
         lead.lead_batch, KEYS, settings(GAME, table(4, 2)), NUMBER, NUMBER, NUMBER, NUMBER

@@ -6,13 +6,11 @@ from typing import Any, NamedTuple
 
 import jax
 
-from gamekl.experiment.kinds.programs import ON_HOST, program
-from gamekl.experiment.run.plan import Chunk, check_part, hash_files, make_chunks, part_of, plan_cases, tunings
+from gamekl.experiment.run.plan import Chunk, check_part, hash_files, make_chunks, part_of, plan_cases
 from gamekl.experiment.run.progress import announced
 from gamekl.experiment.run.shards import Compiled, Work, compile_program, make_shard
 from gamekl.experiment.schema.cases import Case, Plan
 from gamekl.experiment.schema.config import SweepConfig
-from gamekl.experiment.show.table import aligned, case_name
 
 # GiB that a chunk may take, if nothing else is said.
 MEMORY = 1.0
@@ -20,7 +18,6 @@ MEMORY = 1.0
 MOST_SEEDS = 1000
 # Seconds.
 SHORT = 5.0
-HOST = 'the host\'s: what "exact" and "pnvi" need beside what is compiled, which is not counted'
 
 
 def _compile(work: Work, case: Case, number: int, num_seeds: int) -> Compiled:
@@ -66,7 +63,7 @@ def plan_sweep(config: SweepConfig, memory: float | int = MEMORY, stop: threadin
         ValueError: a family whose games, behavior or sample sizes cannot be had, or whose games alone take too much.
         KeyboardInterrupt: `stop` was set.
     """
-    names = [case_name(family.label, tuning) for family in config.family for tuning in tunings(family)]
+    names = [tuning.name(family.label) for family in config.family for tuning in family.tunings()]
     with jax.enable_x64(True):
         cases = [case for _, case in zip(announced("planning", names, stop), plan_cases(config), strict=True)]
     plan = Plan(cases=tuple(cases), files=hash_files(config))
@@ -142,15 +139,14 @@ def forecast(
     cases: list[CaseForecast] = []
     timed: dict[Any, float] = {}
     programs: set[Any] = set()
-    names = [case_name(plan.cases[number].label, plan.cases[number].tuning) for number in chunks]
+    names = [plan.cases[number].name for number in chunks]
     for _, (number, mine) in zip(announced("timing", names, stop), chunks.items(), strict=True):
         case = plan.cases[number]
         family, sizes = config.family[case.family], case.num_samples
         width = case.width
         compiled = _compile(work, case, number, width)
-        neural = family.estimator == "neural"
         # Cases of one program have chunks of one width, so that its key at that width tells it from all others.
-        kinds = {(compiled.key, chunk.num_seeds, sizes[chunk.point] if neural else None): chunk for chunk in mine}
+        kinds = {(compiled.key, chunk.num_seeds, family.own_program(sizes[chunk.point])): chunk for chunk in mine}
         programs |= kinds.keys()
         kind, chunk = max(kinds.items(), key=lambda entry: (entry[1].point, entry[1].num_seeds))
         if (family.solver, kind) not in timed:  # on the host, solvers of one program differ
@@ -158,8 +154,7 @@ def forecast(
             timed[family.solver, kind] = _time(work, chunk)
             spent += time.perf_counter() - start
         seconds = timed[family.solver, kind] * sum(entry.num_seeds for entry in mine) / chunk.num_seeds
-        on_host = program(family, case, sizes[-1])[0] in ON_HOST
-        cases.append(CaseForecast(case, len(mine), width, compiled.memory, on_host, seconds))
+        cases.append(CaseForecast(case, len(mine), width, compiled.memory, compiled.works_on_host, seconds))
     return Forecast(cases, len(programs), time.perf_counter() - begun - spent)
 
 
@@ -173,32 +168,3 @@ def _time(work: Work, chunk: Chunk) -> float:
     start = time.perf_counter()
     make_shard(work, chunk)
     return time.perf_counter() - start
-
-
-def _duration(seconds: float) -> str:
-    for unit, length in (("h", 3600), ("min", 60)):
-        if seconds >= 2 * length:
-            return f"{seconds / length:.1f} {unit}"
-    return f"{seconds:.1f} s"
-
-
-def _size(memory: int) -> str:
-    return f"{memory / 2**20:.0f} MiB" if memory < 2**30 else f"{memory / 2**30:.2f} GiB"
-
-
-def format_forecast(found: Forecast, num_workers: int) -> str:
-    """As a table, with the sum for so many workers at once."""
-    lines = [["game", "games x seeds x sizes", "shards", "seeds of each", "memory of each", "time, one after another"]]
-    for case, chunks, width, memory, on_host, seconds in found.cases:
-        cells = f"{case.num_games} x {case.num_seeds} x {len(case.num_samples)}"
-        size = _size(memory) + (" and the host's" if on_host else "")
-        lines.append([case_name(case.label, case.tuning), cells, str(chunks), str(width), size, _duration(seconds)])
-    total = sum(entry.seconds for entry in found.cases) / num_workers
-    memory = max((entry.memory for entry in found.cases), default=0) * num_workers
-    summary = (
-        f"{sum(entry.chunks for entry in found.cases)} shards; programs to compile: {found.programs} (planned and "
-        f"compiled in {_duration(found.planning)}); about {_duration(total)} and {_size(memory)} with {num_workers} at "
-        "once"
-    )
-    notes = [HOST] * any(entry.on_host for entry in found.cases)
-    return "\n".join([*aligned(lines), "", summary, *notes])

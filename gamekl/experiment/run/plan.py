@@ -1,8 +1,6 @@
 """What a config comes to: its cases with sample sizes and predicted rates, its chunks."""
 
 import hashlib
-import itertools
-import math
 import platform
 import re
 from collections.abc import Iterator
@@ -10,31 +8,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 import jax.numpy as jnp
-import numpy as np
 
-from gamekl.evaluate.certificates import uniqueness
-from gamekl.evaluate.rates import first_sample_size, predicted_constant
-from gamekl.experiment.kinds.programs import check_learners
-from gamekl.experiment.kinds.settings import Setting, make_settings
-from gamekl.experiment.schema.cases import Case, Plan, Reach, Tuning
-from gamekl.experiment.schema.config import REGULARIZED, FamilyConfig, SweepConfig
-from gamekl.experiment.schema.parts import ANCHORED
+from gamekl.experiment.kinds.computing import computing
+from gamekl.experiment.kinds.setting import Setting, games_key
+from gamekl.experiment.schema.cases import Case, Plan, Tuning
+from gamekl.experiment.schema.config import SweepConfig
+from gamekl.experiment.schema.family import FamilyConfig
 from gamekl.offline.draws import MAX_EXACT
-from gamekl.offline.models import per_action
-from gamekl.preference.rates import predicted_preference_constant
-from gamekl.solvers.nash.solve import solve_nash
-from gamekl.solvers.solution import SolveError
-from gamekl.stackelberg.learn.rates import predicted_constant as predicted_lead_constant
-
-# What a solver, or a rule that is followed, makes small; the Nash gap, if nothing is said.
-MADE_SMALL = {
-    "gane": "regularized_gap",
-    "lcb": "regularized_gap",
-    **dict.fromkeys(ANCHORED, "regularized_gap"),
-    "lead": "suboptimality",
-    "online": "regret",
-}
-SLOPES = {"gane": -1.0, "lcb": -1.0, "lead": -1.0, "online": 0.5}
 
 
 class Chunk(NamedTuple):
@@ -55,127 +35,35 @@ class Chunk(NamedTuple):
     num_seeds: int
 
 
-def _round_up(number: float | int) -> int:
-    """To two significant digits."""
-    unit = 10 ** max(math.floor(math.log10(number)) - 1, 0)
-    return math.ceil(number / unit) * unit
-
-
-class Prediction(NamedTuple):
-    """What is known beforehand of a family's errors.
-
-    Attributes:
-        slope: of the mean error in n, on log-log axes; 0 where that is no line.
-        constant: mean error times n^-slope, or None.
-        first: the n from which that may be expected.
-        remark: why there is no prediction, or None.
-    """
-
-    slope: float
-    constant: float | None
-    first: int
-    remark: str | None
-
-
-def _predict_lead(family: FamilyConfig, settings: list[Setting], scale: float | None) -> Prediction:
-    """The rate at which a leader's policy becomes the best one, if that is interior."""
-    noise = family.noise if family.lead is not None and family.lead.rewards == "logged" else None
-    try:
-        constants = [
-            predicted_lead_constant(
-                entry.game,
-                entry.regularizer,
-                entry.behavior,
-                np.full(len(entry.behavior), 1 / len(entry.behavior)),
-                noise,
-                scale=scale or 0.0,
-            )
-            for entry in settings
-        ]
-    except (ValueError, SolveError) as error:
-        return Prediction(-1.0, None, 1, str(error))
-    mean = float(np.mean(constants))
-    if mean > np.finfo(float).eps:
-        return Prediction(-1.0, mean, 1, None)
-    return Prediction(0.0, None, 1, "the best policy is a vertex: what is lost falls faster than any power of n")
-
-
-def _predict(family: FamilyConfig, settings: list[Setting], scale: float | None) -> Prediction:
-    """The rate of the equilibrium to which the family's solver comes, if it comes to one."""
-    slope = SLOPES.get(family.solver, -0.5)
-    if family.lead is not None:
-        return _predict_lead(family, settings, scale)
-    if family.solver not in REGULARIZED:
-        return Prediction(slope, None, 1, None)
-    if family.estimator == "neural" or (family.estimator == "ridge" and family.game.kind == "smooth"):
-        return Prediction(slope, None, 1, f"the constant of a {family.estimator} estimate of this game is not known")
-    if family.solver == "gamd" and not all(
-        uniqueness(entry.game, entry.regularizer).contraction < 1 for entry in settings
-    ):
-        return Prediction(slope, None, 1, "play may cycle: best responses are not known to contract")
-    constants, first = [], 1
-    try:
-        for game, regularizer, behavior, features, _ in settings:
-            design = features
-            if features is not None and family.game.kind != "linear":
-                design = per_action(features, game.num_actions)
-            solution = solve_nash(game, regularizer)
-            if family.estimator == "preferences":
-                constants.append(predicted_preference_constant(game, regularizer, solution, behavior))
-                continue
-            found = predicted_constant(game, regularizer, solution, behavior, family.noise, features=design)
-            constants.append(found)
-            first = max(first, first_sample_size(game, found, regularizer, behavior, features=design))
-    except (ValueError, SolveError) as error:
-        return Prediction(slope, None, 1, str(error))
-    return Prediction(-1.0, float(np.mean([entry.sum() for entry in constants])), _round_up(first), None)
+def make_settings(config: SweepConfig, family: FamilyConfig, tuning: Tuning) -> list[Setting]:
+    """The family's games at one tuning, in float64, checked."""
+    return computing(family).make_settings(family, tuning, games_key(config, family))
 
 
 def _case(config: SweepConfig, number: int, family: FamilyConfig, tuning: Tuning) -> Case:
     settings = make_settings(config, family, tuning)
-    slope, constant, first, remark = _predict(family, settings, tuning.scale)
-    if remark is not None and family.num_samples.first == "auto":
-        raise ValueError(f"num_samples.first: got 'auto', takes a number for this family: {remark}")
-    if family.expected is not None:
-        slope, constant = family.expected.slope, family.expected.constant
-    if family.num_samples.first != "auto":
-        first = family.num_samples.first
-    samples, rule = family.num_samples, family.rule
-    sizes = [round(first * 10.0**exponent) for exponent in np.linspace(0, samples.decades, samples.points)]
-    if rule is not None:
-        sizes = [0]  # it has no data
+    found = computing(family).predict(family, tuning, settings)
+    sizes = family.sizes(found)
     if len(set(sizes)) < len(sizes) or sizes[-1] > MAX_EXACT[jnp.dtype("float64")]:
-        raise ValueError(f"num_samples: got sizes {sizes}, takes sizes that differ, up to 2^53")
-    case = Case(
+        raise ValueError(f"num_samples: got sizes {list(sizes)}, takes sizes that differ, up to 2^53")
+    if family.expects is not None:
+        found = found._replace(slope=family.expects.slope, constant=family.expects.constant)
+    return Case(
         family=number,
         label=family.label,
         panel=family.panel or family.label,
-        axis=family.axis,
-        metrics=family.metrics or (MADE_SMALL.get(rule.name if rule else family.solver, "nash_gap"),),
         solver=family.solver,
+        metrics=family.shown,
+        curves=family.curves(found, sizes),
         **tuning._asdict(),
         num_games=len(settings),
         num_seeds=config.num_seeds if family.is_random else 1,
-        num_samples=tuple(sizes),
-        num_rounds=tuple(sizes) if family.online else None,
-        num_steps=tuple(family.num_steps.numbers()) if family.num_steps else None,
-        reach=Reach(regularized_gap=rule.tol, kl=rule.kl_tol) if rule else None,
-        level=family.lead.level if family.lead else None,
-        slope=slope,
-        constant=constant,
-        remark=remark,
+        num_samples=sizes,
+        num_rounds=family.rounds,
+        slope=found.slope,
+        constant=found.constant,
+        remark=found.remark,
     )
-    if family.online is not None:
-        check_learners(family, case, settings)
-    return case
-
-
-def tunings(family: FamilyConfig) -> list[Tuning]:
-    """Every temperature with every concentrability and scale; None for what a family does not have."""
-    grid = itertools.product(
-        family.temperatures or (None,), family.concentrabilities or (None,), family.scales or (None,)
-    )
-    return [Tuning(*values) for values in grid]
 
 
 def _hash(path: str) -> str:
@@ -212,7 +100,7 @@ def plan_cases(config: SweepConfig) -> Iterator[Case]:
         ValueError: a family whose games, behavior or sample sizes cannot be had; the message names it.
     """
     for index, family in enumerate(config.family):
-        for tuning in tunings(family):
+        for tuning in family.tunings():
             try:
                 yield _case(config, index, family, tuning)
             except (ValueError, OSError) as error:

@@ -4,7 +4,6 @@ import io
 import json
 import platform
 import threading
-from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -23,14 +22,16 @@ from jaxtyping import Array
 
 import gamekl
 from gamekl.core.games import stack
-from gamekl.experiment.kinds.programs import as_compiled, compute, program
-from gamekl.experiment.kinds.settings import Setting, family_key, make_settings
+from gamekl.experiment.kinds.computing import Program, compute, computing
+from gamekl.experiment.kinds.setting import Setting, family_key
 from gamekl.experiment.run.origin import Origin
-from gamekl.experiment.run.plan import Chunk, check_files, tunings
+from gamekl.experiment.run.plan import Chunk, check_files, make_settings
 from gamekl.experiment.run.store import SCHEMA_VERSION
 from gamekl.experiment.schema.cases import Case, Plan
-from gamekl.experiment.schema.columns import RESULTS
-from gamekl.experiment.schema.config import FamilyConfig, SweepConfig
+from gamekl.experiment.schema.columns import result_columns
+from gamekl.experiment.schema.config import SweepConfig
+from gamekl.experiment.schema.family import FamilyConfig
+from gamekl.experiment.schema.load import parse_config
 
 # Two threads that need the same settings, or the same compiled program, do not both make them.
 _making = threading.Lock()
@@ -82,7 +83,7 @@ class _Prepared(NamedTuple):
 @lru_cache(maxsize=2)
 def _prepare(work: Work, number: int) -> _Prepared:
     check_files(json.loads(work.files))
-    config = SweepConfig.model_validate_json(work.config)
+    config = parse_config(json.loads(work.config))
     case = Case.model_validate(json.loads(work.cases)[number])
     family = config.family[case.family]
     return _Prepared(config, family, case, batched_settings(config, family, case))
@@ -104,33 +105,33 @@ def batched_settings(config: SweepConfig, family: FamilyConfig, case: Case) -> S
 
 def data_keys(config: SweepConfig, family: FamilyConfig, case: Case, point: int, seeds: Any) -> Array:
     """One key for each game and seed, ``[game, seed]``: each dataset is independent of all others."""
-    index = tunings(family).index(case.tuning)
+    index = family.tunings().index(case.tuning)
     key = jax.random.fold_in(jax.random.fold_in(jax.random.fold_in(family_key(config, family), 1), index), point)
     game_keys = jax.vmap(lambda game: jax.random.fold_in(key, game))(jnp.arange(case.num_games))
     return jax.vmap(lambda game_key: jax.vmap(lambda seed: jax.random.fold_in(game_key, seed))(seeds))(game_keys)
 
 
 class _Task(NamedTuple):
-    """A function of `programs` and what it is called with."""
+    """A program and what it is called with."""
 
-    batch: Callable[..., Any]
+    program: Program
     keys: Array
     settings: Setting
-    rest: tuple[Any, ...]
 
     def compile(self) -> "Compiled":
         """Of a function and shapes that it compiled before, jax has kept the program."""
-        function, rest = as_compiled(self.batch, self.rest)
+        function, rest = self.program.compiled or (self.program.batch, self.program.rest)
         used = function.lower(self.keys, self.settings, *rest).compile().compiled.memory_analysis()
         shapes = jax.tree.map(lambda leaf: jax.typeof(leaf) if eqx.is_array(leaf) else leaf, (self.keys, *rest))
         key = f"{function} {shapes} {jax.tree.map(jnp.shape, self.settings)}"
-        return Compiled(key, used.temp_size_in_bytes + used.argument_size_in_bytes + used.output_size_in_bytes)
+        memory = used.temp_size_in_bytes + used.argument_size_in_bytes + used.output_size_in_bytes
+        return Compiled(key, memory, self.program.works_on_host)
 
 
 def _make_task(prepared: _Prepared, point: int, seeds: Array) -> _Task:
     config, family, case, settings = prepared
-    batch, rest = program(family, case, case.num_samples[point])
-    return _Task(batch, data_keys(config, family, case, point, seeds), settings, rest)
+    made = computing(family).make_program(family, case, case.num_samples[point])
+    return _Task(made, data_keys(config, family, case, point, seeds), settings)
 
 
 class Compiled(NamedTuple):
@@ -139,10 +140,12 @@ class Compiled(NamedTuple):
     Attributes:
         key: of its kind; programs of one key are compiled once.
         memory: bytes that it takes while it runs: arguments, results and what lies between them.
+        works_on_host: whether more is done there, whose memory is not known.
     """
 
     key: str
     memory: int
+    works_on_host: bool
 
 
 def compile_program(work: Work, number: int, point: int, num_seeds: int) -> Compiled:
@@ -194,7 +197,7 @@ def _tabulate(case: Case, chunk: Chunk, num_samples: int, results: dict[str, np.
         "game": pa.array(game),
         "seed": pa.array(seed + np.int32(chunk.first_seed)),
     }
-    return pa.table(places | {entry.name: column(entry.name, entry.dtype) for entry in RESULTS})
+    return pa.table(places | {entry.name: column(entry.name, entry.dtype) for entry in result_columns()})
 
 
 def origin(num_devices: int = 1) -> Origin:

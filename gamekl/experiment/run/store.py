@@ -32,7 +32,7 @@ from gamekl.experiment.schema.cases import Plan
 
 # Of shards, plan and manifest, and of what a seed draws: raised when numbers change by more than their last digits.
 # Folders of another one are refused.
-SCHEMA_VERSION = 5
+SCHEMA_VERSION = 6
 
 
 class StoreError(RuntimeError):

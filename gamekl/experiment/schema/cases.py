@@ -1,8 +1,18 @@
-"""What a sweep's plan says, case by case: what is computed, and what is to be expected of it. Loads no jax."""
+"""What a sweep's plan says, case by case: what is computed, and how it is told. Loads no jax."""
 
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from gamekl.experiment.schema.parts import Strict
+
+# How axes are written, in text.
+SYMBOLS = {
+    "num_samples": "n",
+    "num_rounds": "T",
+    "num_queries": "Q",
+    "temperature": "τ",
+    "concentrability": "C",
+    "scale": "c",
+}
 
 
 class Tuning(NamedTuple):
@@ -18,21 +28,69 @@ class Tuning(NamedTuple):
     concentrability: float | None = None
     scale: float | None = None
 
+    def name(self, label: str) -> str:
+        """A label with the values that there are."""
+        values = [f"{SYMBOLS[name]}={value:g}" for name, value in self._asdict().items() if value is not None]
+        return f"{label} ({', '.join(values)})" if values else label
 
-class Reach(Strict):
-    """How small a rule that is followed is to make its errors.
+
+class Prediction(NamedTuple):
+    """What is known beforehand of a case's errors.
 
     Attributes:
-        regularized_gap: of all players, payoff units.
-        kl: from the anchored equilibrium, nats.
+        slope: of the mean error in the sample size n, on log-log axes; 0 where that is no line.
+        constant: mean error times n^-slope, or None.
+        first: the n from which that may be expected.
+        remark: why there is no prediction, or None.
     """
 
-    regularized_gap: float
-    kl: float
+    slope: float
+    constant: float | None = None
+    first: int = 1
+    remark: str | None = None
 
-    def of(self, metric: str) -> float | None:
-        """That of a metric, if there is one."""
-        return {"regularized_gap": self.regularized_gap, "kl": self.kl}.get(metric)
+
+class Curve(Strict):
+    """How errors of a case are told: a metric along an axis, and what stands beside it.
+
+    Attributes:
+        metric: which one.
+        axis: the column of the sizes; or one of `Tuning`: then the curve goes through all cases that differ in it
+            alone.
+        num_sizes: how many sizes there are along the axis.
+        style: "rate", a power law with its slope; "tuning", means along an axis of `Tuning`; "approach", how a rule
+            comes nearer, with its first rounds within `goal`.
+        in_table: whether the table has it too, or the figure alone.
+        by: a column that is held at one value, or None.
+        held: that value.
+        slope: the exponent to expect, 0 where that is no line.
+        constant: mean times size^-slope, where it is known.
+        source: of the constant, as a figure has it.
+        level: a number that the means should have at any size, or None.
+        is_bounded: whether the column `bound` is on this metric.
+        fit: how a slope is found: from sizes with data of their own, from sizes that share them, or not at all.
+        goal: how small the metric is to become, or None.
+    """
+
+    metric: str
+    axis: str
+    num_sizes: int
+    style: Literal["rate", "tuning", "approach"] = "rate"
+    in_table: bool = True
+    by: str | None = None
+    held: int | None = None
+    slope: float = 0.0
+    constant: float | None = None
+    source: str = "known"
+    level: float | None = None
+    is_bounded: bool = False
+    fit: Literal["independent", "paired", "none"] = "none"
+    goal: float | None = None
+
+    @property
+    def is_tuned(self) -> bool:
+        """Whether it goes through several cases."""
+        return self.axis in Tuning._fields
 
 
 class Case(Strict):
@@ -42,19 +100,16 @@ class Case(Strict):
         family: its number in the config.
         label: the family's.
         panel: of the figure in which it is shown.
-        axis: what its errors are shown against.
-        metrics: the errors that are shown.
         solver: the family's.
+        metrics: the errors that are shown.
+        curves: how.
         temperature: as in `Tuning`.
         concentrability: likewise.
         scale: likewise.
         num_games: how many games there are.
         num_seeds: datasets, or runs, of each of them at each size.
         num_samples: the sample sizes; (0,) where there are no data.
-        num_rounds: those of learning online, which are its sample sizes, else None.
-        num_steps: rounds after which play is measured, else None.
-        reach: of rules that are followed, else None.
-        level: of the band of a leader's value, else None.
+        num_rounds: after how many play is measured; none where there is no play.
         slope: of the mean error against the sample size, on log-log axes; 0 where that is no line.
         constant: mean error times size^-slope, where it is known.
         remark: why it is not known, or None.
@@ -64,19 +119,16 @@ class Case(Strict):
     family: int
     label: str
     panel: str
-    axis: str
-    metrics: tuple[str, ...]
     solver: str
+    metrics: tuple[str, ...]
+    curves: tuple[Curve, ...]
     temperature: float | None
     concentrability: float | None
     scale: float | None
     num_games: int
     num_seeds: int
     num_samples: tuple[int, ...]
-    num_rounds: tuple[int, ...] | None
-    num_steps: tuple[int, ...] | None
-    reach: Reach | None
-    level: float | None
+    num_rounds: tuple[int, ...]
     slope: float
     constant: float | None
     remark: str | None
@@ -88,18 +140,14 @@ class Case(Strict):
         return Tuning(self.temperature, self.concentrability, self.scale)
 
     @property
+    def name(self) -> str:
+        """Its label, temperature, concentrability and scale."""
+        return self.tuning.name(self.label)
+
+    @property
     def width(self) -> int:
         """How many seeds its chunks have, all of them where that is not planned yet; the last one maybe fewer."""
         return min(self.seeds_per_chunk or self.num_seeds, self.num_seeds)
-
-    @property
-    def checkpoints(self) -> tuple[int, ...]:
-        """The rounds after which play is measured, if any is."""
-        return self.num_steps or ()
-
-    def along(self, axis: str) -> tuple[int, ...]:
-        """The sizes at which it is measured along an axis of data or rounds."""
-        return self.checkpoints if axis == "num_steps" else self.num_samples
 
 
 class Plan(Strict):

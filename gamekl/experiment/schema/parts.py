@@ -1,9 +1,11 @@
-"""The parts of a sweep's schema: games, sample sizes, rounds, rules. Loads no jax."""
+"""The parts of a sweep's schema that kinds share: games, sample sizes, rounds. Loads no jax."""
 
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, TypeVar
 
 import pydantic
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
+from pydantic_core import PydanticKnownError
 
 CLASSIC = (
     "rock_paper_scissors",
@@ -20,14 +22,35 @@ STAGED = ("contextual", "markov", "doors", *FEATURED)
 RANDOM = ("uniform", "normal", "zero_sum", "covariant", "potential", "polymatrix", "preference")
 DRAWN = (*RANDOM, "contextual", "markov", *FEATURED)
 
-# Rules that head for the anchored equilibrium, and the others.
-ANCHORED = ("mmd", "nash_md", "inpo", "egpo", "nash_mp")
-UNANCHORED = ("spo", "onpo", "mnpo", "mpo", "extragradient", "halpern", "aog")
+T = TypeVar("T")
+
+
+def one_of(registry: Mapping[str, Any]) -> Any:
+    """The type of a name that a registry has when the value is read."""
+
+    def check(name: str) -> str:
+        if name not in registry:
+            *names, last = map(repr, registry)
+            raise PydanticKnownError("literal_error", {"expected": " or ".join(filter(None, (", ".join(names), last)))})
+        return name
+
+    return Annotated[str, AfterValidator(check)]
+
+
+def _differ(values: tuple[T, ...]) -> tuple[T, ...]:
+    if len(set(values)) < len(values):
+        raise ValueError(f"got {list(values)}, takes each value once")
+    return values
+
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Concentrability = Annotated[float, Field(ge=1)]
 Probability = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Temperatures = Annotated[tuple[Positive, ...], AfterValidator(_differ)]
+Scales = Annotated[tuple[NotNegative, ...], AfterValidator(_differ)]
+Concentrabilities = Annotated[tuple[Concentrability, ...], AfterValidator(_differ)]
 
 
 class Strict(pydantic.BaseModel):
@@ -88,6 +111,11 @@ class SamplesConfig(Strict):
     decades: Annotated[float, Field(gt=0, le=12)] = 3.0
     points: Annotated[int, Field(ge=2, le=1000)] = 10
 
+    def numbers(self, first: int) -> tuple[int, ...]:
+        """They themselves, from a first one."""
+        steps = self.points - 1
+        return tuple(round(first * 10.0 ** (self.decades * index / steps)) for index in range(self.points))
+
 
 class RoundsConfig(Strict):
     """After how many rounds a family that plays is measured: `points` numbers, evenly spaced in log T over `decades`.
@@ -102,15 +130,17 @@ class RoundsConfig(Strict):
     decades: Annotated[float, Field(gt=0, le=9)] = 4.0
     points: Annotated[int, Field(ge=2, le=100)] = 9
 
-    def numbers(self) -> list[int]:
+    def numbers(self) -> tuple[int, ...]:
         """They themselves."""
-        return [round(self.first * 10 ** (self.decades * index / (self.points - 1))) for index in range(self.points)]
+        return tuple(
+            round(self.first * 10 ** (self.decades * index / (self.points - 1))) for index in range(self.points)
+        )
 
     @model_validator(mode="after")
     def _differ(self) -> "RoundsConfig":
         numbers = self.numbers()
         if len(set(numbers)) < len(numbers) or numbers[-1] >= 2**31:
-            raise ValueError(f"got rounds {numbers}, takes numbers that differ, below 2^31")
+            raise ValueError(f"got rounds {list(numbers)}, takes numbers that differ, below 2^31")
         return self
 
 
@@ -124,41 +154,3 @@ class ExpectedConfig(Strict):
 
     slope: Annotated[float, Field(lt=0)]
     constant: Positive
-
-
-class RuleConfig(Strict):
-    """A rule of `gamekl.rules` that a family follows.
-
-    Attributes:
-        name: as there, in lower case.
-        step_size: nats per payoff unit (of "extragradient", "halpern" and "aog" inverse payoff units), or
-            "temperature", as large as that; or "proven", for kind "preference": the steps of the rule's proof, with the
-            bound on the KL that goes with them where values are told.
-        magnet_rounds: for "mpo", after how many rounds the magnet is moved.
-        num_queries: ask for wins so often for each action in place of being told its value; of preferences.
-        tol: total regularised gap, payoff units, whose first round is looked for.
-        kl_tol: likewise the total KL from the anchored equilibrium, nats, of rules that head for it.
-    """
-
-    name: Literal[(*ANCHORED, *UNANCHORED)]  # pyright: ignore[reportInvalidTypeForm]
-    step_size: Positive | Literal["proven", "temperature"]
-    magnet_rounds: Annotated[int, Field(ge=1, lt=2**31)] | None = None
-    num_queries: Annotated[int, Field(ge=1)] | None = None
-    tol: Positive = 1e-6
-    kl_tol: Positive = 1e-10
-
-    @property
-    def tempered(self) -> bool:
-        """Whether the method has a temperature: an anchor, or a magnet that moves."""
-        return self.name in (*ANCHORED, "mpo")
-
-    @model_validator(mode="after")
-    def _fits_name(self) -> "RuleConfig":
-        if (self.name == "mpo") != (self.magnet_rounds is not None):
-            got, takes = ("none", "a number") if self.name == "mpo" else (self.magnet_rounds, "none")
-            raise ValueError(f"magnet_rounds: got {got} for {self.name!r}, takes {takes}")
-        if self.step_size == "proven" and self.name not in ANCHORED:
-            raise ValueError(f"step_size: got 'proven' for {self.name!r}, takes it for {ANCHORED} only")
-        if self.step_size == "temperature" and not self.tempered:
-            raise ValueError(f"step_size: got 'temperature' for {self.name!r}, which has none; takes a number")
-        return self

@@ -13,7 +13,7 @@ from xml.etree import ElementTree
 import gamekl
 from gamekl.experiment.run.origin import Origin, Run
 from gamekl.experiment.run.store import Store
-from gamekl.experiment.schema.cases import Case
+from gamekl.experiment.schema.cases import SYMBOLS, Case
 from gamekl.experiment.schema.load import config_toml
 from gamekl.experiment.schema.metrics import METRICS
 from gamekl.experiment.show.export import Stock, check_paths, read_shards, take_stock, write_file
@@ -24,10 +24,8 @@ from gamekl.experiment.show.table import (
     FOLLOWED_HEADER,
     HEADER,
     LEGEND,
-    SYMBOLS,
     followed_cells,
     full_name,
-    name_of,
     point_cells,
     printable,
     rate_cells,
@@ -39,7 +37,6 @@ from gamekl.solvers.solution import Status
 AXIS_WORDS = {
     "num_samples": "rows of data",
     "num_rounds": "rounds",
-    "num_steps": "rounds",
     "num_queries": "queries",
     "temperature": "the temperature",
     "concentrability": "the concentrability",
@@ -156,7 +153,7 @@ def _solves(tallies: list[Tally]) -> str:
     rows, ends = [], sorted({status for entry in tallies for status in entry.statuses if status})
     for entry in tallies:
         failed = [f"{entry.statuses[end]:,} {_status(end)[0]}" for end in ends if end in entry.statuses]
-        rows.append([name_of(entry.case), f"{entry.solves:,}", ", ".join(failed) or "none", _share(entry)])
+        rows.append([entry.case.name, f"{entry.solves:,}", ", ".join(failed) or "none", _share(entry)])
     header = ["case", "solves", "failed", "datasets that miss joint actions"]
     meaning = "".join(f"<dt>{name}</dt><dd>{_text(message)}</dd>" for name, message in map(_status, ends))
     told = f'<dl class="meaning">{meaning}</dl>' if ends else "<p>Every solve converged.</p>"
@@ -176,7 +173,7 @@ def _expected(case: Case) -> str:
     return f"not known: {case.remark}" if case.remark else "not known"
 
 
-def _range(sizes: Sequence[int] | None) -> str:
+def _range(sizes: Sequence[int]) -> str:
     return f"{sizes[0]:,} to {sizes[-1]:,} ({len(sizes)} sizes)" if sizes and sizes[-1] else "none"
 
 
@@ -185,11 +182,11 @@ def _asked(stock: Stock) -> str:
     if stock.plan is not None:
         rows = [
             [
-                name_of(case),
+                case.name,
                 case.solver,
                 f"{case.num_games:,}",
                 _range(case.num_samples),
-                _range(case.num_steps),
+                _range(case.num_rounds),
                 _expected(case),
             ]
             for case in stock.plan.cases

@@ -2,10 +2,8 @@
 
 from typing import NamedTuple
 
-from gamekl.experiment.schema.cases import Tuning
 from gamekl.experiment.schema.metrics import METRICS
 from gamekl.experiment.show.report import Summary
-from gamekl.experiment.show.table import case_name, name_of
 
 MOST_SPREADS = 3  # bands of more curves would hide each other
 
@@ -26,13 +24,13 @@ class Panel(NamedTuple):
     @property
     def title(self) -> str:
         """What stands above it: a curve that is alone is named in full."""
-        alone = len(self.summaries) == 1 and self.axis not in Tuning._fields
-        return name_of(self.summaries[0].case) if alone else self.name
+        alone = len(self.summaries) == 1 and not self.summaries[0].curve.is_tuned
+        return self.summaries[0].case.name if alone else self.name
 
     @property
     def has_spread(self) -> bool:
         """Whether there is room for the bands of the seeds."""
-        return self.axis not in Tuning._fields and len(self.summaries) <= MOST_SPREADS
+        return not self.summaries[0].curve.is_tuned and len(self.summaries) <= MOST_SPREADS
 
 
 def group_panels(summaries: list[Summary]) -> list[Panel]:
@@ -44,11 +42,11 @@ def group_panels(summaries: list[Summary]) -> list[Panel]:
     }
     for summary in summaries:
         shared = summary.case.panel
-        played = summary.held is not None and summary.axis not in Tuning._fields
-        if summary.case.reach is not None and shared != summary.case.label and len(temperatures[shared]) > 1:
-            shared = case_name(shared, summary.case.tuning)
+        played = summary.held is not None and not summary.curve.is_tuned
+        if summary.curve.style == "approach" and shared != summary.case.label and len(temperatures[shared]) > 1:
+            shared = summary.case.tuning.name(shared)
         if played and shared == summary.case.label:  # many curves: temperatures do not share axes
-            shared = name_of(summary.case)
+            shared = summary.case.name
         metric = METRICS[summary.metric].panel if len(summary.case.metrics) > 1 else ""
         panels.setdefault((shared, summary.axis, metric), []).append(summary)
     return [Panel(name, axis, group) for (name, axis, _), group in panels.items()]

@@ -13,12 +13,11 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from gamekl.experiment.schema.cases import Tuning
-from gamekl.experiment.schema.config import REGULARIZED
+from gamekl.experiment.schema.cases import SYMBOLS
 from gamekl.experiment.schema.metrics import METRICS
 from gamekl.experiment.show.panels import Panel, group_panels
 from gamekl.experiment.show.report import Summary
-from gamekl.experiment.show.table import SYMBOLS, curve_name, name_of, printable
+from gamekl.experiment.show.table import curve_name, printable
 
 PANEL_WIDTH, PANEL_HEIGHT = 3.25, 2.6  # inches: one column of a paper
 COLUMNS = 2
@@ -30,15 +29,12 @@ SPREAD = "light: 5 % to 95 % of the seeds; "
 CAPTION_WIDTH, LEGEND_WIDTH = 70, 56  # letters a panel
 AXIS_NAMES = {
     "num_samples": "rows of data $n$",
-    "num_rounds": "rounds $K$",
-    "num_steps": "rounds $T$",
+    "num_rounds": "rounds $T$",
     "num_queries": "queries $Q$",
     "temperature": "temperature $\\tau$",
     "concentrability": "concentrability $C$",
     "scale": "scale of the bonus $c$",
 }
-# Where constants come from.
-SOURCES = dict.fromkeys(REGULARIZED, "$D/2\\tau$") | {"lead": "delta method"}
 ROUNDING = 1e-17  # below, curves of rules are not shown
 BEYOND = 10.0  # where infinity stands, times the largest number
 STYLE: Any = {
@@ -67,7 +63,7 @@ def _guides(axes: Axes, panel: Panel, start: float) -> None:
     """Lines of the usual slopes."""
     sizes = np.unique(np.concatenate([entry.sizes for entry in panel.summaries])).astype(float)
     falling, rising = [(-0.5, "-1/2"), (-1.0, "-1")], [(0.5, "1/2"), (1.0, "1")]
-    for power, name in (rising if panel.axis == "num_rounds" else falling) if len(sizes) > 1 else []:
+    for power, name in (rising if panel.summaries[0].slope > 0 else falling) if len(sizes) > 1 else []:
         _guide(axes, sizes, start, power, f"${SYMBOLS[panel.axis]}^{{{name}}}$")
 
 
@@ -81,8 +77,8 @@ def _short_name(summary: Summary, panel: str) -> str:
     """What tells a case from the others of its panel: the label alone where much is held fixed."""
     case = summary.case
     tuned = case.concentrability is not None or case.scale is not None
-    name = case.label if tuned else name_of(case)
-    if case.reach is not None and panel != case.label:  # whose temperature is in the title
+    name = case.label if tuned else case.name
+    if summary.curve.style == "approach" and panel != case.label:  # whose temperature is in the title
         name = case.label
     name = name.removeprefix(panel).strip(",: ")
     return _plain(name[1:-1] if name.startswith("(") else name)
@@ -104,15 +100,15 @@ def _draw_curve(
         axes.fill_between(sizes, *np.maximum(summary.spread, summary.means / 1e3), color=colour, alpha=0.12, lw=0)
     finite = np.isfinite(summary.sizes)
     axes.fill_between(sizes[finite], *summary.band[:, finite], color=colour, alpha=0.45 * alpha, lw=0)
-    followed = summary.case.reach is not None
-    line = "o-" if summary.axis in Tuning._fields or followed else "o"
+    followed = summary.curve.style == "approach"
+    line = "o-" if summary.curve.is_tuned or followed else "o"
     style: Any = {"ms": 2.5, "lw": 0.8, "color": colour, "alpha": alpha}
     axes.plot(sizes[finite], summary.means[finite], line, label=f"{name}{fitted}", **style)
     axes.plot(sizes[~finite], summary.means[~finite], "o", **style)
     if summary.predicted is not None and followed:
         axes.plot(sizes, summary.predicted, "--", lw=0.6, color=colour)
-    elif summary.predicted is not None and summary.metric != "coverage":
-        source = SOURCES.get(summary.case.solver, "known")
+    elif summary.predicted is not None and summary.curve.level is None:
+        source = summary.curve.source
         law = f"predicted {summary.case.constant or 0:.4g} $n^{{{summary.slope:g}}}$ ({source})"
         label = "its bound" if summary.is_bound else law
         axes.plot(sizes, summary.predicted, "-", lw=0.8, color=colour, label=label)
@@ -179,16 +175,21 @@ def _draw_followed(axes: Axes, panel: Panel) -> None:
     axes.legend(frameon=False, loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=2)
 
 
-def _draw_coverage(axes: Axes, panel: Panel) -> None:
+def _draw_level(axes: Axes, panel: Panel) -> None:
     """How often bands hold what they are for, beside how often they should."""
     summaries = panel.summaries
     for index, summary in enumerate(summaries):
         name = _short_name(summary, panel.name) if len(summaries) > 1 else "share of the logs"
         _draw_curve(axes, summary, COLOURS[index % len(COLOURS)], name, spread=False)
-    for level in dict.fromkeys(entry.case.level for entry in summaries if entry.case.level is not None):
+    for level in dict.fromkeys(entry.curve.level for entry in summaries if entry.curve.level is not None):
         axes.axhline(level, color="0.4", lw=0.6, ls="--", label=f"nominal {level:g}")
     least = min((float(entry.band[0].min()) for entry in summaries if len(entry.means)), default=0.0)
-    axes.set(xscale="log", xlabel=AXIS_NAMES[panel.axis], ylabel=METRICS["coverage"].title, ylim=(min(least, 0.8), 1))
+    axes.set(
+        xscale="log",
+        xlabel=AXIS_NAMES[panel.axis],
+        ylabel=METRICS[summaries[0].metric].title,
+        ylim=(min(least, 0.8), 1),
+    )
     axes.legend(frameon=False, loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=2)
 
 
@@ -212,8 +213,8 @@ def _draw_rates(axes: Axes, panel: Panel) -> None:
     axes.set(xlabel=AXIS_NAMES[panel.axis], ylabel=f"{what} in the true game" if gaps else what)
     if not played:  # else the curves themselves end in the solver's floor
         _draw_floor(axes, summaries)
-    if panel.axis == "num_rounds":  # less than two decades
-        rounds = np.unique(np.concatenate([entry.sizes for entry in summaries]))
+    rounds = np.unique(np.concatenate([entry.sizes for entry in summaries]))
+    if panel.axis == "num_rounds" and rounds[-1] < 100 * rounds[0]:  # less than two decades
         axes.set_xticks(rounds, [f"{size:,}" for size in rounds])
         axes.minorticks_off()
     if len(summaries) == 1:
@@ -223,12 +224,10 @@ def _draw_rates(axes: Axes, panel: Panel) -> None:
 
 
 def _drawn_by(panel: Panel) -> Callable[[Axes, Panel], None]:
-    first = panel.summaries[0]
-    if first.case.reach is not None:
-        return _draw_followed
-    if panel.axis in Tuning._fields:
-        return _draw_tuning
-    return _draw_coverage if first.metric == "coverage" else _draw_rates
+    curve = panel.summaries[0].curve
+    if curve.level is not None:
+        return _draw_level
+    return {"approach": _draw_followed, "tuning": _draw_tuning, "rate": _draw_rates}[curve.style]
 
 
 def caption(panels: list[Panel]) -> str:

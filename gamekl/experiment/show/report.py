@@ -7,42 +7,31 @@ import numpy as np
 import pyarrow as pa
 
 from gamekl.evaluate.fit import Rate, bootstrap_means, fit_paired_rate, fit_rate
-from gamekl.experiment.run.plan import MADE_SMALL
 from gamekl.experiment.run.store import Store
-from gamekl.experiment.schema.cases import Case, Tuning
+from gamekl.experiment.schema.cases import Case, Curve, Tuning
 from gamekl.experiment.schema.metrics import METRICS
 
 # Means closer to the solver's own gap than this are not fitted.
 ABOVE_FLOOR = 10.0
 RESAMPLES = 1_000
-# Along these errors are power laws: each size has data of its own.
-DATA_AXES = ("num_samples", "num_rounds")
 # How many of the largest sizes are compared with the prediction.
 COMPARED = 3
-# How many curves of one kind are shown of a family that plays.
-SHOWN = 4
-# The power of the rounds with which the error of playing falls.
-PLAYED = {"gamd": -1.0, "multiplicative_weights": -0.5}
 # Of shards, what is read beside the metrics.
-COLUMNS = ("case", "num_samples", "num_steps", "num_queries", "status", "bound", "exceeded", "unvisited")
+COLUMNS = ("case", "num_samples", "num_rounds", "num_queries", "status", "bound", "exceeded", "unvisited")
 
 
 class Summary(NamedTuple):
-    """A curve: how a case's mean error falls along one axis. Errors are summed over players; arrays are ``[size]``.
+    """A curve with its numbers. Errors are summed over players; arrays are ``[size]``.
 
     Attributes:
         case: the plan's entry.
-        metric: the column that was summarised.
-        axis: "num_samples"; "num_rounds" of those that learn online; "num_steps" of families that play; that or
-            "num_queries" of rules that are followed; or what else the family is shown against.
-        held: of families that play what the other of the two is, of those with another axis the sample size.
+        curve: what is told of it, and how.
         sizes: along the axis, those with data.
         means: mean error over games and seeds.
         band: bootstrap 95 % band of the mean, ``[2, size]``.
         spread: 5 % and 95 % quantiles over seeds, ``[2, size]``.
         standard_errors: of the means.
         floor: the solver's own mean gap in the solved game; NaN where that is not known.
-        slope: the exponent to expect.
         predicted: what the means should come to, or stay below where that `is_bound`; None if nothing is known.
         is_bound: which of the two.
         rate: the fitted slope, or None with fewer than two points above the floor.
@@ -55,16 +44,13 @@ class Summary(NamedTuple):
     """
 
     case: Case
-    metric: str
-    axis: str
-    held: int | None
+    curve: Curve
     sizes: np.ndarray
     means: np.ndarray
     band: np.ndarray
     spread: np.ndarray
     standard_errors: np.ndarray
     floor: np.ndarray
-    slope: float
     predicted: np.ndarray | None
     is_bound: bool
     rate: Rate | None
@@ -73,6 +59,26 @@ class Summary(NamedTuple):
     exceeded: int
     unvisited: int
     first: np.ndarray
+
+    @property
+    def metric(self) -> str:
+        """The column that was summarised."""
+        return self.curve.metric
+
+    @property
+    def axis(self) -> str:
+        """What the errors are shown against."""
+        return self.curve.axis
+
+    @property
+    def held(self) -> int | None:
+        """The sample size, or the rounds, of all of them, where that is one."""
+        return self.curve.held
+
+    @property
+    def slope(self) -> float:
+        """The exponent to expect."""
+        return self.curve.slope
 
     @property
     def scaled(self) -> np.ndarray:
@@ -85,44 +91,33 @@ class Summary(NamedTuple):
         return None if self.predicted is None else self.means / self.predicted
 
 
-def _summarize(
-    case: Case,
-    rows: dict[str, np.ndarray],
-    seed: int,
-    metric: str,
-    axis: str = "num_samples",
-    held: int | None = None,
-    predicted: bool = True,
-) -> Summary:
+def _line(curve: Curve, sizes: np.ndarray, bounds: np.ndarray) -> np.ndarray | None:
+    """What stands beside the means."""
+    if curve.is_bounded and np.all(np.isfinite(bounds)):
+        return bounds
+    if curve.level is not None:
+        return np.full(len(sizes), curve.level)
+    return None if curve.constant is None else curve.constant * sizes.astype(float) ** curve.slope
+
+
+def _summarize(case: Case, curve: Curve, rows: dict[str, np.ndarray], seed: int) -> Summary:
     """The curve of some rows."""
     converged = {name: column[rows["status"] == 0] for name, column in rows.items()}
-    sizes = np.unique(converged[axis])
-    at_size = [{name: column[converged[axis] == size] for name, column in converged.items()} for size in sizes]
-    errors = [entry[metric] for entry in at_size]
+    sizes = np.unique(converged[curve.axis])
+    at_size = [{name: column[converged[curve.axis] == size] for name, column in converged.items()} for size in sizes]
+    errors = [entry[curve.metric] for entry in at_size]
     means = np.array([entry.mean() for entry in errors])
     rng = np.random.default_rng(seed)
     band = [np.quantile(bootstrap_means(rng, entry, RESAMPLES), [0.025, 0.975]) for entry in errors]
-    own = metric == "solver_gap"
+    own = curve.metric == "solver_gap"
     bounds = np.array([entry["bound"].mean() for entry in at_size])
     floor = np.array([0.0 if own else entry["solver_gap"].mean() for entry in at_size])
-    if not METRICS[metric].has_floor:
+    if not METRICS[curve.metric].has_floor:
         floor = np.full(len(sizes), np.nan)
-    slope, line = case.slope, None
-    if own:
-        slope, line = PLAYED[case.solver], bounds
-    elif metric == "kl" and np.all(np.isfinite(bounds)):
-        line = bounds
-    elif metric == "coverage":
-        slope, line = 0.0, np.full(len(sizes), case.level)
-    elif not predicted and axis == "num_samples" and held is None:
-        slope = -0.5
-    elif predicted and case.constant is not None:
-        line = case.constant * sizes.astype(float) ** slope
+    line = _line(curve, sizes, bounds)
     return Summary(
         case=case,
-        metric=metric,
-        axis=axis,
-        held=held,
+        curve=curve,
         sizes=sizes,
         means=means,
         band=np.reshape(band, (-1, 2)).T,
@@ -131,97 +126,48 @@ def _summarize(
             [entry.std(ddof=1) / np.sqrt(len(entry)) if len(entry) > 1 else 0 for entry in errors]
         ),
         floor=floor,
-        slope=slope,
         predicted=line,
-        is_bound=own or (metric == "kl" and line is not None),
-        # Against the rounds, only the error of playing is a power law.
-        rate=_fit(sizes, errors, means, floor, axis, seed) if own or (axis in DATA_AXES and slope) else None,
+        is_bound=curve.is_bounded and line is not None,
+        rate=_fit(curve, sizes, errors, means, floor, seed),
         solves=len(rows["status"]),
         failures=int(np.count_nonzero(rows["status"])),
         exceeded=int(np.nansum(converged["exceeded"])),
         unvisited=int(np.count_nonzero(rows["unvisited"])),
-        first=_first(case, converged, metric),
+        first=_first(case, curve, converged),
     )
 
 
-def _first(case: Case, rows: dict[str, np.ndarray], metric: str) -> np.ndarray:
-    column = METRICS[metric].first
-    if case.reach is None or column is None:
+def _first(case: Case, curve: Curve, rows: dict[str, np.ndarray]) -> np.ndarray:
+    column = METRICS[curve.metric].first
+    if curve.goal is None or column is None:
         return np.zeros(0, int)
-    return rows[column][rows["num_steps"] == case.checkpoints[-1]].astype(int)
+    return rows[column][rows["num_rounds"] == case.num_rounds[-1]].astype(int)
 
 
 def _fit(
-    sizes: np.ndarray, errors: list[np.ndarray], means: np.ndarray, floor: np.ndarray, axis: str, seed: int
+    curve: Curve, sizes: np.ndarray, errors: list[np.ndarray], means: np.ndarray, floor: np.ndarray, seed: int
 ) -> Rate | None:
     # A single seed cannot be resampled.
     fitted = [
         index for index, entry in enumerate(errors) if not means[index] <= ABOVE_FLOOR * floor[index] and len(entry) > 1
     ]
-    if len(fitted) < 2:
+    if curve.fit == "none" or len(fitted) < 2:
         return None
     chosen = [errors[index] for index in fitted]
-    if axis == "num_steps":
+    if curve.fit == "paired":
         return fit_paired_rate(sizes[fitted], np.array(chosen), seed=seed, resamples=RESAMPLES)
     return fit_rate(sizes[fitted], chosen, seed=seed, resamples=RESAMPLES)
 
 
-def _some(values: Sequence[int]) -> Sequence[int]:
-    """A few of them, evenly, the last among them."""
-    step = max(1, -(-(len(values) - 1) // (SHOWN - 1)))
-    return values[::-1][::step][::-1]
+def _along(case: Case, cases: Sequence[Case], axis: str) -> list[int]:
+    """The cases of a family that differ in an axis at most."""
 
+    def others(entry: Case) -> Tuning:
+        return entry.tuning._replace(**{axis: None})
 
-def _summarize_played(case: Case, rows: dict[str, np.ndarray], seed: int) -> list[Summary]:
-    """Against the rounds at some sample sizes and in the game that was played, then against the rows of data."""
-
-    def where(axis: str, size: int) -> dict[str, np.ndarray]:
-        return {name: column[rows[axis] == size] for name, column in rows.items()}
-
-    metric = "regularized_cce_gap" if case.solver == "gamd" else "cce_gap"
-    largest, samples = case.num_samples[-1], _some(case.num_samples)
-    rounds = _some(case.checkpoints)
-    by_rounds = {"axis": "num_steps", "predicted": False}
     return [
-        *(_summarize(case, where("num_samples", n), seed, metric, held=n, **by_rounds) for n in samples),
-        _summarize(case, where("num_samples", largest), seed, "solver_gap", held=largest, **by_rounds),
-        *(
-            _summarize(case, where("num_steps", T), seed, metric, held=T, predicted=T == case.checkpoints[-1])
-            for T in rounds
-        ),
+        number for number, entry in enumerate(cases) if entry.family == case.family and others(entry) == others(case)
     ]
-
-
-def _summarize_followed(case: Case, rows: dict[str, np.ndarray], seed: int) -> list[Summary]:
-    """Against the rounds, and against queries if the case asks for that."""
-    axes = ["num_steps", *(["num_queries"] if case.axis == "num_queries" else [])]
-    return [
-        _summarize(case, rows, seed, metric, axis=axis, predicted=False) for metric in case.metrics for axis in axes
-    ]
-
-
-def _summarize_axis(along: list[tuple[int, Case]], columns: dict[str, np.ndarray], seed: int) -> list[Summary]:
-    """Against what a family has several values of, at some sample sizes; the cases differ in it alone."""
-    first = along[0][1]
-    shared = first.model_copy(update={first.axis: None})
-    mine = np.isin(columns["case"], [number for number, _ in along])
-    if shared.num_steps is not None:
-        mine &= columns["num_steps"] == shared.checkpoints[-1]
-    found = []
-    for metric in shared.metrics:
-        metric = metric if shared.num_steps is None else METRICS[metric].coarse or metric
-        for n in _some(shared.num_samples):
-            held = mine & (columns["num_samples"] == n)
-            rows = {name: column[held] for name, column in columns.items()}
-            found.append(_summarize(shared, rows, seed, metric, axis=shared.axis, held=n, predicted=False))
-    return found
-
-
-def _is_along(case: Case, first: Case) -> bool:
-    """Whether two cases of a family differ in its axis at most."""
-    return case.family == first.family and all(
-        getattr(case, name) == getattr(first, name) for name in Tuning._fields if name != case.axis
-    )
 
 
 def summarize(store: Store) -> list[Summary]:
@@ -232,29 +178,22 @@ def summarize(store: Store) -> list[Summary]:
 
 def summarize_table(table: pa.Table, cases: Sequence[Case], seed: int) -> list[Summary]:
     """As `summarize`, of rows that are there already; the bootstrap's random numbers follow from the seed."""
-    firsts = [metric.first for metric in METRICS.values() if metric.first is not None]
-    columns = {name: table[name].to_numpy() for name in (*COLUMNS, *Tuning._fields, *METRICS, *firsts)}
-    columns["num_rounds"] = columns["num_samples"]  # what stands there, of those that learn online
+    shown = {curve.metric for case in cases for curve in case.curves}
+    firsts = [METRICS[name].first or "status" for name in shown]
+    names = {*COLUMNS, *Tuning._fields, "solver_gap", *shown, *firsts}
+    columns = {name: table[name].to_numpy() for name in names}
     found = []
-    left = list(enumerate(cases))
-    while left:
-        number, case = left.pop(0)
-        mine = columns["case"] == number
-        rows = {name: column[mine] for name, column in columns.items()}
-        if case.reach is not None:
-            found += _summarize_followed(case, rows, seed)
-            continue
-        if case.num_rounds is not None:
-            found.append(_summarize(case, rows, seed, case.metrics[0], axis="num_rounds"))
-            continue
-        if case.axis != "num_samples":
-            along = [(number, case), *(entry for entry in left if _is_along(entry[1], case))]
-            left = [entry for entry in left if entry not in along]
-            found += _summarize_axis(along, columns, seed)
-            continue
-        if case.num_steps is None:
-            own = MADE_SMALL.get(case.solver, "nash_gap")  # to which the prediction belongs
-            found += [_summarize(case, rows, seed, metric, predicted=metric == own) for metric in case.metrics]
-        else:
-            found += _summarize_played(case, rows, seed)
+    for number, case in enumerate(cases):
+        for curve in case.curves:
+            numbers = _along(case, cases, curve.axis) if curve.is_tuned else [number]
+            if number != numbers[0]:
+                continue  # the first of them has told it
+            mine = np.isin(columns["case"], numbers)
+            if curve.by is not None:
+                mine &= columns[curve.by] == curve.held
+            if curve.is_tuned and case.num_rounds:
+                mine &= columns["num_rounds"] == case.num_rounds[-1]
+            rows = {name: column[mine] for name, column in columns.items()}
+            told = case.model_copy(update={curve.axis: None}) if curve.is_tuned else case
+            found.append(_summarize(told, curve, rows, seed))
     return [entry for entry in found if entry.solves]

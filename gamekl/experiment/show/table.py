@@ -6,19 +6,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from gamekl.experiment.schema.cases import Case, Tuning
+from gamekl.experiment.schema.cases import SYMBOLS
 from gamekl.experiment.schema.metrics import METRICS
-from gamekl.experiment.show.report import COMPARED, DATA_AXES, Summary
+from gamekl.experiment.show.report import COMPARED, Summary
 
-SYMBOLS = {
-    "num_samples": "n",
-    "num_rounds": "K",
-    "num_steps": "T",
-    "num_queries": "Q",
-    "temperature": "τ",
-    "concentrability": "C",
-    "scale": "c",
-}
 HEADER = ("game", "seeds x sizes", "slope [95 % interval]", "size^s mean", "predicted", "ratios at largest", "failed")
 FOLLOWED_HEADER = (
     "rule",
@@ -43,17 +34,6 @@ def printable(text: str) -> str:
     return UNPRINTABLE.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
-def case_name(label: str, tuning: Tuning) -> str:
-    """Label, temperature, concentrability and scale of a case."""
-    values = [f"{SYMBOLS[name]}={value:g}" for name, value in tuning._asdict().items() if value is not None]
-    return f"{label} ({', '.join(values)})" if values else label
-
-
-def name_of(case: Case) -> str:
-    """A case by its own label."""
-    return case_name(case.label, case.tuning)
-
-
 def _short(number: int) -> str:
     """1000 as 1e3."""
     zeros = len(str(number)) - len(str(number).rstrip("0"))
@@ -62,22 +42,22 @@ def _short(number: int) -> str:
 
 def curve_name(entry: Summary) -> str:
     """What tells a curve from the others of its case; empty where there are none."""
-    if entry.held is None:
+    if entry.held is None or entry.curve.by is None:
         return ""
-    name = f"{SYMBOLS['num_steps' if entry.axis == 'num_samples' else 'num_samples']} = {_short(entry.held)}"
+    name = f"{SYMBOLS[entry.curve.by]} = {_short(entry.held)}"
     return f"{name}, in the estimate" if entry.is_bound else name
 
 
 def full_name(entry: Summary) -> str:
     """What tells a curve from all others of a run."""
     metric = METRICS[entry.metric].title if len(entry.case.metrics) > 1 else ""
-    return ", ".join(filter(None, (name_of(entry.case), curve_name(entry), metric)))
+    return ", ".join(filter(None, (entry.case.name, curve_name(entry), metric)))
 
 
 def rate_cells(entry: Summary) -> list[str]:
     """What stands under `HEADER`."""
     rate, ratios, power = entry.rate, entry.ratios, 0 - entry.slope
-    sizes = len(entry.case.along(entry.axis))
+    sizes = entry.curve.num_sizes
     scaled = predicted = "none"
     if len(entry.means):
         unit = float(entry.sizes[-1]) ** power
@@ -128,7 +108,7 @@ def followed_cells(entry: Summary) -> list[str]:
         if entry.predicted is not None:
             proven = f"< {max(entry.predicted[-1], 1e-300):.3g}"
     to = middle = reached = "none"
-    goal = None if entry.case.reach is None else entry.case.reach.of(entry.metric)
+    goal = entry.curve.goal
     if goal is not None:
         to = f"{goal:g}"
         hits = entry.first[entry.first >= 0]
@@ -137,11 +117,11 @@ def followed_cells(entry: Summary) -> list[str]:
         ranked = np.where(entry.first >= 0, entry.first, np.inf)
         low, half, high = np.quantile(ranked, [0.25, 0.5, 0.75], method="inverted_cdf") if len(ranked) else [np.inf] * 3
         middle = f"{_rounds(half)} [{_rounds(low)}, {_rounds(high)}]"
-    checkpoints = entry.case.checkpoints
+    checkpoints = entry.case.num_rounds
     rounds = len(checkpoints)
     failed = f"{entry.failures // rounds} of {entry.solves // rounds}"
     failed += f", {entry.exceeded} points above" if entry.is_bound else ""
-    name = ", ".join([name_of(entry.case), METRICS[entry.metric].title])
+    name = ", ".join([entry.case.name, METRICS[entry.metric].title])
     return [name, f"{checkpoints[-1]:,}", value, proven, to, middle, reached, failed]
 
 
@@ -165,13 +145,11 @@ class Tables(NamedTuple):
 
 def split_tables(summaries: list[Summary]) -> Tables:
     """Each curve to the table in which it stands."""
-    followed = [entry for entry in summaries if entry.case.reach is not None]
-    found = [entry for entry in summaries if entry.case.reach is None]
-    return Tables(
-        [entry for entry in found if entry.axis in DATA_AXES or entry.is_bound],
-        [entry for entry in found if entry.axis in Tuning._fields],
-        [entry for entry in followed if entry.axis == "num_steps"],
+    told = [entry for entry in summaries if entry.curve.in_table]
+    rates, others, followed = (
+        [entry for entry in told if entry.curve.style == style] for style in ("rate", "tuning", "approach")
     )
+    return Tables(rates, others, followed)
 
 
 def format_table(summaries: list[Summary]) -> str:

@@ -167,7 +167,7 @@ class LogSchema(_Strict):
         try:
             super().__init__(**values)
         except pydantic.ValidationError as error:
-            raise config_error(error, type(self), "schema") from None
+            raise config_error(error, type(self), values, "schema") from None
 
     @property
     def names(self) -> tuple[str, ...]:

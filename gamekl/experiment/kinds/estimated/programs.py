@@ -13,64 +13,17 @@ import numpy as np
 from jaxtyping import Array
 
 from gamekl.core.response import nash_gap, regularized_gap
-from gamekl.experiment.kinds.settings import Setting
+from gamekl.experiment.kinds.computing import named
+from gamekl.experiment.kinds.estimated.estimates import Data
+from gamekl.experiment.kinds.setting import Setting, for_games_and_seeds
+from gamekl.experiment.schema.metrics import METRICS
 from gamekl.learning.pessimistic import pnvi
-from gamekl.offline.models import ActionRidge, Ridge
-from gamekl.offline.neural import Neural
 from gamekl.offline.pessimism import lower_confidence
-from gamekl.offline.regression import Estimate, estimate
-from gamekl.offline.rows import sample_dataset
-from gamekl.offline.statistics import sample_statistics
-from gamekl.preference.joint_comparisons import estimate_payoffs, sample_joint_comparisons
+from gamekl.offline.regression import Estimate
 from gamekl.solvers.nash.exact import solve_two_player_batch
 from gamekl.solvers.nash.solve import gane
 from gamekl.solvers.play.history import History, gamd_history, multiplicative_weights_history
 from gamekl.solvers.solution import Status
-
-
-def for_games_and_seeds(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Map over the games of a family (keys and settings), then over seeds (keys alone)."""
-    return jax.vmap(jax.vmap(function, in_axes=(0, None)), in_axes=(0, 0))
-
-
-class Data(eqx.Module):
-    """How a dataset is drawn and what is estimated from it.
-
-    Attributes:
-        num_samples: rows, episodes or comparisons.
-        noise: standard deviation, or "bernoulli".
-        penalty: of a ridge estimate.
-        estimator: "tabular", "ridge", "neural" or "preferences".
-        linear: whether features are of joint actions too.
-        num_rows: `num_samples` where rows are drawn one by one, else None.
-    """
-
-    num_samples: Array
-    noise: Array | str
-    penalty: Array
-    estimator: str = eqx.field(static=True)
-    linear: bool = eqx.field(static=True)
-    num_rows: int | None = eqx.field(static=True)
-
-    @property
-    def spread(self) -> Array:
-        """The standard deviation of a reward, or what it is at most."""
-        return jnp.asarray(0.5) if isinstance(self.noise, str) else self.noise
-
-    def estimate(self, key: Array, setting: Setting) -> Estimate:
-        """From data of its own."""
-        drawn = (setting.game, setting.behavior)
-        if self.num_rows is not None:
-            data_key, net_key = jax.random.split(key)
-            rows = sample_dataset(data_key, *drawn, self.num_rows, self.noise)
-            return estimate(rows, model=Neural(net_key, setting.features))
-        if self.estimator == "preferences":
-            return estimate_payoffs(sample_joint_comparisons(key, *drawn, self.num_samples))
-        statistics = sample_statistics(key, *drawn, self.num_samples, self.noise)
-        if self.estimator == "tabular":
-            return estimate(statistics)
-        kind = Ridge if self.linear else ActionRidge
-        return estimate(statistics, model=kind(setting.features, self.penalty))
 
 
 @eqx.filter_jit
@@ -79,10 +32,11 @@ def estimate_batch(keys: Array, settings: Setting, data: Data) -> Estimate:
     return for_games_and_seeds(data.estimate)(keys, settings)
 
 
-def _of_profiles(setting: Setting, found: Estimate, log_policy: Any) -> dict[str, Array]:
+def _of_profiles(data: Data, setting: Setting, found: Estimate, log_policy: Any) -> dict[str, Array]:
     """What a profile comes to in the true game."""
     true_gap = regularized_gap(setting.game, setting.regularizer, log_policy)
     return {
+        **_measured(data, setting, log_policy),
         "regularized_gap": true_gap.sum(),
         "regularized_gap_max": true_gap.max(),
         "nash_gap": nash_gap(setting.game, log_policy, regularizer=setting.regularizer).sum(),
@@ -90,10 +44,16 @@ def _of_profiles(setting: Setting, found: Estimate, log_policy: Any) -> dict[str
     }
 
 
-def _solved(setting: Setting, found: Estimate) -> dict[str, Array]:
+def _measured(data: Data, setting: Setting, log_policy: Any) -> dict[str, Array]:
+    """The metrics that measure any profile."""
+    measures = {name: named(METRICS[name].measure or "") for name in data.measures}
+    return {name: measure(setting.game, setting.regularizer, log_policy) for name, measure in measures.items()}
+
+
+def _solved(data: Data, setting: Setting, found: Estimate) -> dict[str, Array]:
     solution = gane(found, setting.regularizer, throw=False)
     return {
-        **_of_profiles(setting, found, solution.log_policy),
+        **_of_profiles(data, setting, found, solution.log_policy),
         "solver_gap": solution.gap.sum(),
         "residual": solution.residual,
         "num_steps": solution.num_steps,
@@ -104,7 +64,7 @@ def _solved(setting: Setting, found: Estimate) -> dict[str, Array]:
 @eqx.filter_jit
 def gane_batch(keys: Array, settings: Setting, data: Data) -> dict[str, Array]:
     """Estimate, solve and evaluate in the true game; every result is ``[game, seed]``."""
-    return for_games_and_seeds(lambda key, setting: _solved(setting, data.estimate(key, setting)))(keys, settings)
+    return for_games_and_seeds(lambda key, setting: _solved(data, setting, data.estimate(key, setting)))(keys, settings)
 
 
 @eqx.filter_jit
@@ -113,7 +73,7 @@ def neural_batch(keys: Array, settings: Setting, data: Data) -> dict[str, Array]
 
     def one(place: Array) -> dict[str, Array]:
         setting = jax.tree.map(lambda leaf: leaf[place[0]], settings)
-        return _solved(setting, data.estimate(keys[place[0], place[1]], setting))
+        return _solved(data, setting, data.estimate(keys[place[0], place[1]], setting))
 
     grid = jnp.stack(jnp.indices(keys.shape), axis=-1)
     found = jax.lax.map(one, grid.reshape(-1, 2))
@@ -125,22 +85,22 @@ def lower_confidence_batch(keys: Array, settings: Setting, data: Data, scale: Ar
     """As `gane_batch`, on lower confidence bounds."""
 
     def one(key: Array, setting: Setting) -> dict[str, Array]:
-        return _solved(setting, lower_confidence(data.estimate(key, setting), scale, data.spread))
+        return _solved(data, setting, lower_confidence(data.estimate(key, setting), scale, data.spread))
 
     return for_games_and_seeds(one)(keys, settings)
 
 
 @eqx.filter_jit
 def surrogate_batch(
-    keys: Array, settings: Setting, data: Data, scale: Array, payoff_range: Array, minimise: Callable[..., Any]
+    keys: Array, settings: Setting, data: Data, scale: Array, payoff_range: Array, minimize: Callable[..., Any]
 ) -> dict[str, Array]:
     """As `gane_batch`, with profiles that minimise a pessimistic surrogate; there is no `solver_gap`."""
 
     def one(key: Array, setting: Setting) -> dict[str, Array]:
         found = data.estimate(key, setting)
-        profile = minimise(found, scale=scale, payoff_range=payoff_range, noise=data.spread)
+        profile = minimize(found, scale=scale, payoff_range=payoff_range, noise=data.spread)
         return {
-            **_of_profiles(setting, found, profile.log_policy),
+            **_of_profiles(data, setting, found, profile.log_policy),
             "status": jnp.where(jnp.isfinite(profile.surrogate), Status.converged, Status.not_converged),
         }
 
@@ -148,9 +108,11 @@ def surrogate_batch(
 
 
 @eqx.filter_jit
-def _measure_profiles(settings: Setting, found: Estimate, log_policy: tuple[Array, ...]) -> dict[str, Array]:
+def _measure_profiles(
+    data: Data, settings: Setting, found: Estimate, log_policy: tuple[Array, ...]
+) -> dict[str, Array]:
     def one(solved: tuple[Estimate, Any], setting: Setting) -> dict[str, Array]:
-        return _of_profiles(setting, *solved)
+        return _of_profiles(data, setting, *solved)
 
     return for_games_and_seeds(one)((found, log_policy), settings)
 
@@ -163,13 +125,16 @@ def pnvi_batch(keys: Array, settings: Setting, data: Data, scale: Array, payoff_
         alone = jax.tree.map(lambda leaf: leaf[index], found)  # noqa: B023
         policies.append(pnvi(alone, scale=scale, payoff_range=payoff_range, noise=data.spread).log_policy)
     stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves).reshape(*keys.shape, *leaves[0].shape), *policies)
-    measured = _measure_profiles(settings, found, stacked)
+    measured = _measure_profiles(data, settings, found, stacked)
     return {**measured, "status": jnp.zeros(keys.shape, jnp.int32)}
 
 
 @eqx.filter_jit
-def _nash_gaps(settings: Setting, log_policy: tuple[Array, ...]) -> Array:
-    return for_games_and_seeds(lambda policy, setting: nash_gap(setting.game, policy).sum())(log_policy, settings)
+def _unregularized(data: Data, settings: Setting, log_policy: tuple[Array, ...]) -> dict[str, Array]:
+    def one(policy: tuple[Array, ...], setting: Setting) -> dict[str, Array]:
+        return {"nash_gap": nash_gap(setting.game, policy).sum(), **_measured(data, setting, policy)}
+
+    return for_games_and_seeds(one)(log_policy, settings)
 
 
 def exact_batch(keys: Array, settings: Setting, data: Data) -> dict[str, Array]:
@@ -177,7 +142,7 @@ def exact_batch(keys: Array, settings: Setting, data: Data) -> dict[str, Array]:
     found = estimate_batch(keys, settings, data)
     solution = solve_two_player_batch(np.asarray(found.game.payoffs))
     return {
-        "nash_gap": _nash_gaps(settings, solution.log_policy),
+        **_unregularized(data, settings, solution.log_policy),
         "solver_gap": solution.gap.sum(axis=-1),
         "residual": solution.residual,
         "num_steps": solution.num_steps,
@@ -200,19 +165,19 @@ def _of_joint_policies(found: Estimate, history: History, made_small: Array) -> 
     return {
         **{name: jnp.maximum(gap, 0).sum(axis=-1) for name, gap in gaps.items()},
         "exceeded": jnp.any(made_small > bound, axis=-1).astype(jnp.int32),
-        "num_steps": history.num_steps,
+        "num_rounds": history.num_steps,
         "status": jnp.full(rounds, history.status),
         "unvisited": jnp.full(rounds, jnp.sum(found.counts == 0).astype(jnp.int32)),
     }
 
 
 @eqx.filter_jit
-def gamd_batch(keys: Array, settings: Setting, data: Data, num_steps: Array, weighting: str) -> dict[str, Array]:
+def gamd_batch(keys: Array, settings: Setting, data: Data, num_rounds: Array, weighting: str) -> dict[str, Array]:
     """As `gane_batch`, with the joint policies that GAMD plays; every result is ``[game, seed, checkpoint]``."""
 
     def one(key: Array, setting: Setting) -> dict[str, Array]:
         found = data.estimate(key, setting)
-        options = {"num_steps": num_steps, "evaluate_on": setting.game, "throw": False}
+        options = {"num_steps": num_rounds, "evaluate_on": setting.game, "throw": False}
         history = gamd_history(found.game, setting.regularizer, weighting=weighting, **options)
         return _of_joint_policies(found, history, history.regularized_cce_gap_estimated)
 
@@ -220,12 +185,12 @@ def gamd_batch(keys: Array, settings: Setting, data: Data, num_steps: Array, wei
 
 
 @eqx.filter_jit
-def weights_batch(keys: Array, settings: Setting, data: Data, num_steps: Array) -> dict[str, Array]:
+def weights_batch(keys: Array, settings: Setting, data: Data, num_rounds: Array) -> dict[str, Array]:
     """As `gamd_batch`, with unregularised multiplicative weights."""
 
     def one(key: Array, setting: Setting) -> dict[str, Array]:
         found = data.estimate(key, setting)
-        options = {"num_steps": num_steps, "evaluate_on": setting.game, "throw": False}
+        options = {"num_steps": num_rounds, "evaluate_on": setting.game, "throw": False}
         history = multiplicative_weights_history(found.game, setting.regularizer, **options)
         return _of_joint_policies(found, history, history.cce_gap_estimated)
 

@@ -1,5 +1,6 @@
-"""Rules in the true game, round by round, from no data."""
+"""A rule in the true games of a family, round by round."""
 
+import math
 from collections.abc import Callable
 from typing import Any, cast
 
@@ -8,8 +9,12 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
-from gamekl.experiment.kinds.pipeline import for_games_and_seeds
-from gamekl.experiment.kinds.settings import Setting
+from gamekl.core.validation import validate
+from gamekl.experiment.kinds.computing import Program, named
+from gamekl.experiment.kinds.follow.rules import RULES
+from gamekl.experiment.kinds.follow.schema import Follow, RuleConfig
+from gamekl.experiment.kinds.setting import Setting, drawn_games, for_games_and_seeds, make_regularizer
+from gamekl.experiment.schema.cases import Case, Prediction, Tuning
 from gamekl.solvers.nash.solve import solve_nash
 from gamekl.solvers.play.follow import follow
 from gamekl.solvers.play.rules.anchored import Rule
@@ -24,7 +29,7 @@ def _of_rounds(found: Trajectory) -> dict[str, Any]:
     return {
         "nash_gap": found.nash_gap.sum(axis=-1),
         "average_nash_gap": found.average_nash_gap.sum(axis=-1),
-        "num_steps": found.num_steps,
+        "num_rounds": found.num_steps,
         "num_queries": found.num_queries,
         "status": found.status,
         "unvisited": 0,
@@ -55,7 +60,7 @@ def follow_batch(
     rule: Rule,
     kl_bound: Callable[..., Array] | None,
     tols: tuple[Array, Array],
-    num_steps: tuple[int, ...],
+    num_rounds: tuple[int, ...],
     num_queries: int | None,
 ) -> dict[str, Array]:
     """Follow a rule in all games of a family; every result is ``[game, seed, checkpoint]``.
@@ -66,10 +71,10 @@ def follow_batch(
         rule: the method.
         kl_bound: of `gamekl.rules.Proven`, or None where nothing is proven.
         tols: total regularised gap and KL whose first rounds are looked for.
-        num_steps: the checkpoints.
+        num_rounds: the checkpoints.
         num_queries: as of `gamekl.follow`.
     """
-    rounds = np.asarray((0, *num_steps), dtype=np.int32)
+    rounds = np.asarray((0, *num_rounds), dtype=np.int32)
 
     def one(key: Array, setting: Setting) -> dict[str, Array]:
         target = solve_nash(setting.game, setting.regularizer, throw=False).log_policy if rule.anchored else None
@@ -80,3 +85,50 @@ def follow_batch(
         return {name: jnp.broadcast_to(column, rounds.shape)[1:] for name, column in results.items()}
 
     return for_games_and_seeds(one)(keys, settings)
+
+
+def make_rule(config: RuleConfig, temperature: float | None) -> tuple[Rule, Callable[..., Array] | None]:
+    """The rule at a temperature, and what is proven of its KL (`gamekl.rules.Proven`), if anything is.
+
+    The proofs are for values that are told.
+    """
+    kind = named(RULES[config.name].makes)
+    if config.step_size == "proven":
+        known = kind.proven(cast(float, temperature))
+        return known.rule, known.kl if config.num_queries is None else None
+    step_size = cast(float, temperature if config.step_size == "temperature" else config.step_size)
+    if config.magnet_rounds is not None:
+        return kind(step_size, config.magnet_rounds), None
+    return kind(step_size), None
+
+
+def make_settings(family: Follow, tuning: Tuning, key: Array) -> list[Setting]:
+    """The games, to which the rule must be fit."""
+    rule, _ = make_rule(family.rule, tuning.temperature)
+    settings: list[Setting] = []
+    for drawn in drawn_games(key, family.game):
+        game = drawn.game
+        regularizer = make_regularizer(family, drawn, tuning.temperature or 1.0)
+        validate(game, regularizer)
+        rule.check_fits(game)
+        payoffs = np.asarray(game.payoffs)
+        if family.rule.num_queries is not None and not np.all((payoffs >= 0) & (payoffs <= 1)):
+            got = family.rule.num_queries
+            raise ValueError(f"rule.num_queries: got {got} for payoffs outside of [0, 1], takes it for wins")
+        uniform = jnp.full(game.num_actions, 1 / math.prod(game.num_actions))
+        settings.append(Setting(game, regularizer, uniform, None))
+    return settings
+
+
+def predict(family: Follow, tuning: Tuning, settings: list[Setting]) -> Prediction:
+    """No rate is: what is proven is a bound of each run's own."""
+    del family, tuning, settings
+    return Prediction(-0.5)
+
+
+def make_program(family: Follow, case: Case, num_samples: int) -> Program:
+    """Follow the rule."""
+    del num_samples
+    made = make_rule(family.rule, case.temperature)
+    tols = jnp.asarray(family.rule.tol), jnp.asarray(family.rule.kl_tol)
+    return Program(follow_batch, (*made, tols, case.num_rounds, family.rule.num_queries))

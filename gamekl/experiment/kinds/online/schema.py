@@ -1,13 +1,14 @@
-"""The parts of a sweep's schema for leaders that learn from a follower, and for learning online. Loads no jax."""
+"""What a TOML may say of families that learn games while playing them. Loads no jax."""
 
+from collections.abc import Sequence
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from gamekl.experiment.schema.parts import GameConfig, Positive, Strict
+from gamekl.experiment.schema.cases import Curve, Prediction
+from gamekl.experiment.schema.family import Sampled
+from gamekl.experiment.schema.parts import STAGED, Finite, NotNegative, Positive, Strict
 
-LED_METRICS = ("suboptimality", "follower_error", "coverage")
-ONLINE_METRICS = ("regret",)
 # The kinds of games that a class of hypotheses is for.
 HYPOTHESES = {
     "tabular": ("one-shot games", "contextual"),
@@ -17,30 +18,8 @@ HYPOTHESES = {
 }
 
 
-class LeadConfig(Strict):
-    """What a leader knows, and from what it learns a follower's payoffs (solver "lead", of `gamekl.stackelberg`).
-
-    The log announces one policy for each action of the leader, equally often: that action with more than its uniform
-    share.
-
-    Attributes:
-        anchor: the leader's temperature, payoff units per nat; 0 is none. The family's are the follower's.
-        lean: the probability by which an announced policy leans to its action; the rest is uniform.
-        rewards: "known", the leader's payoffs; or "logged": estimated from its rewards in the log.
-        optimum: which of the games are kept: those whose best policy is "interior" (each action at least 1/20),
-            a "vertex" (a pure one), or "any".
-        level: of the band of the plan's value, whose coverage is counted.
-    """
-
-    anchor: Annotated[float, Field(ge=0, allow_inf_nan=False)]
-    lean: Annotated[float, Field(gt=0, le=1)] = 0.7
-    rewards: Literal["known", "logged"] = "known"
-    optimum: Literal["interior", "vertex", "any"] = "any"
-    level: Annotated[float, Field(gt=0, lt=1)] = 0.9
-
-
 class OnlineConfig(Strict):
-    """What learns a game while it plays it (solver "online", of `gamekl.online.Mamex`); sample sizes are rounds.
+    """What learns a game while it plays it (`gamekl.online.Mamex`).
 
     Attributes:
         hypotheses: the class: "tabular" (any payoffs in the payoff range), "linear" in the features of contexts and
@@ -67,18 +46,51 @@ class OnlineConfig(Strict):
             raise ValueError(f"eta: got {self.eta} beside exploration, takes it for optimism only")
         return self
 
-    def check_game(self, game: GameConfig, one_shot: bool, noise: float | str) -> None:
-        """Raise ``ValueError`` unless the class is for such games and such noise."""
-        takes = HYPOTHESES[self.hypotheses]
+
+class Online(Sampled):
+    """Learning a game while playing it; sample sizes are numbers of rounds, with a run of its own for each.
+
+    Attributes:
+        online: what is known, and what is made of it.
+        payoff_range: of "tabular" hypotheses, the least and the largest one.
+        noise: standard deviation of rewards.
+    """
+
+    computes = "gamekl.experiment.kinds.online.computing"
+    metrics_known = ("regret",)
+
+    solver: Literal["online"]
+    online: OnlineConfig
+    payoff_range: tuple[Finite, Finite] | None = None
+    noise: NotNegative = 1.0
+    axis: Literal["num_samples"] = "num_samples"
+
+    def curves(self, expected: Prediction, sizes: Sequence[int]) -> tuple[Curve, ...]:
+        """Against the rounds."""
+        return tuple(self.curve(metric, expected, len(sizes), "num_rounds") for metric in self.shown)
+
+    @model_validator(mode="after")
+    def _learns(self) -> "Online":
+        online, game, takes = self.online, self.game, HYPOTHESES[self.online.hypotheses]
+        one_shot = game.kind not in STAGED
         if game.kind not in takes and not (one_shot and "one-shot games" in takes):
-            raise ValueError(f"online.hypotheses: got {self.hypotheses!r} for kind {game.kind!r}, takes it for {takes}")
+            raise ValueError(
+                f"online.hypotheses: got {online.hypotheses!r} for kind {game.kind!r}, takes it for {takes}"
+            )
         players = len(game.num_actions or (0, 0))
-        if players != 2 and self.concept == "nash":
+        if players != 2 and online.concept == "nash":
             raise ValueError(f"online.concept: got 'nash' of {players} players, takes it of 2")
-        if noise == "bernoulli" or (noise == 0 and self.exploration is None and self.eta is None):
-            raise ValueError(f"noise: got {noise!r} for solver 'online', takes a number > 0, or 0 beside online.eta")
+        if self.noise == 0 and online.exploration is None and online.eta is None:
+            raise ValueError(
+                f"noise: got {self.noise!r} for solver 'online', takes a number > 0, or 0 beside online.eta"
+            )
         for name, kind in (("num_models", "markov"), ("truth", "doors")):
-            value = getattr(self, name)
+            value = getattr(online, name)
             if (game.kind == kind) != (value is not None):
                 got, takes = ("none", "a number") if value is None else (value, "none")
                 raise ValueError(f"online.{name}: got {got} for kind {game.kind!r}, takes {takes}")
+        tables = online.hypotheses == "tabular"
+        if tables != (self.payoff_range is not None):
+            got, takes = ("none", "one, such as [0, 1]") if tables else (list(self.payoff_range or ()), "none")
+            raise ValueError(f"payoff_range: got {got} for solver 'online', takes {takes}")
+        return self

@@ -1,0 +1,1 @@
+"""Solvers of games that are estimated from data: regularised, unregularised and pessimistic ones."""

@@ -1,0 +1,1 @@
+"""Rules in the true game, round by round, from no data."""

@@ -1,0 +1,1 @@
+"""Leaders that learn from a follower's actions."""

@@ -1,0 +1,1 @@
+"""Learning games while playing them."""
