@@ -142,31 +142,31 @@ def _raise_unless_all_converged(solution: Solution) -> None:
 def _play_chunk(
     games: NormalFormGame,
     regularizers: Regularizer,
-    num_steps: Any,
+    num_rounds: Any,
     step_size: Any,
     tol: Any,
     evaluate_on: Any,
     weighting: str,
 ) -> CorrelatedSolution:
-    def play(game: Any, regularizer: Any, num_steps: Any, step_size: Any, tol: Any, target: Any) -> CorrelatedSolution:
+    def play(game: Any, regularizer: Any, num_rounds: Any, step_size: Any, tol: Any, target: Any) -> CorrelatedSolution:
         return gamd(
             game,
             regularizer,
-            num_steps=num_steps,
+            num_rounds=num_rounds,
             step_size=step_size,
             tol=tol,
             evaluate_on=target,
             weighting=weighting,
         )
 
-    return jax.vmap(play)(games, regularizers, num_steps, step_size, tol, evaluate_on)
+    return jax.vmap(play)(games, regularizers, num_rounds, step_size, tol, evaluate_on)
 
 
 def gamd_batch(
     games: NormalFormGame,
     regularizers: Regularizer,
     *,
-    num_steps: Any,
+    num_rounds: Any,
     weighting: str = "uniform",
     step_size: Any = None,
     tol: Any = None,
@@ -180,7 +180,7 @@ def gamd_batch(
     Args:
         games: as `stack` or ``jax.vmap`` make them, payoffs ``[batch, player, *actions]``.
         regularizers: one for each game; every leaf has the leading axis, temperature too.
-        num_steps: rounds, one number or ``[batch]``.
+        num_rounds: rounds, one number or ``[batch]``.
         weighting: as for `gamd`.
         step_size: as for `gamd`, a number or ``[batch]``; no schedules.
         tol: as for `gamd`, a number or ``[batch]``.
@@ -201,11 +201,11 @@ def gamd_batch(
                 f"evaluate_on.payoffs: got shape {evaluate_on.payoffs.shape}, takes that of games, "
                 f"{games.payoffs.shape}"
             )
-    numbers = {"num_steps": num_steps, "step_size": step_size, "tol": tol}
+    numbers = {"num_rounds": num_rounds, "step_size": step_size, "tol": tol}
     for name, value in numbers.items():
         if value is not None and np.shape(value) not in ((), (size,)):
             raise ValueError(f"{name}: got shape {np.shape(value)}, takes a number or [batch] = ({size},)")
-    check_rounds(num_steps, tol)
+    check_rounds(num_rounds, tol)
     anchored(weighting, step_size)
     numbers = {name: None if value is None else np.broadcast_to(value, (size,)) for name, value in numbers.items()}
     batch = jax.tree.map(np.asarray, (games, regularizers, *numbers.values(), evaluate_on))

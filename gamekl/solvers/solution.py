@@ -136,7 +136,7 @@ class Solution(Shown):
             for an unregularised solver.
         residual: sup |policy - best response|, a probability; for an unregularised solver the largest gap over the
             payoffs' range.
-        num_steps: path and Newton steps (or supports tried).
+        num_steps: path and Newton steps (or supports tried, or rounds of `sos_md`).
         status: a `Status` value.
         path: how far the logit path went: `temperature` reached, `folds`, `bifurcations` and `crossings` passed.
         differentiable: whether derivatives of the policies are of worth: the game was solved, and dF/dz is not nearly

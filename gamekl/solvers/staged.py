@@ -83,7 +83,7 @@ class StagedCorrelatedSolution(Shown):
         cce_gap_estimated: shape ``[player]``.
         bound: on `regularized_cce_gap_estimated`: the sum over steps of the largest bound of a state (derived: a
             stage's gap adds to what lies behind it at most its own); of contextual games the mean over contexts.
-        num_steps: rounds at each stage.
+        num_rounds: rounds at each stage.
         status: a `Status` value; that of the first stage that failed.
     """
 
@@ -95,7 +95,7 @@ class StagedCorrelatedSolution(Shown):
     regularized_cce_gap_estimated: Float[Array, "*batch player"]
     cce_gap_estimated: Float[Array, "*batch player"]
     bound: Float[Array, "*batch player"] | None
-    num_steps: Int[Array, "*batch"]
+    num_rounds: Int[Array, "*batch"]
     status: Int[Array, "*batch"]
     ending: ClassVar = Status
 
@@ -125,10 +125,10 @@ def play_stages(
         solution = play(stage, Regularizer(references, regularizer.temperature))
         joint, cost = solution.joint(), solution.cost
         values = earned(stage, joint) - cost
-        return values, (joint, cost, values, solution.bound, solution.num_steps, solution.status)
+        return values, (joint, cost, values, solution.bound, solution.num_rounds, solution.status)
 
     _, found = visit_stages(game, visit, regularizer.log_reference)
-    joint, cost, values, bound, num_steps, status = found
+    joint, cost, values, bound, num_rounds, status = found
     if bound is not None:
         behind = bound if isinstance(game, ContextualGame) else bound.max(axis=1)
         weights = game.context_probs if isinstance(game, ContextualGame) else jnp.ones(len(behind), behind.dtype)
@@ -150,7 +150,7 @@ def play_stages(
         regularized_cce_gap_estimated=solved[0],
         cce_gap_estimated=solved[1],
         bound=bound,
-        num_steps=num_steps.max(),
+        num_rounds=num_rounds.max(),
         status=_first_failure(status),
     )
 

@@ -114,9 +114,9 @@ SOLVERS = {
     "solve_nash_batch": program(
         batches._solve_chunk, many(GAME), many(ANCHOR), initial=None, tol=None, options=Options(100)
     ),
-    "gamd": program(gk.gamd, GAME, ANCHOR, num_steps=10, **options),
-    "gamd, vmap": batch(gk.gamd, GAME, ANCHOR, num_steps=10, **options),
-    **staged("gamd", gk.gamd, num_steps=10, **options),
+    "gamd": program(gk.gamd, GAME, ANCHOR, num_rounds=10, **options),
+    "gamd, vmap": batch(gk.gamd, GAME, ANCHOR, num_rounds=10, **options),
+    **staged("gamd", gk.gamd, num_rounds=10, **options),
     "gamd_batch": program(
         batches._play_chunk,
         many(GAME),
@@ -127,15 +127,15 @@ SOLVERS = {
         evaluate_on=None,
         weighting="uniform",
     ),
-    "gamd_history": program(gk.gamd_history, GAME, ANCHOR, num_steps=(3, 10), **options),
-    "gamd_history, vmap": batch(gk.gamd_history, GAME, ANCHOR, num_steps=(3, 10), **options),
-    "multiplicative_weights": program(gk.multiplicative_weights, GAME, ANCHOR, num_steps=10, **options),
+    "gamd_history": program(gk.gamd_history, GAME, ANCHOR, num_rounds=(3, 10), **options),
+    "gamd_history, vmap": batch(gk.gamd_history, GAME, ANCHOR, num_rounds=(3, 10), **options),
+    "multiplicative_weights": program(gk.multiplicative_weights, GAME, ANCHOR, num_rounds=10, **options),
     "multiplicative_weights_history": program(
-        gk.multiplicative_weights_history, GAME, ANCHOR, num_steps=(3, 10), **options
+        gk.multiplicative_weights_history, GAME, ANCHOR, num_rounds=(3, 10), **options
     ),
-    "sos_md": program(gk.sos_md, GAME, ANCHOR, num_steps=10, **options),
-    "sos_md, vmap": batch(gk.sos_md, GAME, ANCHOR, num_steps=10, **options),
-    **staged("sos_md", gk.sos_md, num_steps=10, **options),
+    "sos_md": program(gk.sos_md, GAME, ANCHOR, num_rounds=10, **options),
+    "sos_md, vmap": batch(gk.sos_md, GAME, ANCHOR, num_rounds=10, **options),
+    **staged("sos_md", gk.sos_md, num_rounds=10, **options),
     **{
         f"solve_correlated, {concept} {objective}": program(
             gk.solve_correlated, GAME, concept=concept, objective=objective, **options
@@ -153,7 +153,7 @@ def followed(rule, num_queries=None):
 
     def call(game, anchor, key):
         asked = {} if num_queries is None else {"num_queries": num_queries, "key": key}
-        return gk.follow(game, anchor, rule(), num_steps=(3, 10), target=anchor.log_reference, **asked, **options)
+        return gk.follow(game, anchor, rule(), num_rounds=(3, 10), target=anchor.log_reference, **asked, **options)
 
     return program(call, SELF, anchors(SELF), KEY)
 

@@ -46,7 +46,7 @@ PROMPTS = made(prompt_set, PAIRS, table(SIZE, CANDIDATES), table(SIZE), whole(SI
 
 def self_played(preferences, log_reference, temperature):
     return preference.self_play(
-        preferences, log_reference, temperature, gk.rules.MMD(0.1), num_steps=(3, 10), throw=False
+        preferences, log_reference, temperature, gk.rules.MMD(0.1), num_rounds=(3, 10), throw=False
     )
 
 

@@ -125,7 +125,7 @@ def test_gamd_in_stages(weighting):
     truth = gk.games.markov(jax.random.key(1), (2, 3), num_states=3, horizon=3)
     anchor = gk.Regularizer(random_profile(jax.random.key(2), game), [0.1, 0.2])
     for steps in (1, 50):
-        found = gk.gamd(game, anchor, num_steps=steps, weighting=weighting, evaluate_on=truth)
+        found = gk.gamd(game, anchor, num_rounds=steps, weighting=weighting, evaluate_on=truth)
         assert np.all(found.regularized_cce_gap_estimated <= found.bound)
         for where, soft, plain in [
             (game, found.regularized_cce_gap_estimated, found.cce_gap_estimated),
@@ -166,11 +166,11 @@ def coarse_gaps(game, anchor, joint, cost):
 def test_gamd_in_contexts():
     game = gk.games.contextual(jax.random.key(0), (3, 3), num_contexts=4)
     anchor = gk.Regularizer.uniform(game, 0.2)
-    together = gk.gamd(game, anchor, num_steps=40)
+    together = gk.gamd(game, anchor, num_rounds=40)
     gaps = []
     for context in range(4):
         here = gk.Regularizer.uniform(gk.NormalFormGame(game.payoffs[context]), 0.2)
-        alone = gk.gamd(gk.NormalFormGame(game.payoffs[context]), here, num_steps=40)
+        alone = gk.gamd(gk.NormalFormGame(game.payoffs[context]), here, num_rounds=40)
         np.testing.assert_allclose(together.joint[context], alone.joint(), atol=1e-13)
         gaps.append(alone.regularized_cce_gap)
     np.testing.assert_allclose(together.regularized_cce_gap, np.mean(gaps, axis=0), atol=1e-12)
@@ -183,7 +183,7 @@ def test_bad_input_names_the_field():
     with pytest.raises(ValueError, match=r"log_reference\[0\]: got shape \(3, 2, 2\), takes \(2, 2, 2\)"):
         gk.solve_nash(game, gk.Regularizer.uniform(other, 0.2))
     with pytest.raises(ValueError, match="evaluate_on: got MarkovGame"):
-        gk.gamd(game, anchor, num_steps=5, evaluate_on=other)
+        gk.gamd(game, anchor, num_rounds=5, evaluate_on=other)
     with pytest.raises(ValueError, match="initial, refine: got one for a game in stages"):
         gk.solve_nash(game, anchor, refine="float64")
     with pytest.raises(ValueError, match=r"rewards\[0, 0, 0, 0, 0\]: got nan"):

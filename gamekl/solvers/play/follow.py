@@ -71,7 +71,7 @@ def _follow(problem: _Problem, num_queries: int | None) -> Record:
     return sharing_lanes(alone, together)(problem)
 
 
-def _check(rule: Any, num_steps: Any, tol: Any, kl_tol: Any, num_queries: Any, key: Any) -> np.ndarray:
+def _check(rule: Any, num_rounds: Any, tol: Any, kl_tol: Any, num_queries: Any, key: Any) -> np.ndarray:
     """The checkpoints, after checking all that is not the game."""
     if not isinstance(rule, Rule):
         got = f"the class {rule.__name__}" if isinstance(rule, type) else type(rule).__name__
@@ -79,11 +79,17 @@ def _check(rule: Any, num_steps: Any, tol: Any, kl_tol: Any, num_queries: Any, k
         raise TypeError(f"rule: got {got}, takes {hint}")
     if rule.weighting != "uniform":
         raise ValueError(f"rule.weighting: got {rule.weighting!r}, takes 'uniform': averages are plain here")
-    steps = np.atleast_1d(np.asarray(num_steps))
-    if steps.ndim != 1 or not len(steps) or steps.dtype.kind not in "iu" or steps[0] < 0 or np.any(np.diff(steps) < 1):
-        raise ValueError(f"num_steps: got {num_steps!r}, takes increasing whole numbers >= 0")
-    if steps[-1] >= 2**31 - 1:
-        raise ValueError(f"num_steps: got {steps[-1]}, takes numbers below 2^31 - 1")
+    rounds = np.atleast_1d(np.asarray(num_rounds))
+    if (
+        rounds.ndim != 1
+        or not len(rounds)
+        or rounds.dtype.kind not in "iu"
+        or rounds[0] < 0
+        or np.any(np.diff(rounds) < 1)
+    ):
+        raise ValueError(f"num_rounds: got {num_rounds!r}, takes increasing whole numbers >= 0")
+    if rounds[-1] >= 2**31 - 1:
+        raise ValueError(f"num_rounds: got {rounds[-1]}, takes numbers below 2^31 - 1")
     for name, value in [("tol", tol), ("kl_tol", kl_tol)]:
         if is_concrete(value) and not np.all(np.asarray(value, dtype=float) >= 0):
             raise ValueError(f"{name}: got {value!r}, takes a number >= 0")
@@ -93,9 +99,9 @@ def _check(rule: Any, num_steps: Any, tol: Any, kl_tol: Any, num_queries: Any, k
         raise ValueError(f"key: got {key!r}, takes a jax random key, such as jax.random.key(0)")
     if num_queries is not None and (type(num_queries) is not int or num_queries < 1):
         raise ValueError(f"num_queries: got {num_queries!r}, takes a whole number >= 1")
-    if (total := int(steps[-1]) * rule.evaluations * (num_queries or 1)) >= 2**31:
-        raise ValueError(f"num_steps, num_queries: got {total} queries in all, takes fewer than 2^31")
-    return steps
+    if (total := int(rounds[-1]) * rule.evaluations * (num_queries or 1)) >= 2**31:
+        raise ValueError(f"num_rounds, num_queries: got {total} queries in all, takes fewer than 2^31")
+    return rounds
 
 
 def _trajectory(problem: _Problem, sizes: tuple[int, ...], num_queries: int | None, wrong: Array) -> Trajectory:
@@ -104,7 +110,7 @@ def _trajectory(problem: _Problem, sizes: tuple[int, ...], num_queries: int | No
     finite = jnp.all(jnp.isfinite(measured.regularized_gap) & jnp.isfinite(measured.nash_gap))
     status = jnp.where(finite, Status.converged, Status.not_converged)
     return Trajectory(
-        num_steps=problem.limits,
+        num_rounds=problem.limits,
         num_queries=problem.limits * problem.rule.evaluations * (num_queries or 1),
         regularized_gap=measured.regularized_gap,
         nash_gap=measured.nash_gap,
@@ -122,7 +128,7 @@ def follow(
     regularizer: Regularizer,
     rule: Rule | Any,
     *,
-    num_steps: Any,
+    num_rounds: Any,
     target: Profile | None = None,
     tol: ArrayLike = 1e-6,
     kl_tol: ArrayLike = 1e-10,
@@ -138,7 +144,7 @@ def follow(
         game: a `NormalFormGame` or a `PolymatrixGame`.
         regularizer: references and temperatures for this game.
         rule: one of `gamekl.rules`.
-        num_steps: rounds after which to measure, increasing, one number or ``[checkpoint]``; not traced.
+        num_rounds: rounds after which to measure, increasing, one number or ``[checkpoint]``; not traced.
         target: log-policies of a known solution, to measure the KL from.
         tol: total regularised gap, payoff units, whose first round is looked for.
         kl_tol: likewise the total KL from the target, nats.
@@ -151,7 +157,7 @@ def follow(
         ValueError: game and regularizer do not fit, or an option or a value is bad.
         TypeError: the rule is none.
     """
-    steps = _check(rule, num_steps, tol, kl_tol, num_queries, key)
+    rounds = _check(rule, num_rounds, tol, kl_tol, num_queries, key)
     require_one_shot(game)
     Regularizer.require(regularizer)
     regularizer.check_fits(game)
@@ -168,7 +174,7 @@ def follow(
     problem = _Problem(
         game=anchor(game, regularizer),
         rule=rule,
-        limits=jnp.asarray(steps, dtype=jnp.int32),
+        limits=jnp.asarray(rounds, dtype=jnp.int32),
         target=None if logs is None else jnp.exp(logs),
         tol=jnp.asarray(tol, dtype=game.dtype),
         kl_tol=jnp.asarray(kl_tol, dtype=game.dtype),
@@ -183,7 +189,7 @@ def self_play(
     temperature: ArrayLike,
     rule: Rule | Any,
     *,
-    num_steps: Any,
+    num_rounds: Any,
     target: ArrayLike | Sequence[Any] | None = None,
     tol: ArrayLike = 1e-6,
     kl_tol: ArrayLike = 1e-10,
@@ -198,7 +204,7 @@ def self_play(
         log_reference: logarithms of the reference policy, ``[actions]``; -inf masks.
         temperature: preference per nat.
         rule: one of `gamekl.rules`.
-        num_steps: as for `follow`, like the rest.
+        num_rounds: as for `follow`, like the rest.
         target: log-policy of a known solution, ``[actions]``.
         tol: as there.
         kl_tol: as there.
@@ -213,7 +219,7 @@ def self_play(
         ValueError: preferences are none, shapes do not fit, or an option or a value is bad.
         TypeError: the rule is none.
     """
-    steps = _check(rule, num_steps, tol, kl_tol, num_queries, key)
+    rounds = _check(rule, num_rounds, tol, kl_tol, num_queries, key)
     preferences = jnp.asarray(own("preferences", preferences))
     log_reference = jnp.asarray(own("log_reference", log_reference))
     if preferences.ndim != 2 or preferences.shape[0] != preferences.shape[1]:
@@ -238,7 +244,7 @@ def self_play(
     problem = _Problem(
         game=against_itself(preferences, reference, tau),
         rule=rule,
-        limits=jnp.asarray(steps, dtype=jnp.int32),
+        limits=jnp.asarray(rounds, dtype=jnp.int32),
         target=None if target is None else jnp.exp(target.astype(game.dtype))[None],
         tol=jnp.asarray(tol, dtype=game.dtype),
         kl_tol=jnp.asarray(kl_tol, dtype=game.dtype),

@@ -154,7 +154,7 @@ def _conclude(problem: Problem, outcome: Outcome) -> CorrelatedSolution:
         last_log_policy=tuple(outcome.last[player, :size] for player, size in enumerate(sizes)),
         last_regularized_gap=regularized,
         last_nash_gap=unregularized,
-        num_steps=run.round,
+        num_rounds=run.round,
         status=jnp.where(wrong == Status.converged, status, wrong).astype(jnp.int32),
         mixture=summary.mixture if isinstance(summary.mixture, Kept) else summary.mixture.value,
         num_actions=sizes,
@@ -168,12 +168,12 @@ def play_problem(problem: Problem) -> tuple[CorrelatedSolution, tuple[Gaps, Gaps
     return _conclude(problem, outcome), outcome.reached
 
 
-def check_rounds(num_steps: Any, tol: Any) -> None:
+def check_rounds(num_rounds: Any, tol: Any) -> None:
     """Raise ``ValueError`` unless these make sense, where they are concrete."""
-    if is_concrete(num_steps):
-        rounds = np.asarray(num_steps)
+    if is_concrete(num_rounds):
+        rounds = np.asarray(num_rounds)
         if rounds.dtype.kind not in "iu" or np.any(rounds < 1) or np.any(rounds >= 2**31):
-            raise ValueError(f"num_steps: got {num_steps!r}, takes whole numbers from 1 to 2^31 - 1")
+            raise ValueError(f"num_rounds: got {num_rounds!r}, takes whole numbers from 1 to 2^31 - 1")
     if tol is not None and is_concrete(tol) and not np.all(np.asarray(tol, dtype=float) >= 0):
         raise ValueError(f"tol: got {tol!r}, takes a number >= 0 or None")
 
@@ -184,11 +184,11 @@ def _alike(game: Game, other: Any) -> bool:
     return kinds and other.table.shape == game.table.shape
 
 
-def check_play(game: Game, regularizer: Any, num_steps: Any, tol: Any, evaluate_on: Any, throw: bool) -> None:
+def check_play(game: Game, regularizer: Any, num_rounds: Any, tol: Any, evaluate_on: Any, throw: bool) -> None:
     """Raise unless all this fits together, and where it is concrete and `throw` is set, unless the values are right."""
     Regularizer.require(regularizer)
     regularizer.check_fits(game)
-    check_rounds(num_steps, tol)
+    check_rounds(num_rounds, tol)
     if evaluate_on is not None and not _alike(game, evaluate_on):
         got = f"{type(evaluate_on).__name__} {getattr(evaluate_on, 'num_actions', '')}".strip()
         takes = f"a {type(game).__name__} with the actions of the game that is played, {game.num_actions}"
@@ -222,7 +222,7 @@ def make_problem(
     require_one_shot(game)
     check_play(game, regularizer, limits, tol, evaluate_on, throw)
     if is_concrete(limits) and np.any(np.diff(np.asarray(limits, dtype=int).ravel()) < 1):
-        raise ValueError(f"num_steps: got {limits!r}, takes increasing numbers")
+        raise ValueError(f"num_rounds: got {limits!r}, takes increasing numbers")
     regularizer = regularizer.astype(game.dtype)
     return Problem(
         game=game,

@@ -311,7 +311,7 @@ def test_batches():
 def test_joint_policies_in_float32_are_taken():
     """The sum of a float32 table is 1 to float32's rounding; and nested lists may be tables."""
     game = gk.games.uniform(jax.random.key(0), (4, 4), dtype=jnp.float32)
-    played = gk.gamd(game, gk.Regularizer.uniform(game, 0.1), num_steps=20_000)
+    played = gk.gamd(game, gk.Regularizer.uniform(game, 0.1), num_rounds=20_000)
     np.testing.assert_allclose(gk.evaluate.cce_gap(game, played.joint()), played.cce_gap, atol=1e-6)
     chicken = gk.games.chicken()
     table = [[0.1, 0.2], [0.3, 0.4]]
