@@ -110,7 +110,7 @@ def prompts(key):
 
 
 solve = partial(gk.solve_nash, throw=False)
-play = partial(gk.gamd, num_steps=50, throw=False)
+play = partial(gk.gamd, num_rounds=50, throw=False)
 measured = ("regularized_cce_gap", "marginals", "last_log_policy")
 
 FAMILIES = {
@@ -123,16 +123,16 @@ FAMILIES = {
     "gane": Family(lambda log, anchor: gk.gane(gk.offline.estimate(log), anchor, throw=False), logged),
     "gamd": Family(play, anchored(uniform(4, 3, 2)), lambda found: [getattr(found, name) for name in measured]),
     "multiplicative_weights": Family(
-        partial(gk.multiplicative_weights, num_steps=50, throw=False),
+        partial(gk.multiplicative_weights, num_rounds=50, throw=False),
         anchored(uniform(4, 3)),
         lambda found: [getattr(found, name) for name in measured],
     ),
     "follow": Family(
-        lambda game, anchor: gk.follow(game, anchor, gk.rules.MMD(0.1), num_steps=(3, 30), throw=False),
+        lambda game, anchor: gk.follow(game, anchor, gk.rules.MMD(0.1), num_rounds=(3, 30), throw=False),
         anchored(uniform(4, 3)),
         lambda found: (found.log_policy, found.regularized_gap, found.average_nash_gap),
     ),
-    "sos_md": Family(partial(gk.sos_md, num_steps=500, tol=0.1, throw=False), anchored(uniform(4, 3))),
+    "sos_md": Family(partial(gk.sos_md, num_rounds=500, tol=0.1, throw=False), anchored(uniform(4, 3))),
     # Its own tolerance is on the duality gap, of which the policy's error is the square root.
     "solve_correlated": Family(
         partial(gk.solve_correlated, throw=False),
@@ -161,7 +161,7 @@ FAMILIES = {
 
 DRIVEN = {
     "solve_nash_batch": Family(gk.solve_nash_batch, anchored(uniform(10, 10), 0.1)),
-    "gamd_batch": Family(partial(gk.gamd_batch, num_steps=50), anchored(uniform(4, 3)), FAMILIES["gamd"].answers),
+    "gamd_batch": Family(partial(gk.gamd_batch, num_rounds=50), anchored(uniform(4, 3)), FAMILIES["gamd"].answers),
     "nash_policies": Family(
         partial(gk.preference.nash_policies, temperature=0.1), prompts, lambda found: (found.policy, found.win_rate)
     ),
