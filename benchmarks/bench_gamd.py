@@ -114,7 +114,7 @@ def correlated_rows(quick: bool, rounds: int) -> list[list[Any]]:
             "OpenSpiel _mgcce": (openspiel, common),
         }
         times = timed(contenders, rounds)
-        ours, other = np.asarray(solve(games).policy)[:common], openspiel()
+        ours, other = np.asarray(solve(games).joint_policy)[:common], openspiel()
         apart = max(np.abs(a - b).max() for a, b in zip(ours, other, strict=True))
         name = " x ".join(map(str, shape))
         found += rows_of(f"maximum-Gini CCE, {name} (apart by at most {apart:.0e}): ms a game", 1e3, times)

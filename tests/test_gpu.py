@@ -137,6 +137,7 @@ FAMILIES = {
     "solve_correlated": Family(
         partial(gk.solve_correlated, throw=False),
         lambda key: (gk.games.uniform(key, (4, 3)),),
+        lambda found: found.joint_policy,
         float64=1e-6,
         float32=2e-2,
     ),

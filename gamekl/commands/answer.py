@@ -126,9 +126,9 @@ def _joint(game: NormalFormGame, solution: CorrelatedSolution, told: str, save: 
     print(told)
     print("\n".join(policy_lines(game, solution.marginals, ", on average")))
     if np.prod(solution.num_actions, dtype=float) <= LARGEST_PRINTED:
-        print("\n".join(joint_lines(game, solution.joint())))
+        print("\n".join(joint_lines(game, solution.joint_policy)))
     if save is not None:
-        _save(save, game, solution, solution.joint(), "num_rounds")
+        _save(save, game, solution, "num_rounds")
     lines = {
         "regularised CCE gap": solution.regularized_cce_gap,
         "bound": solution.bound,
@@ -145,22 +145,21 @@ def _correlated(
         solution = solve_welfare(game, concept=concept, epsilon=epsilon)
     else:
         solution = solve_correlated(game, concept=concept, objective=objective, epsilon=epsilon, tol=tol)
-    print("\n".join(joint_lines(game, solution.policy)))
+    print("\n".join(joint_lines(game, solution.joint_policy)))
     if save is not None:
-        _save(save, game, solution, solution.policy, "num_steps")
+        _save(save, game, solution, "num_steps")
     lines = {
         "CCE gap": solution.cce_gap,
         "CE gap": solution.ce_gap,
-        "welfare": np.sum(np.asarray(game.payoffs) * np.asarray(solution.policy)),
+        "welfare": np.sum(np.asarray(game.payoffs) * np.asarray(solution.joint_policy)),
         "duality gap": solution.duality_gap,
         "violation": solution.violation,
     }
     return _report(lines, Status(int(solution.status)), f"{solution.num_steps} steps")
 
 
-def _save(
-    path: Path, game: NormalFormGame, solution: CorrelatedSolution | CorrelatedEquilibrium, joint: Any, effort: str
-) -> None:
-    arrays = {name: np.asarray(getattr(solution, name)) for name in ("cce_gap", "ce_gap", effort, "status")}
+def _save(path: Path, game: NormalFormGame, solution: CorrelatedSolution | CorrelatedEquilibrium, effort: str) -> None:
+    names = ("joint_policy", "cce_gap", "ce_gap", effort, "status")
+    arrays = {name: np.asarray(getattr(solution, name)) for name in names}
     with open(path, "wb") as file:
-        np.savez(file, allow_pickle=False, joint=np.asarray(joint), **arrays, **name_arrays(game))
+        np.savez(file, allow_pickle=False, **arrays, **name_arrays(game))

@@ -38,7 +38,7 @@ class CorrelatedSolution(Shown):
         last_nash_gap: the same without the regularisation, on the references' support, shape ``[player]``.
         num_rounds: rounds played.
         status: a `Status` value; `Status.max_steps` where a `tol` was asked for and not met.
-        mixture: the joint policy itself; use `joint` and `sample`.
+        mixture: the joint policy itself; use `joint_policy` and `sample`.
         num_actions: how many actions each player has.
     """
 
@@ -60,7 +60,8 @@ class CorrelatedSolution(Shown):
     num_actions: tuple[int, ...] = eqx.field(static=True)
     ending: ClassVar = Status
 
-    def joint(self) -> Float[Array, "*actions"]:
+    @property
+    def joint_policy(self) -> Float[Array, "*actions"]:
         """The joint policy as a table, shape ``[*actions]`` (after the batch's axis, where there is one).
 
         Raises:
@@ -68,8 +69,8 @@ class CorrelatedSolution(Shown):
         """
         if isinstance(self.mixture, Kept):
             raise ValueError(
-                f"joint: got a game of {math.prod(self.num_actions):,} joint actions, takes at most {LARGEST_TABLE:,}; "
-                "use marginals, the gaps, or sample(key, num_samples)"
+                f"joint_policy: got a game of {math.prod(self.num_actions):,} joint actions, takes at most "
+                f"{LARGEST_TABLE:,}; use marginals, the gaps, or sample(key, num_samples)"
             )
         return self.mixture.reshape(*self.mixture.shape[:-1], *self.num_actions)
 

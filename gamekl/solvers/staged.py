@@ -72,7 +72,7 @@ class StagedCorrelatedSolution(Shown):
     `evaluate_on` (in the game that was played if that is None), those with the suffix ``_estimated`` in the latter.
 
     Attributes:
-        joint: the joint policies, shape ``[*stage, *actions]``.
+        joint_policy: the joint policies, shape ``[*stage, *actions]``.
         cost: temperature times the average KL of the rounds' policies to the references, ``[*stage, player]``, payoff
             units.
         values: what each player earns by them from each stage on, less that cost, in the game that was played, shape
@@ -87,7 +87,7 @@ class StagedCorrelatedSolution(Shown):
         status: a `Status` value; that of the first stage that failed.
     """
 
-    joint: Float[Array, "*stage_and_actions"]
+    joint_policy: Float[Array, "*stage_and_actions"]
     cost: Float[Array, "*stage player"]
     values: Float[Array, "*stage player"]
     regularized_cce_gap: Float[Array, "*batch player"]
@@ -123,7 +123,7 @@ def play_stages(
 
     def visit(stage: NormalFormGame, references: tuple[Array, ...]) -> tuple[Array, Any]:
         solution = play(stage, Regularizer(references, regularizer.temperature))
-        joint, cost = solution.joint(), solution.cost
+        joint, cost = solution.joint_policy, solution.cost
         values = earned(stage, joint) - cost
         return values, (joint, cost, values, solution.bound, solution.num_rounds, solution.status)
 
@@ -142,7 +142,7 @@ def play_stages(
     solved = measure(game)
     measured = solved if evaluate_on is None else measure(evaluate_on)
     return StagedCorrelatedSolution(
-        joint=joint,
+        joint_policy=joint,
         cost=cost,
         values=values,
         regularized_cce_gap=measured[0],

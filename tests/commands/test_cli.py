@@ -172,7 +172,7 @@ def test_solve_finds_correlated_equilibria(capsys, tmp_path):
     (tmp_path / "game.nfg").write_text(CHICKEN)
     status, out, _ = run(capsys, "solve", "game.nfg", "--concept", "mgce", "--tol", "1e-12", "--save", "found.npz")
     assert status == 0
-    joint = np.load(tmp_path / "found.npz")["joint"]
+    joint = np.load(tmp_path / "found.npz")["joint_policy"]
     np.testing.assert_allclose(joint, np.array([[5, 10], [10, 9]]) / 34, atol=1e-8)
     assert "0.29411765" in out and "duality gap:" in out
     status, out, _ = run(capsys, "solve", "game.nfg", "--concept", "mgce", "--epsilon", "10")

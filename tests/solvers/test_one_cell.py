@@ -74,7 +74,7 @@ def test_welfare(power, concept):
         if int(found.status) == gk.Status.converged:
             solved += 1
             expected = np.array(welfare(payoffs, concept), dtype=float)
-            np.testing.assert_allclose(np.ravel(found.policy), expected, atol=1e-6)
+            np.testing.assert_allclose(np.ravel(found.joint_policy), expected, atol=1e-6)
     assert solved >= 9
 
 

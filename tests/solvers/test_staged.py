@@ -131,7 +131,7 @@ def test_gamd_in_stages(weighting):
             (game, found.regularized_cce_gap_estimated, found.cce_gap_estimated),
             (truth, found.regularized_cce_gap, found.cce_gap),
         ]:
-            expected = coarse_gaps(where, anchor, np.asarray(found.joint), np.asarray(found.cost))
+            expected = coarse_gaps(where, anchor, np.asarray(found.joint_policy), np.asarray(found.cost))
             np.testing.assert_allclose(soft, expected[0], atol=1e-12)
             np.testing.assert_allclose(plain, expected[1], atol=1e-12)
 
@@ -171,7 +171,7 @@ def test_gamd_in_contexts():
     for context in range(4):
         here = gk.Regularizer.uniform(gk.NormalFormGame(game.payoffs[context]), 0.2)
         alone = gk.gamd(gk.NormalFormGame(game.payoffs[context]), here, num_rounds=40)
-        np.testing.assert_allclose(together.joint[context], alone.joint(), atol=1e-13)
+        np.testing.assert_allclose(together.joint_policy[context], alone.joint_policy, atol=1e-13)
         gaps.append(alone.regularized_cce_gap)
     np.testing.assert_allclose(together.regularized_cce_gap, np.mean(gaps, axis=0), atol=1e-12)
 

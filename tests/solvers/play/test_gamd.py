@@ -71,7 +71,7 @@ def test_the_definition(shape, weighting, num_rounds):
     for target in (None, truth) if shape == (2, 2) else (truth,):  # each is a program of its own
         solution = gk.gamd(game, regularizer, num_rounds=num_rounds, weighting=weighting, evaluate_on=target)
         joint, last, gaps = by_definition(game, regularizer, num_rounds, weighting, target)
-        np.testing.assert_allclose(solution.joint(), joint, atol=1e-14)
+        np.testing.assert_allclose(solution.joint_policy, joint, atol=1e-14)
         assert_policies([np.exp(entry) for entry in solution.last_log_policy], last, atol=1e-13)
         for player, marginal in enumerate(solution.marginals):
             others = tuple(other for other in range(len(shape)) if other != player)
@@ -138,10 +138,10 @@ def test_a_schedule_takes_the_place_of_a_step_size():
     regularizer = dirichlet_regularizer(jax.random.key(1), game, 0.1)
     plain = gk.gamd(game, regularizer, num_rounds=50)
     scheduled = gk.gamd(game, regularizer, num_rounds=50, step_size=lambda count: 1 / (0.1 * (count + 1)))
-    np.testing.assert_allclose(scheduled.joint(), plain.joint(), atol=1e-14)
+    np.testing.assert_allclose(scheduled.joint_policy, plain.joint_policy, atol=1e-14)
     constant = gk.gamd(game, regularizer, num_rounds=50, step_size=2.0)
     through_optax = gk.gamd(game, regularizer, num_rounds=50, step_size=optax.constant_schedule(2.0))
-    np.testing.assert_allclose(through_optax.joint(), constant.joint(), atol=1e-14)
+    np.testing.assert_allclose(through_optax.joint_policy, constant.joint_policy, atol=1e-14)
 
 
 def test_it_stops_at_a_tolerance():
@@ -244,7 +244,7 @@ def test_multiplicative_weights():
     joint, gaps = weights_by_definition(game, [np.array(row) for row in references], 40)
     for temperature in (1.0, 0.01):
         solution = gk.multiplicative_weights(game, gk.Regularizer(log(*references), temperature), num_rounds=40)
-        np.testing.assert_allclose(solution.joint(), joint, atol=1e-13)
+        np.testing.assert_allclose(solution.joint_policy, joint, atol=1e-13)
         np.testing.assert_allclose(solution.cce_gap, gaps, atol=1e-13)
     spans = np.ptp(np.asarray(game.payoffs).reshape(3, -1), axis=1)
     np.testing.assert_allclose(solution.bound, spans * np.sqrt(np.log([1 / 0.3, 5, 4]) / 40), rtol=1e-12)
@@ -316,8 +316,8 @@ def test_beyond_a_table_rounds_are_kept():
     regularizer = dirichlet_regularizer(jax.random.key(1), game, 0.5)
     solution = gk.gamd(game, regularizer, num_rounds=2500)
     assert np.all(solution.regularized_cce_gap <= solution.bound)
-    with pytest.raises(ValueError, match=r"joint: got a game of 3,486,784,401 joint actions, .*sample"):
-        solution.joint()
+    with pytest.raises(ValueError, match=r"joint_policy: got a game of 3,486,784,401 joint actions, .*sample"):
+        _ = solution.joint_policy
     drawn = np.asarray(solution.sample(jax.random.key(2), 40_000))
     assert drawn.shape == (40_000, 20)
     for player in (0, 19):
@@ -331,7 +331,7 @@ def test_samples_have_the_law_of_the_table():
     drawn = np.asarray(solution.sample(jax.random.key(0), 100_000))
     counted = np.zeros((3, 3))
     np.add.at(counted, tuple(drawn.T), 1e-5)
-    np.testing.assert_allclose(counted, solution.joint(), atol=0.006)
+    np.testing.assert_allclose(counted, solution.joint_policy, atol=0.006)
 
 
 def test_bad_input_names_the_field():
