@@ -188,16 +188,16 @@ def _as_floats(field: str, values: Any) -> np.ndarray:
 
 
 def _check(
-    preferences: Any, reference_logprobs: Any, temperature: Any, mask: Any, tol: Any, max_steps: Any
+    preferences: Any, log_reference: Any, temperature: Any, mask: Any, tol: Any, max_steps: Any
 ) -> _Prompts:
-    table, reference = _as_floats("preferences", preferences), _as_floats("reference_logprobs", reference_logprobs)
+    table, reference = _as_floats("preferences", preferences), _as_floats("log_reference", log_reference)
     tau = _as_floats("temperature", temperature)
     if table.ndim != 3 or not table.shape[1] == table.shape[2] > 0:
         raise ValueError(f"preferences: got shape {table.shape}, takes [prompt, candidate, candidate]")
     rows = table.shape[:2]
     size, takes = len(table), f"[prompt, candidate] = {rows}"
     if reference.shape != rows:
-        raise ValueError(f"reference_logprobs: got shape {reference.shape}, takes {takes}")
+        raise ValueError(f"log_reference: got shape {reference.shape}, takes {takes}")
     if tau.shape not in ((), (size,)):
         raise ValueError(f"temperature: got shape {tau.shape}, takes a number or [prompt] = ({size},)")
     allowed = np.ones(rows, dtype=bool) if mask is None else np.asarray(mask)
@@ -210,10 +210,10 @@ def _check(
     tau = tau.reshape(-1)
     refuse("temperature", tau, ~((tau > 0) & (tau < np.inf)), "numbers > 0")
     wrong = allowed & (np.isnan(reference) | np.isposinf(reference))
-    refuse("reference_logprobs", reference, wrong, "logarithms of probabilities")
+    refuse("log_reference", reference, wrong, "logarithms of probabilities")
     reference = np.where(allowed, reference, -np.inf)
     kept = np.isfinite(reference)
-    field = "reference_logprobs" if mask is None else "mask"
+    field = "log_reference" if mask is None else "mask"
     refuse(field, kept.sum(axis=1), ~kept.any(axis=1), "one candidate or more, of positive probability")
     return _Prompts(
         preferences=table,
@@ -234,7 +234,7 @@ def _refuse(prompts: _Prompts, first: int) -> None:
 
 def nash_policies(
     preferences: ArrayLike | Sequence[Any],
-    reference_logprobs: ArrayLike | Sequence[Any],
+    log_reference: ArrayLike | Sequence[Any],
     temperature: ArrayLike | Sequence[Any],
     *,
     mask: ArrayLike | Sequence[Any] | None = None,
@@ -251,7 +251,7 @@ def nash_policies(
         preferences: P_ij, the probability that response i is preferred to j, shape ``[prompt, candidate, candidate]``,
             with P + P^T = 1 within 1e-5, of which the antisymmetric part counts; `estimate_preferences` makes them of
             comparisons. A prompt with NaN gets `Status.nonfinite_input`, and stays alone with it.
-        reference_logprobs: log pi0, shape ``[prompt, candidate]``, up to a number for each prompt: the reference is
+        log_reference: log pi0, shape ``[prompt, candidate]``, up to a number for each prompt: the reference is
             normalised over the candidates. Zeros, if candidates were drawn from the reference and are to count alike.
         temperature: tau, units of preference per nat, a number > 0 or ``[prompt]``.
         mask: which candidates there are, booleans ``[prompt, candidate]``; all if None. Those with a log-probability of
@@ -271,7 +271,7 @@ def nash_policies(
     Source: the problem is that of Munos et al. (arXiv 2312.00886), which first-order methods such as mirror prox
     (`gamekl.rules.NashMP`) solve too; the method is derived in `newton`.
     """
-    prompts = _check(preferences, reference_logprobs, temperature, mask, tol, max_steps)
+    prompts = _check(preferences, log_reference, temperature, mask, tol, max_steps)
 
     def solve(method: Any, *batch: Any) -> Any:
         found = in_chunks(method, batch, lambda platform: fitting_lanes(platform, batch[0].preferences), devices, True)
