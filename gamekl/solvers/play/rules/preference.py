@@ -16,7 +16,7 @@ that are preferences (which moves values by at most 1/2 in l1-sup norm):
     MNPO       mean of the others' log-policies, + a q                   averages of play, of equal players
     MPO        MMD towards a magnet that is moved to u every so often    unregularised equilibrium
 
-MMD itself is `rules.MirrorDescent`. Nothing is known where payoffs are general-sum, beyond `gamekl.gamd`'s averages.
+MMD itself is in `rules.anchored`. Nothing is known where payoffs are general-sum, beyond `gamekl.gamd`'s averages.
 """
 
 from typing import NamedTuple
