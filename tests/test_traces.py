@@ -25,7 +25,7 @@ def counted(monkeypatch, module, name):
 
 
 def test_solve_nash_compiles_once_for_each_shape(monkeypatch):
-    traces = counted(monkeypatch, solve, "make_problem")
+    traces = counted(monkeypatch, solve, "make_nash_problem")
     for seed, temperature in enumerate([1.0, 0.3, 0.1]):
         game = gk.games.uniform(jax.random.key(seed), (3, 7))
         gk.solve_nash(game, gk.Regularizer.uniform(game, temperature), tol=1e-8 * (seed + 1))

@@ -32,7 +32,7 @@ from gamekl.core.show import Shown
 from gamekl.core.validation import refuse
 from gamekl.preference.newton import solve_drift
 from gamekl.solvers.driver import Device, in_chunks
-from gamekl.solvers.nash.ladder import Options, Problem, make_problem, solve_problems
+from gamekl.solvers.nash.ladder import NashProblem, Options, make_nash_problem, solve_problems
 from gamekl.solvers.nash.solve import MAX_STEPS as MAX_CORRECTIONS
 from gamekl.solvers.solution import SolveError, Status
 
@@ -166,9 +166,9 @@ def _by_newton(prompts: _Prompts) -> tuple[NashPolicies, Bool[Array, " prompt"]]
     return in_lanes(_solve_block, [prompts.preferences], prompts)
 
 
-def _two_players(prompt: _Prompt, guess: Float[Array, " candidate"]) -> Problem:
+def _two_players(prompt: _Prompt, guess: Float[Array, " candidate"]) -> NashProblem:
     game = NormalFormGame(jnp.stack([prompt.advantage, prompt.advantage.T]))
-    return make_problem(game, Regularizer([prompt.log_reference] * 2, prompt.temperature), (guess, guess), None)
+    return make_nash_problem(game, Regularizer([prompt.log_reference] * 2, prompt.temperature), (guess, guess), None)
 
 
 @jax.jit
@@ -187,9 +187,7 @@ def _as_floats(field: str, values: Any) -> np.ndarray:
     return found if found.dtype in (np.float32, np.float64) else found.astype(np.float64)
 
 
-def _check(
-    preferences: Any, log_reference: Any, temperature: Any, mask: Any, tol: Any, max_steps: Any
-) -> _Prompts:
+def _check(preferences: Any, log_reference: Any, temperature: Any, mask: Any, tol: Any, max_steps: Any) -> _Prompts:
     table, reference = _as_floats("preferences", preferences), _as_floats("log_reference", log_reference)
     tau = _as_floats("temperature", temperature)
     if table.ndim != 3 or not table.shape[1] == table.shape[2] > 0:

@@ -21,7 +21,7 @@ from gamekl.core.policies import Profile, is_concrete
 from gamekl.core.regularizer import Regularizer
 from gamekl.solvers.correlated_solution import CorrelatedSolution
 from gamekl.solvers.driver import Device, in_chunks
-from gamekl.solvers.nash.ladder import Options, make_problem, solve_problems
+from gamekl.solvers.nash.ladder import Options, make_nash_problem, solve_problems
 from gamekl.solvers.nash.queue import num_lanes
 from gamekl.solvers.nash.solve import MAX_STEPS, precision
 from gamekl.solvers.play.gamd import gamd
@@ -61,7 +61,7 @@ def _solve_chunk(
     games: NormalFormGame, regularizers: Regularizer, initial: Any, tol: Any, options: Options
 ) -> Solution:
     axes = (0, 0, None if initial is None else 0, None if tol is None else 0)
-    problems = jax.vmap(make_problem, in_axes=axes)(games, regularizers, initial, tol)
+    problems = jax.vmap(make_nash_problem, in_axes=axes)(games, regularizers, initial, tol)
     return solve_problems(problems, options)
 
 

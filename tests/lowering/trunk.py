@@ -37,12 +37,12 @@ from lowering.inputs import (
 )
 
 
-def posed_and_judged(game):
+def posed_and_certified(game):
     """What `solve_welfare` does on the device, before and after its linear programme."""
     zero, steps = jnp.zeros((), game.dtype), jnp.zeros((), jnp.int32)
     posed = welfare._pose(game, zero, concept="ce")
     x = jnp.full(math.prod(game.num_actions), 1 / math.prod(game.num_actions), game.dtype)
-    return welfare._judge(posed, x, jnp.zeros_like(posed.limits), zero, zero, zero + 1, steps, concept="ce")
+    return welfare._certified(posed, x, jnp.zeros_like(posed.limits), zero, zero, zero + 1, steps, concept="ce")
 
 
 CLASSICS = (
@@ -144,7 +144,7 @@ SOLVERS = {
         for objective in ("entropy", "gini")
     },
     "solve_correlated, vmap": batch(gk.solve_correlated, GAME, **options),
-    "solvers.welfare, but for the programme": program(posed_and_judged, GAME),
+    "solvers.welfare, but for the programme": program(posed_and_certified, GAME),
 }
 
 

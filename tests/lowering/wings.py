@@ -6,7 +6,7 @@ import jax.numpy as jnp
 
 import gamekl as gk
 from gamekl.preference import policies as prompts
-from gamekl.stackelberg.commit.quantal import make_problem
+from gamekl.stackelberg.commit.quantal import make_leader_problem
 from gamekl.stackelberg.learn.rates import _constant
 from lowering.inputs import (
     ANCHOR,
@@ -67,7 +67,9 @@ PREFERENCES = {
 
 def problem(estimate, anchor):
     """What is planned, with what its estimate does not know."""
-    return make_problem(estimate.game, anchor, None, (estimate.fit.covariance, estimate.variances, jnp.asarray(1.0)))
+    return make_leader_problem(
+        estimate.game, anchor, None, (estimate.fit.covariance, estimate.variances, jnp.asarray(1.0))
+    )
 
 
 LEADER, ANNOUNCED, OFTEN = table(2), table(4, 2), table(4)

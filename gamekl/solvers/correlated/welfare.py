@@ -41,7 +41,7 @@ def _pose(game: NormalFormGame, epsilon: Array, concept: str) -> _Posed:
 
 
 @partial(jax.jit, static_argnames="concept")
-def _judge(
+def _certified(
     posed: _Posed, x: Array, alpha: Array, objective: Array, missed: Array, unit: Array, num_steps: Array, concept: str
 ) -> CorrelatedEquilibrium:
     rows, tol = ByRows(posed.matrix), TOLERANCE
@@ -93,4 +93,6 @@ def solve_welfare(game: NormalFormGame, *, concept: str = "cce", epsilon: Any = 
         numbers = [
             float(number) for number in (-total @ found.joint_policy, found.bound - welfare @ found.joint_policy, unit)
         ]
-        return _judge(posed, jnp.asarray(found.joint_policy), jnp.asarray(found.multipliers), *numbers, steps, concept)
+        return _certified(
+            posed, jnp.asarray(found.joint_policy), jnp.asarray(found.multipliers), *numbers, steps, concept
+        )

@@ -22,7 +22,7 @@ from gamekl.core.policies import Profile, check_profile, is_concrete
 from gamekl.core.regularizer import Regularizer
 from gamekl.core.validation import validate
 from gamekl.solvers.nash.implicit import attach
-from gamekl.solvers.nash.ladder import Options, make_problem, solve_problem, solve_problems
+from gamekl.solvers.nash.ladder import Options, make_nash_problem, solve_problem, solve_problems
 from gamekl.solvers.solution import Solution, check_options, raise_unless_converged, with_left
 from gamekl.solvers.staged import StagedSolution, solve_stages
 
@@ -36,7 +36,7 @@ def _solve(
     tol: float | int | Float[Array, ""] | None,
     options: Options,
 ) -> Solution:
-    problem = make_problem(game, regularizer, initial, tol)
+    problem = make_nash_problem(game, regularizer, initial, tol)
     alone, together = partial(solve_problem, options=options), partial(solve_problems, options=options)
     return sharing_lanes(alone, together)(problem)
 

@@ -22,7 +22,7 @@ from gamekl.solvers.play.trajectory import Record, Trajectory, follow_lanes
 from gamekl.solvers.solution import Status, input_status
 
 
-class _Problem(NamedTuple):
+class FollowProblem(NamedTuple):
     """What is to be followed; in a batch every leaf has a leading axis.
 
     Attributes:
@@ -44,7 +44,7 @@ class _Problem(NamedTuple):
     asked: tuple[AnchoredGame, Any] | None
 
 
-def _follow_block(problems: _Problem, num_queries: int | None) -> Record:
+def _follow_block(problems: FollowProblem, num_queries: int | None) -> Record:
     """Follow rules side by side, each in a lane."""
     game, *measures = jax.tree.map(
         lambda leaf: jnp.moveaxis(leaf, 0, -1),
@@ -59,13 +59,13 @@ def _follow_block(problems: _Problem, num_queries: int | None) -> Record:
 
 
 @partial(jax.jit, static_argnames="num_queries")
-def _follow(problem: _Problem, num_queries: int | None) -> Record:
+def _follow(problem: FollowProblem, num_queries: int | None) -> Record:
     block = partial(_follow_block, num_queries=num_queries)
 
-    def alone(problem: _Problem) -> Record:
+    def alone(problem: FollowProblem) -> Record:
         return jax.tree.map(lambda leaf: leaf[0], block(jax.tree.map(lambda leaf: leaf[None], problem)))
 
-    def together(problems: _Problem) -> Record:
+    def together(problems: FollowProblem) -> Record:
         return in_lanes(block, jax.tree.leaves(problems.game), problems)
 
     return sharing_lanes(alone, together)(problem)
@@ -104,7 +104,7 @@ def _check(rule: Any, num_rounds: Any, tol: Any, kl_tol: Any, num_queries: Any, 
     return rounds
 
 
-def _trajectory(problem: _Problem, sizes: tuple[int, ...], num_queries: int | None, wrong: Array) -> Trajectory:
+def _trajectory(problem: FollowProblem, sizes: tuple[int, ...], num_queries: int | None, wrong: Array) -> Trajectory:
     record = _follow(problem, num_queries)
     measured = record.measured
     finite = jnp.all(jnp.isfinite(measured.regularized_gap) & jnp.isfinite(measured.nash_gap))
@@ -171,7 +171,7 @@ def follow(
     regularizer = regularizer.astype(game.dtype)
     known = None if target is None else check_profile("target", target, game.num_actions, log=True)
     logs = None if known is None else padded([entry.astype(game.dtype) for entry in known], -jnp.inf)
-    problem = _Problem(
+    problem = FollowProblem(
         game=anchor(game, regularizer),
         rule=rule,
         limits=jnp.asarray(rounds, dtype=jnp.int32),
@@ -241,7 +241,7 @@ def self_play(
     status = jnp.where((status == Status.converged) & ~fair, Status.invalid_input, status)
     if target is not None:
         [target] = check_profile("target", [target], game.num_actions[:1], log=True)
-    problem = _Problem(
+    problem = FollowProblem(
         game=against_itself(preferences, reference, tau),
         rule=rule,
         limits=jnp.asarray(rounds, dtype=jnp.int32),

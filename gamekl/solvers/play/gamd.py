@@ -24,7 +24,7 @@ from gamekl.core.regularizer import Regularizer
 from gamekl.solvers.correlated_solution import CorrelatedSolution
 from gamekl.solvers.play.mixture import LARGEST_TABLE
 from gamekl.solvers.play.rules.anchored import Rule, anchored, hedge
-from gamekl.solvers.play.selfplay import check_play, make_problem, play_problem
+from gamekl.solvers.play.selfplay import check_play, make_play_problem, play_problem
 from gamekl.solvers.staged import StagedCorrelatedSolution, play_stages
 
 
@@ -50,7 +50,7 @@ def _play_all(
     game: StagedGame, regularizer: Regularizer, num_rounds: Any, rule: Rule, tol: Any, evaluate_on: Any
 ) -> StagedCorrelatedSolution:
     def play(stage: NormalFormGame, here: Regularizer) -> CorrelatedSolution:
-        return play_problem(make_problem(stage, here, num_rounds, lambda *_: rule, tol, None, throw=False))[0]
+        return play_problem(make_play_problem(stage, here, num_rounds, lambda *_: rule, tol, None, throw=False))[0]
 
     return play_stages(game, regularizer, evaluate_on, play)
 
@@ -125,7 +125,7 @@ def gamd(
     _check_numbers(num_rounds=num_rounds, step_size=None if callable(step_size) else step_size, tol=tol)
     if isinstance(game, ContextualGame | MarkovGame):
         return _play_stages(game, regularizer, num_rounds, rule, tol, evaluate_on, throw)
-    problem = make_problem(game, regularizer, num_rounds, lambda *_: rule, tol, evaluate_on, throw)
+    problem = make_play_problem(game, regularizer, num_rounds, lambda *_: rule, tol, evaluate_on, throw)
     return play_problem(problem)[0]
 
 
@@ -153,5 +153,5 @@ def multiplicative_weights(
     `solvers.play.rules.anchored`.
     """
     _check_numbers(num_rounds=num_rounds)
-    problem = make_problem(game, regularizer, num_rounds, hedge, None, evaluate_on, throw)
+    problem = make_play_problem(game, regularizer, num_rounds, hedge, None, evaluate_on, throw)
     return play_problem(problem)[0]

@@ -36,7 +36,7 @@ from gamekl.core.validation import check_distribution, check_transitions
 from gamekl.offline.pessimism import check_nonnegative
 from gamekl.solvers.solution import check_options
 from gamekl.stackelberg.commit.quantal import MAX_STEPS
-from gamekl.stackelberg.commit.stages import StagedCommitment, StagedProblem, conclude, from_start, plan_whole
+from gamekl.stackelberg.commit.stages import StagedCommitment, StagedLeaderProblem, conclude, from_start, plan_whole
 from gamekl.stackelberg.fit.farsighted import FarsightedFit, fit_farsighted
 from gamekl.stackelberg.fit.payoffs import MAX_STEPS as FIT_STEPS
 from gamekl.stackelberg.fit.payoffs import FollowerFit, fit_responses
@@ -188,7 +188,7 @@ def estimate_farsighted(
     return _estimate(game, regularizer, fit, variances, 1.0)
 
 
-def staged_error(policy: Float[Array, "stage leader"], problem: StagedProblem) -> Float[Array, ""]:
+def staged_error(policy: Float[Array, "stage leader"], problem: StagedLeaderProblem) -> Float[Array, ""]:
     """s(x) of a problem whose `more` begins with covariance, in blocks, and variances."""
     covariance, variances = problem.more[:2]
 
@@ -203,19 +203,19 @@ def staged_error(policy: Float[Array, "stage leader"], problem: StagedProblem) -
     return jnp.where(positive, jnp.sqrt(jnp.where(positive, variance, 1)), 0)
 
 
-def _cautious(policy: Float[Array, "stage leader"], problem: StagedProblem) -> Float[Array, ""]:
+def _cautious(policy: Float[Array, "stage leader"], problem: StagedLeaderProblem) -> Float[Array, ""]:
     """J, less so many standard errors as the third of `more` says."""
     return from_start(policy, problem) - problem.more[2] * staged_error(policy, problem)
 
 
-def _problem(estimate: StagedEstimate, regularizer: Regularizer, scale: ArrayLike) -> StagedProblem:
+def _problem(estimate: StagedEstimate, regularizer: Regularizer, scale: ArrayLike) -> StagedLeaderProblem:
     if not isinstance(estimate, StagedEstimate):
         raise TypeError(f"estimate: got {type(estimate).__name__}, takes a StagedEstimate")
     check_commitment(estimate.game, regularizer, ContextualGame, MarkovGame)
     covariance, dtype = estimate.fit.covariance, estimate.game.dtype
     blocks = covariance.reshape(-1, *covariance.shape[-2:])
     more = (blocks, estimate.variances, jnp.asarray(scale, dtype))
-    return StagedProblem(estimate.game, regularizer.astype(dtype), estimate.patience, more)
+    return StagedLeaderProblem(estimate.game, regularizer.astype(dtype), estimate.patience, more)
 
 
 def pessimistic_stages(
@@ -252,7 +252,7 @@ def pessimistic_stages(
 
 
 @jax.jit
-def _band(policy: Float[Array, "stage leader"], problem: StagedProblem, level: ArrayLike) -> ValueBand:
+def _band(policy: Float[Array, "stage leader"], problem: StagedLeaderProblem, level: ArrayLike) -> ValueBand:
     return band_around(from_start(policy, problem), staged_error(policy, problem), level)
 
 
