@@ -23,13 +23,13 @@ class Programme(NamedTuple):
     """What a linear programme gave.
 
     Attributes:
-        joint_policy: x; NaN if none was found.
+        policy: x; NaN if none was found.
         multipliers: alpha, >= 0.
         bound: what no x can exceed, proved by them; infinite without.
         num_steps: pivots.
     """
 
-    joint_policy: Float[np.ndarray, " action"]
+    policy: Float[np.ndarray, " action"]
     multipliers: Float[np.ndarray, " row"]
     bound: float
     num_steps: int
@@ -91,11 +91,11 @@ def maximize(gain: np.ndarray, rows: Any, limits: np.ndarray, *, is_possible: bo
         found = attempt({"presolve": False})
     if found.x is None:
         return Programme(np.full(len(gain), np.nan), np.zeros(len(limits)), np.inf, int(found.nit))
-    joint_policy = np.maximum(found.x, 0) * by_column
-    joint_policy /= joint_policy.sum()
+    policy = np.maximum(found.x, 0) * by_column
+    policy /= policy.sum()
     multipliers = np.maximum(-found.ineqlin.marginals, 0) * by_row[1:-1] / by_row[0]
-    slack = limits - rows @ joint_policy > TOLERANCE * (abs(rows) @ joint_policy + np.abs(limits))
-    caps, value = _caps(rows, limits), gain @ joint_policy
+    slack = limits - rows @ policy > TOLERANCE * (abs(rows) @ policy + np.abs(limits))
+    caps, value = _caps(rows, limits), gain @ policy
 
     def missed(alpha: np.ndarray) -> float:
         excess = np.maximum(gain - alpha @ rows + alpha @ limits - value, 0)
@@ -103,7 +103,7 @@ def maximize(gain: np.ndarray, rows: Any, limits: np.ndarray, *, is_possible: bo
 
     # HiGHS's multipliers of rows that do not bind are rounding, mostly.
     multipliers = min(multipliers, np.where(slack, 0, multipliers), key=missed)
-    return Programme(joint_policy, multipliers, float(value + missed(multipliers)), int(found.nit))
+    return Programme(policy, multipliers, float(value + missed(multipliers)), int(found.nit))
 
 
 def is_impossible(rows: np.ndarray) -> bool:

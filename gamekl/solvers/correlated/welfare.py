@@ -90,9 +90,5 @@ def solve_welfare(game: NormalFormGame, *, concept: str = "cce", epsilon: Any = 
         welfare = moved / unit
         found = maximize(welfare, np.asarray(posed.matrix), np.asarray(posed.limits), is_possible=True)
         steps = jnp.asarray(found.num_steps, jnp.int32)
-        numbers = [
-            float(number) for number in (-total @ found.joint_policy, found.bound - welfare @ found.joint_policy, unit)
-        ]
-        return _certified(
-            posed, jnp.asarray(found.joint_policy), jnp.asarray(found.multipliers), *numbers, steps, concept
-        )
+        numbers = [float(number) for number in (-total @ found.policy, found.bound - welfare @ found.policy, unit)]
+        return _certified(posed, jnp.asarray(found.policy), jnp.asarray(found.multipliers), *numbers, steps, concept)
