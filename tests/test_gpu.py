@@ -91,7 +91,7 @@ def compared(key):
     return (gk.offline.Comparisons(1 + jnp.floor(9 * jax.random.uniform(key, (6, 6)))),)
 
 
-def answered(key):
+def responded(key):
     """What a follower does, on average, to three policies of a leader."""
     game, regularizer = anchored(uniform(3, 4))(key)
     announced = 0.1 / 3 + 0.9 * jnp.eye(3)
@@ -148,7 +148,11 @@ FAMILIES = {
         float32=1e-3,
     ),
     "fit_responses": Family(
-        gk.stackelberg.fit_responses, answered, lambda found: (found.utilities, found.log_likelihood / 1000), 1e-8, 1e-3
+        gk.stackelberg.fit_responses,
+        responded,
+        lambda found: (found.utilities, found.log_likelihood / 1000),
+        1e-8,
+        1e-3,
     ),
     "fit_bradley_terry": Family(gk.offline.fit_bradley_terry, compared, lambda found: found.rewards),
     "regularized_gap": Family(gk.regularized_gap, judged, lambda found: found),

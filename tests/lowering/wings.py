@@ -103,7 +103,7 @@ LEADING = {
 }
 
 
-def answered(response, make, stage):
+def responded(response, make, stage):
     """Episodes of a follower."""
     return made(
         partial(stackelberg.sample_episodes, response=response, num_samples=100, noise=1.0),
@@ -117,7 +117,7 @@ def answered(response, make, stage):
 
 myopic, farsighted = stackelberg.myopic_response, stackelberg.farsighted_response
 CONTEXT_ANCHOR, MARKOV_ANCHOR = anchors(CONTEXTS), anchors(MARKOV)
-MYOPIC, AHEAD = answered(myopic, CONTEXTS, (3,)), answered(farsighted, MARKOV, (2, 3))
+MYOPIC, AHEAD = responded(myopic, CONTEXTS, (3,)), responded(farsighted, MARKOV, (2, 3))
 STAGED = made(stackelberg.estimate_farsighted, AHEAD, MARKOV_ANCHOR)
 
 LEADING_STAGES = {

@@ -41,7 +41,7 @@ FLAT = {jnp.dtype("float32"): 1e-3, jnp.dtype("float64"): 1e-6}
 
 
 class Commitment(Shown):
-    """A leader's policy with the follower's answer, and what certifies it.
+    """A leader's policy with the follower's response, and what certifies it.
 
     Attributes:
         log_policy: log x ``[*stage, leader]`` and log nu_x ``[*stage, follower]``.
@@ -183,9 +183,9 @@ def _certify(gain: Gain, problem: LeaderProblem, end: Climb, max_steps: int) -> 
     bend = curvature(end.here, mask[None])
     tau = regularizer.temperatures
     finite = jnp.all(jnp.isfinite(game.payoffs)) & jnp.all(jnp.isfinite(tau)) & (tau[0] >= 0) & (tau[1] > 0)
-    answer = respond(policy, game.payoffs[1] / tau[1], regularizer.log_reference[1])
+    response = respond(policy, game.payoffs[1] / tau[1], regularizer.log_reference[1])
     status = climb_status(gap, bend, _scale(problem), finite, end.num_steps < max_steps)
-    return Commitment((log_policy, answer), end.here.value, gap, bend, end.num_steps, status)
+    return Commitment((log_policy, response), end.here.value, gap, bend, end.num_steps, status)
 
 
 def expected_payoff(policy: Float[Array, " leader"], problem: LeaderProblem) -> Float[Array, ""]:

@@ -43,13 +43,13 @@ from gamekl.stackelberg.commit.quantal import (
     plan_by,
 )
 from gamekl.stackelberg.follower import check_commitment, follower_value
-from gamekl.stackelberg.staged_follower import answers, value_from_start
+from gamekl.stackelberg.staged_follower import responses, value_from_start
 
 Policy = Float[Array, "stage leader"]
 
 
 class StagedCommitment(Shown):
-    """A leader's policy for all stages with the follower's answers, and what certifies it.
+    """A leader's policy for all stages with the follower's responses, and what certifies it.
 
     Attributes:
         log_policy: log x ``[*stage, leader]`` and log nu_x ``[*stage, follower]``.
@@ -214,8 +214,8 @@ def _certify(
     game, regularizer, patience, _ = problem
     log_policy = log_policies(end.here.y, mask).reshape(*game.stage_shape, -1)
     policy = jnp.exp(log_policy)
-    log_answers = answers(policy, game, regularizer, patience)
-    temperatures = regularizer.temperatures[0] * occupancies(game, outer((policy, jnp.exp(log_answers))))
+    log_responses = responses(policy, game, regularizer, patience)
+    temperatures = regularizer.temperatures[0] * occupancies(game, outer((policy, jnp.exp(log_responses))))
     slope = jax.grad(objective)(policy.reshape(len(mask), -1), problem).reshape(policy.shape)
     inside = support(log_policy)
     reference = regularizer.log_reference[0]
@@ -228,7 +228,7 @@ def _certify(
     if isinstance(game, MarkovGame):
         finite = finite & jnp.all(jnp.isfinite(game.transitions))
     status = climb_status(gap, bend, _scale(game, regularizer), finite, end.num_steps < max_steps)
-    return StagedCommitment((log_policy, log_answers), end.here.value, gap, bend, end.num_steps, status)
+    return StagedCommitment((log_policy, log_responses), end.here.value, gap, bend, end.num_steps, status)
 
 
 def _scale(game: ContextualGame | MarkovGame, regularizer: Regularizer) -> Float[Array, ""]:

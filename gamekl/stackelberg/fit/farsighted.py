@@ -1,9 +1,9 @@
-"""A farsighted follower's payoffs by maximum likelihood, from its answers in a Markov game whose moves are known.
+"""A farsighted follower's payoffs by maximum likelihood, from its responses in a Markov game whose moves are known.
 
 In the notation of `gamekl.stackelberg.fit.farsighted_likelihood`, the fit maximises L(u) - penalty / 2 |u|^2. The
 values ahead are convex in u, so that L is not concave in general: what is found is a local maximum, by scoring, (I + mu
 D)^-1 gradient with D the diagonal of I and mu falling where L rises as foreseen and rising where it does not, from u =
-0. u is reported without the directions that no answers tell, and its covariance is 0 there. A log tells the payoffs
+0. u is reported without the directions that no responses tell, and its covariance is 0 there. A log tells the payoffs
 that can be told at all if its I has no larger null space, at u drawn at random.
 """
 
@@ -46,14 +46,14 @@ class FarsightedFit(Shown):
     """A farsighted follower's payoffs of maximal likelihood.
 
     Attributes:
-        utilities: u = r_f / tau_f, nats, without what no answer tells; NaN where they are not identified; shape
+        utilities: u = r_f / tau_f, nats, without what no response tells; NaN where they are not identified; shape
             ``[horizon, state, leader, follower]``.
         covariance: the inverse information (with the penalty) of all of u, flattened, nats squared, shape
-            ``[unknown, unknown]``; 0 in directions that no answer tells.
+            ``[unknown, unknown]``; 0 in directions that no response tells.
         log_likelihood: sum_khsb n_khsb log nu_k(b | h, s), nats.
         residual: how far a scoring step would still move log nu, nats, root mean square over rows.
         rank: in how many directions of u the log has information.
-        num_told: in how many answers to all policies would have it.
+        num_told: in how many responses to all policies would have it.
         num_steps: steps that were tried.
         status: a `ResponseStatus` value.
     """
@@ -69,13 +69,13 @@ class FarsightedFit(Shown):
     ending: ClassVar = ResponseStatus
 
     def payoffs(self, temperature: ArrayLike) -> Float[Array, "horizon state leader follower"]:
-        """r_f without what no answer tells, payoff units, where the follower's temperature tau_f is known."""
+        """r_f without what no response tells, payoff units, where the follower's temperature tau_f is known."""
         check_temperature(temperature)
         return jnp.asarray(temperature, self.utilities.dtype) * self.utilities
 
 
 class _Point(NamedTuple):
-    """What is known of L, over the number of rows, at u; directions that no answers tell have a curvature too."""
+    """What is known of L, over the number of rows, at u; directions that no responses tell have a curvature too."""
 
     u: Float[Array, " unknown"]
     value: Float[Array, ""]
@@ -198,8 +198,8 @@ def fit_farsighted(
 
     Raises:
         TypeError: `responses` is something else.
-        ValueError: no answers, answers that are masked, transitions that do not fit, a bad penalty; or (where concrete)
-            an action never seen, payoffs that the log does not identify, or no maximum found.
+        ValueError: no responses, masked ones, transitions that do not fit, a bad penalty; or (where concrete) an action
+            never seen, payoffs that the log does not identify, or no maximum found.
     """
     if not isinstance(responses, Responses):
         raise TypeError(f"responses: got {type(responses).__name__}, takes Responses")
@@ -209,7 +209,7 @@ def fit_farsighted(
     if counts.ndim != 4:
         raise ValueError(f"counts: got shape {counts.shape}, takes [horizon, state, strategy, follower]")
     if is_concrete(counts) and not np.any(np.asarray(counts)):
-        raise ValueError("counts: got no answers, takes at least one")
+        raise ValueError("counts: got no responses, takes at least one")
     horizon, states, _, follower = counts.shape
     if follower < 2:
         raise ValueError(f"counts: got {follower} action of the follower, takes at least two")

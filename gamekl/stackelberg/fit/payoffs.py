@@ -5,7 +5,7 @@ In the notation of `gamekl.stackelberg.fit.likelihood`, the fit is argmax L, by 
 What is known of u: nothing that does not depend on b, as that changes no response, so u is reported with mean 0 over
 the follower's actions for each a; and tau_f r_f only where tau_f is known, as responses depend on their ratio alone.
 Without features w are the coordinates of such tables. I is regular, and the maximiser is the only one, where the x_k
-that were answered span all of the leader's actions; it is finite unless some w would make all that was answered at
+that were responded to span all of the leader's actions; it is finite unless some w would make all responses at
 least as likely, however far one goes (derived). Newton's steps have the lengths of `gamekl.offline.logistic`, as the
 third cumulant of a variable is at most its range times its variance (derived).
 """
@@ -179,7 +179,7 @@ def follower_reference(
         odd = np.argwhere((np.asarray(counts) > 0) & np.isneginf(values)[..., None, :])
         if len(odd):
             place = show_place(odd[0])
-            raise ValueError(f"counts{place}: got an answer that log_reference masks, takes 0 there")
+            raise ValueError(f"counts{place}: got a response that log_reference masks, takes 0 there")
     return found
 
 
@@ -212,7 +212,7 @@ def response_log(
         found = np.asarray(penalty, dtype=float)
         refuse("penalty", found, ~(found >= 0) | np.isinf(found), "a finite number >= 0")
     if is_concrete(counts) and not np.any(np.asarray(counts)):
-        raise ValueError("counts: got no answers, takes at least one")
+        raise ValueError("counts: got no responses, takes at least one")
     leader, follower = strategies.shape[-1], counts.shape[-1]
     if follower < 2:
         raise ValueError(f"counts: got {follower} action of the follower, takes at least two")
@@ -262,7 +262,7 @@ def fit_responses(
 
     Raises:
         TypeError: `responses` is something else.
-        ValueError: no answers, answers that are masked, bad features or penalty; or (where concrete) a likelihood
+        ValueError: no responses, responses that are masked, bad features or penalty; or (where concrete) a likelihood
             without a finite maximiser, or payoffs that are not identified, with what is to blame.
     """
     check_whole(max_steps=max_steps)

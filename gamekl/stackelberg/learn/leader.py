@@ -224,7 +224,7 @@ def pessimistic_commitment(
 
     Returns:
         A `Commitment`, whose `value`, `gap` and `curvature` are those of J_hat - c s. Where s has a kink, as between
-        policies that know the follower's answer, no local maximum may be certified.
+        policies that know the follower's response, no local maximum may be certified.
 
     Raises:
         TypeError: `estimate` is something else.

@@ -48,13 +48,13 @@ class Earned(NamedTuple):
 
 
 def earned(weights: Array, policy: Array, problem: LeaderProblem, log: ResponseLog) -> Earned:
-    """The mean of the leader's payoffs over answers, their covariance with features, and their third cumulant."""
+    """The mean of the leader's payoffs over responses, their covariance with features, and their third cumulant."""
     features = jnp.einsum("a,abj->bj", policy, log.features, precision=PRECISION)
-    answer = jax.nn.softmax(log.log_reference + jnp.matmul(features, weights, precision=PRECISION))
+    response = jax.nn.softmax(log.log_reference + jnp.matmul(features, weights, precision=PRECISION))
     payoffs = jnp.matmul(policy, problem.game.payoffs[0], precision=PRECISION)
-    value = jnp.matmul(payoffs, answer, precision=PRECISION)
-    surplus = answer * (payoffs - value)
-    apart = features - jnp.matmul(answer, features, precision=PRECISION)
+    value = jnp.matmul(payoffs, response, precision=PRECISION)
+    surplus = response * (payoffs - value)
+    apart = features - jnp.matmul(response, features, precision=PRECISION)
     bend = jnp.einsum("b,bi,bj->ij", surplus, apart, apart, precision=PRECISION)
     return Earned(value, jnp.matmul(surplus, apart, precision=PRECISION), bend)
 

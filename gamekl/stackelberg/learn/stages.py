@@ -1,4 +1,4 @@
-"""A leader's policy for all stages, learnt from a follower's answers: the estimate of the game, bands, and pessimism.
+"""A leader's policy for all stages, learnt from a follower's responses: the estimate of the game, bands, and pessimism.
 
 In the notation of `gamekl.stackelberg.staged_follower`, let u be fitted with covariance C: of each stage for itself,
 where the follower looks at that stage alone (`gamekl.stackelberg.fit.payoffs`), or of all stages at once
@@ -7,8 +7,8 @@ and transitions are taken for known. A policy's value from the start has the sta
 
     s(x) = sqrt( g(x)^T C g(x) + sum w_x(stage, a, b)^2 v(stage, a, b) )                       (the delta method)
 
-where g is the gradient of J by u, through all that the follower answers and where play then goes, and w_x the chance of
-the cell. In a contextual game s^2 = sum_c rho(c)^2 s_c^2, as contexts are fitted apart. The pessimistic plan is
+where g is the gradient of J by u, through all responses and where play then goes, and w_x the chance of the
+cell. In a contextual game s^2 = sum_c rho(c)^2 s_c^2, as contexts are fitted apart. The pessimistic plan is
 
     argmax J_hat(x) - c s(x)
 
@@ -82,7 +82,7 @@ def _leaders_part(
     if not isinstance(log, Episodes):
         raise TypeError(f"log: got {type(log).__name__}, takes Episodes")
     if is_concrete(log) and not np.any(np.asarray(log.responses.counts)):
-        raise ValueError("counts: got no answers, takes at least one")
+        raise ValueError("counts: got no responses, takes at least one")
     own, variances = own_payoffs(log.responses, leader_payoffs, noise, prior_mean)
     transitions, stage_probs = chances
     probs = log.stage_probs if stage_probs is None else as_float_array("stage_probs", stage_probs)
@@ -126,7 +126,7 @@ def estimate_myopic(
 ) -> StagedEstimate:
     """The game as a log tells it of a follower that looks at each stage alone, as in a contextual game all do.
 
-    Stages that are not reached need no answers: payoffs are 0 there. It may be transformed by ``jax.jit`` and
+    Stages that are not reached need no responses: payoffs are 0 there. It may be transformed by ``jax.jit`` and
     ``jax.vmap``; there, payoffs are NaN where nothing could be fitted.
 
     Args:
@@ -172,8 +172,8 @@ def estimate_farsighted(
 ) -> StagedEstimate:
     """The game as a log tells it of a follower that looks ahead, for `farsighted_stackelberg`.
 
-    Arguments are those of `estimate_myopic`, but for the log, which is of a Markov game. What no answer tells of the
-    follower's payoffs is 0; it changes no answer and no plan.
+    Arguments are those of `estimate_myopic`, but for the log, which is of a Markov game. What no response tells of the
+    follower's payoffs is 0; it changes no response and no plan.
 
     Raises:
         TypeError: as for `estimate_myopic`.
