@@ -23,6 +23,7 @@ from jaxtyping import Array, ArrayLike, Float
 from gamekl.core.arrays import as_float_array
 from gamekl.core.games import NormalFormGame, require_normal_form
 from gamekl.core.policies import is_concrete
+from gamekl.core.status import FitStatus
 from gamekl.core.validation import Behavior, check_finite, joint_behavior, refuse
 from gamekl.offline.bradley_terry import MAX_STEPS, check_bounded, fit_rewards
 from gamekl.offline.comparisons import (
@@ -33,7 +34,6 @@ from gamekl.offline.comparisons import (
     draw_wins,
     pair_chances,
 )
-from gamekl.offline.logistic import FitStatus
 from gamekl.offline.pessimism import check_nonnegative
 from gamekl.offline.regression import Estimate
 

@@ -66,7 +66,7 @@ class NashPolicies(Shown):
     chosen: Int[Anything, "*prompt"]
     num_steps: Int[Anything, "*prompt"]
     status: Int[Anything, "*prompt"]
-    ending: ClassVar = Status
+    status_type: ClassVar = Status
 
     @property
     def policy(self) -> Float[np.ndarray, "*prompt candidate"]:

@@ -58,7 +58,7 @@ class CorrelatedSolution(Shown):
     status: Int[Array, "*batch"]
     mixture: Float[Array, "*batch joint"] | Kept
     num_actions: tuple[int, ...] = eqx.field(static=True)
-    ending: ClassVar = Status
+    status_type: ClassVar = Status
 
     @property
     def joint_policy(self) -> Float[Array, "*actions"]:

@@ -15,12 +15,12 @@ from gamekl.core.games import OneShotGame
 from gamekl.core.policies import is_concrete, padded
 from gamekl.core.regularizer import Regularizer
 from gamekl.core.show import Shown
-from gamekl.core.status import Ending
+from gamekl.core.status import StatusBase
 
 logger = logging.getLogger("gamekl")
 
 
-class Status(Ending):
+class Status(StatusBase):
     """How a solve ended; `message` says it in words."""
 
     converged = 0, "what was asked for was found"
@@ -151,7 +151,7 @@ class Solution(Shown):
     status: Int[Array, "*batch"]
     path: PathSummary
     differentiable: Bool[Array, "*batch"] | None = None
-    ending: ClassVar = Status
+    status_type: ClassVar = Status
 
     def notes(self) -> Iterator[str]:
         """What happened on the way."""

@@ -57,7 +57,7 @@ class StagedSolution(Shown):
     status: Int[Array, "*batch"]
     stage_status: Int[Array, "*stage"]
     differentiable: Bool[Array, "*batch"] | None = None
-    ending: ClassVar = Status
+    status_type: ClassVar = Status
 
     @property
     def policy(self) -> tuple[Float[Array, "*stage _"], ...]:
@@ -97,7 +97,7 @@ class StagedCorrelatedSolution(Shown):
     bound: Float[Array, "*batch player"] | None
     num_rounds: Int[Array, "*batch"]
     status: Int[Array, "*batch"]
-    ending: ClassVar = Status
+    status_type: ClassVar = Status
 
 
 def _first_failure(status: Int[Array, "*stage"]) -> Int[Array, ""]:

@@ -9,7 +9,7 @@ from helpers import announced, led_game
 
 import gamekl as gk
 from gamekl import stackelberg
-from gamekl.stackelberg import ResponseStatus
+from gamekl.offline import FitStatus
 
 H, S, K, A, B = 2, 2, 6, 2, 3
 TAU = 0.2
@@ -51,7 +51,7 @@ def responses(game, utilities, policies):
 def test_expected_responses_tell_how_any_policy_is_responded_to(game, strategies, policies):
     log = stackelberg.expected_episodes(game, REGULARIZER, strategies, WEIGHTS, RESPOND, 1000.0)
     fit = stackelberg.fit_farsighted(log.responses, game.transitions)
-    assert int(fit.status) == ResponseStatus.converged and int(fit.rank) == int(fit.num_told) == TOLD
+    assert int(fit.status) == FitStatus.converged and int(fit.rank) == int(fit.num_told) == TOLD
     truth = game.rewards[:, :, 1] / TAU
     np.testing.assert_allclose(responses(game, fit.utilities, policies), responses(game, truth, policies), atol=1e-8)
     # The fit is the truth without what is not told: the difference is a potential, and orthogonal to the fit.
@@ -143,7 +143,7 @@ def test_responses_are_recovered_as_one_over_root_n(game, strategies, policies):
 
     keys = jax.random.split(jax.random.key(2), 2_000)
     missed, square, status = errors(keys, jnp.repeat(jnp.asarray(sizes), 500))
-    assert np.all(np.asarray(status) == ResponseStatus.converged)
+    assert np.all(np.asarray(status) == FitStatus.converged)
     missed, square = (np.asarray(entry).reshape(4, 500).mean(axis=1) for entry in (missed, square))
     assert abs(np.polyfit(np.log(sizes), np.log(missed) / 2, 1)[0] + 0.5) < 0.03
     np.testing.assert_allclose(square[-2:] * sizes[-2:], np.trace(truth.covariance), rtol=0.12)
@@ -156,12 +156,12 @@ def test_what_a_log_cannot_tell_is_named(game, strategies):
     def kept(kinds):
         return stackelberg.Responses(log.strategies[:, :, :kinds], log.counts[:, :, :kinds])
 
-    assert np.all(np.asarray(stackelberg.fit_responses(kept(2)).status) == ResponseStatus.converged)
+    assert np.all(np.asarray(stackelberg.fit_responses(kept(2)).status) == FitStatus.converged)
     with pytest.raises(ValueError, match=rf"strategies: got policies that tell 16 of the {TOLD} directions of payoffs"):
         stackelberg.fit_farsighted(kept(2), game.transitions)
     assert int(stackelberg.fit_farsighted(kept(3), game.transitions).rank) == TOLD
     penalised = stackelberg.fit_farsighted(kept(2), game.transitions, penalty=0.1)
-    assert int(penalised.status) == ResponseStatus.converged and int(penalised.rank) == 16
+    assert int(penalised.status) == FitStatus.converged and int(penalised.rank) == 16
 
     unseen = stackelberg.Responses(log.strategies, log.counts.at[1, 0, :, 2].set(0))
     with pytest.raises(ValueError, match=r"counts: got no response \[2\] at stage \[1, 0\], which may be reached"):
@@ -170,7 +170,7 @@ def test_what_a_log_cannot_tell_is_named(game, strategies):
     with pytest.raises(ValueError, match=r"counts: got no response \[0\] at stage \[1, 0\], which may be reached"):
         stackelberg.fit_farsighted(never, game.transitions)
     away = game.transitions.at[0].set(jnp.array([0.0, 1.0]))  # nothing leads to a state: nothing of it must be known
-    assert int(stackelberg.fit_farsighted(never, away).status) == ResponseStatus.converged
+    assert int(stackelberg.fit_farsighted(never, away).status) == FitStatus.converged
 
 
 def test_neighbours_do_not_matter(game, strategies):
@@ -181,7 +181,7 @@ def test_neighbours_do_not_matter(game, strategies):
         jax.vmap(lambda it: stackelberg.fit_farsighted(stackelberg.Responses(strategies, it), game.transitions))
     )
     together = fit(counts)
-    expected = [ResponseStatus.converged, ResponseStatus.nonfinite_input, ResponseStatus.not_identified]
+    expected = [FitStatus.converged, FitStatus.nonfinite_input, FitStatus.not_identified]
     np.testing.assert_array_equal(together.status, expected)
     np.testing.assert_allclose(together.utilities[0], alone.utilities, atol=1e-9)
     assert np.all(np.isnan(together.utilities[1:]))

@@ -9,7 +9,7 @@ from scipy.special import logsumexp
 
 import gamekl as gk
 from gamekl import stackelberg
-from gamekl.stackelberg import ResponseStatus
+from gamekl.offline import FitStatus
 
 SHAPE, TAU = (3, 4), 0.3
 STRATEGIES = np.array([[0.6, 0.3, 0.1], [0.1, 0.8, 0.1], [0.2, 0.2, 0.6], [0.4, 0.1, 0.5]])
@@ -56,7 +56,7 @@ def test_fits_of_scipy(penalty):
     table, value = by_scipy(counts, STRATEGIES, REFERENCE, penalty)
     np.testing.assert_allclose(fit.utilities, table, atol=1e-5)
     np.testing.assert_allclose(fit.log_likelihood - penalty / 2 * np.sum(table**2), value, rtol=1e-10)
-    assert int(fit.status) == ResponseStatus.converged and float(fit.residual) < 1e-9
+    assert int(fit.status) == FitStatus.converged and float(fit.residual) < 1e-9
 
 
 def test_expected_responses_give_the_truth_back(game, regularizer):
@@ -128,7 +128,7 @@ def test_stages_are_fitted_side_by_side_and_neighbours_do_not_matter():
     assert together.utilities.shape == (5, *SHAPE) and together.status.shape == (5,)
     fit = jax.jit(lambda counts: stackelberg.fit_responses(stackelberg.Responses(strategies, counts)))
     mixed = fit(jnp.asarray(counts).at[1].set(jnp.nan).at[2, :, 3].set(0).at[3, 1:].set(0))
-    expected = [ResponseStatus.nonfinite_input, ResponseStatus.no_maximizer, ResponseStatus.not_identified]
+    expected = [FitStatus.nonfinite_input, FitStatus.no_maximizer, FitStatus.not_identified]
     np.testing.assert_array_equal(mixed.status, [0, *expected, 0])
     np.testing.assert_allclose(mixed.utilities[0], together.utilities[0], atol=1e-12)
     np.testing.assert_array_equal(np.isnan(mixed.utilities).all(axis=(1, 2)), [False, True, True, True, False])
@@ -221,7 +221,7 @@ def test_a_response_that_one_policy_never_got_has_no_finite_payoff():
     with pytest.raises(ValueError, match=r"counts: got responses .* certain, such as no 0 to strategy 0, takes more"):
         stackelberg.fit_responses(log)
     found = jax.jit(stackelberg.fit_responses)(log)
-    assert int(found.status) == ResponseStatus.no_maximizer and np.all(np.isnan(found.utilities))
+    assert int(found.status) == FitStatus.no_maximizer and np.all(np.isnan(found.utilities))
     once = stackelberg.fit_responses(stackelberg.Responses(strategies, np.maximum(counts, 1)))
     assert int(once.status) == 0 and np.max(np.abs(once.utilities)) < 10
     with pytest.raises(ValueError, match="max_steps: got fewer than the fit takes, takes more"):

@@ -78,7 +78,7 @@ class CorrelatedEquilibrium(Shown):
     violation: Float[Array, "*batch"]
     num_steps: Int[Array, "*batch"]
     status: Int[Array, "*batch"]
-    ending: ClassVar = Status
+    status_type: ClassVar = Status
 
     @property
     def marginals(self) -> tuple[Float[Array, "*batch _"], ...]:

@@ -46,7 +46,7 @@ class Trajectory(Shown):
     first: Int[Array, "*batch"]
     first_kl: Int[Array, "*batch"] | None
     status: Int[Array, "*batch"]
-    ending: ClassVar = Status
+    status_type: ClassVar = Status
 
 
 class Measured(NamedTuple):

@@ -60,7 +60,7 @@ class Commitment(Shown):
     curvature: Float[Array, "*batch"]
     num_steps: Int[Array, "*batch"]
     status: Int[Array, "*batch"]
-    ending: ClassVar = Status
+    status_type: ClassVar = Status
 
     @property
     def policy(self) -> tuple[Float[Array, "*batch leader"], Float[Array, "*batch follower"]]:

@@ -67,7 +67,7 @@ class StagedCommitment(Shown):
     curvature: Float[Array, ""]
     num_steps: Int[Array, ""]
     status: Int[Array, ""]
-    ending: ClassVar = Status
+    status_type: ClassVar = Status
 
     @property
     def policy(self) -> tuple[Float[Array, "*stage leader"], Float[Array, "*stage follower"]]:

@@ -42,7 +42,7 @@ class StrongCommitment(Shown):
     candidates: Float[np.ndarray, "follower leader"]
     values: Float[np.ndarray, " follower"]
     status: int
-    ending: ClassVar = Status
+    status_type: ClassVar = Status
 
 
 def _against(gain: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, float]:

@@ -8,19 +8,9 @@ import scipy.optimize
 from jaxtyping import Float, Int
 
 from gamekl.core.policies import support
-from gamekl.core.status import Ending
+from gamekl.core.status import FitStatus
 from gamekl.core.validation import show_place
 from gamekl.stackelberg.fit.likelihood import ResponseLog, projected_features
-
-
-class ResponseStatus(Ending):
-    """How a fit ended; `message` says it in words."""
-
-    converged = 0, "the likelihood's maximiser was found"
-    max_steps = 1, "the step limit was reached first: the likelihood may have no finite maximiser"
-    no_maximizer = 2, "the likelihood has no finite maximiser: some response was never seen where it should be"
-    not_identified = 3, "the leader's policies that were responded to do not vary enough to tell the payoffs"
-    nonfinite_input = 4, "a count is NaN, infinite or negative"
 
 
 def _separable(projected: np.ndarray, counts: np.ndarray, mask: np.ndarray) -> bool:
@@ -49,14 +39,14 @@ def refuse_unfit(statuses: Int[np.ndarray, " lane"], log: ResponseLog, stage: tu
         stage: the batch's shape.
         named: whether features were given.
     """
-    wrong = np.flatnonzero(statuses != ResponseStatus.converged)
+    wrong = np.flatnonzero(statuses != FitStatus.converged)
     if not len(wrong):
         return
     first = int(wrong[0])
     one = jax.tree.map(lambda leaf: leaf[first], log)
     counts, status = np.asarray(one.counts), int(statuses[first])
     where = f" at stage {show_place(np.array(np.unravel_index(first, stage)))}" if stage else ""
-    if status == ResponseStatus.not_identified:
+    if status == FitStatus.not_identified:
         seen = np.asarray(one.strategies)[counts.sum(axis=1) > 0]
         rank = int(np.linalg.matrix_rank(seen)) if len(seen) else 0
         got = f"responses to policies that span {rank} of the leader's {log.strategies.shape[-1]} dimensions{where}"
@@ -65,16 +55,16 @@ def refuse_unfit(statuses: Int[np.ndarray, " lane"], log: ResponseLog, stage: tu
         raise ValueError(f"strategies: got {got}, takes some that span all, or penalty > 0: payoffs are not identified")
     mask = np.asarray(support(one.log_reference))
     unseen = np.flatnonzero(mask & (counts.sum(axis=0) == 0)).tolist()
-    if status == ResponseStatus.no_maximizer and unseen:
+    if status == FitStatus.no_maximizer and unseen:
         raise ValueError(f"counts: got no response {unseen}{where}, takes each at least once, or penalty > 0")
-    if status == ResponseStatus.no_maximizer or _separable(np.asarray(projected_features(one)), counts, mask):
+    if status == FitStatus.no_maximizer or _separable(np.asarray(projected_features(one)), counts, mask):
         never = np.argwhere(mask & (counts == 0))[:1].tolist()
         such = "".join(f", such as no {response} to strategy {strategy}" for strategy, response in never)
         raise ValueError(
             f"counts: got responses that some payoffs make certain{where}{such}, takes more of them, or penalty > 0: "
             "the likelihood has no finite maximiser"
         )
-    if status == ResponseStatus.max_steps:
+    if status == FitStatus.max_steps:
         raise ValueError(f"max_steps: got fewer than the fit takes{where}, takes more")
 
 
@@ -89,11 +79,11 @@ def refuse_farsighted(
         counts: of responses.
         allowed: which responses could have been seen, ``[horizon, state, follower]``.
     """
-    if status == ResponseStatus.converged:
+    if status == FitStatus.converged:
         return
-    if status == ResponseStatus.nonfinite_input:
+    if status == FitStatus.nonfinite_input:
         raise ValueError("counts: got NaN, an infinite or a negative number, takes finite numbers >= 0")
-    if status == ResponseStatus.max_steps:
+    if status == FitStatus.max_steps:
         got = "responses of which the likelihood rose to the last step"
         raise ValueError(f"counts: got {got}, takes more of them, penalty > 0, or more max_steps")
     missing = np.argwhere(allowed & (counts.sum(axis=2) == 0))

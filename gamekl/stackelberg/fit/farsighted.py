@@ -20,9 +20,10 @@ from gamekl.core.arrays import as_float_array
 from gamekl.core.kernels.lanes import PRECISION, in_turn, solve_positive
 from gamekl.core.policies import is_concrete
 from gamekl.core.show import Shown
+from gamekl.core.status import FitStatus
 from gamekl.core.validation import check_finite, check_whole
 from gamekl.offline.pessimism import check_nonnegative
-from gamekl.stackelberg.fit.checks import ResponseStatus, refuse_farsighted
+from gamekl.stackelberg.fit.checks import refuse_farsighted
 from gamekl.stackelberg.fit.farsighted_likelihood import FarsightedLog, derivatives, expectable, untold_directions
 from gamekl.stackelberg.fit.payoffs import (
     MAX_STEPS,
@@ -55,7 +56,7 @@ class FarsightedFit(Shown):
         rank: in how many directions of u the log has information.
         num_told: in how many responses to all policies would have it.
         num_steps: steps that were tried.
-        status: a `ResponseStatus` value.
+        status: a `FitStatus` value.
     """
 
     utilities: Float[Array, "horizon state leader follower"]
@@ -66,7 +67,7 @@ class FarsightedFit(Shown):
     num_told: Int[Array, ""]
     num_steps: Int[Array, ""]
     status: Int[Array, ""]
-    ending: ClassVar = ResponseStatus
+    status_type: ClassVar = FitStatus
 
     def payoffs(self, temperature: ArrayLike) -> Float[Array, "horizon state leader follower"]:
         """r_f without what no response tells, payoff units, where the follower's temperature tau_f is known."""
@@ -156,9 +157,9 @@ def _fit(log: FarsightedLog, max_steps: int) -> FarsightedFit:
     told = jnp.eye(size, dtype=u.dtype) - untold
     covariance = jnp.matmul(told, solve_positive(end.here.curvature, told), precision=PRECISION) / rows
     found = end.here.residual <= SLACK * TOLERANCE[u.dtype]
-    status = jnp.where(identified, ResponseStatus.no_maximizer, ResponseStatus.not_identified)
-    status = jnp.where(finite, status, ResponseStatus.nonfinite_input)
-    ended = jnp.where(found, ResponseStatus.converged, ResponseStatus.max_steps)
+    status = jnp.where(identified, FitStatus.no_maximizer, FitStatus.not_identified)
+    status = jnp.where(finite, status, FitStatus.nonfinite_input)
+    ended = jnp.where(found, FitStatus.converged, FitStatus.max_steps)
     return FarsightedFit(
         jnp.where(usable, u, jnp.nan).reshape(log.transitions.shape[:-1]),
         jnp.where(usable, covariance, jnp.nan),

@@ -45,7 +45,7 @@ class OnlineLeader(Shown):
     regret: Float[Array, "*batch round"]
     log: Responses
     status: Int[Array, "*batch round"]
-    ending: ClassVar = Status
+    status_type: ClassVar = Status
 
 
 @eqx.filter_jit
