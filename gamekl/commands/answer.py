@@ -80,7 +80,7 @@ def answer(
     validate(game, regularizer)
     told = f"temperature {temperature:g} payoff units per nat (lambda = 1 / temperature = {1 / temperature:.6g})"
     if concept == "cce":
-        return _joint(game, gamd(game, regularizer, num_rounds=num_rounds, tol=tol), told, save)
+        return _joint(game, gamd(game, regularizer, num_rounds=num_rounds, tol=tol, throw=False), told, save)
     start = None if initial is None else _start(initial)
     return _nash(game, solve_nash(game, regularizer, tol=tol, initial=start, throw=False), told, save)
 
@@ -144,7 +144,9 @@ def _correlated(
     if objective == "welfare":
         solution = solve_welfare(game, concept=concept, epsilon=epsilon)
     else:
-        solution = solve_correlated(game, concept=concept, objective=objective, epsilon=epsilon, tol=tol)
+        validate(game)
+        options = {"epsilon": epsilon, "tol": tol, "throw": False}
+        solution = solve_correlated(game, concept=concept, objective=objective, **options)
     print("\n".join(joint_lines(game, solution.joint_policy)))
     if save is not None:
         _save(save, game, solution, "num_steps")

@@ -34,7 +34,7 @@ from gamekl.preference.newton import solve_drift
 from gamekl.solvers.driver import Device, in_chunks
 from gamekl.solvers.nash.ladder import NashProblem, Options, make_nash_problem, solve_problems
 from gamekl.solvers.nash.solve import MAX_STEPS as MAX_CORRECTIONS
-from gamekl.solvers.solution import SolveError, Status
+from gamekl.solvers.solution import Status, raise_unless_all_converged
 
 # Steps after which the tracer takes over. Few prompts need as many, at any temperature.
 MAX_STEPS = 200
@@ -257,7 +257,7 @@ def nash_policies(
         tol: bound on the gap, in units of preference, whose formula is good to about 1e-31 / tau.
         max_steps: of Newton's method; the tracer of paths solves what these have not. 0 leaves all to the tracer.
         devices: where to work; all local devices of jax's default backend if None.
-        throw: raise if a prompt is not solved. Otherwise `status` tells, for each prompt.
+        throw: raise a `SolveError` if a prompt is not solved. Otherwise `status` tells, for each prompt.
 
     Returns:
         The policies with their certificates, as numpy arrays.
@@ -284,8 +284,6 @@ def nash_policies(
         again = eqx.tree_at(lambda new: new.num_steps, again, again.num_steps + found.num_steps[left])
         for leaf, new in zip(jax.tree.leaves(found), jax.tree.leaves(again), strict=True):
             leaf[left] = new
-    failed = np.flatnonzero(found.status != Status.converged)
-    if throw and len(failed):
-        where = f"prompt {failed[0]} ({len(failed)} of {len(found.status)} prompts failed): "
-        raise SolveError(jax.tree.map(lambda leaf: leaf[failed[0]], found), where)
+    if throw:
+        raise_unless_all_converged(found, "prompt")
     return found

@@ -27,7 +27,7 @@ from gamekl.solvers.nash.solve import MAX_STEPS, precision
 from gamekl.solvers.play.gamd import gamd
 from gamekl.solvers.play.rules.anchored import anchored
 from gamekl.solvers.play.selfplay import check_rounds
-from gamekl.solvers.solution import Solution, SolveError, Status, check_options, with_left
+from gamekl.solvers.solution import Solution, check_options, raise_unless_all_converged, with_left
 
 
 def _check_batch(games: NormalFormGame, regularizers: Regularizer) -> int:
@@ -127,15 +127,8 @@ def solve_nash_batch(
     if initial is not None:
         solution = with_left(solution)
     if throw:
-        _raise_unless_all_converged(solution)
+        raise_unless_all_converged(solution)
     return solution
-
-
-def _raise_unless_all_converged(solution: Solution) -> None:
-    failed = np.flatnonzero(np.asarray(solution.status) != Status.converged)
-    if len(failed):
-        where = f"game {failed[0]} ({len(failed)} of {len(solution.status)} games failed): "
-        raise SolveError(jax.tree.map(lambda leaf: leaf[failed[0]], solution), where)
 
 
 @partial(jax.jit, static_argnames="weighting")
@@ -172,6 +165,7 @@ def gamd_batch(
     tol: Any = None,
     evaluate_on: NormalFormGame | None = None,
     devices: Sequence[Device] | None = None,
+    throw: bool = False,
 ) -> CorrelatedSolution:
     """`gamd` for a batch of games of one shape, on every processor of the machine or on several devices.
 
@@ -186,12 +180,14 @@ def gamd_batch(
         tol: as for `gamd`, a number or ``[batch]``.
         evaluate_on: games in which to measure too, like `games`.
         devices: where to work; all local devices of jax's default backend if None.
+        throw: as for `solve_nash_batch`.
 
     Returns:
         The solutions; every leaf has the leading axis, and `status` tells of each what is wrong.
 
     Raises:
         ValueError: shapes do not fit each other, or an option is not known.
+        SolveError: (``throw``) a game did not converge.
     """
     size = _check_batch(games, regularizers)
     if evaluate_on is not None:
@@ -213,4 +209,7 @@ def gamd_batch(
     def lanes(platform: Platform) -> int:
         return fitting_lanes(platform, games.payoffs)
 
-    return in_chunks(_play_chunk, batch, lanes, devices, has_float64(), weighting=weighting)
+    solution = in_chunks(_play_chunk, batch, lanes, devices, has_float64(), weighting=weighting)
+    if throw:
+        raise_unless_all_converged(solution)
+    return solution

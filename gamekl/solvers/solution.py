@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from os import PathLike
 from typing import Any, ClassVar
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
@@ -76,11 +77,13 @@ class SolveError(RuntimeError):
     """A solve with ``throw=True`` did not converge; `solution` holds what was reached."""
 
     def __init__(self, solution: Any, where: str = "") -> None:
-        """The message names status and residual, and which game it was of a batch."""
+        """The message names the status, the residual where there is one, and which game it was of a batch."""
         status = Status(int(solution.status))
+        facts = {"residual": "residual {:.2e}", "num_steps": "steps {:.0f}", "num_rounds": "rounds {:.0f}"}
+        told = [text.format(np.max(getattr(solution, name))) for name, text in facts.items() if hasattr(solution, name)]
         super().__init__(
-            f"{where}{status.name}: {status.message} (residual {float(solution.residual):.2e}, "
-            f"steps {int(solution.num_steps)}); throw=False returns the solution with its status instead"
+            f"{where}{status.name}: {status.message} ({', '.join(told)}); throw=False returns the solution with its "
+            "status instead"
         )
         self.solution = solution
 
@@ -211,3 +214,11 @@ def raise_unless_converged(solution: Any) -> None:
     """Raise `SolveError` where the status is concrete and not `Status.converged`."""
     if is_concrete(solution.status) and int(solution.status) != Status.converged:
         raise SolveError(solution)
+
+
+def raise_unless_all_converged(solutions: Any, what: str = "game") -> None:
+    """Raise `SolveError` of the first one that did not converge of a batch of solutions, concrete ones of `what`."""
+    failed = np.flatnonzero(np.asarray(solutions.status) != Status.converged)
+    if len(failed):
+        where = f"{what} {failed[0]} ({len(failed)} of {len(solutions.status)} {what}s failed): "
+        raise SolveError(jax.tree.map(lambda leaf: leaf[failed[0]], solutions), where)

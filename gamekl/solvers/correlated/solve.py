@@ -45,7 +45,7 @@ from gamekl.solvers.correlated.gain_rows import (
     rescaled,
 )
 from gamekl.solvers.correlated.interior import Objective, minimize
-from gamekl.solvers.solution import Status, check_options
+from gamekl.solvers.solution import Status, check_options, raise_unless_converged
 
 CONCEPTS = ("cce", "ce")
 OBJECTIVES = ("entropy", "gini")
@@ -222,13 +222,14 @@ def solve_correlated(
             (`solvers.correlated.constraints`), with or without what is asked so rarely that nobody need obey; the
             default is ``max(1e-8, 1000 eps)``.
         max_steps: most steps. Static under ``jit``.
-        throw: raise on values that are not finite. Acts on concrete inputs only.
+        throw: raise where the status is not `Status.converged`. Acts on concrete inputs only.
 
     Returns:
         The equilibrium, with its certificate.
 
     Raises:
-        ValueError: an option is not known, a value is bad, or the game is too large.
+        ValueError: an option is not known, the game is too large, or (``throw``) a payoff is not finite.
+        SolveError: (``throw``) the solve did not converge.
     """
     check_problem(game, concept, epsilon)
     if objective not in OBJECTIVES:
@@ -244,4 +245,7 @@ def solve_correlated(
     tol = max(1e-8, 1e3 * float(jnp.finfo(game.dtype).eps)) if tol is None else tol
     numbers = [jnp.asarray(value, dtype=game.dtype) for value in (epsilon, welfare_weight, tol)]
     reference = tuple(entry.astype(game.dtype) for entry in reference)
-    return _solve(game, reference, *numbers, concept=concept, objective=objective, max_steps=int(max_steps))
+    solution = _solve(game, reference, *numbers, concept=concept, objective=objective, max_steps=int(max_steps))
+    if throw:
+        raise_unless_converged(solution)
+    return solution

@@ -114,8 +114,8 @@ def solve_nash(
         certify_path: trace the path in steps of which each is proven (`solvers.nash.proof`), so that the answer is the
             first crossing, with the proof's margin in `path.margin`. It takes some 20 to 1,000 times as long. Where
             there is no such proof, as where another branch crosses the path, the status is `Status.unproven`.
-        throw: raise on bad values and on failure. Acts on concrete inputs only: under ``jit`` or ``vmap`` nothing is
-            raised, and `Solution.status` tells.
+        throw: raise where the status is not `Status.converged`. Acts on concrete inputs only: under ``jit`` or ``vmap``
+            nothing is raised, and `Solution.status` tells.
 
     Returns:
         The solution, a `Solution` or, for games in stages, a `StagedSolution`. Its `status` is `Status.converged` only

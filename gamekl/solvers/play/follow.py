@@ -19,7 +19,7 @@ from gamekl.solvers.play.feedback import Asking
 from gamekl.solvers.play.products import AnchoredGame, against_itself, anchor, unscaled, unscaled_against_itself
 from gamekl.solvers.play.rules.anchored import Proven, Rule
 from gamekl.solvers.play.trajectory import Record, Trajectory, follow_lanes
-from gamekl.solvers.solution import Status, input_status
+from gamekl.solvers.solution import Status, input_status, raise_unless_converged
 
 
 class FollowProblem(NamedTuple):
@@ -151,11 +151,12 @@ def follow(
         num_queries: ask for wins so often for each action in place of being told its value; payoffs are then the
             probabilities to win.
         key: of the queries.
-        throw: raise on bad values; acts on concrete inputs only.
+        throw: raise where the status is not `Status.converged`; acts on concrete inputs only.
 
     Raises:
-        ValueError: game and regularizer do not fit, or an option or a value is bad.
+        ValueError: game and regularizer do not fit, or an option or (``throw``) a value is bad.
         TypeError: the rule is none.
+        SolveError: (``throw``) numbers are not finite.
     """
     rounds = _check(rule, num_rounds, tol, kl_tol, num_queries, key)
     require_one_shot(game)
@@ -180,7 +181,10 @@ def follow(
         kl_tol=jnp.asarray(kl_tol, dtype=game.dtype),
         asked=None if key is None else (unscaled(game, regularizer), key),
     )
-    return _trajectory(problem, game.num_actions, num_queries, input_status(game, regularizer))
+    trajectory = _trajectory(problem, game.num_actions, num_queries, input_status(game, regularizer))
+    if throw:
+        raise_unless_converged(trajectory)
+    return trajectory
 
 
 def self_play(
@@ -216,8 +220,9 @@ def self_play(
         A trajectory of a single player, whose gaps are half of what `follow` would sum up to for both.
 
     Raises:
-        ValueError: preferences are none, shapes do not fit, or an option or a value is bad.
+        ValueError: preferences are none, shapes do not fit, or an option or (``throw``) a value is bad.
         TypeError: the rule is none.
+        SolveError: (``throw``) numbers are not finite.
     """
     rounds = _check(rule, num_rounds, tol, kl_tol, num_queries, key)
     preferences = jnp.asarray(own("preferences", preferences))
@@ -250,4 +255,7 @@ def self_play(
         kl_tol=jnp.asarray(kl_tol, dtype=game.dtype),
         asked=None if key is None else (unscaled_against_itself(preferences, reference), key),
     )
-    return _trajectory(problem, game.num_actions[:1], num_queries, status)
+    trajectory = _trajectory(problem, game.num_actions[:1], num_queries, status)
+    if throw:
+        raise_unless_converged(trajectory)
+    return trajectory

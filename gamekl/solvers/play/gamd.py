@@ -25,6 +25,7 @@ from gamekl.solvers.correlated_solution import CorrelatedSolution
 from gamekl.solvers.play.mixture import LARGEST_TABLE
 from gamekl.solvers.play.rules.anchored import Rule, anchored, hedge
 from gamekl.solvers.play.selfplay import check_play, make_play_problem, play_problem
+from gamekl.solvers.solution import raise_unless_converged
 from gamekl.solvers.staged import StagedCorrelatedSolution, play_stages
 
 
@@ -42,7 +43,10 @@ def _play_stages(
         raise ValueError(
             f"game: got {math.prod(game.num_actions):,} joint actions a stage, takes at most {LARGEST_TABLE:,}"
         )
-    return _play_all(game, regularizer, num_rounds, rule, tol, evaluate_on)
+    solution = _play_all(game, regularizer, num_rounds, rule, tol, evaluate_on)
+    if throw:
+        raise_unless_converged(solution)
+    return solution
 
 
 @jax.jit
@@ -50,7 +54,9 @@ def _play_all(
     game: StagedGame, regularizer: Regularizer, num_rounds: Any, rule: Rule, tol: Any, evaluate_on: Any
 ) -> StagedCorrelatedSolution:
     def play(stage: NormalFormGame, here: Regularizer) -> CorrelatedSolution:
-        return play_problem(make_play_problem(stage, here, num_rounds, lambda *_: rule, tol, None, throw=False))[0]
+        return play_problem(make_play_problem(stage, here, num_rounds, lambda *_: rule, tol, None, check_values=False))[
+            0
+        ]
 
     return play_stages(game, regularizer, evaluate_on, play)
 
@@ -110,14 +116,17 @@ def gamd(
             optax schedule of the round counted from 0. Then there is no bound.
         tol: stop, at the end of a block of rounds, once no regularised gap in the played game exceeds this.
         evaluate_on: a game in which to measure too, such as the truth whose estimate is played.
-        throw: raise on bad values. Acts on concrete inputs only; otherwise `CorrelatedSolution.status` tells.
+        throw: raise where the status is not `Status.converged`: numbers are not finite, or `tol` was not met. Acts on
+            concrete inputs only; otherwise the status tells.
 
     Returns:
         The averaged joint policy, its gaps, and what would be played next: a `CorrelatedSolution`, or for games in
         stages a `StagedCorrelatedSolution`.
 
     Raises:
-        ValueError: game, regularizer and `evaluate_on` do not fit, an option is not known, or values are bad.
+        ValueError: game, regularizer and `evaluate_on` do not fit, an option is not known, or (``throw``) values are
+            bad.
+        SolveError: (``throw``) the status is another.
 
     Source: update, averages and bounds derived, theory B1, B2 and B3; the method is GAMD of arXiv 2605.00264.
     """
@@ -126,7 +135,10 @@ def gamd(
     if isinstance(game, ContextualGame | MarkovGame):
         return _play_stages(game, regularizer, num_rounds, rule, tol, evaluate_on, throw)
     problem = make_play_problem(game, regularizer, num_rounds, lambda *_: rule, tol, evaluate_on, throw)
-    return play_problem(problem)[0]
+    solution = play_problem(problem)[0]
+    if throw:
+        raise_unless_converged(solution)
+    return solution
 
 
 def multiplicative_weights(
@@ -147,11 +159,14 @@ def multiplicative_weights(
         regularizer: the references from which it starts, and the temperatures by which regularised gaps are measured.
         num_rounds: rounds; not static.
         evaluate_on: a game in which to measure too.
-        throw: raise on bad values, as for `gamd`.
+        throw: as for `gamd`.
 
     Source: Hedge with falling step sizes (Freund and Schapire 1997); the bound is derived in
     `solvers.play.rules.anchored`.
     """
     _check_numbers(num_rounds=num_rounds)
     problem = make_play_problem(game, regularizer, num_rounds, hedge, None, evaluate_on, throw)
-    return play_problem(problem)[0]
+    solution = play_problem(problem)[0]
+    if throw:
+        raise_unless_converged(solution)
+    return solution

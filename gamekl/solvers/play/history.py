@@ -10,6 +10,7 @@ from gamekl.core.one_shot import payoff_range
 from gamekl.core.regularizer import Regularizer
 from gamekl.solvers.play.rules.anchored import anchored, hedge
 from gamekl.solvers.play.selfplay import PlayProblem, make_play_problem, named_gaps, play_problem
+from gamekl.solvers.solution import raise_unless_converged
 
 
 class History(NamedTuple):
@@ -38,10 +39,12 @@ class History(NamedTuple):
     status: Int[Array, "*batch"]
 
 
-def _history(problem: PlayProblem) -> History:
+def _history(problem: PlayProblem, throw: bool) -> History:
     solution, (measured, solved) = play_problem(problem)
     span = payoff_range(problem.game)
     bound = problem.rule.bound(span, problem.regularizer, problem.limits[:, None])
+    if throw:
+        raise_unless_converged(solution)
     return History(num_rounds=problem.limits, **named_gaps(measured, solved), bound=bound, status=solution.status)
 
 
@@ -67,7 +70,7 @@ def gamd_history(
         throw: as for `gamd`.
     """
     rule = anchored(weighting, step_size)
-    return _history(make_play_problem(game, regularizer, num_rounds, lambda *_: rule, None, evaluate_on, throw))
+    return _history(make_play_problem(game, regularizer, num_rounds, lambda *_: rule, None, evaluate_on, throw), throw)
 
 
 def multiplicative_weights_history(
@@ -79,4 +82,4 @@ def multiplicative_weights_history(
     throw: bool = True,
 ) -> History:
     """The gaps of `multiplicative_weights` after several numbers of rounds, from one run; arguments as there."""
-    return _history(make_play_problem(game, regularizer, num_rounds, hedge, None, evaluate_on, throw))
+    return _history(make_play_problem(game, regularizer, num_rounds, hedge, None, evaluate_on, throw), throw)

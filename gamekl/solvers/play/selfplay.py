@@ -184,8 +184,8 @@ def _alike(game: Game, other: Any) -> bool:
     return kinds and other.table.shape == game.table.shape
 
 
-def check_play(game: Game, regularizer: Any, num_rounds: Any, tol: Any, evaluate_on: Any, throw: bool) -> None:
-    """Raise unless all this fits together, and where it is concrete and `throw` is set, unless the values are right."""
+def check_play(game: Game, regularizer: Any, num_rounds: Any, tol: Any, evaluate_on: Any, check_values: bool) -> None:
+    """Raise unless all this fits together and, where it is concrete and `check_values` is set, the values are right."""
     Regularizer.require(regularizer)
     regularizer.check_fits(game)
     check_rounds(num_rounds, tol)
@@ -193,7 +193,7 @@ def check_play(game: Game, regularizer: Any, num_rounds: Any, tol: Any, evaluate
         got = f"{type(evaluate_on).__name__} {getattr(evaluate_on, 'num_actions', '')}".strip()
         takes = f"a {type(game).__name__} with the actions of the game that is played, {game.num_actions}"
         raise ValueError(f"evaluate_on: got {got}, takes {takes}")
-    if throw and is_concrete(game, regularizer, evaluate_on):
+    if check_values and is_concrete(game, regularizer, evaluate_on):
         validate(game, regularizer)
         if evaluate_on is not None:
             validate(evaluate_on)
@@ -206,9 +206,9 @@ def make_play_problem(
     make_rule: Callable[[Float[Array, " player"], Regularizer], Rule],
     tol: Any,
     evaluate_on: Any,
-    throw: bool,
+    check_values: bool,
 ) -> PlayProblem:
-    """Check what is to be played, values too where they are concrete and `throw` is set.
+    """Check what is to be played, values too where they are concrete and `check_values` is set.
 
     Args:
         game: in which to play.
@@ -217,10 +217,10 @@ def make_play_problem(
         make_rule: from each player's payoff range and the regularizer in the game's dtype to the rule.
         tol: regularised gap at which to stop, or None.
         evaluate_on: another game in which to measure too, or None.
-        throw: raise on bad values.
+        check_values: whether bad values are raised, and not left to the status.
     """
     require_one_shot(game)
-    check_play(game, regularizer, limits, tol, evaluate_on, throw)
+    check_play(game, regularizer, limits, tol, evaluate_on, check_values)
     if is_concrete(limits) and np.any(np.diff(np.asarray(limits, dtype=int).ravel()) < 1):
         raise ValueError(f"num_rounds: got {limits!r}, takes increasing numbers")
     regularizer = regularizer.astype(game.dtype)

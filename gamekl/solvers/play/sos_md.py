@@ -26,7 +26,7 @@ from gamekl.solvers.nash.ladder import default_tolerance, resolution
 from gamekl.solvers.play.gamd import gamd
 from gamekl.solvers.play.rules.anchored import anchored
 from gamekl.solvers.play.selfplay import check_play
-from gamekl.solvers.solution import PathSummary, Solution, Status
+from gamekl.solvers.solution import PathSummary, Solution, Status, raise_unless_converged
 from gamekl.solvers.staged import StagedSolution, solve_stages
 
 
@@ -86,15 +86,19 @@ def sos_md(
         step_size: nats per payoff unit; if None the lesser of tau / L^2 and 1 / tau, for each stage.
         tol: the residual up to which the status is `Status.converged`, and `Status.max_steps` above; the default is
             that of `solve_nash`. It stops nothing.
-        throw: raise on bad values; acts on concrete inputs only.
+        throw: raise where the status is not `Status.converged`; acts on concrete inputs only.
 
     Returns:
         A `Solution`, or a `StagedSolution` of games in stages.
 
     Raises:
-        ValueError: game and regularizer do not fit, or an option or a value is bad.
+        ValueError: game and regularizer do not fit, or an option or (``throw``) a value is bad.
+        SolveError: (``throw``) the residual stayed above `tol`.
     """
     check_play(game, regularizer, num_rounds, tol, None, throw)
     anchored("uniform", step_size)
     step, tol = (None if value is None else jnp.asarray(value, dtype=float) for value in (step_size, tol))
-    return _descend_all(game, regularizer, jnp.asarray(num_rounds, dtype=jnp.int32), step, tol)
+    solution = _descend_all(game, regularizer, jnp.asarray(num_rounds, dtype=jnp.int32), step, tol)
+    if throw:
+        raise_unless_converged(solution)
+    return solution

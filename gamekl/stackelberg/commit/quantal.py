@@ -267,7 +267,7 @@ def quantal_stackelberg(
         starts: further policies to climb from, ``[start, leader]``, such as `strong_stackelberg` finds where the
             follower's temperature is below about 1 / 100 of its payoffs.
         max_steps: Newton steps of each climb; static.
-        throw: whether to raise where arguments are concrete and no local maximum was certified.
+        throw: raise where the status is not `Status.converged`; acts on concrete inputs only.
 
     Returns:
         A `Commitment`.

@@ -129,7 +129,7 @@ def contextual_stackelberg(
         game: leader and follower, who both see the context.
         regularizer: references with a context axis; the leader's temperature may be 0.
         max_steps: Newton steps of each climb; static.
-        throw: whether to raise where arguments are concrete and no local maximum was certified.
+        throw: raise where the status is not `Status.converged`; acts on concrete inputs only.
 
     Raises:
         TypeError: `game` is no `ContextualGame`.
@@ -165,7 +165,7 @@ def myopic_stackelberg(
         game: leader and follower, who both see the state.
         regularizer: references with the axes ``[horizon, state]``; the leader's temperature may be 0.
         max_steps: Newton steps of each climb; static.
-        throw: whether to raise where arguments are concrete and no local maximum was certified.
+        throw: raise where the status is not `Status.converged`; acts on concrete inputs only.
 
     Raises:
         TypeError: `game` is no `MarkovGame`.
@@ -287,7 +287,7 @@ def farsighted_stackelberg(
         game: leader and follower, who both see the state.
         regularizer: references with the axes ``[horizon, state]``; the leader's temperature may be 0.
         max_steps: Newton steps of each climb; static.
-        throw: whether to raise where arguments are concrete and no local maximum was certified.
+        throw: raise where the status is not `Status.converged`; acts on concrete inputs only.
 
     Raises:
         TypeError: `game` is no `MarkovGame`.

@@ -236,7 +236,7 @@ def pessimistic_stages(
         regularizer: references and temperatures, as it was for the estimate.
         scale: c, how many standard errors; >= 0, may be traced.
         max_steps: Newton steps of each climb; static.
-        throw: whether to raise where arguments are concrete and no local maximum was certified.
+        throw: raise where the status is not `Status.converged`; acts on concrete inputs only.
 
     Returns:
         A `StagedCommitment`, whose `value`, `gap` and `curvature` are those of J_hat - c s.

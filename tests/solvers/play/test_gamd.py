@@ -151,8 +151,10 @@ def test_it_stops_at_a_tolerance():
     assert stopped.status == gk.Status.converged
     assert stopped.num_rounds < 1000
     assert np.all(stopped.regularized_cce_gap <= 1e-3)
-    short = gk.gamd(game, regularizer, num_rounds=16, tol=1e-9)
+    short = gk.gamd(game, regularizer, num_rounds=16, tol=1e-9, throw=False)
     assert short.status == gk.Status.max_steps
+    with pytest.raises(gk.SolveError, match=r"max_steps: .* \(rounds 16\); throw=False"):
+        gk.gamd(game, regularizer, num_rounds=16, tol=1e-9)
 
 
 def test_a_batch_plays_as_each_game_would_alone():
@@ -172,6 +174,8 @@ def test_a_batch_plays_as_each_game_would_alone():
     broken = jax.tree.map(lambda leaf: leaf.at[5].set(jnp.nan), games)
     found = gk.gamd_batch(broken, regularizers, num_rounds=steps)
     assert found.status[5] == gk.Status.nonfinite_input
+    with pytest.raises(gk.SolveError, match=r"game 5 \(1 of 70 games failed\): nonfinite_input"):
+        gk.gamd_batch(broken, regularizers, num_rounds=steps, throw=True)
     others = np.arange(70) != 5
     for ours, theirs in zip(jax.tree.leaves(rows(found, others)), jax.tree.leaves(rows(together, others)), strict=True):
         np.testing.assert_array_equal(ours, theirs)
@@ -210,8 +214,10 @@ def test_statuses_are_honest():
     broken = gk.NormalFormGame(game.payoffs.at[0, 0, 0].set(jnp.nan))
     unseen = gk.gamd(game, anchor, num_rounds=5, evaluate_on=broken, throw=False)
     assert unseen.status == gk.Status.nonfinite_input
-    wild = gk.gamd(game, anchor, num_rounds=5, step_size=lambda count: count * jnp.nan)
+    wild = gk.gamd(game, anchor, num_rounds=5, step_size=lambda count: count * jnp.nan, throw=False)
     assert wild.status == gk.Status.not_converged
+    with pytest.raises(gk.SolveError, match="not_converged"):
+        gk.gamd_history(game, anchor, num_rounds=[3, 5], step_size=lambda count: count * jnp.nan)
 
 
 # The baseline without an anchor
