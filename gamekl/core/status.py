@@ -19,8 +19,8 @@ class StatusBase(enum.IntEnum):
 class FitStatus(StatusBase):
     """How a fit ended; `message` says it in words."""
 
-    converged = 0, "the likelihood's maximiser was found"
+    converged = 0, "what was asked for was found"
     max_steps = 1, "the step limit was reached first"
     no_maximizer = 2, "the likelihood has no finite maximiser: the data are too few, or too much of one kind"
     not_identified = 3, "what was logged does not vary enough to tell what is fitted"
-    nonfinite_input = 4, "a count is NaN, infinite or negative"
+    nonfinite_input = 4, "a count or a reward is NaN or infinite, or a count negative"

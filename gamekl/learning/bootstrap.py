@@ -10,7 +10,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
 from gamekl.core.games import ContextualGame, NormalFormGame
 from gamekl.core.policies import Profile, kl
@@ -55,6 +55,11 @@ class Bootstrap(Shown):
     num_resamples: int
     num_failed: int
     num_groups: int
+
+    @property
+    def status(self) -> Int[Array, "*batch"]:
+        """A `Status` value, of the log's own equilibrium; `num_failed` tells of the resamples'."""
+        return self.solution.status
 
 
 class ProfileBootstrap(Shown):

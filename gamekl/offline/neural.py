@@ -20,7 +20,7 @@ conditioning on the contexts).
 """
 
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import equinox as eqx
 import jax
@@ -33,6 +33,7 @@ from gamekl.core.arrays import as_float_array
 from gamekl.core.kernels.lanes import solve_positive
 from gamekl.core.policies import is_concrete
 from gamekl.core.show import Shown
+from gamekl.core.status import FitStatus
 from gamekl.core.validation import check_finite, check_whole
 from gamekl.offline.dataset import ContextualDataset
 
@@ -54,12 +55,16 @@ class NeuralFit(Shown):
             units squared, shape ``[member]``.
         validation_loss: the same in the rows that it held out (lower than for fresh rows, as it chose by them).
         num_steps: after how many steps each member was best, shape ``[member]``; 0 is the ridge fit.
+        status: a `FitStatus` value of each member, shape ``[member]``; `FitStatus.max_steps` where the held-out loss
+            may still have fallen.
     """
 
     payoffs: Payoffs
     train_loss: Float[Array, " member"]
     validation_loss: Float[Array, " member"]
     num_steps: Int[Array, " member"]
+    status: Int[Array, " member"]
+    status_type: ClassVar = FitStatus
 
 
 class Neural(eqx.Module):
@@ -197,8 +202,8 @@ def _train_member(
     scale: Float[Array, " player"],
     num_cells: int,
     key: Array,
-) -> tuple[Float[Array, "context player cell"], Float[Array, ""], Float[Array, ""], Int[Array, ""]]:
-    """The member's table of standardised payoffs, its losses in training and validation, and its best step."""
+) -> tuple[Float[Array, "context player cell"], Float[Array, ""], Float[Array, ""], Int[Array, ""], Int[Array, ""]]:
+    """The member's table of standardised payoffs, its losses in training and validation, its best step, its status."""
     split_key, net_key, batch_key = jax.random.split(key, 3)
     num_rows, num_players = rows.targets.shape
     num_held = min(max(1, round(model.holdout * num_rows)), num_rows - 1)
@@ -264,4 +269,7 @@ def _train_member(
     def error(part: _Rows) -> Float[Array, ""]:
         return jnp.mean((scale * (table[part.contexts, :, part.cells] - part.targets)) ** 2)
 
-    return table, error(kept), error(held), final.best_step
+    settled = final.step - final.best_step >= model.patience
+    status = jnp.where(settled, FitStatus.converged, FitStatus.max_steps)
+    status = jnp.where(jnp.isfinite(final.best_loss), status, FitStatus.nonfinite_input).astype(jnp.int32)
+    return table, error(kept), error(held), final.best_step, status

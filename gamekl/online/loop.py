@@ -22,6 +22,7 @@ from gamekl.core.policies import is_concrete
 from gamekl.core.show import Shown
 from gamekl.core.validation import check_whole
 from gamekl.solvers.correlated.pivots import CONCEPTS
+from gamekl.solvers.solution import Status
 
 # A gain is rounding up to this power of eps, relative to the largest payoff.
 CERTIFIED = 0.45
@@ -77,6 +78,11 @@ class OnlinePlay(Shown):
     uncertified: Int[Array, "*batch"]
     joint_policy: Float[Array, "..."]
     seen: Any
+
+    @property
+    def status(self) -> Int[Array, "*batch"]:
+        """A `Status` value: `Status.converged` where every round's equilibrium is certified."""
+        return jnp.where(self.uncertified == 0, Status.converged, Status.not_converged).astype(jnp.int32)
 
     @property
     def cumulative(self) -> Float[Array, "*batch round"]:

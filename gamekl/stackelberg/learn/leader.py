@@ -22,7 +22,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, ArrayLike, Float
+from jaxtyping import Array, ArrayLike, Float, Int
 
 from gamekl.core.arrays import as_float_array
 from gamekl.core.games import NormalFormGame
@@ -61,6 +61,11 @@ class LeaderEstimate(Shown):
     game: NormalFormGame
     fit: FollowerFit
     variances: Float[Array, "leader follower"]
+
+    @property
+    def status(self) -> Int[Array, "*batch"]:
+        """A `FitStatus` value, of the fit."""
+        return self.fit.status
 
 
 class ValueBand(Shown):

@@ -23,7 +23,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, ArrayLike, Float
+from jaxtyping import Array, ArrayLike, Float, Int
 
 from gamekl.core.arrays import as_float_array
 from gamekl.core.games import ContextualGame, MarkovGame
@@ -62,6 +62,11 @@ class StagedEstimate(Shown):
     fit: FollowerFit | FarsightedFit
     variances: Float[Array, "*stage leader follower"]
     patience: Float[Array, ""]
+
+    @property
+    def status(self) -> Int[Array, "*stage"]:
+        """A `FitStatus` value, of the fit."""
+        return self.fit.status
 
 
 def _with_payoffs(game: ContextualGame | MarkovGame, table: Array) -> ContextualGame | MarkovGame:
