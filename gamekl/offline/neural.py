@@ -147,7 +147,7 @@ class _Rows(NamedTuple):
 
 class _State(NamedTuple):
     params: Any
-    optimiser: Any
+    optimizer: Any
     average: Any
     best: Any
     best_loss: Float[Array, ""]
@@ -184,10 +184,10 @@ def _ridge(
     """Weights of the ridge regression for each player and joint action, at the penalty that held-out rows choose."""
     products = jnp.einsum("sc,si,sj->cij", counts, x, x)
     right = jnp.einsum("si,spc->cip", x, sums)
-    penalised = jnp.eye(x.shape[1], dtype=x.dtype).at[0, 0].set(CONSTANT)
+    penalized = jnp.eye(x.shape[1], dtype=x.dtype).at[0, 0].set(CONSTANT)
 
     def fit(penalty: Float[Array, ""]) -> tuple[Float[Array, "cell input player"], Float[Array, ""]]:
-        weights = solve_positive(products + penalty * penalised, right)
+        weights = solve_positive(products + penalty * penalized, right)
         found = jnp.einsum("ki,kip->kp", x[held.contexts], weights[held.cells])
         return weights, jnp.mean((found - held.targets) ** 2)
 
@@ -221,7 +221,7 @@ def _train_member(
     last = net.layers[-1]
     net = eqx.tree_at(lambda net: net.layers[-1], net, jax.tree.map(jnp.zeros_like, last))
     params, static = eqx.partition(net, eqx.is_inexact_array)
-    optimiser = optax.adam(optax.warmup_constant_schedule(0.0, model.learning_rate, WARM_UP))
+    optimizer = optax.adam(optax.warmup_constant_schedule(0.0, model.learning_rate, WARM_UP))
 
     def predict(params: Any, contexts: Array) -> Float[Array, "_ player cell"]:
         inputs = x[contexts]
@@ -241,13 +241,13 @@ def _train_member(
         drawn = jax.random.randint(jax.random.fold_in(batch_key, step), (model.batch_size,), 0, num_rows - num_held)
         gradient = jax.grad(loss)(params, kept.contexts[drawn])
         with jax.numpy_dtype_promotion("standard"):  # optax takes floats to the power of its counter
-            updates, moments = optimiser.update(gradient, moments, params)
+            updates, moments = optimizer.update(gradient, moments, params)
         params = optax.apply_updates(params, updates)
         newest = jnp.maximum(1 / (step + 1).astype(x.dtype), 1 / AVERAGED)
         return (params, moments, optax.incremental_update(params, average, newest)), None
 
     def advance(state: _State) -> _State:
-        carry = (state.params, state.optimiser, state.average)
+        carry = (state.params, state.optimizer, state.average)
         (params, moments, average), _ = jax.lax.scan(
             take_step, carry, state.step + jnp.arange(CHECK_EVERY, dtype=jnp.int32)
         )
@@ -262,7 +262,7 @@ def _train_member(
         return (state.step < model.max_steps) & (state.step - state.best_step < model.patience)
 
     zero = jnp.zeros((), jnp.int32)
-    first = _State(params, optimiser.init(params), params, params, jnp.mean(residuals(params, held) ** 2), zero, zero)
+    first = _State(params, optimizer.init(params), params, params, jnp.mean(residuals(params, held) ** 2), zero, zero)
     final = jax.lax.while_loop(goes_on, advance, first)
     table = predict(final.best, jnp.arange(len(x)))
 

@@ -160,8 +160,8 @@ def test_what_a_log_cannot_tell_is_named(game, strategies):
     with pytest.raises(ValueError, match=rf"strategies: got policies that tell 16 of the {TOLD} directions of payoffs"):
         stackelberg.fit_farsighted(kept(2), game.transitions)
     assert int(stackelberg.fit_farsighted(kept(3), game.transitions).rank) == TOLD
-    penalised = stackelberg.fit_farsighted(kept(2), game.transitions, penalty=0.1)
-    assert int(penalised.status) == FitStatus.converged and int(penalised.rank) == 16
+    penalized = stackelberg.fit_farsighted(kept(2), game.transitions, penalty=0.1)
+    assert int(penalized.status) == FitStatus.converged and int(penalized.rank) == 16
 
     unseen = stackelberg.Responses(log.strategies, log.counts.at[1, 0, :, 2].set(0))
     with pytest.raises(ValueError, match=r"counts: got no response \[2\] at stage \[1, 0\], which may be reached"):

@@ -91,7 +91,7 @@ def test_standard_errors_are_those_of_the_definition(game, regularizer):
     assert float(stackelberg.value_band(known, regularizer, x).standard_error) < np.sqrt(variance)
 
 
-def test_pessimism_maximises_the_lower_bound_and_optimism_the_upper(game, regularizer):
+def test_pessimism_maximizes_the_lower_bound_and_optimism_the_upper(game, regularizer):
     """Against a grid; and the two meet the plug-in as the log grows."""
     grid = np.array([(i, j, 60 - i - j) for i in range(61) for j in range(61 - i)]) / 60
     log = stackelberg.sample_responses(jax.random.key(1), game, regularizer, STRATEGIES, BEHAVIOR, 500, NOISE)

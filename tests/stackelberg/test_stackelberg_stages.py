@@ -100,7 +100,7 @@ def test_plans_for_a_farsighted_follower_get_better_as_one_over_n(game, strategi
 
 
 @FOLLOWERS
-def test_pessimism_maximises_the_lower_bound(game, strategies, follower):
+def test_pessimism_maximizes_the_lower_bound(game, strategies, follower):
     """No policy near to it is better, and without standard errors it is the plug-in's."""
     estimate = expected(game, strategies, follower, rows=300)
     plain, cautious = (stackelberg.pessimistic_stages(estimate, REGULARIZER, scale) for scale in (0.0, 2.0))

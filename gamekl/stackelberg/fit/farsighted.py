@@ -148,10 +148,10 @@ def _fit(log: FarsightedLog, max_steps: int) -> FarsightedFit:
     spectrum = in_turn(lambda matrix: jax.lax.linalg.eigh(matrix)[1])(guarded)
     rank = jnp.sum(spectrum > SINGULAR_BELOW[spectrum.dtype]).astype(jnp.int32) - mute
     finite = jnp.all(jnp.isfinite(log.counts) & (log.counts >= 0)) & jnp.all(jnp.isfinite(log.transitions))
-    penalised = log.penalty > 0
-    identified = (rank == size - mute) | penalised
+    penalized = log.penalty > 0
+    identified = (rank == size - mute) | penalized
     unseen = (log.counts.sum(axis=0) == 0) & expectable(log)
-    usable = finite & identified & (penalised | ~jnp.any(unseen))
+    usable = finite & identified & (penalized | ~jnp.any(unseen))
     end = _search(log, untold, usable, max_steps)
     u, rows = end.here.u, log.counts.sum()
     told = jnp.eye(size, dtype=u.dtype) - untold

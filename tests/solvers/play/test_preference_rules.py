@@ -218,7 +218,7 @@ def test_optimistic_averages_fall_like_one_over_the_rounds():
         assert np.all(steps * np.asarray(found.average_nash_gap[:, 0]) < 20)
 
 
-def test_a_moving_magnet_leads_to_the_unregularised_equilibrium():
+def test_a_moving_magnet_leads_to_the_unregularized_equilibrium():
     """Each move comes nearer to it, and the gap goes to 0; the inner game alone would stay at the anchored one."""
     moves = 100 * np.arange(31)
     found = self_play(RPS, SKEWED, 0.5, rules.MPO(1.0, 100), num_rounds=moves, target=np.log([1 / 3] * 3))
