@@ -25,8 +25,8 @@ from gamekl.solvers.correlated_solution import CorrelatedSolution
 from gamekl.solvers.play.mixture import LARGEST_TABLE
 from gamekl.solvers.play.rules.anchored import Rule, anchored, hedge
 from gamekl.solvers.play.selfplay import check_play, make_play_problem, play_problem
+from gamekl.solvers.play.stages import StagedCorrelatedSolution, play_stages
 from gamekl.solvers.solution import raise_unless_converged
-from gamekl.solvers.staged import StagedCorrelatedSolution, play_stages
 
 
 def _check_numbers(**options: Any) -> None:
