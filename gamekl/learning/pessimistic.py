@@ -23,9 +23,9 @@ from jaxtyping import Array, ArrayLike, Float
 from gamekl.core.games import MarkovGame, NormalFormGame
 from gamekl.core.policies import is_concrete
 from gamekl.core.show import Shown
-from gamekl.core.validation import check_whole
+from gamekl.core.validation import check_nonnegative, check_whole
 from gamekl.learning.surrogates import Brackets, Minimum, brackets, over_joint, over_profiles, plug_in
-from gamekl.offline.pessimism import as_range, check_estimate, check_nonnegative
+from gamekl.offline.pessimism import as_range, check_estimate
 from gamekl.offline.regression import Estimate
 from gamekl.solvers.nash.exact import solve_nash_exact, solve_two_player_batch, support_pairs
 from gamekl.solvers.solution import Status

@@ -35,7 +35,8 @@ from gamekl.core.kernels.lanes import PRECISION
 from gamekl.core.one_shot import payoff_range as range_of
 from gamekl.core.policies import outer
 from gamekl.core.regularizer import Regularizer
-from gamekl.offline.pessimism import as_range, check_estimate, check_nonnegative
+from gamekl.core.validation import check_nonnegative
+from gamekl.offline.pessimism import as_range, check_estimate
 from gamekl.offline.regression import Estimate
 from gamekl.solvers.nash.solve import solve_nash
 

@@ -24,10 +24,9 @@ from gamekl.core.kernels.lanes import largest, matmul, total
 from gamekl.core.policies import is_concrete
 from gamekl.core.show import Shown
 from gamekl.core.status import FitStatus
-from gamekl.core.validation import check_whole, refuse, show_place
+from gamekl.core.validation import check_nonnegative, check_whole, refuse, show_place
 from gamekl.offline.comparisons import Comparisons, check_any
 from gamekl.offline.logistic import Slopes, maximize
-from gamekl.offline.pessimism import check_nonnegative
 
 MAX_STEPS = 100
 MOST_NAMED = 10

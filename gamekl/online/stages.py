@@ -23,8 +23,7 @@ from jaxtyping import Array, ArrayLike, Float
 from gamekl.core.games import MarkovGame, NormalFormGame
 from gamekl.core.policies import is_concrete, sample_joint
 from gamekl.core.stages import backward, earned, visit_stages
-from gamekl.core.validation import check_transitions, validate
-from gamekl.offline.pessimism import check_nonnegative
+from gamekl.core.validation import check_nonnegative, check_transitions, validate
 from gamekl.online.loop import Learner, Planned, check_concept
 from gamekl.solvers.correlated.pivots import gains_of, oracle
 

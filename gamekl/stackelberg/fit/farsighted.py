@@ -21,8 +21,7 @@ from gamekl.core.kernels.lanes import PRECISION, in_turn, solve_positive
 from gamekl.core.policies import is_concrete
 from gamekl.core.show import Shown
 from gamekl.core.status import FitStatus
-from gamekl.core.validation import check_finite, check_whole
-from gamekl.offline.pessimism import check_nonnegative
+from gamekl.core.validation import check_finite, check_nonnegative, check_whole
 from gamekl.stackelberg.fit.checks import refuse_farsighted
 from gamekl.stackelberg.fit.farsighted_likelihood import FarsightedLog, derivatives, expectable, untold_directions
 from gamekl.stackelberg.fit.payoffs import (

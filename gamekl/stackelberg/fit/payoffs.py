@@ -25,9 +25,8 @@ from gamekl.core.kernels.lanes import PRECISION, in_turn, largest
 from gamekl.core.policies import centre, is_concrete, support
 from gamekl.core.show import Shown
 from gamekl.core.status import FitStatus
-from gamekl.core.validation import check_distribution, check_finite, check_whole, refuse, show_place
+from gamekl.core.validation import check_distribution, check_finite, check_nonnegative, check_whole, refuse, show_place
 from gamekl.offline.logistic import Slopes, maximize
-from gamekl.offline.pessimism import check_nonnegative
 from gamekl.stackelberg.fit.checks import refuse_unfit
 from gamekl.stackelberg.fit.likelihood import ResponseLog, projected_features, slopes, tabular
 from gamekl.stackelberg.fit.responses import Responses

@@ -30,8 +30,7 @@ from gamekl.core.kernels.lanes import PRECISION
 from gamekl.core.policies import check_profile, is_concrete
 from gamekl.core.regularizer import Regularizer
 from gamekl.core.show import Shown
-from gamekl.core.validation import check_finite
-from gamekl.offline.pessimism import check_nonnegative
+from gamekl.core.validation import check_finite, check_nonnegative
 from gamekl.solvers.solution import check_options, raise_unless_converged
 from gamekl.stackelberg.commit.quantal import (
     MAX_STEPS,

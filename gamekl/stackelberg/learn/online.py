@@ -22,8 +22,7 @@ from gamekl.core.games import NormalFormGame
 from gamekl.core.policies import is_concrete
 from gamekl.core.regularizer import Regularizer
 from gamekl.core.show import Shown
-from gamekl.core.validation import check_whole
-from gamekl.offline.pessimism import check_nonnegative
+from gamekl.core.validation import check_nonnegative, check_whole
 from gamekl.solvers.solution import Status
 from gamekl.stackelberg.commit.quantal import quantal_stackelberg
 from gamekl.stackelberg.fit.responses import Responses, sample_responses

@@ -20,7 +20,7 @@ from gamekl.core.games import NormalFormGame
 from gamekl.core.kernels.lanes import solve_positive
 from gamekl.core.policies import support
 from gamekl.core.regularizer import Regularizer
-from gamekl.offline.pessimism import check_nonnegative
+from gamekl.core.validation import check_nonnegative
 from gamekl.stackelberg.commit.ascent import fixed_directions, local_at
 from gamekl.stackelberg.commit.quantal import (
     FLAT,

@@ -25,7 +25,7 @@ from jaxtyping import Array, ArrayLike, Float
 from gamekl.core.kernels.lanes import PRECISION, solve_positive
 from gamekl.core.policies import is_concrete
 from gamekl.core.regularizer import Regularizer
-from gamekl.offline.pessimism import check_nonnegative
+from gamekl.core.validation import check_nonnegative
 from gamekl.solvers.solution import check_options, raise_unless_converged
 from gamekl.stackelberg.commit.quantal import MAX_STEPS, Commitment, LeaderProblem, make_leader_problem, plan_by
 from gamekl.stackelberg.fit.likelihood import ResponseLog, log_likelihood, slopes

@@ -32,8 +32,7 @@ from gamekl.core.policies import is_concrete, outer
 from gamekl.core.regularizer import Regularizer
 from gamekl.core.show import Shown
 from gamekl.core.stages import occupancies
-from gamekl.core.validation import check_distribution, check_transitions
-from gamekl.offline.pessimism import check_nonnegative
+from gamekl.core.validation import check_distribution, check_nonnegative, check_transitions
 from gamekl.solvers.solution import check_options
 from gamekl.stackelberg.commit.quantal import MAX_STEPS
 from gamekl.stackelberg.commit.stages import StagedCommitment, StagedLeaderProblem, conclude, from_start, plan_whole
