@@ -169,7 +169,7 @@ def _statuses(value: Any, name: str) -> str:
         number = int(numbers)
         return f"{_status_name(kind, number)}" + (f" ({kind(number).message})" if number in set(kind) else "")
     told = Counter(numbers.ravel().tolist()).most_common()
-    axes = _axes(_annotations(value)[name]).strip("[]= *")
+    axes = _axes(_annotations(value).get(name)).strip("[]= *")
     counts = ", ".join(f"{count:,} {_status_name(kind, number)}" for number, count in told)
     return f"{axes} {list(numbers.shape)}: {counts}"
 

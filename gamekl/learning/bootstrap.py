@@ -5,7 +5,7 @@ log itself goes through: cell means, the game that they make, and its equilibriu
 """
 
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -55,6 +55,7 @@ class Bootstrap(Shown):
     num_resamples: int
     num_failed: int
     num_groups: int
+    status_type: ClassVar = Status
 
     @property
     def status(self) -> Int[Array, "*batch"]:

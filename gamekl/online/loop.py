@@ -10,7 +10,7 @@ correlated equilibrium that beats every single deviation would make up for other
 """
 
 from abc import abstractmethod
-from typing import Any
+from typing import Any, ClassVar
 
 import equinox as eqx
 import jax
@@ -78,6 +78,7 @@ class OnlinePlay(Shown):
     uncertified: Int[Array, "*batch"]
     joint_policy: Float[Array, "..."]
     seen: Any
+    status_type: ClassVar = Status
 
     @property
     def status(self) -> Int[Array, "*batch"]:

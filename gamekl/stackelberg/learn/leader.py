@@ -17,7 +17,7 @@ pessimistic and the likelihood's values agree.
 """
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -30,6 +30,7 @@ from gamekl.core.kernels.lanes import PRECISION
 from gamekl.core.policies import check_profile, is_concrete
 from gamekl.core.regularizer import Regularizer
 from gamekl.core.show import Shown
+from gamekl.core.status import FitStatus
 from gamekl.core.validation import check_finite, check_nonnegative
 from gamekl.solvers.solution import check_options, raise_unless_converged
 from gamekl.stackelberg.commit.quantal import (
@@ -60,6 +61,7 @@ class LeaderEstimate(Shown):
     game: NormalFormGame
     fit: FollowerFit
     variances: Float[Array, "leader follower"]
+    status_type: ClassVar = FitStatus
 
     @property
     def status(self) -> Int[Array, "*batch"]:

@@ -18,7 +18,7 @@ are. What a context loses here, to first order, are c rho(c) s_c / s of its stan
 """
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -32,6 +32,7 @@ from gamekl.core.policies import is_concrete, outer
 from gamekl.core.regularizer import Regularizer
 from gamekl.core.show import Shown
 from gamekl.core.stages import occupancies
+from gamekl.core.status import FitStatus
 from gamekl.core.validation import check_distribution, check_nonnegative, check_transitions
 from gamekl.solvers.solution import check_options
 from gamekl.stackelberg.commit.quantal import MAX_STEPS
@@ -61,6 +62,7 @@ class StagedEstimate(Shown):
     fit: FollowerFit | FarsightedFit
     variances: Float[Array, "*stage leader follower"]
     patience: Float[Array, ""]
+    status_type: ClassVar = FitStatus
 
     @property
     def status(self) -> Int[Array, "*stage"]:
