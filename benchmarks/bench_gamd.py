@@ -25,7 +25,7 @@ jax.config.update("jax_enable_x64", True)
 TEMPERATURE = 0.1
 
 
-def plain_loop(num_steps: int) -> Callable[..., Any]:
+def plain_loop(num_rounds: int) -> Callable[..., Any]:
     """Smoothed fictitious play of one two-player game in einsum, mapped."""
 
     def one(game: gk.NormalFormGame) -> Any:
@@ -47,7 +47,7 @@ def plain_loop(num_steps: int) -> Callable[..., Any]:
 
         zeros = jnp.zeros_like(log_reference)
         start = (zeros, zeros[:, 0], jnp.zeros((2, *rows.shape), rows.dtype), jnp.zeros_like(rows))
-        return jax.lax.fori_loop(0, num_steps, play, start)
+        return jax.lax.fori_loop(0, num_rounds, play, start)
 
     return jax.jit(jax.vmap(one))
 
@@ -81,10 +81,10 @@ def gamd_rows(quick: bool, rounds: int) -> list[list[Any]]:
     for dtype in ("float64", "float32"):
         games, regularizers = uniform_batch((10, 10), TEMPERATURE, size, dtype=dtype)
         plain = plain_loop(steps)
-        mapped = jax.jit(jax.vmap(lambda game, regularizer: gk.gamd(game, regularizer, num_steps=steps)))
+        mapped = jax.jit(jax.vmap(lambda game, regularizer: gk.gamd(game, regularizer, num_rounds=steps)))
         contenders = {
             "gamd_batch": lambda games=games, regularizers=regularizers: gk.gamd_batch(
-                games, regularizers, num_steps=steps
+                games, regularizers, num_rounds=steps
             ),
             "vmap(gamd)": lambda games=games, regularizers=regularizers, mapped=mapped: mapped(games, regularizers),
             "plain loop": lambda games=games, plain=plain: plain(games),
@@ -114,7 +114,7 @@ def correlated_rows(quick: bool, rounds: int) -> list[list[Any]]:
             "OpenSpiel _mgcce": (openspiel, common),
         }
         times = timed(contenders, rounds)
-        ours, other = np.asarray(solve(games).policy)[:common], openspiel()
+        ours, other = np.asarray(solve(games).joint_policy)[:common], openspiel()
         apart = max(np.abs(a - b).max() for a, b in zip(ours, other, strict=True))
         name = " x ".join(map(str, shape))
         found += rows_of(f"maximum-Gini CCE, {name} (apart by at most {apart:.0e}): ms a game", 1e3, times)

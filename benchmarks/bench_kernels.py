@@ -175,12 +175,12 @@ def cases(quick: bool) -> Iterator[Case]:
         return
     for size, batch in [((10, 10), 256), ((2, 2), 2**14), ((3, 3), 2**14), ((5, 5, 5), 2**14), ((30, 30), 256)]:
         yield from of_games("solve_nash", size, batch, solve)
-    yield from of_games("gamd", (10, 10), 2**14, lambda game, anchor: gk.gamd(game, anchor, num_steps=1000))
-    certified = {"num_steps": 500, "tol": 0.1, "throw": False}
+    yield from of_games("gamd", (10, 10), 2**14, lambda game, anchor: gk.gamd(game, anchor, num_rounds=1000))
+    certified = {"num_rounds": 500, "tol": 0.1, "throw": False}
     yield from of_games("sos_md", (10, 10), 2**14, lambda game, anchor: gk.sos_md(game, anchor, **certified))
     rule = gk.rules.EGPO(0.3)
     yield from of_games(
-        "follow", (10, 10), 2**14, lambda game, anchor: gk.follow(game, anchor, rule, num_steps=100, throw=False)
+        "follow", (10, 10), 2**14, lambda game, anchor: gk.follow(game, anchor, rule, num_rounds=100, throw=False)
     )
     yield from of_games("solve_correlated", (4, 4), 256, lambda game, _: gk.solve_correlated(game, throw=False))
     yield from of_prompts(16, 2**14)

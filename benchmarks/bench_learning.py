@@ -7,7 +7,7 @@
 (coarse) correlated equilibrium of greatest welfare, and Gambit's Lemke-Howson (`lcp_solve`, floats, first one) for a
 Nash equilibrium.
 
-**A leader.** One log: the follower's payoffs by maximum likelihood from 10^4 answers, and the leader's best policy.
+**A leader.** One log: the follower's payoffs by maximum likelihood from 10^4 responses, and the leader's best policy.
 Payoffs ~ U[0, 1], temperatures .2 and .3, payoffs of the leader known. The peer is scipy: `trust-exact` with gradient
 and Hessian for the likelihood, SLSQP with the gradient from the centre and from near each vertex for the plan.
 
@@ -149,7 +149,7 @@ def _announced(size: int) -> np.ndarray:
 
 @functools.cache
 def _draws(size: int, count: int) -> np.ndarray:
-    """Counts of answers ``[log, strategy, follower]``."""
+    """Counts of responses ``[log, strategy, follower]``."""
     game, regularizer = _true_game(size)
     often = np.full(size, 1 / size)
 
@@ -189,8 +189,8 @@ def _softmax(logits: np.ndarray) -> np.ndarray:
 
 def _fit(counts: np.ndarray, announced: np.ndarray) -> np.ndarray:
     """u, of which the last column is 0, by scipy."""
-    answers = counts.shape[1]
-    rows, free = counts.sum(axis=1), answers - 1
+    responses = counts.shape[1]
+    rows, free = counts.sum(axis=1), responses - 1
 
     def chances(flat: np.ndarray) -> np.ndarray:
         return _softmax(announced @ np.column_stack([flat.reshape(-1, free), np.zeros(announced.shape[1])]))

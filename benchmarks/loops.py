@@ -16,37 +16,37 @@ from common import digits, middle, uniform_batch
 import gamekl as gk
 from gamekl.core.kernels.batching import in_blocks
 from gamekl.core.kernels.platforms import CPU
-from gamekl.solvers.nash.ladder import Solver, make_problem
-from gamekl.solvers.nash.queue import Outcome, Task, num_lanes, solve_alone, solve_tasks
+from gamekl.solvers.nash.ladder import Solver, make_nash_problem
+from gamekl.solvers.nash.queue import Task, Traced, num_lanes, solve_alone, solve_tasks
 from gamekl.solvers.nash.solve import MAX_STEPS
 
 SEED = 0
 HARD = 0.01  # the fraction of the mixed games at the low temperature
 
 
-def _vmapped(tasks: Task, width: int) -> Outcome:
+def _vmapped(tasks: Task, width: int) -> Traced:
     """A loop for one game under ``jax.vmap``: what one writes first."""
     return jax.vmap(lambda task: solve_alone(task, MAX_STEPS))(tasks)
 
 
-def _lanes(tasks: Task, width: int) -> Outcome:
+def _lanes(tasks: Task, width: int) -> Traced:
     """The library's layout, with as many lanes as there are games: none is ever refilled."""
     return solve_tasks(tasks, tasks.usable.shape[0], MAX_STEPS)
 
 
-def _blocks(tasks: Task, width: int) -> Outcome:
+def _blocks(tasks: Task, width: int) -> Traced:
     """The same in blocks that stay in cache, each of which runs until its own slowest game is done.
 
     The number of games is a multiple of `width`.
     """
     blocks = jax.tree.map(lambda leaf: leaf.reshape(-1, width, *leaf.shape[1:]), tasks)
-    outcome = jax.lax.map(lambda block: solve_tasks(block, width, MAX_STEPS), blocks)
-    return jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), outcome)
+    traced = jax.lax.map(lambda block: solve_tasks(block, width, MAX_STEPS), blocks)
+    return jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), traced)
 
 
 @partial(jax.jit, static_argnames="loop")
 def _solve(games: gk.NormalFormGame, regularizers: gk.Regularizer, loop: Any) -> gk.Solution:
-    problems = jax.vmap(lambda game, regularizer: make_problem(game, regularizer, None, None))(games, regularizers)
+    problems = jax.vmap(lambda game, regularizer: make_nash_problem(game, regularizer, None, None))(games, regularizers)
     width = num_lanes(CPU, games)
     solver = Solver(lambda function, *batch: in_blocks(jax.vmap(function), width, *batch), partial(loop, width=width))
     return solver.solve(problems, refine=False)

@@ -192,12 +192,14 @@ def commitment(payoffs: np.ndarray, log_policy: np.ndarray, temperatures: Sequen
 
     def slope(*logs: Any) -> list[Any]:
         x = policy(logs)
-        answer = _policy([sum(x[a] * other[a][b] for a in range(3)) / follower for b in range(3)])
+        response = _policy([sum(x[a] * other[a][b] for a in range(3)) / follower for b in range(3)])
         earned = [sum(x[a] * own[a][b] for a in range(3)) for b in range(3)]
         values = []
         for a in range(3):
-            mean = sum(answer[b] * other[a][b] for b in range(3))
-            values.append(sum(answer[b] * (own[a][b] + earned[b] * (other[a][b] - mean) / follower) for b in range(3)))
+            mean = sum(response[b] * other[a][b] for b in range(3))
+            values.append(
+                sum(response[b] * (own[a][b] + earned[b] * (other[a][b] - mean) / follower) for b in range(3))
+            )
         return [entry - (values[a] - values[best]) / leader for a, entry in zip(rest, logs, strict=True)]
 
     found = mpmath.matrix([mpmath.mpf(float(log_policy[a] - log_policy[best])) for a in rest])

@@ -61,7 +61,7 @@ def solve(payoffs: np.ndarray, temperatures: np.ndarray, concept: str) -> list[A
         joint = [gk.solve_welfare(game, concept=name) for game in games]
     else:
         joint = [gk.solve_correlated(game, concept=name, throw=False) for game in games]
-    return [(np.ravel(one.policy), int(one.status)) for one in joint]
+    return [(np.ravel(one.joint_policy), int(one.status)) for one in joint]
 
 
 def chances(answer: np.ndarray, concept: str) -> np.ndarray:

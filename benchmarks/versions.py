@@ -59,7 +59,7 @@ def cases() -> dict[str, Callable[[], Callable[[], Any]]]:
 
     def rounds(dtype: str) -> Callable[[], Any]:
         given = uniform_batch((10, 10), 0.1, 4096, dtype=dtype)
-        return lambda: gk.gamd_batch(*given, num_steps=500)
+        return lambda: gk.gamd_batch(*given, num_rounds=500)
 
     def correlated(concept: str, objective: str) -> Callable[[], Any]:
         games, _ = uniform_batch((4, 4), 0.1, 256)
@@ -91,11 +91,11 @@ def cases() -> dict[str, Callable[[], Callable[[], Any]]]:
     def follow() -> Callable[[], Any]:
         rule = gk.rules.EGPO(0.3)
         given = uniform_batch((10, 10), 0.1, 1024)
-        return mapped(lambda game, anchor: gk.follow(game, anchor, rule, num_steps=200, throw=False), *given)
+        return mapped(lambda game, anchor: gk.follow(game, anchor, rule, num_rounds=200, throw=False), *given)
 
     def first_order() -> Callable[[], Any]:
         given = uniform_batch((4, 3), 0.2, 256)
-        return mapped(lambda game, anchor: gk.sos_md(game, anchor, num_steps=500, tol=0.1, throw=False), *given)
+        return mapped(lambda game, anchor: gk.sos_md(game, anchor, num_rounds=500, tol=0.1, throw=False), *given)
 
     def loops() -> Callable[[], Any]:
         games, _ = uniform_batch((10, 10), 0.1, 256)

@@ -134,7 +134,7 @@ def solve(log: gk.offline.Log, heldout: gk.offline.Log, temperature: float, key:
     first, second = jax.random.split(key)
     regularizer = anchor(len(log.actions[0]), temperature)
     found = gk.learning.bootstrap(log, regularizer, first)
-    played = gk.gamd(found.estimate.game, regularizer, num_steps=GAMD_ROUNDS, weighting="linear")
+    played = gk.gamd(found.estimate.game, regularizer, num_rounds=GAMD_ROUNDS, weighting="linear")
     return Level(temperature, found, played, compare(log, heldout, found.solution.log_policy, second))
 
 

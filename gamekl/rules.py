@@ -4,8 +4,7 @@ Each is made from a step size, in nats per payoff unit (`Extragradient`, `Halper
 a number, or an optax schedule of the round counted from 0.
 """
 
-from gamekl.solvers.play.rules.anchored import MirrorDescent as MMD
-from gamekl.solvers.play.rules.anchored import Proven, Rule
+from gamekl.solvers.play.rules.anchored import MMD, Proven, Rule
 from gamekl.solvers.play.rules.euclidean import AOG, Extragradient, Halpern
 from gamekl.solvers.play.rules.preference import EGPO, INPO, MNPO, MPO, ONPO, SPO, NashMD, NashMP
 

@@ -95,7 +95,7 @@ def nash(payoffs: np.ndarray, supports: Sequence[Sequence[int]]) -> list[Row] | 
 
 
 def strong_commitment(payoffs: np.ndarray) -> tuple[Row, int]:
-    """A leader's best policy against a follower that responds best, and the answer to it."""
+    """A leader's best policy against a follower that responds best, and the response to it."""
     own, others = map(exactly, payoffs)
     best: tuple[Fraction, Row, int] | None = None
     for b in range(len(own[0])):

@@ -197,3 +197,9 @@ def led_game():
 def announced(count):
     """Policies of its leader, ``[horizon, state, strategy, leader]``."""
     return np.random.default_rng(1).dirichlet(np.ones(2), size=(2, 2, count))
+
+
+def stage_payoffs(game, h, s, ahead):
+    """Rewards and what is expected of the next states, ``[player, *actions]``, in numpy."""
+    rewards, transitions = np.asarray(game.rewards[h, s]), np.asarray(game.transitions[h, s])
+    return np.stack([rewards[i] + transitions @ ahead[:, i] for i in range(len(rewards))])

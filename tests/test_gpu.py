@@ -91,7 +91,7 @@ def compared(key):
     return (gk.offline.Comparisons(1 + jnp.floor(9 * jax.random.uniform(key, (6, 6)))),)
 
 
-def answered(key):
+def responded(key):
     """What a follower does, on average, to three policies of a leader."""
     game, regularizer = anchored(uniform(3, 4))(key)
     announced = 0.1 / 3 + 0.9 * jnp.eye(3)
@@ -110,7 +110,7 @@ def prompts(key):
 
 
 solve = partial(gk.solve_nash, throw=False)
-play = partial(gk.gamd, num_steps=50, throw=False)
+play = partial(gk.gamd, num_rounds=50, throw=False)
 measured = ("regularized_cce_gap", "marginals", "last_log_policy")
 
 FAMILIES = {
@@ -123,20 +123,21 @@ FAMILIES = {
     "gane": Family(lambda log, anchor: gk.gane(gk.offline.estimate(log), anchor, throw=False), logged),
     "gamd": Family(play, anchored(uniform(4, 3, 2)), lambda found: [getattr(found, name) for name in measured]),
     "multiplicative_weights": Family(
-        partial(gk.multiplicative_weights, num_steps=50, throw=False),
+        partial(gk.multiplicative_weights, num_rounds=50, throw=False),
         anchored(uniform(4, 3)),
         lambda found: [getattr(found, name) for name in measured],
     ),
     "follow": Family(
-        lambda game, anchor: gk.follow(game, anchor, gk.rules.MMD(0.1), num_steps=(3, 30), throw=False),
+        lambda game, anchor: gk.follow(game, anchor, gk.rules.MMD(0.1), num_rounds=(3, 30), throw=False),
         anchored(uniform(4, 3)),
         lambda found: (found.log_policy, found.regularized_gap, found.average_nash_gap),
     ),
-    "sos_md": Family(partial(gk.sos_md, num_steps=500, tol=0.1, throw=False), anchored(uniform(4, 3))),
+    "sos_md": Family(partial(gk.sos_md, num_rounds=500, tol=0.1, throw=False), anchored(uniform(4, 3))),
     # Its own tolerance is on the duality gap, of which the policy's error is the square root.
     "solve_correlated": Family(
         partial(gk.solve_correlated, throw=False),
         lambda key: (gk.games.uniform(key, (4, 3)),),
+        lambda found: found.joint_policy,
         float64=1e-6,
         float32=2e-2,
     ),
@@ -147,7 +148,11 @@ FAMILIES = {
         float32=1e-3,
     ),
     "fit_responses": Family(
-        gk.stackelberg.fit_responses, answered, lambda found: (found.utilities, found.log_likelihood / 1000), 1e-8, 1e-3
+        gk.stackelberg.fit_responses,
+        responded,
+        lambda found: (found.utilities, found.log_likelihood / 1000),
+        1e-8,
+        1e-3,
     ),
     "fit_bradley_terry": Family(gk.offline.fit_bradley_terry, compared, lambda found: found.rewards),
     "regularized_gap": Family(gk.regularized_gap, judged, lambda found: found),
@@ -161,7 +166,7 @@ FAMILIES = {
 
 DRIVEN = {
     "solve_nash_batch": Family(gk.solve_nash_batch, anchored(uniform(10, 10), 0.1)),
-    "gamd_batch": Family(partial(gk.gamd_batch, num_steps=50), anchored(uniform(4, 3)), FAMILIES["gamd"].answers),
+    "gamd_batch": Family(partial(gk.gamd_batch, num_rounds=50), anchored(uniform(4, 3)), FAMILIES["gamd"].answers),
     "nash_policies": Family(
         partial(gk.preference.nash_policies, temperature=0.1), prompts, lambda found: (found.policy, found.win_rate)
     ),

@@ -87,7 +87,7 @@ for name in gk.__all__:
     getattr(gk, name)
 game = gk.games.matching_pennies()
 anchor = gk.Regularizer.uniform(game, 0.5)
-print(gk.solve_nash(game, anchor).status.item(), gk.gamd(game, anchor, num_steps=10).status.item())
+print(gk.solve_nash(game, anchor).status.item(), gk.gamd(game, anchor, num_rounds=10).status.item())
 try:
     gk.offline.read_log
 except ModuleNotFoundError as error:

@@ -25,7 +25,7 @@ def counted(monkeypatch, module, name):
 
 
 def test_solve_nash_compiles_once_for_each_shape(monkeypatch):
-    traces = counted(monkeypatch, solve, "make_problem")
+    traces = counted(monkeypatch, solve, "make_nash_problem")
     for seed, temperature in enumerate([1.0, 0.3, 0.1]):
         game = gk.games.uniform(jax.random.key(seed), (3, 7))
         gk.solve_nash(game, gk.Regularizer.uniform(game, temperature), tol=1e-8 * (seed + 1))
@@ -70,7 +70,7 @@ CALLS = {
     "solve_nash, certified": lambda game, regularizer: gk.solve_nash(game, regularizer, certify_path=True),
     "solve_nash_batch": lambda *problem: gk.solve_nash_batch(*map(lambda one: gk.stack([one]), problem)),
     "solve_nash_exact": lambda game, _: gk.solve_nash_exact(game),
-    "gamd": lambda game, regularizer: gk.gamd(game, regularizer, num_steps=10),
+    "gamd": lambda game, regularizer: gk.gamd(game, regularizer, num_rounds=10),
     "solve_correlated": lambda game, _: gk.solve_correlated(game, concept="ce", objective="gini"),
     "solve_welfare": lambda game, _: gk.solve_welfare(game, concept="ce"),
     "quantal_stackelberg": gk.stackelberg.quantal_stackelberg,

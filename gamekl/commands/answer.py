@@ -36,11 +36,11 @@ def _numbers(values: Any) -> str:
     return " ".join(f"{float(value):.3e}" for value in np.atleast_1d(values))
 
 
-def _report(lines: dict[str, Any], status: Status, num_steps: Any) -> bool:
+def _report(lines: dict[str, Any], status: Status, effort: str) -> bool:
     width = max(map(len, lines)) + 1
     for name, values in lines.items():
         print(f"{name + ':':<{width}} {_numbers(values)}")
-    print(f"{'status:':<{width}} {status.name}: {status.message} ({int(num_steps)} steps)")
+    print(f"{'status:':<{width}} {status.name}: {status.message} ({effort})")
     return status == Status.converged
 
 
@@ -49,7 +49,7 @@ def answer(
     concept: str,
     temperature: float | None,
     tol: float | None,
-    num_steps: int,
+    num_rounds: int,
     epsilon: float | int,
     save: Path | None,
     initial: Path | None = None,
@@ -61,7 +61,7 @@ def answer(
         concept: "nash" and "cce" (by GAMD), which are regularised and take a temperature, or one of `CORRELATED`.
         temperature: payoff units per nat; None for an exact Nash equilibrium, where `solve_nash_exact` finds one.
         tol: of the solver; its default if None.
-        num_steps: rounds of GAMD.
+        num_rounds: of GAMD.
         epsilon: what a deviation from one of `CORRELATED` may gain, payoff units.
         save: where to write the solution and the names in the game as ``.npz``, or None.
         initial: a saved solution to start from, of "nash", or None.
@@ -80,7 +80,7 @@ def answer(
     validate(game, regularizer)
     told = f"temperature {temperature:g} payoff units per nat (lambda = 1 / temperature = {1 / temperature:.6g})"
     if concept == "cce":
-        return _joint(game, gamd(game, regularizer, num_steps=num_steps, tol=tol), told, save)
+        return _joint(game, gamd(game, regularizer, num_rounds=num_rounds, tol=tol, throw=False), told, save)
     start = None if initial is None else _start(initial)
     return _nash(game, solve_nash(game, regularizer, tol=tol, initial=start, throw=False), told, save)
 
@@ -119,23 +119,23 @@ def _nash(game: NormalFormGame, solution: Solution, told: str, save: Path | None
     gaps = {"Nash gap": nash_gap(game, solution.log_policy)}
     if solution.differentiable is not None:  # of a regularised solver
         gaps = {"regularised gap": solution.gap} | gaps
-    return _report({**gaps, "residual": solution.residual}, Status(int(solution.status)), solution.num_steps)
+    return _report({**gaps, "residual": solution.residual}, Status(int(solution.status)), f"{solution.num_steps} steps")
 
 
 def _joint(game: NormalFormGame, solution: CorrelatedSolution, told: str, save: Path | None) -> bool:
     print(told)
     print("\n".join(policy_lines(game, solution.marginals, ", on average")))
     if np.prod(solution.num_actions, dtype=float) <= LARGEST_PRINTED:
-        print("\n".join(joint_lines(game, solution.joint())))
+        print("\n".join(joint_lines(game, solution.joint_policy)))
     if save is not None:
-        _save(save, game, solution, solution.joint())
+        _save(save, game, solution, "num_rounds")
     lines = {
         "regularised CCE gap": solution.regularized_cce_gap,
         "bound": solution.bound,
         "CCE gap": solution.cce_gap,
         "CE gap": solution.ce_gap,
     }
-    return _report(lines, Status(int(solution.status)), solution.num_steps)
+    return _report(lines, Status(int(solution.status)), f"{solution.num_rounds} rounds")
 
 
 def _correlated(
@@ -144,21 +144,24 @@ def _correlated(
     if objective == "welfare":
         solution = solve_welfare(game, concept=concept, epsilon=epsilon)
     else:
-        solution = solve_correlated(game, concept=concept, objective=objective, epsilon=epsilon, tol=tol)
-    print("\n".join(joint_lines(game, solution.policy)))
+        validate(game)
+        options = {"epsilon": epsilon, "tol": tol, "throw": False}
+        solution = solve_correlated(game, concept=concept, objective=objective, **options)
+    print("\n".join(joint_lines(game, solution.joint_policy)))
     if save is not None:
-        _save(save, game, solution, solution.policy)
+        _save(save, game, solution, "num_steps")
     lines = {
         "CCE gap": solution.cce_gap,
         "CE gap": solution.ce_gap,
-        "welfare": np.sum(np.asarray(game.payoffs) * np.asarray(solution.policy)),
+        "welfare": np.sum(np.asarray(game.payoffs) * np.asarray(solution.joint_policy)),
         "duality gap": solution.duality_gap,
         "violation": solution.violation,
     }
-    return _report(lines, Status(int(solution.status)), solution.num_steps)
+    return _report(lines, Status(int(solution.status)), f"{solution.num_steps} steps")
 
 
-def _save(path: Path, game: NormalFormGame, solution: CorrelatedSolution | CorrelatedEquilibrium, joint: Any) -> None:
-    arrays = {name: np.asarray(getattr(solution, name)) for name in ("cce_gap", "ce_gap", "num_steps", "status")}
+def _save(path: Path, game: NormalFormGame, solution: CorrelatedSolution | CorrelatedEquilibrium, effort: str) -> None:
+    names = ("joint_policy", "cce_gap", "ce_gap", effort, "status")
+    arrays = {name: np.asarray(getattr(solution, name)) for name in names}
     with open(path, "wb") as file:
-        np.savez(file, allow_pickle=False, joint=np.asarray(joint), **arrays, **name_arrays(game))
+        np.savez(file, allow_pickle=False, **arrays, **name_arrays(game))

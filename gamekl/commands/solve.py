@@ -28,7 +28,7 @@ class Solve:
     """Of the solver; its default if not given."""
     initial: Path | None = None
     """A saved solution to start from, for nash; where the solver leaves it for the principal branch, it says so."""
-    num_steps: int = 10_000
+    num_rounds: int = 10_000
     """Rounds of GAMD."""
     epsilon: float = 0.0
     """What a deviation from a (coarse) correlated equilibrium may gain, payoff units."""
@@ -59,6 +59,6 @@ def run(arguments: Sequence[str]) -> None:
     from gamekl.games import load_game
 
     game = load_game(flags.game, dtype=flags.dtype)
-    given = (flags.temperature, flags.tol, flags.num_steps, flags.epsilon, flags.save, flags.initial)
+    given = (flags.temperature, flags.tol, flags.num_rounds, flags.epsilon, flags.save, flags.initial)
     if not answer(game, flags.concept, *given):
         raise SystemExit(1)

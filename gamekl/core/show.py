@@ -16,7 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 
-from gamekl.core.status import Ending
+from gamekl.core.status import StatusBase
 
 LINES, COLUMNS = 15, 100
 # Numbers that are shown one by one; fields that have a line each, of a tuple of arrays; entries that are looked at.
@@ -29,10 +29,10 @@ class Shown(eqx.Module):
     """A module that is shown for reading.
 
     Attributes:
-        ending: what the numbers of a field ``status`` stand for.
+        status_type: what the numbers of a field ``status`` stand for.
     """
 
-    ending: ClassVar[type[Ending] | None] = None
+    status_type: ClassVar[type[StatusBase] | None] = None
 
     def __repr__(self) -> str:
         """A headline and a line for each field."""
@@ -143,8 +143,8 @@ def _fields(value: Any) -> Iterator[tuple[str, str]]:
     """Name and text of each field; a few arrays in a tuple have a name each."""
     for name, annotation in _annotations(value).items():
         found = getattr(value, name, None)
-        endings = _endings(value, name)
-        if found is None or (name == "status" and endings):  # that stands in the headline
+        statuses = _statuses(value, name)
+        if found is None or (name == "status" and statuses):  # that stands in the headline
             continue
         if isinstance(found, tuple) and 0 < len(found) <= PARTS and all(map(_is_array, found)):
             for index, part in enumerate(found):
@@ -152,25 +152,25 @@ def _fields(value: Any) -> Iterator[tuple[str, str]]:
                 yield f"{shorter}[{index}]", text_of(part)
         else:
             shorter, found = _named(name, found)
-            yield shorter, endings or text_of(found, annotation)
+            yield shorter, statuses or text_of(found, annotation)
 
 
-def _ending(kind: type[Ending], number: int) -> str:
+def _status_name(kind: type[StatusBase], number: int) -> str:
     return kind(number).name if number in set(kind) else str(number)
 
 
-def _endings(value: Any, name: str) -> str:
+def _statuses(value: Any, name: str) -> str:
     """How it ended, by name; of many parts, how often. Nothing of what is no status."""
-    status, kind = getattr(value, name, None), getattr(value, "ending", None)
+    status, kind = getattr(value, name, None), getattr(value, "status_type", None)
     if kind is None or not name.endswith("status") or not _is_array(status) or is_shown_by_shape(status):
         return ""
     numbers = np.asarray(status)
     if not numbers.ndim:
         number = int(numbers)
-        return f"{_ending(kind, number)}" + (f" ({kind(number).message})" if number in set(kind) else "")
+        return f"{_status_name(kind, number)}" + (f" ({kind(number).message})" if number in set(kind) else "")
     told = Counter(numbers.ravel().tolist()).most_common()
-    axes = _axes(_annotations(value)[name]).strip("[]= *")
-    counts = ", ".join(f"{count:,} {_ending(kind, number)}" for number, count in told)
+    axes = _axes(_annotations(value).get(name)).strip("[]= *")
+    counts = ", ".join(f"{count:,} {_status_name(kind, number)}" for number, count in told)
     return f"{axes} {list(numbers.shape)}: {counts}"
 
 
@@ -197,7 +197,7 @@ def _cut(line: str) -> str:
 
 def show(self: Any) -> str:
     """A `Shown` or a named tuple in at most 15 lines of 100 letters; may serve as ``__repr__``."""
-    told = "; ".join(filter(None, [_headline(self), _endings(self, "status")]))
+    told = "; ".join(filter(None, [_headline(self), _statuses(self, "status")]))
     lines = [type(self).__name__ + (f": {told}" if told else ""), *(f"  {line}" for line in _lines(self))]
     if len(lines) > LINES:
         lines[LINES - 1 :] = [f"  and {len(lines) - LINES + 1} lines more"]

@@ -132,15 +132,15 @@ def respond(
 
     def visit(stage: NormalFormGame, entry: Any) -> tuple[Values, Response]:
         profile, references = entry
-        values, answers, gaps = [], [], []
+        values, responses, gaps = [], [], []
         found = _own_values(stage, [jnp.exp(part) for part in profile])
         for player, ((own, middle), tau) in enumerate(zip(found, regularizer.temperatures, strict=True)):
             logits = references[player] + jnp.where(support(references[player]), own, 0) / tau
             total = jax.nn.logsumexp(logits)
             values.append(tau * total + middle)
-            answers.append(logits - total)
+            responses.append(logits - total)
             gaps.append(player_gap(profile[player], references[player], own, tau))
-        return jnp.stack(values), Response(tuple(answers), jnp.stack(gaps))
+        return jnp.stack(values), Response(tuple(responses), jnp.stack(gaps))
 
     return visit_stages(game, visit, (log_policy, regularizer.log_reference))
 
@@ -154,15 +154,15 @@ def respond_greedily(
     def visit(stage: NormalFormGame, entry: Any) -> tuple[Values, Response]:
         profile, allowed = entry
         policy = [jnp.exp(part) for part in profile]
-        values, answers, gaps = [], [], []
+        values, responses, gaps = [], [], []
         for player, (own, middle) in enumerate(_own_values(stage, policy)):
             open_values = jnp.where(allowed[player], own, -jnp.inf)
             best = jnp.max(open_values)
             values.append(best + middle)
             chosen = jnp.arange(len(own)) == jnp.argmax(open_values)
-            answers.append(jnp.where(chosen, jnp.zeros_like(own), -jnp.inf))
+            responses.append(jnp.where(chosen, jnp.zeros_like(own), -jnp.inf))
             gaps.append(jnp.sum(policy[player] * (best - own)))
-        return jnp.stack(values), Response(tuple(answers), jnp.stack(gaps))
+        return jnp.stack(values), Response(tuple(responses), jnp.stack(gaps))
 
     return visit_stages(game, visit, (log_policy, masks))
 

@@ -82,6 +82,14 @@ def check_whole(**numbers: Any) -> None:
             raise ValueError(f"{name}: got {value!r}, takes a whole number >= 1")
 
 
+def check_nonnegative(**numbers: ArrayLike) -> None:
+    """Raise ``ValueError`` unless each is a number, and where concrete finite and >= 0."""
+    for name, value in numbers.items():
+        known = is_concrete(value)
+        if isinstance(value, str) or np.shape(value) or (known and not 0 <= np.asarray(value, dtype=float) < np.inf):
+            raise ValueError(f"{name}: got {value!r}, takes a finite number >= 0")
+
+
 def check_regularizer(game: Game, regularizer: Regularizer) -> None:
     """Raise ``ValueError`` unless the regularizer fits the game and, where concrete, its values are right.
 

@@ -163,7 +163,7 @@ def balancing_weights(couplings: Float[Array, "player player"], temperatures: Fl
     eigenvector sqrt(x y)). For two players w_1 / w_2 = C_21 / C_12.
     """
     right, left = dominant(couplings / temperatures[:, None])
-    return _normalised(jnp.log(left) - jnp.log(temperatures) - jnp.log(right))
+    return _normalized(jnp.log(left) - jnp.log(temperatures) - jnp.log(right))
 
 
 def cancelling_weights(gram: Float[Array, "player player"]) -> Array:
@@ -178,10 +178,10 @@ def cancelling_weights(gram: Float[Array, "player player"]) -> Array:
     # So little that it only keeps a singular matrix invertible: then what comes out is in the kernel.
     ridge = 64 * jnp.finfo(gram.dtype).eps
     solved = jnp.linalg.solve(gram * scale * scale[:, None] + ridge * identity, jnp.ones_like(scale))
-    return _normalised(jnp.log(jnp.where(jnp.all(solved > 0), solved * scale, 1)))
+    return _normalized(jnp.log(jnp.where(jnp.all(solved > 0), solved * scale, 1)))
 
 
-def _normalised(logarithm: Array) -> Array:
+def _normalized(logarithm: Array) -> Array:
     return jnp.exp(logarithm - logarithm.mean())
 
 

@@ -93,7 +93,7 @@ def fit_rate(
 
 
 def fit_paired_rate(
-    num_steps: Sequence[float | int] | np.ndarray,
+    num_rounds: Sequence[float | int] | np.ndarray,
     errors: np.ndarray,
     *,
     seed: int,
@@ -103,7 +103,7 @@ def fit_paired_rate(
     """As `fit_rate`, where the same seeds are seen at each size, as in runs that are measured after several rounds.
 
     Args:
-        num_steps: the sizes, at least two different ones.
+        num_rounds: the sizes, rounds of play or whatever a run was measured after, at least two different ones.
         errors: shape ``[size, seed]``, >= 0; a bootstrap sample takes whole seeds.
         seed: of the bootstrap.
         resamples: how many bootstrap samples.
@@ -112,9 +112,9 @@ def fit_paired_rate(
     Raises:
         ValueError: as for `fit_rate`.
     """
-    steps, values = np.asarray(num_steps, dtype=np.float64), np.asarray(errors, dtype=np.float64)
-    _check(steps, list(values), resamples, level)
+    rounds, values = np.asarray(num_rounds, dtype=np.float64), np.asarray(errors, dtype=np.float64)
+    _check(rounds, list(values), resamples, level)
     rng = np.random.default_rng(seed)
     count = values.shape[1]
     resampled = np.array([values[:, rng.integers(0, count, count)].mean(axis=1) for _ in range(resamples)])
-    return _fit(steps, values.mean(axis=1), resampled, level)
+    return _fit(rounds, values.mean(axis=1), resampled, level)

@@ -70,37 +70,41 @@ def _masks(game: NormalFormGame, regularizer: Regularizer | None) -> Sequence[Ar
     return regularizer.masks
 
 
-def cce_gap(game: NormalFormGame, joint: Any, *, regularizer: Regularizer | None = None) -> Float[Array, " player"]:
+def cce_gap(
+    game: NormalFormGame, joint_policy: Any, *, regularizer: Regularizer | None = None
+) -> Float[Array, " player"]:
     """What each player could gain by one action in place of all that a joint policy recommends.
 
     Args:
         game: the game.
-        joint: probabilities ``[*actions]``, or one policy (probabilities) for each player.
+        joint_policy: probabilities ``[*actions]``, or one policy (probabilities) for each player.
         regularizer: where given, deviations stay on its references' support.
 
     Returns:
         Shape ``[player]``, payoff units; below 0 where no one action gains anything.
 
     Raises:
-        ValueError: `joint` has another shape or is no distribution.
+        ValueError: `joint_policy` has another shape or is no distribution.
     """
-    sigma = joint_behavior(game, joint, "joint").astype(game.dtype)
+    sigma = joint_behavior(game, joint_policy, "joint_policy").astype(game.dtype)
     return deviations.coarse_gap(game, sigma, _masks(game, regularizer))
 
 
-def ce_gap(game: NormalFormGame, joint: Any, *, regularizer: Regularizer | None = None) -> Float[Array, " player"]:
+def ce_gap(
+    game: NormalFormGame, joint_policy: Any, *, regularizer: Regularizer | None = None
+) -> Float[Array, " player"]:
     """What each player could gain by an action of its own for each that a joint policy recommends.
 
     Args:
         game: the game.
-        joint: probabilities ``[*actions]``, or one policy (probabilities) for each player.
+        joint_policy: probabilities ``[*actions]``, or one policy (probabilities) for each player.
         regularizer: where given, deviations stay on its references' support.
 
     Returns:
         Shape ``[player]``, payoff units, summed over recommendations; >= 0 but for rounding.
 
     Raises:
-        ValueError: `joint` has another shape or is no distribution.
+        ValueError: `joint_policy` has another shape or is no distribution.
     """
-    sigma = joint_behavior(game, joint, "joint").astype(game.dtype)
+    sigma = joint_behavior(game, joint_policy, "joint_policy").astype(game.dtype)
     return deviations.gap(game, sigma, _masks(game, regularizer))

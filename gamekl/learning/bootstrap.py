@@ -5,12 +5,12 @@ log itself goes through: cell means, the game that they make, and its equilibriu
 """
 
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
 from gamekl.core.games import ContextualGame, NormalFormGame
 from gamekl.core.policies import Profile, kl
@@ -55,6 +55,12 @@ class Bootstrap(Shown):
     num_resamples: int
     num_failed: int
     num_groups: int
+    status_type: ClassVar = Status
+
+    @property
+    def status(self) -> Int[Array, "*batch"]:
+        """A `Status` value, of the log's own equilibrium; `num_failed` tells of the resamples'."""
+        return self.solution.status
 
 
 class ProfileBootstrap(Shown):

@@ -23,9 +23,9 @@ from jaxtyping import Array, ArrayLike, Float
 from gamekl.core.games import MarkovGame, NormalFormGame
 from gamekl.core.policies import is_concrete
 from gamekl.core.show import Shown
-from gamekl.core.validation import check_whole
+from gamekl.core.validation import check_nonnegative, check_whole
 from gamekl.learning.surrogates import Brackets, Minimum, brackets, over_joint, over_profiles, plug_in
-from gamekl.offline.pessimism import as_range, check_estimate, check_nonnegative
+from gamekl.offline.pessimism import as_range, check_estimate
 from gamekl.offline.regression import Estimate
 from gamekl.solvers.nash.exact import solve_nash_exact, solve_two_player_batch, support_pairs
 from gamekl.solvers.solution import Status
@@ -72,7 +72,7 @@ class PessimisticJoint(Shown):
     """A joint policy, and the surrogate that it minimises.
 
     Attributes:
-        joint: probabilities, shape ``[*actions]``.
+        joint_policy: probabilities, shape ``[*actions]``.
         surrogate: the least value found, payoff units. Where the brackets hold it bounds the worst player's coarse
             correlated gap in the true game.
         start_surrogates: as for a `PessimisticProfile`; the problem is convex, so that they differ only by what the
@@ -80,7 +80,7 @@ class PessimisticJoint(Shown):
         last_improvement: as for a `PessimisticProfile`.
     """
 
-    joint: Float[Array, "*batch_and_actions"]
+    joint_policy: Float[Array, "*batch_and_actions"]
     surrogate: Float[Array, "*batch"]
     start_surrogates: Float[Array, "*batch start"]
     last_improvement: Float[Array, "*batch"]
@@ -257,5 +257,5 @@ def bellman_consistent_cce(
     bounds = brackets(estimate, scale, payoff_range, noise)
     check_whole(num_steps=num_steps, num_starts=num_starts)
     found = over_joint(bounds, Brackets.worst, plug_in(estimate.game), num_steps, num_starts)
-    joint = found.policy[0].reshape(bounds.variances.shape)
-    return PessimisticJoint(joint, found.value, found.start_values, found.last_improvement)
+    joint_policy = found.policy[0].reshape(bounds.variances.shape)
+    return PessimisticJoint(joint_policy, found.value, found.start_values, found.last_improvement)

@@ -35,7 +35,8 @@ from gamekl.core.kernels.lanes import PRECISION
 from gamekl.core.one_shot import payoff_range as range_of
 from gamekl.core.policies import outer
 from gamekl.core.regularizer import Regularizer
-from gamekl.offline.pessimism import as_range, check_estimate, check_nonnegative
+from gamekl.core.validation import check_nonnegative
+from gamekl.offline.pessimism import as_range, check_estimate
 from gamekl.offline.regression import Estimate
 from gamekl.solvers.nash.solve import solve_nash
 
@@ -168,7 +169,7 @@ def _spread_starts(sizes: tuple[int, ...], num_starts: int) -> np.ndarray:
     return np.log(-np.log(points[1 : num_starts + 1]))
 
 
-def _minimise(
+def _minimize(
     objective: Callable[[Policies, Float[Array, ""]], Float[Array, ""]],
     softness: Float[Array, ""],
     start: Policies,
@@ -221,7 +222,7 @@ def over_profiles(bounds: Brackets, surrogate: Surrogate, start: Policies, num_s
     def objective(policy: Policies, softness: Array) -> Array:
         return surrogate(bounds, outer(policy), softness)
 
-    return _minimise(objective, SOFTNESS * bounds.size, start, num_steps, num_starts)
+    return _minimize(objective, SOFTNESS * bounds.size, start, num_steps, num_starts)
 
 
 @eqx.filter_jit
@@ -231,4 +232,4 @@ def over_joint(bounds: Brackets, surrogate: Surrogate, start: Policies, num_step
     def objective(policy: Policies, softness: Array) -> Array:
         return surrogate(bounds, policy[0].reshape(bounds.variances.shape), softness)
 
-    return _minimise(objective, SOFTNESS * bounds.size, (outer(start).ravel(),), num_steps, num_starts)
+    return _minimize(objective, SOFTNESS * bounds.size, (outer(start).ravel(),), num_steps, num_starts)

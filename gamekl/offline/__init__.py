@@ -6,6 +6,7 @@ What reads files is loaded on first use, as it needs pyarrow and pydantic.
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from gamekl.core.status import FitStatus
 from gamekl.core.validation import joint_behavior
 from gamekl.offline.behavior import behavior_with_concentrability, concentrability, stage_concentrability
 from gamekl.offline.bradley_terry import BradleyTerryFit, bradley_terry_preferences, fit_bradley_terry
@@ -18,7 +19,6 @@ from gamekl.offline.comparisons import (
 )
 from gamekl.offline.coverage import Coverage, coverage
 from gamekl.offline.dataset import ContextualDataset, Dataset, MarkovDataset
-from gamekl.offline.logistic import FitStatus
 from gamekl.offline.logs.log import Log
 from gamekl.offline.logs.sides import check_orders
 from gamekl.offline.models import ActionRidge, FiniteClass, Ridge, per_action

@@ -23,10 +23,10 @@ from gamekl.core.kernels.batching import joining_batches
 from gamekl.core.kernels.lanes import largest, matmul, total
 from gamekl.core.policies import is_concrete
 from gamekl.core.show import Shown
-from gamekl.core.validation import check_whole, refuse, show_place
+from gamekl.core.status import FitStatus
+from gamekl.core.validation import check_nonnegative, check_whole, refuse, show_place
 from gamekl.offline.comparisons import Comparisons, check_any
-from gamekl.offline.logistic import FitStatus, Slopes, maximize
-from gamekl.offline.pessimism import check_nonnegative
+from gamekl.offline.logistic import Slopes, maximize
 
 MAX_STEPS = 100
 MOST_NAMED = 10
@@ -50,7 +50,7 @@ class BradleyTerryFit(Shown):
     residual: Float[Array, "*prompt"]
     num_steps: Int[Array, "*prompt"]
     status: Int[Array, "*prompt"]
-    ending: ClassVar = FitStatus
+    status_type: ClassVar = FitStatus
 
 
 def bradley_terry_preferences(rewards: ArrayLike) -> Float[Array, "*prompt candidate other"]:

@@ -22,9 +22,15 @@ from jaxtyping import Array, ArrayLike, Float
 from gamekl.core.arrays import as_float_array
 from gamekl.core.policies import is_concrete
 from gamekl.core.show import Shown
-from gamekl.core.validation import check_distribution, check_finite, check_preferences, check_whole, refuse
+from gamekl.core.validation import (
+    check_distribution,
+    check_finite,
+    check_nonnegative,
+    check_preferences,
+    check_whole,
+    refuse,
+)
 from gamekl.offline.draws import draw_rows, sample_counts, sample_sums
-from gamekl.offline.pessimism import check_nonnegative
 
 logger = logging.getLogger("gamekl")
 

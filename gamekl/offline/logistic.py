@@ -22,19 +22,9 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from gamekl.core.kernels.lanes import largest, solve
-from gamekl.core.status import Ending
 
 # The residual to which a fit comes before its last step, which squares it as far as the precision goes.
 TOLERANCE = {jnp.dtype("float32"): 1e-4, jnp.dtype("float64"): 1e-9}
-
-
-class FitStatus(Ending):
-    """How a fit ended; `message` says it in words."""
-
-    converged = 0, "the likelihood's maximiser was found"
-    max_steps = 1, "the step limit was reached first"
-    no_maximizer = 2, "the likelihood has no finite maximiser: some candidates lost no comparison with the others"
-    nonfinite_input = 4, "a number of wins is NaN, infinite or negative"
 
 
 class Slopes(NamedTuple):

@@ -20,7 +20,7 @@ conditioning on the contexts).
 """
 
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import equinox as eqx
 import jax
@@ -33,6 +33,7 @@ from gamekl.core.arrays import as_float_array
 from gamekl.core.kernels.lanes import solve_positive
 from gamekl.core.policies import is_concrete
 from gamekl.core.show import Shown
+from gamekl.core.status import FitStatus
 from gamekl.core.validation import check_finite, check_whole
 from gamekl.offline.dataset import ContextualDataset
 
@@ -54,12 +55,16 @@ class NeuralFit(Shown):
             units squared, shape ``[member]``.
         validation_loss: the same in the rows that it held out (lower than for fresh rows, as it chose by them).
         num_steps: after how many steps each member was best, shape ``[member]``; 0 is the ridge fit.
+        status: a `FitStatus` value of each member, shape ``[member]``; `FitStatus.max_steps` where the held-out loss
+            may still have fallen.
     """
 
     payoffs: Payoffs
     train_loss: Float[Array, " member"]
     validation_loss: Float[Array, " member"]
     num_steps: Int[Array, " member"]
+    status: Int[Array, " member"]
+    status_type: ClassVar = FitStatus
 
 
 class Neural(eqx.Module):
@@ -142,7 +147,7 @@ class _Rows(NamedTuple):
 
 class _State(NamedTuple):
     params: Any
-    optimiser: Any
+    optimizer: Any
     average: Any
     best: Any
     best_loss: Float[Array, ""]
@@ -179,10 +184,10 @@ def _ridge(
     """Weights of the ridge regression for each player and joint action, at the penalty that held-out rows choose."""
     products = jnp.einsum("sc,si,sj->cij", counts, x, x)
     right = jnp.einsum("si,spc->cip", x, sums)
-    penalised = jnp.eye(x.shape[1], dtype=x.dtype).at[0, 0].set(CONSTANT)
+    penalized = jnp.eye(x.shape[1], dtype=x.dtype).at[0, 0].set(CONSTANT)
 
     def fit(penalty: Float[Array, ""]) -> tuple[Float[Array, "cell input player"], Float[Array, ""]]:
-        weights = solve_positive(products + penalty * penalised, right)
+        weights = solve_positive(products + penalty * penalized, right)
         found = jnp.einsum("ki,kip->kp", x[held.contexts], weights[held.cells])
         return weights, jnp.mean((found - held.targets) ** 2)
 
@@ -197,8 +202,8 @@ def _train_member(
     scale: Float[Array, " player"],
     num_cells: int,
     key: Array,
-) -> tuple[Float[Array, "context player cell"], Float[Array, ""], Float[Array, ""], Int[Array, ""]]:
-    """The member's table of standardised payoffs, its losses in training and validation, and its best step."""
+) -> tuple[Float[Array, "context player cell"], Float[Array, ""], Float[Array, ""], Int[Array, ""], Int[Array, ""]]:
+    """The member's table of standardised payoffs, its losses in training and validation, its best step, its status."""
     split_key, net_key, batch_key = jax.random.split(key, 3)
     num_rows, num_players = rows.targets.shape
     num_held = min(max(1, round(model.holdout * num_rows)), num_rows - 1)
@@ -216,7 +221,7 @@ def _train_member(
     last = net.layers[-1]
     net = eqx.tree_at(lambda net: net.layers[-1], net, jax.tree.map(jnp.zeros_like, last))
     params, static = eqx.partition(net, eqx.is_inexact_array)
-    optimiser = optax.adam(optax.warmup_constant_schedule(0.0, model.learning_rate, WARM_UP))
+    optimizer = optax.adam(optax.warmup_constant_schedule(0.0, model.learning_rate, WARM_UP))
 
     def predict(params: Any, contexts: Array) -> Float[Array, "_ player cell"]:
         inputs = x[contexts]
@@ -236,13 +241,13 @@ def _train_member(
         drawn = jax.random.randint(jax.random.fold_in(batch_key, step), (model.batch_size,), 0, num_rows - num_held)
         gradient = jax.grad(loss)(params, kept.contexts[drawn])
         with jax.numpy_dtype_promotion("standard"):  # optax takes floats to the power of its counter
-            updates, moments = optimiser.update(gradient, moments, params)
+            updates, moments = optimizer.update(gradient, moments, params)
         params = optax.apply_updates(params, updates)
         newest = jnp.maximum(1 / (step + 1).astype(x.dtype), 1 / AVERAGED)
         return (params, moments, optax.incremental_update(params, average, newest)), None
 
     def advance(state: _State) -> _State:
-        carry = (state.params, state.optimiser, state.average)
+        carry = (state.params, state.optimizer, state.average)
         (params, moments, average), _ = jax.lax.scan(
             take_step, carry, state.step + jnp.arange(CHECK_EVERY, dtype=jnp.int32)
         )
@@ -257,11 +262,14 @@ def _train_member(
         return (state.step < model.max_steps) & (state.step - state.best_step < model.patience)
 
     zero = jnp.zeros((), jnp.int32)
-    first = _State(params, optimiser.init(params), params, params, jnp.mean(residuals(params, held) ** 2), zero, zero)
+    first = _State(params, optimizer.init(params), params, params, jnp.mean(residuals(params, held) ** 2), zero, zero)
     final = jax.lax.while_loop(goes_on, advance, first)
     table = predict(final.best, jnp.arange(len(x)))
 
     def error(part: _Rows) -> Float[Array, ""]:
         return jnp.mean((scale * (table[part.contexts, :, part.cells] - part.targets)) ** 2)
 
-    return table, error(kept), error(held), final.best_step
+    settled = final.step - final.best_step >= model.patience
+    status = jnp.where(settled, FitStatus.converged, FitStatus.max_steps)
+    status = jnp.where(jnp.isfinite(final.best_loss), status, FitStatus.nonfinite_input).astype(jnp.int32)
+    return table, error(kept), error(held), final.best_step, status

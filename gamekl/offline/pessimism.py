@@ -20,6 +20,7 @@ from jaxtyping import Array, ArrayLike, Float
 
 from gamekl.core.games import ContextualGame, MarkovGame, NormalFormGame
 from gamekl.core.policies import is_concrete
+from gamekl.core.validation import check_nonnegative
 from gamekl.offline.regression import Estimate
 
 
@@ -33,14 +34,6 @@ def check_estimate(estimate: Any) -> None:
     expected = (*estimate.game.stage_shape, *estimate.game.num_actions)
     if estimate.counts.shape != expected:
         raise ValueError(f"estimate.counts: got shape {estimate.counts.shape}, takes [*stage, *actions] = {expected}")
-
-
-def check_nonnegative(**numbers: ArrayLike) -> None:
-    """Raise ``ValueError`` unless each is a number, and where concrete finite and >= 0."""
-    for name, value in numbers.items():
-        known = is_concrete(value)
-        if isinstance(value, str) or np.shape(value) or (known and not 0 <= np.asarray(value, dtype=float) < np.inf):
-            raise ValueError(f"{name}: got {value!r}, takes a finite number >= 0")
 
 
 def as_range(payoff_range: Any, game: Any) -> tuple[Float[Array, " player"], Float[Array, " player"]]:

@@ -23,8 +23,7 @@ from jaxtyping import Array, ArrayLike, Float
 from gamekl.core.arrays import as_float_array
 from gamekl.core.kernels.lanes import PRECISION
 from gamekl.core.policies import is_concrete
-from gamekl.core.validation import check_finite, check_whole
-from gamekl.offline.pessimism import check_nonnegative
+from gamekl.core.validation import check_finite, check_nonnegative, check_whole
 
 
 def decoupling(features: ArrayLike, num_rounds: int, *, ridge: ArrayLike = 1.0) -> Float[Array, " round"]:

@@ -10,7 +10,7 @@ correlated equilibrium that beats every single deviation would make up for other
 """
 
 from abc import abstractmethod
-from typing import Any
+from typing import Any, ClassVar
 
 import equinox as eqx
 import jax
@@ -22,6 +22,7 @@ from gamekl.core.policies import is_concrete
 from gamekl.core.show import Shown
 from gamekl.core.validation import check_whole
 from gamekl.solvers.correlated.pivots import CONCEPTS
+from gamekl.solvers.solution import Status
 
 # A gain is rounding up to this power of eps, relative to the largest payoff.
 CERTIFIED = 0.45
@@ -31,12 +32,12 @@ class Planned(Shown):
     """A joint policy, and how good it is in the game that was solved for it.
 
     Attributes:
-        policy: pi^k, shape ``[*stage, *choices]``.
+        joint_policy: pi^k, shape ``[*stage, *choices]``.
         oracle_gap: the most that a player could gain in that game, payoff units.
         scale: the largest of that game's payoffs.
     """
 
-    policy: Float[Array, "..."]
+    joint_policy: Float[Array, "..."]
     oracle_gap: Float[Array, ""]
     scale: Float[Array, ""]
 
@@ -53,12 +54,12 @@ class Learner(eqx.Module):
         """pi^k."""
 
     @abstractmethod
-    def play(self, key: Array, seen: Any, policy: Float[Array, "..."]) -> Any:
+    def play(self, key: Array, seen: Any, joint_policy: Float[Array, "..."]) -> Any:
         """Play a joint policy once in the true game, and add what happens to what was seen."""
 
     @abstractmethod
-    def regret(self, policy: Float[Array, "..."]) -> Float[Array, ""]:
-        """Sum over players of what each could gain in the true game by leaving the policy or staying, payoff units."""
+    def regret(self, joint_policy: Float[Array, "..."]) -> Float[Array, ""]:
+        """Sum over players of what each could gain in the true game by leaving it or staying, payoff units."""
 
 
 class OnlinePlay(Shown):
@@ -68,15 +69,21 @@ class OnlinePlay(Shown):
         regret: of each round, payoff units, shape ``[round]``; 0 after the last.
         oracle_gap: the most that a player could have gained in any game that was solved, payoff units.
         uncertified: in how many rounds that was more than rounding.
-        policy: of the last round, shape ``[*stage, *choices]``.
+        joint_policy: of the last round, shape ``[*stage, *choices]``.
         seen: what was seen.
     """
 
     regret: Float[Array, "*batch round"]
     oracle_gap: Float[Array, "*batch"]
     uncertified: Int[Array, "*batch"]
-    policy: Float[Array, "..."]
+    joint_policy: Float[Array, "..."]
     seen: Any
+    status_type: ClassVar = Status
+
+    @property
+    def status(self) -> Int[Array, "*batch"]:
+        """A `Status` value: `Status.converged` where every round's equilibrium is certified."""
+        return jnp.where(self.uncertified == 0, Status.converged, Status.not_converged).astype(jnp.int32)
 
     @property
     def cumulative(self) -> Float[Array, "*batch round"]:
@@ -87,12 +94,12 @@ class OnlinePlay(Shown):
 def init(learner: Learner, most_rounds: int) -> OnlinePlay:
     """Before the first round, with room for so many."""
     planned = jax.eval_shape(lambda: learner.plan(learner.begin()))
-    dtype = planned.policy.dtype
+    dtype = planned.joint_policy.dtype
     return OnlinePlay(
         regret=jnp.zeros(most_rounds, dtype),
         oracle_gap=jnp.zeros((), dtype),
         uncertified=jnp.zeros((), jnp.int32),
-        policy=jnp.zeros(planned.policy.shape, dtype),
+        joint_policy=jnp.zeros(planned.joint_policy.shape, dtype),
         seen=learner.begin(),
     )
 
@@ -102,11 +109,11 @@ def step(key: Array, learner: Learner, so_far: OnlinePlay, index: Int[Array, ""]
     planned = learner.plan(so_far.seen)
     failed = ~(planned.oracle_gap <= float(jnp.finfo(planned.scale.dtype).eps) ** CERTIFIED * planned.scale)
     return OnlinePlay(
-        regret=so_far.regret.at[index].set(learner.regret(planned.policy)),
+        regret=so_far.regret.at[index].set(learner.regret(planned.joint_policy)),
         oracle_gap=jnp.maximum(so_far.oracle_gap, planned.oracle_gap),
         uncertified=so_far.uncertified + failed.astype(jnp.int32),
-        policy=planned.policy,
-        seen=learner.play(key, so_far.seen, planned.policy),
+        joint_policy=planned.joint_policy,
+        seen=learner.play(key, so_far.seen, planned.joint_policy),
     )
 
 

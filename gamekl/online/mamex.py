@@ -177,15 +177,17 @@ class Mamex(Learner):
         gap = jnp.max(jnp.maximum(self._gains(payoffs, found), 0))
         return Planned(self.rule.mix(found), gap, jnp.max(jnp.abs(payoffs)))
 
-    def play(self, key: Array, seen: Any, policy: Joint) -> Any:
+    def play(self, key: Array, seen: Any, joint_policy: Joint) -> Any:
         draw_key, play_key = jax.random.split(key)
-        sizes = policy.shape[1:]
-        keys = jax.random.split(draw_key, len(policy))
-        choice = jax.vmap(lambda key, joint: sample_joint(key, joint.ravel(), sizes, 1)[0])(keys, policy)
+        sizes = joint_policy.shape[1:]
+        keys = jax.random.split(draw_key, len(joint_policy))
+        choice = jax.vmap(lambda key, joint: sample_joint(key, joint.ravel(), sizes, 1)[0])(keys, joint_policy)
         return self.hypotheses.observe(play_key, seen, choice)
 
-    def regret(self, policy: Joint) -> Float[Array, ""]:
-        return jnp.sum(jnp.maximum(self._gains(self.hypotheses.truth, policy).sum(axis=0), 0))
+    def regret(self, joint_policy: Joint) -> Float[Array, ""]:
+        return jnp.sum(jnp.maximum(self._gains(self.hypotheses.truth, joint_policy).sum(axis=0), 0))
 
-    def _gains(self, payoffs: Payoffs, policy: Joint) -> Float[Array, "block player"]:
-        return jax.vmap(lambda table, joint: gains_of(self.concept)(NormalFormGame(table), joint))(payoffs, policy)
+    def _gains(self, payoffs: Payoffs, joint_policy: Joint) -> Float[Array, "block player"]:
+        return jax.vmap(lambda table, joint: gains_of(self.concept)(NormalFormGame(table), joint))(
+            payoffs, joint_policy
+        )

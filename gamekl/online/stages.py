@@ -23,8 +23,7 @@ from jaxtyping import Array, ArrayLike, Float
 from gamekl.core.games import MarkovGame, NormalFormGame
 from gamekl.core.policies import is_concrete, sample_joint
 from gamekl.core.stages import backward, earned, visit_stages
-from gamekl.core.validation import check_transitions, validate
-from gamekl.offline.pessimism import check_nonnegative
+from gamekl.core.validation import check_nonnegative, check_transitions, validate
 from gamekl.online.loop import Learner, Planned, check_concept
 from gamekl.solvers.correlated.pivots import gains_of, oracle
 
@@ -83,14 +82,14 @@ class OptimisticStages(Learner):
         def visit(stage: NormalFormGame, entry: tuple[Array, Array]) -> tuple[Array, tuple[Array, Array]]:
             spread, left = entry
             upper = NormalFormGame(jnp.minimum(stage.payoffs + left * spread, left * self.high))
-            policy = oracle(self.concept)(upper.payoffs)
-            gap = jnp.max(jnp.maximum(gains_of(self.concept)(upper, policy), 0))
-            return earned(upper, policy), (policy, gap)
+            joint_policy = oracle(self.concept)(upper.payoffs)
+            gap = jnp.max(jnp.maximum(gains_of(self.concept)(upper, joint_policy), 0))
+            return earned(upper, joint_policy), (joint_policy, gap)
 
-        _, (policy, gap) = backward(model, visit, (spread, left))
-        return Planned(policy, gap.max(), horizon * jnp.abs(self.high))
+        _, (joint_policy, gap) = backward(model, visit, (spread, left))
+        return Planned(joint_policy, gap.max(), horizon * jnp.abs(self.high))
 
-    def play(self, key: Array, seen: Sums, policy: Float[Array, "..."]) -> Sums:
+    def play(self, key: Array, seen: Sums, joint_policy: Float[Array, "..."]) -> Sums:
         first_key, key = jax.random.split(key)
         first = jax.random.categorical(first_key, jnp.log(self.game.initial_probs))
         game, sizes = self.game, self.game.num_actions
@@ -99,7 +98,7 @@ class OptimisticStages(Learner):
             state, (moves, sums) = carry
             step, key = entry
             draw_key, reward_key, move_key = jax.random.split(key, 3)
-            joint = tuple(sample_joint(draw_key, policy[step, state].ravel(), sizes, 1)[0])
+            joint = tuple(sample_joint(draw_key, joint_policy[step, state].ravel(), sizes, 1)[0])
             paid = game.rewards[(step, state, slice(None), *joint)]
             paid = paid + self.noise * jax.random.normal(reward_key, paid.shape, paid.dtype)
             following = jax.random.categorical(move_key, jnp.log(game.transitions[(step, state, *joint)]))
@@ -109,7 +108,7 @@ class OptimisticStages(Learner):
         steps = jnp.arange(len(game.rewards))
         return jax.lax.scan(advance, (first, seen), (steps, jax.random.split(key, len(steps))))[0][1]
 
-    def regret(self, policy: Float[Array, "..."]) -> Float[Array, ""]:
+    def regret(self, joint_policy: Float[Array, "..."]) -> Float[Array, ""]:
         """Deviations are made at each stage for itself; a best one of the whole is made of such ones."""
 
         def leave(stage: NormalFormGame, joint: Array) -> tuple[Array, None]:
@@ -118,5 +117,5 @@ class OptimisticStages(Learner):
         def stay(stage: NormalFormGame, joint: Array) -> tuple[Array, None]:
             return earned(stage, joint), None
 
-        gains = visit_stages(self.game, leave, policy)[0] - visit_stages(self.game, stay, policy)[0]
+        gains = visit_stages(self.game, leave, joint_policy)[0] - visit_stages(self.game, stay, joint_policy)[0]
         return jnp.sum(jnp.maximum(gains, 0))

@@ -32,8 +32,7 @@ from gamekl.core.arrays import as_float_array
 from gamekl.core.games import ContextualGame, NormalFormGame
 from gamekl.core.kernels.lanes import PRECISION
 from gamekl.core.policies import is_concrete
-from gamekl.core.validation import check_finite, validate
-from gamekl.offline.pessimism import check_nonnegative
+from gamekl.core.validation import check_finite, check_nonnegative, validate
 from gamekl.online.mamex import LARGEST_SET, Hypotheses, Payoffs, every_policy
 
 Scalar = Array | float | int

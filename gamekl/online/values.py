@@ -22,8 +22,7 @@ from gamekl.core.arrays import as_float_array
 from gamekl.core.games import MarkovGame
 from gamekl.core.kernels.lanes import PRECISION
 from gamekl.core.policies import is_concrete
-from gamekl.core.validation import check_finite
-from gamekl.offline.pessimism import check_nonnegative
+from gamekl.core.validation import check_finite, check_nonnegative
 from gamekl.online.mamex import LARGEST_SET, Payoffs
 from gamekl.online.models import FiniteClass, action_values, check_models, joint_plans, start_values, trajectory
 

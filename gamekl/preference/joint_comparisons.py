@@ -23,7 +23,8 @@ from jaxtyping import Array, ArrayLike, Float
 from gamekl.core.arrays import as_float_array
 from gamekl.core.games import NormalFormGame, require_normal_form
 from gamekl.core.policies import is_concrete
-from gamekl.core.validation import Behavior, check_finite, joint_behavior, refuse
+from gamekl.core.status import FitStatus
+from gamekl.core.validation import Behavior, check_finite, check_nonnegative, joint_behavior, refuse
 from gamekl.offline.bradley_terry import MAX_STEPS, check_bounded, fit_rewards
 from gamekl.offline.comparisons import (
     Comparisons,
@@ -33,8 +34,6 @@ from gamekl.offline.comparisons import (
     draw_wins,
     pair_chances,
 )
-from gamekl.offline.logistic import FitStatus
-from gamekl.offline.pessimism import check_nonnegative
 from gamekl.offline.regression import Estimate
 
 # A million pairs; a fit then solves systems of a thousand equations.

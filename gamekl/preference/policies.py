@@ -32,9 +32,9 @@ from gamekl.core.show import Shown
 from gamekl.core.validation import refuse
 from gamekl.preference.newton import solve_drift
 from gamekl.solvers.driver import Device, in_chunks
-from gamekl.solvers.nash.ladder import Options, Problem, make_problem, solve_problems
+from gamekl.solvers.nash.ladder import NashProblem, Options, make_nash_problem, solve_problems
 from gamekl.solvers.nash.solve import MAX_STEPS as MAX_CORRECTIONS
-from gamekl.solvers.solution import SolveError, Status
+from gamekl.solvers.solution import Status, raise_unless_all_converged
 
 # Steps after which the tracer takes over. Few prompts need as many, at any temperature.
 MAX_STEPS = 200
@@ -66,7 +66,7 @@ class NashPolicies(Shown):
     chosen: Int[Anything, "*prompt"]
     num_steps: Int[Anything, "*prompt"]
     status: Int[Anything, "*prompt"]
-    ending: ClassVar = Status
+    status_type: ClassVar = Status
 
     @property
     def policy(self) -> Float[np.ndarray, "*prompt candidate"]:
@@ -166,9 +166,9 @@ def _by_newton(prompts: _Prompts) -> tuple[NashPolicies, Bool[Array, " prompt"]]
     return in_lanes(_solve_block, [prompts.preferences], prompts)
 
 
-def _two_players(prompt: _Prompt, guess: Float[Array, " candidate"]) -> Problem:
+def _two_players(prompt: _Prompt, guess: Float[Array, " candidate"]) -> NashProblem:
     game = NormalFormGame(jnp.stack([prompt.advantage, prompt.advantage.T]))
-    return make_problem(game, Regularizer([prompt.log_reference] * 2, prompt.temperature), (guess, guess), None)
+    return make_nash_problem(game, Regularizer([prompt.log_reference] * 2, prompt.temperature), (guess, guess), None)
 
 
 @jax.jit
@@ -187,17 +187,15 @@ def _as_floats(field: str, values: Any) -> np.ndarray:
     return found if found.dtype in (np.float32, np.float64) else found.astype(np.float64)
 
 
-def _check(
-    preferences: Any, reference_logprobs: Any, temperature: Any, mask: Any, tol: Any, max_steps: Any
-) -> _Prompts:
-    table, reference = _as_floats("preferences", preferences), _as_floats("reference_logprobs", reference_logprobs)
+def _check(preferences: Any, log_reference: Any, temperature: Any, mask: Any, tol: Any, max_steps: Any) -> _Prompts:
+    table, reference = _as_floats("preferences", preferences), _as_floats("log_reference", log_reference)
     tau = _as_floats("temperature", temperature)
     if table.ndim != 3 or not table.shape[1] == table.shape[2] > 0:
         raise ValueError(f"preferences: got shape {table.shape}, takes [prompt, candidate, candidate]")
     rows = table.shape[:2]
     size, takes = len(table), f"[prompt, candidate] = {rows}"
     if reference.shape != rows:
-        raise ValueError(f"reference_logprobs: got shape {reference.shape}, takes {takes}")
+        raise ValueError(f"log_reference: got shape {reference.shape}, takes {takes}")
     if tau.shape not in ((), (size,)):
         raise ValueError(f"temperature: got shape {tau.shape}, takes a number or [prompt] = ({size},)")
     allowed = np.ones(rows, dtype=bool) if mask is None else np.asarray(mask)
@@ -210,10 +208,10 @@ def _check(
     tau = tau.reshape(-1)
     refuse("temperature", tau, ~((tau > 0) & (tau < np.inf)), "numbers > 0")
     wrong = allowed & (np.isnan(reference) | np.isposinf(reference))
-    refuse("reference_logprobs", reference, wrong, "logarithms of probabilities")
+    refuse("log_reference", reference, wrong, "logarithms of probabilities")
     reference = np.where(allowed, reference, -np.inf)
     kept = np.isfinite(reference)
-    field = "reference_logprobs" if mask is None else "mask"
+    field = "log_reference" if mask is None else "mask"
     refuse(field, kept.sum(axis=1), ~kept.any(axis=1), "one candidate or more, of positive probability")
     return _Prompts(
         preferences=table,
@@ -234,7 +232,7 @@ def _refuse(prompts: _Prompts, first: int) -> None:
 
 def nash_policies(
     preferences: ArrayLike | Sequence[Any],
-    reference_logprobs: ArrayLike | Sequence[Any],
+    log_reference: ArrayLike | Sequence[Any],
     temperature: ArrayLike | Sequence[Any],
     *,
     mask: ArrayLike | Sequence[Any] | None = None,
@@ -251,7 +249,7 @@ def nash_policies(
         preferences: P_ij, the probability that response i is preferred to j, shape ``[prompt, candidate, candidate]``,
             with P + P^T = 1 within 1e-5, of which the antisymmetric part counts; `estimate_preferences` makes them of
             comparisons. A prompt with NaN gets `Status.nonfinite_input`, and stays alone with it.
-        reference_logprobs: log pi0, shape ``[prompt, candidate]``, up to a number for each prompt: the reference is
+        log_reference: log pi0, shape ``[prompt, candidate]``, up to a number for each prompt: the reference is
             normalised over the candidates. Zeros, if candidates were drawn from the reference and are to count alike.
         temperature: tau, units of preference per nat, a number > 0 or ``[prompt]``.
         mask: which candidates there are, booleans ``[prompt, candidate]``; all if None. Those with a log-probability of
@@ -259,7 +257,7 @@ def nash_policies(
         tol: bound on the gap, in units of preference, whose formula is good to about 1e-31 / tau.
         max_steps: of Newton's method; the tracer of paths solves what these have not. 0 leaves all to the tracer.
         devices: where to work; all local devices of jax's default backend if None.
-        throw: raise if a prompt is not solved. Otherwise `status` tells, for each prompt.
+        throw: raise a `SolveError` if a prompt is not solved. Otherwise `status` tells, for each prompt.
 
     Returns:
         The policies with their certificates, as numpy arrays.
@@ -271,7 +269,7 @@ def nash_policies(
     Source: the problem is that of Munos et al. (arXiv 2312.00886), which first-order methods such as mirror prox
     (`gamekl.rules.NashMP`) solve too; the method is derived in `newton`.
     """
-    prompts = _check(preferences, reference_logprobs, temperature, mask, tol, max_steps)
+    prompts = _check(preferences, log_reference, temperature, mask, tol, max_steps)
 
     def solve(method: Any, *batch: Any) -> Any:
         found = in_chunks(method, batch, lambda platform: fitting_lanes(platform, batch[0].preferences), devices, True)
@@ -286,8 +284,6 @@ def nash_policies(
         again = eqx.tree_at(lambda new: new.num_steps, again, again.num_steps + found.num_steps[left])
         for leaf, new in zip(jax.tree.leaves(found), jax.tree.leaves(again), strict=True):
             leaf[left] = new
-    failed = np.flatnonzero(found.status != Status.converged)
-    if throw and len(failed):
-        where = f"prompt {failed[0]} ({len(failed)} of {len(found.status)} prompts failed): "
-        raise SolveError(jax.tree.map(lambda leaf: leaf[failed[0]], found), where)
+    if throw:
+        raise_unless_all_converged(found, "prompt")
     return found

@@ -27,11 +27,10 @@ from gamekl.core.arrays import as_float_array
 from gamekl.core.games import MarkovGame
 from gamekl.core.policies import is_concrete
 from gamekl.core.show import Shown
-from gamekl.core.validation import Behavior, check_finite, check_whole, refuse
+from gamekl.core.validation import Behavior, check_finite, check_nonnegative, check_whole, refuse
 from gamekl.offline.bradley_terry import MAX_STEPS
 from gamekl.offline.dataset import ENDED, MarkovDataset
 from gamekl.offline.logistic import Slopes, maximize
-from gamekl.offline.pessimism import check_nonnegative
 from gamekl.offline.regression import Estimate, estimate
 from gamekl.offline.rows import sample_dataset
 

@@ -21,13 +21,13 @@ from gamekl.core.policies import Profile, is_concrete
 from gamekl.core.regularizer import Regularizer
 from gamekl.solvers.correlated_solution import CorrelatedSolution
 from gamekl.solvers.driver import Device, in_chunks
-from gamekl.solvers.nash.ladder import Options, make_problem, solve_problems
+from gamekl.solvers.nash.ladder import Options, make_nash_problem, solve_problems
 from gamekl.solvers.nash.queue import num_lanes
 from gamekl.solvers.nash.solve import MAX_STEPS, precision
 from gamekl.solvers.play.gamd import gamd
 from gamekl.solvers.play.rules.anchored import anchored
 from gamekl.solvers.play.selfplay import check_rounds
-from gamekl.solvers.solution import Solution, SolveError, Status, check_options, with_left
+from gamekl.solvers.solution import Solution, check_options, raise_unless_all_converged, with_left
 
 
 def _check_batch(games: NormalFormGame, regularizers: Regularizer) -> int:
@@ -61,7 +61,7 @@ def _solve_chunk(
     games: NormalFormGame, regularizers: Regularizer, initial: Any, tol: Any, options: Options
 ) -> Solution:
     axes = (0, 0, None if initial is None else 0, None if tol is None else 0)
-    problems = jax.vmap(make_problem, in_axes=axes)(games, regularizers, initial, tol)
+    problems = jax.vmap(make_nash_problem, in_axes=axes)(games, regularizers, initial, tol)
     return solve_problems(problems, options)
 
 
@@ -127,51 +127,45 @@ def solve_nash_batch(
     if initial is not None:
         solution = with_left(solution)
     if throw:
-        _raise_unless_all_converged(solution)
+        raise_unless_all_converged(solution)
     return solution
-
-
-def _raise_unless_all_converged(solution: Solution) -> None:
-    failed = np.flatnonzero(np.asarray(solution.status) != Status.converged)
-    if len(failed):
-        where = f"game {failed[0]} ({len(failed)} of {len(solution.status)} games failed): "
-        raise SolveError(jax.tree.map(lambda leaf: leaf[failed[0]], solution), where)
 
 
 @partial(jax.jit, static_argnames="weighting")
 def _play_chunk(
     games: NormalFormGame,
     regularizers: Regularizer,
-    num_steps: Any,
+    num_rounds: Any,
     step_size: Any,
     tol: Any,
     evaluate_on: Any,
     weighting: str,
 ) -> CorrelatedSolution:
-    def play(game: Any, regularizer: Any, num_steps: Any, step_size: Any, tol: Any, target: Any) -> CorrelatedSolution:
+    def play(game: Any, regularizer: Any, num_rounds: Any, step_size: Any, tol: Any, target: Any) -> CorrelatedSolution:
         return gamd(
             game,
             regularizer,
-            num_steps=num_steps,
+            num_rounds=num_rounds,
             step_size=step_size,
             tol=tol,
             evaluate_on=target,
             weighting=weighting,
         )
 
-    return jax.vmap(play)(games, regularizers, num_steps, step_size, tol, evaluate_on)
+    return jax.vmap(play)(games, regularizers, num_rounds, step_size, tol, evaluate_on)
 
 
 def gamd_batch(
     games: NormalFormGame,
     regularizers: Regularizer,
     *,
-    num_steps: Any,
+    num_rounds: Any,
     weighting: str = "uniform",
     step_size: Any = None,
     tol: Any = None,
     evaluate_on: NormalFormGame | None = None,
     devices: Sequence[Device] | None = None,
+    throw: bool = False,
 ) -> CorrelatedSolution:
     """`gamd` for a batch of games of one shape, on every processor of the machine or on several devices.
 
@@ -180,18 +174,20 @@ def gamd_batch(
     Args:
         games: as `stack` or ``jax.vmap`` make them, payoffs ``[batch, player, *actions]``.
         regularizers: one for each game; every leaf has the leading axis, temperature too.
-        num_steps: rounds, one number or ``[batch]``.
+        num_rounds: rounds, one number or ``[batch]``.
         weighting: as for `gamd`.
         step_size: as for `gamd`, a number or ``[batch]``; no schedules.
         tol: as for `gamd`, a number or ``[batch]``.
         evaluate_on: games in which to measure too, like `games`.
         devices: where to work; all local devices of jax's default backend if None.
+        throw: as for `solve_nash_batch`.
 
     Returns:
         The solutions; every leaf has the leading axis, and `status` tells of each what is wrong.
 
     Raises:
         ValueError: shapes do not fit each other, or an option is not known.
+        SolveError: (``throw``) a game did not converge.
     """
     size = _check_batch(games, regularizers)
     if evaluate_on is not None:
@@ -201,11 +197,11 @@ def gamd_batch(
                 f"evaluate_on.payoffs: got shape {evaluate_on.payoffs.shape}, takes that of games, "
                 f"{games.payoffs.shape}"
             )
-    numbers = {"num_steps": num_steps, "step_size": step_size, "tol": tol}
+    numbers = {"num_rounds": num_rounds, "step_size": step_size, "tol": tol}
     for name, value in numbers.items():
         if value is not None and np.shape(value) not in ((), (size,)):
             raise ValueError(f"{name}: got shape {np.shape(value)}, takes a number or [batch] = ({size},)")
-    check_rounds(num_steps, tol)
+    check_rounds(num_rounds, tol)
     anchored(weighting, step_size)
     numbers = {name: None if value is None else np.broadcast_to(value, (size,)) for name, value in numbers.items()}
     batch = jax.tree.map(np.asarray, (games, regularizers, *numbers.values(), evaluate_on))
@@ -213,4 +209,7 @@ def gamd_batch(
     def lanes(platform: Platform) -> int:
         return fitting_lanes(platform, games.payoffs)
 
-    return in_chunks(_play_chunk, batch, lanes, devices, has_float64(), weighting=weighting)
+    solution = in_chunks(_play_chunk, batch, lanes, devices, has_float64(), weighting=weighting)
+    if throw:
+        raise_unless_all_converged(solution)
+    return solution

@@ -36,9 +36,9 @@ class CorrelatedSolution(Shown):
         last_log_policy: what would be played next, one log-policy ``[actions_i]`` for each player.
         last_regularized_gap: of that profile as a Nash equilibrium, shape ``[player]``.
         last_nash_gap: the same without the regularisation, on the references' support, shape ``[player]``.
-        num_steps: rounds played.
+        num_rounds: rounds played.
         status: a `Status` value; `Status.max_steps` where a `tol` was asked for and not met.
-        mixture: the joint policy itself; use `joint` and `sample`.
+        mixture: the joint policy itself; use `joint_policy` and `sample`.
         num_actions: how many actions each player has.
     """
 
@@ -54,13 +54,14 @@ class CorrelatedSolution(Shown):
     last_log_policy: tuple[Float[Array, "*batch _"], ...]
     last_regularized_gap: Float[Array, "*batch player"]
     last_nash_gap: Float[Array, "*batch player"]
-    num_steps: Int[Array, "*batch"]
+    num_rounds: Int[Array, "*batch"]
     status: Int[Array, "*batch"]
     mixture: Float[Array, "*batch joint"] | Kept
     num_actions: tuple[int, ...] = eqx.field(static=True)
-    ending: ClassVar = Status
+    status_type: ClassVar = Status
 
-    def joint(self) -> Float[Array, "*actions"]:
+    @property
+    def joint_policy(self) -> Float[Array, "*actions"]:
         """The joint policy as a table, shape ``[*actions]`` (after the batch's axis, where there is one).
 
         Raises:
@@ -68,8 +69,8 @@ class CorrelatedSolution(Shown):
         """
         if isinstance(self.mixture, Kept):
             raise ValueError(
-                f"joint: got a game of {math.prod(self.num_actions):,} joint actions, takes at most {LARGEST_TABLE:,}; "
-                "use marginals, the gaps, or sample(key, num_samples)"
+                f"joint_policy: got a game of {math.prod(self.num_actions):,} joint actions, takes at most "
+                f"{LARGEST_TABLE:,}; use marginals, the gaps, or sample(key, num_samples)"
             )
         return self.mixture.reshape(*self.mixture.shape[:-1], *self.num_actions)
 
@@ -82,7 +83,7 @@ class CorrelatedSolution(Shown):
         Raises:
             ValueError: this is a batch of solutions.
         """
-        check_alone(self.num_steps.shape)
+        check_alone(self.num_rounds.shape)
         if not isinstance(self.mixture, Kept):
             return sample_joint(key, self.mixture, self.num_actions, num_samples)
         first, second = jax.random.split(key)

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from os import PathLike
 from typing import Any, ClassVar
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
@@ -15,12 +16,12 @@ from gamekl.core.games import OneShotGame
 from gamekl.core.policies import is_concrete, padded
 from gamekl.core.regularizer import Regularizer
 from gamekl.core.show import Shown
-from gamekl.core.status import Ending
+from gamekl.core.status import StatusBase
 
 logger = logging.getLogger("gamekl")
 
 
-class Status(Ending):
+class Status(StatusBase):
     """How a solve ended; `message` says it in words."""
 
     converged = 0, "what was asked for was found"
@@ -76,11 +77,13 @@ class SolveError(RuntimeError):
     """A solve with ``throw=True`` did not converge; `solution` holds what was reached."""
 
     def __init__(self, solution: Any, where: str = "") -> None:
-        """The message names status and residual, and which game it was of a batch."""
+        """The message names the status, the residual where there is one, and which game it was of a batch."""
         status = Status(int(solution.status))
+        facts = {"residual": "residual {:.2e}", "num_steps": "steps {:.0f}", "num_rounds": "rounds {:.0f}"}
+        told = [text.format(np.max(getattr(solution, name))) for name, text in facts.items() if hasattr(solution, name)]
         super().__init__(
-            f"{where}{status.name}: {status.message} (residual {float(solution.residual):.2e}, "
-            f"steps {int(solution.num_steps)}); throw=False returns the solution with its status instead"
+            f"{where}{status.name}: {status.message} ({', '.join(told)}); throw=False returns the solution with its "
+            "status instead"
         )
         self.solution = solution
 
@@ -136,7 +139,7 @@ class Solution(Shown):
             for an unregularised solver.
         residual: sup |policy - best response|, a probability; for an unregularised solver the largest gap over the
             payoffs' range.
-        num_steps: path and Newton steps (or supports tried).
+        num_steps: path and Newton steps (or supports tried, or rounds of `sos_md`).
         status: a `Status` value.
         path: how far the logit path went: `temperature` reached, `folds`, `bifurcations` and `crossings` passed.
         differentiable: whether derivatives of the policies are of worth: the game was solved, and dF/dz is not nearly
@@ -151,7 +154,7 @@ class Solution(Shown):
     status: Int[Array, "*batch"]
     path: PathSummary
     differentiable: Bool[Array, "*batch"] | None = None
-    ending: ClassVar = Status
+    status_type: ClassVar = Status
 
     def notes(self) -> Iterator[str]:
         """What happened on the way."""
@@ -211,3 +214,11 @@ def raise_unless_converged(solution: Any) -> None:
     """Raise `SolveError` where the status is concrete and not `Status.converged`."""
     if is_concrete(solution.status) and int(solution.status) != Status.converged:
         raise SolveError(solution)
+
+
+def raise_unless_all_converged(solutions: Any, what: str = "game") -> None:
+    """Raise `SolveError` of the first one that did not converge of a batch of solutions, concrete ones of `what`."""
+    failed = np.flatnonzero(np.asarray(solutions.status) != Status.converged)
+    if len(failed):
+        where = f"{what} {failed[0]} ({len(failed)} of {len(solutions.status)} {what}s failed): "
+        raise SolveError(jax.tree.map(lambda leaf: leaf[failed[0]], solutions), where)

@@ -11,20 +11,10 @@ from typing import Any, ClassVar
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from gamekl.core.games import ContextualGame, NormalFormGame, StagedGame
+from gamekl.core.games import NormalFormGame, StagedGame
 from gamekl.core.regularizer import Regularizer
 from gamekl.core.show import Shown
-from gamekl.core.stages import (
-    coarse_response,
-    earned,
-    expected_values,
-    policy_cost,
-    policy_values,
-    respond,
-    total_gap,
-    visit_stages,
-)
-from gamekl.solvers.correlated_solution import CorrelatedSolution
+from gamekl.core.stages import expected_values, policy_cost, respond, total_gap, visit_stages
 from gamekl.solvers.solution import Solution, Status
 
 
@@ -57,7 +47,7 @@ class StagedSolution(Shown):
     status: Int[Array, "*batch"]
     stage_status: Int[Array, "*stage"]
     differentiable: Bool[Array, "*batch"] | None = None
-    ending: ClassVar = Status
+    status_type: ClassVar = Status
 
     @property
     def policy(self) -> tuple[Float[Array, "*stage _"], ...]:
@@ -65,94 +55,10 @@ class StagedSolution(Shown):
         return tuple(jnp.exp(entry) for entry in self.log_policy)
 
 
-class StagedCorrelatedSolution(Shown):
-    """The averaged joint policies of all stages of a contextual or Markov game, as one coarse correlated equilibrium.
-
-    A player who deviates leaves them for good, at all stages, and sees no recommendation. Gaps without a suffix are in
-    `evaluate_on` (in the game that was played if that is None), those with the suffix ``_estimated`` in the latter.
-
-    Attributes:
-        joint: the joint policies, shape ``[*stage, *actions]``.
-        cost: temperature times the average KL of the rounds' policies to the references, ``[*stage, player]``, payoff
-            units.
-        values: what each player earns by them from each stage on, less that cost, in the game that was played, shape
-            ``[*stage, player]``.
-        regularized_cce_gap: both sides pay for their KL to the reference; shape ``[player]``, payoff units.
-        cce_gap: without any such cost.
-        regularized_cce_gap_estimated: shape ``[player]``.
-        cce_gap_estimated: shape ``[player]``.
-        bound: on `regularized_cce_gap_estimated`: the sum over steps of the largest bound of a state (derived: a
-            stage's gap adds to what lies behind it at most its own); of contextual games the mean over contexts.
-        num_steps: rounds at each stage.
-        status: a `Status` value; that of the first stage that failed.
-    """
-
-    joint: Float[Array, "*stage_and_actions"]
-    cost: Float[Array, "*stage player"]
-    values: Float[Array, "*stage player"]
-    regularized_cce_gap: Float[Array, "*batch player"]
-    cce_gap: Float[Array, "*batch player"]
-    regularized_cce_gap_estimated: Float[Array, "*batch player"]
-    cce_gap_estimated: Float[Array, "*batch player"]
-    bound: Float[Array, "*batch player"] | None
-    num_steps: Int[Array, "*batch"]
-    status: Int[Array, "*batch"]
-    ending: ClassVar = Status
-
-
-def _first_failure(status: Int[Array, "*stage"]) -> Int[Array, ""]:
+def first_failure(status: Int[Array, "*stage"]) -> Int[Array, ""]:
+    """The first status of a stage, in the order of the axes, that is not `Status.converged`, if there is one."""
     flat = status.ravel()
     return flat[jnp.argmax(flat != Status.converged)]
-
-
-def play_stages(
-    game: StagedGame,
-    regularizer: Regularizer,
-    evaluate_on: StagedGame | None,
-    play: Callable[[NormalFormGame, Regularizer], CorrelatedSolution],
-) -> StagedCorrelatedSolution:
-    """Play every stage, and go on with the values of what was played.
-
-    Args:
-        game: a contextual or Markov game.
-        regularizer: with stage axes.
-        evaluate_on: a game of the same shape in which to measure, or None.
-        play: plays one stage; it may be mapped and does not raise.
-    """
-    regularizer = regularizer.astype(game.dtype)
-
-    def visit(stage: NormalFormGame, references: tuple[Array, ...]) -> tuple[Array, Any]:
-        solution = play(stage, Regularizer(references, regularizer.temperature))
-        joint, cost = solution.joint(), solution.cost
-        values = earned(stage, joint) - cost
-        return values, (joint, cost, values, solution.bound, solution.num_steps, solution.status)
-
-    _, found = visit_stages(game, visit, regularizer.log_reference)
-    joint, cost, values, bound, num_steps, status = found
-    if bound is not None:
-        behind = bound if isinstance(game, ContextualGame) else bound.max(axis=1)
-        weights = game.context_probs if isinstance(game, ContextualGame) else jnp.ones(len(behind), behind.dtype)
-        bound = jnp.sum(behind * weights[:, None], axis=0)
-
-    def measure(where: StagedGame) -> tuple[Array, Array]:
-        softly, greedily = coarse_response(where, regularizer, joint)
-        free = jnp.zeros_like(cost)
-        return softly - policy_values(where, joint, cost), greedily - policy_values(where, joint, free)
-
-    solved = measure(game)
-    measured = solved if evaluate_on is None else measure(evaluate_on)
-    return StagedCorrelatedSolution(
-        joint=joint,
-        cost=cost,
-        values=values,
-        regularized_cce_gap=measured[0],
-        cce_gap=measured[1],
-        regularized_cce_gap_estimated=solved[0],
-        cce_gap_estimated=solved[1],
-        bound=bound,
-        num_steps=num_steps.max(),
-        status=_first_failure(status),
-    )
 
 
 def solve_stages(
@@ -185,7 +91,7 @@ def solve_stages(
         stage_gap=response.gap,
         residual=residual.max(),
         num_steps=num_steps.max(),
-        status=_first_failure(status),
+        status=first_failure(status),
         stage_status=status,
         differentiable=None if differentiable is None else jnp.all(differentiable),
     )

@@ -16,7 +16,6 @@ from gamekl.stackelberg.commit.stages import (
     stagewise_stackelberg,
 )
 from gamekl.stackelberg.commit.strong import StrongCommitment, strong_stackelberg
-from gamekl.stackelberg.fit.checks import ResponseStatus
 from gamekl.stackelberg.fit.farsighted import FarsightedFit, fit_farsighted
 from gamekl.stackelberg.fit.payoffs import FollowerFit, fit_responses
 from gamekl.stackelberg.fit.responses import Responses, count_responses, expected_responses, sample_responses
@@ -49,7 +48,6 @@ __all__ = [
     "FollowerFit",
     "LeaderEstimate",
     "OnlineLeader",
-    "ResponseStatus",
     "Responses",
     "StagedCommitment",
     "StagedEstimate",

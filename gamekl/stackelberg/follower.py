@@ -1,4 +1,4 @@
-"""A leader that commits to a policy, and a follower that answers it.
+"""A leader that commits to a policy, and a follower that responds to it.
 
 A leader announces a policy x over its actions a; a follower sees x, not a, and chooses b. With payoffs r_l(a, b) and
 r_f(a, b), references x0 and nu0, and temperatures tau_l >= 0 and tau_f > 0 (payoff units per nat),

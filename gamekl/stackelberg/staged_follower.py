@@ -1,4 +1,4 @@
-"""A leader that announces a policy for all stages, and a follower that answers it.
+"""A leader that announces a policy for all stages, and a follower that responds to it.
 
 At stage (h, s) of a Markov game the follower of `gamekl.stackelberg.follower` sees the leader's policy x, now and
 later, and chooses b. With u = r_f / tau_f its payoffs in nats and V what it soft-values the next stages at,
@@ -27,10 +27,10 @@ from gamekl.core.stages import policy_values
 from gamekl.stackelberg.follower import anchor_cost, check_commitment, respond
 
 # From a game, a regularizer and a leader's policy ``[*stage, leader]`` to log nu_x ``[*stage, follower]``.
-Answer = Callable[[Any, Regularizer, Any], Array]
+Respond = Callable[[Any, Regularizer, Any], Array]
 
 
-def answer_stages(
+def respond_at_stages(
     policy: Float[Array, "horizon state leader"],
     utilities: Float[Array, "horizon state leader follower"],
     transitions: Float[Array, "horizon state leader follower next_state"],
@@ -49,7 +49,7 @@ def answer_stages(
 
 
 @jax.jit
-def answers(
+def responses(
     policy: Float[Array, "*stage leader"], game: StagedGame, regularizer: Regularizer, patience: ArrayLike
 ) -> Float[Array, "*stage follower"]:
     """log nu_x."""
@@ -58,27 +58,27 @@ def answers(
     if isinstance(game, ContextualGame):
         return jax.vmap(respond)(policy, utilities, reference)
     moves = jnp.asarray(patience, game.dtype) * game.transitions.astype(game.dtype)
-    return answer_stages(policy, utilities, moves, reference)
+    return respond_at_stages(policy, utilities, moves, reference)
 
 
 @jax.jit
 def value_against(
     policy: Float[Array, "*stage leader"],
-    log_answers: Float[Array, "*stage follower"],
+    log_responses: Float[Array, "*stage follower"],
     game: StagedGame,
     regularizer: Regularizer,
 ) -> Float[Array, ""]:
     """J where the follower plays so."""
     cost = anchor_cost(policy, regularizer.log_reference[0], regularizer.temperatures[0])
     costs = jnp.stack([cost, jnp.zeros_like(cost)], axis=-1)
-    return policy_values(game, outer((policy, jnp.exp(log_answers))), costs)[0]
+    return policy_values(game, outer((policy, jnp.exp(log_responses))), costs)[0]
 
 
 def value_from_start(
     policy: Float[Array, "*stage leader"], game: StagedGame, regularizer: Regularizer, patience: ArrayLike
 ) -> Float[Array, ""]:
     """J(x)."""
-    return value_against(policy, answers(policy, game, regularizer, patience), game, regularizer)
+    return value_against(policy, responses(policy, game, regularizer, patience), game, regularizer)
 
 
 def staged_policy(game: StagedGame, policy: ArrayLike | Sequence[Any]) -> Float[Array, "*stage leader"]:
@@ -87,15 +87,15 @@ def staged_policy(game: StagedGame, policy: ArrayLike | Sequence[Any]) -> Float[
     return check_profile("policy", [policy], sizes, log=False, stage=stage)[0].astype(game.dtype)
 
 
-def _checked_answers(game: StagedGame, regularizer: Regularizer, policy: Any, patience: float) -> Array:
+def _checked_responses(game: StagedGame, regularizer: Regularizer, policy: Any, patience: float) -> Array:
     check_commitment(game, regularizer, ContextualGame, MarkovGame)
-    return answers(staged_policy(game, policy), game, regularizer.astype(game.dtype), patience)
+    return responses(staged_policy(game, policy), game, regularizer.astype(game.dtype), patience)
 
 
 def myopic_response(
     game: StagedGame, regularizer: Regularizer, policy: ArrayLike | Sequence[Any]
 ) -> Float[Array, "*stage follower"]:
-    """How a follower answers at each stage that looks at that stage alone.
+    """How a follower responds at each stage that looks at that stage alone.
 
     Args:
         game: a `ContextualGame` or a `MarkovGame`, leader and follower.
@@ -109,18 +109,18 @@ def myopic_response(
         TypeError: `game` is of another kind.
         ValueError: there are not two players, x is no policy, or the follower's temperature is not > 0.
     """
-    return _checked_answers(game, regularizer, policy, 0.0)
+    return _checked_responses(game, regularizer, policy, 0.0)
 
 
 def farsighted_response(
     game: StagedGame, regularizer: Regularizer, policy: ArrayLike | Sequence[Any]
 ) -> Float[Array, "*stage follower"]:
-    """How a follower answers at each stage that looks ahead to the end; otherwise `myopic_response`."""
-    return _checked_answers(game, regularizer, policy, 1.0)
+    """How a follower responds at each stage that looks ahead to the end; otherwise `myopic_response`."""
+    return _checked_responses(game, regularizer, policy, 1.0)
 
 
 def staged_leader_value(
-    game: StagedGame, regularizer: Regularizer, policy: ArrayLike | Sequence[Any], response: Answer
+    game: StagedGame, regularizer: Regularizer, policy: ArrayLike | Sequence[Any], response: Respond
 ) -> Float[Array, ""]:
     """J(x), what a leader earns from the start that announces x, less what leaving its references costs.
 
@@ -128,7 +128,7 @@ def staged_leader_value(
         game: a `ContextualGame` or a `MarkovGame`, the true one where a learnt policy is to be judged.
         regularizer: references and temperatures; the leader's may be 0.
         policy: x, the leader's probabilities ``[*stage, leader]``.
-        response: how the follower answers: `myopic_response` or `farsighted_response`.
+        response: how the follower responds: `myopic_response` or `farsighted_response`.
 
     Returns:
         J, payoff units; -inf where x leaves the support of the leader's references.
@@ -137,7 +137,7 @@ def staged_leader_value(
         TypeError: `game` is of another kind.
         ValueError: as for `myopic_response`.
     """
-    log_answers = response(game, regularizer, policy)
+    log_responses = response(game, regularizer, policy)
     strategy, regularizer = staged_policy(game, policy), regularizer.astype(game.dtype)
     outside = jnp.any((strategy > 0) & ~support(regularizer.log_reference[0]))
-    return jnp.where(outside, -jnp.inf, value_against(strategy, log_answers, game, regularizer))
+    return jnp.where(outside, -jnp.inf, value_against(strategy, log_responses, game, regularizer))

@@ -172,7 +172,7 @@ def test_solve_finds_correlated_equilibria(capsys, tmp_path):
     (tmp_path / "game.nfg").write_text(CHICKEN)
     status, out, _ = run(capsys, "solve", "game.nfg", "--concept", "mgce", "--tol", "1e-12", "--save", "found.npz")
     assert status == 0
-    joint = np.load(tmp_path / "found.npz")["joint"]
+    joint = np.load(tmp_path / "found.npz")["joint_policy"]
     np.testing.assert_allclose(joint, np.array([[5, 10], [10, 9]]) / 34, atol=1e-8)
     assert "0.29411765" in out and "duality gap:" in out
     status, out, _ = run(capsys, "solve", "game.nfg", "--concept", "mgce", "--epsilon", "10")
@@ -186,11 +186,11 @@ def test_solve_finds_correlated_equilibria(capsys, tmp_path):
 def test_solve_plays_gamd(capsys, tmp_path):
     (tmp_path / "game.nfg").write_text(CHICKEN)
     arguments = ("solve", "game.nfg", "--concept", "cce", "--temperature", "0.5")
-    status, out, _ = run(capsys, *arguments, "--num-steps", "500")
+    status, out, _ = run(capsys, *arguments, "--num-rounds", "500")
     assert status == 0
     gap, bound = (float(line.split()[-1]) for line in out.splitlines() if line.startswith(("regularised", "bound")))
     assert gap <= bound
-    assert "(500 steps)" in out
+    assert "(500 rounds)" in out
     assert "temperature: got none, takes a number > 0" in refused(capsys, *arguments[:4])
 
 
@@ -448,7 +448,7 @@ MISTYPED = {
     "solve game.nfg --temperature": "temperature: got nothing behind --temperature, takes a number",
     "solve game.nfg --temperature --tol 1": "temperature: got nothing behind --temperature, takes a number",
     "solve game.nfg --concept nsh": "concept: got 'nsh'; did you mean 'nash'? takes one of 'nash', 'cce'",
-    "solve game.nfg --num-steps 2.5": "num_steps: got '2.5', takes a whole number",
+    "solve game.nfg --num-rounds 2.5": "num_rounds: got '2.5', takes a whole number",
     "solve game.nfg other.nfg": "other.nfg: got one word too many, takes game and flags",
     "solve game.nfg --temperature 1 --save no/x.npz": "save: got no/x.npz, takes a file in a folder that is there",
     "solve game.nfg --save .": "save: got ., takes a file in a folder that is there",

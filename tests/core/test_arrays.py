@@ -49,7 +49,7 @@ TAKERS = {
     "log_reference[1]": lambda: gk.Regularizer(list(np.ma.log(MASKED)), 1.0),
     "policy[1]": lambda: gk.action_values(gk.games.chicken(), list(MASKED)),
     "preferences": lambda: gk.preference.nash_policies(MASKED[None], np.zeros((1, 2)), 1.0),
-    "reference_logprobs": lambda: gk.preference.nash_policies(np.full((2, 2, 2), 0.5), MASKED, 1.0),
+    "log_reference": lambda: gk.preference.nash_policies(np.full((2, 2, 2), 0.5), MASKED, 1.0),
 }
 
 

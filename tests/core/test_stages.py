@@ -68,9 +68,9 @@ def test_best_responses(horizon, states, num_actions):
     game = gk.games.markov(jax.random.key(0), num_actions, num_states=states, horizon=horizon)
     log_policy = random_profile(jax.random.key(1), game)
     regularizer = gk.Regularizer(random_profile(jax.random.key(2), game), 0.3)
-    answers = gk.best_response(game, regularizer, log_policy)
+    responses = gk.best_response(game, regularizer, log_policy)
     for player in range(len(num_actions)):
-        mixed = tuple(answers[i] if i == player else log_policy[i] for i in range(len(num_actions)))
+        mixed = tuple(responses[i] if i == player else log_policy[i] for i in range(len(num_actions)))
         assert gk.regularized_gap(game, regularizer, mixed)[player] <= 1e-25
         assert gk.regularized_gap(game, regularizer, log_policy)[player] > 1e-3
 

@@ -88,7 +88,7 @@ def test_the_slope_is_minus_one():
     assert rate.low < rate.slope < rate.high
 
 
-def test_the_unregularised_plug_in_pays_the_square_root():
+def test_the_unregularized_plug_in_pays_the_square_root():
     """Matching pennies: sqrt(n) E[gap summed] -> 2 sqrt(2 / pi) = 1.5958."""
     game = gk.games.matching_pennies()
     from gamekl.solvers.nash.exact import solve_two_player_batch

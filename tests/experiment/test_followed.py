@@ -68,7 +68,7 @@ def test_rows_are_what_following_gives(swept):
     setting = make_settings(config, config.family[0], plan.cases[1].tuning)[2]
     solution = gk.solve_nash(setting.game, setting.regularizer)
     known = gk.rules.EGPO.proven(0.1)
-    measured = {"num_steps": [0, 10, 100, 1000], "target": solution.log_policy}
+    measured = {"num_rounds": [0, 10, 100, 1000], "target": solution.log_policy}
     found = gk.follow(setting.game, setting.regularizer, known.rule, **measured)
     rows = table.query("case == 1 and game == 2").sort_values("num_rounds")
     assert list(rows["num_rounds"]) == [10, 100, 1000] and list(rows["num_queries"]) == [20, 200, 2000]

@@ -71,7 +71,7 @@ def test_rows_are_what_the_public_functions_give(swept, number):
     play = gk.gamd if case.solver == "gamd" else gk.multiplicative_weights
     table = Store(swept).read().to_pandas().query(f"case == {number} and num_samples == 10000 and seed == 7")
     for rounds in (10, 1000):
-        solution = play(estimate, regularizer, num_steps=rounds, evaluate_on=game)
+        solution = play(estimate, regularizer, num_rounds=rounds, evaluate_on=game)
         [row] = table.query(f"num_rounds == {rounds}").to_dict("records")
         own = "regularized_cce_gap_estimated" if case.solver == "gamd" else "cce_gap_estimated"
         names = {"regularized_cce_gap": "regularized_cce_gap", "cce_gap": "cce_gap", "ce_gap": "ce_gap"}
@@ -164,8 +164,8 @@ def test_nan_games_stay_alone():
     broken = jnp.stack([game.payoffs, game.payoffs.at[0, 0, 0].set(jnp.nan)])
     regularizer = gk.Regularizer(log(*REFERENCE), 0.05)
     run = jax.vmap(
-        lambda payoffs: gk.gamd_history(gk.NormalFormGame(payoffs), regularizer, num_steps=[5, 50], throw=False)
+        lambda payoffs: gk.gamd_history(gk.NormalFormGame(payoffs), regularizer, num_rounds=[5, 50], throw=False)
     )(broken)
-    alone = gk.gamd_history(game, regularizer, num_steps=[5, 50])
+    alone = gk.gamd_history(game, regularizer, num_rounds=[5, 50])
     assert run.status.tolist() == [gk.Status.converged, gk.Status.nonfinite_input]
     np.testing.assert_allclose(run.cce_gap[0], alone.cce_gap, atol=1e-14)

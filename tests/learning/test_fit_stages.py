@@ -44,19 +44,19 @@ def test_linear_models_do_too():
 def test_a_split_and_the_last_round_of_mirror_descent():
     game, log = logged()
     anchor = gk.Regularizer.uniform(game, TAU)
-    solve = partial(gk.sos_md, num_steps=400)
-    expected = gk.sos_md(gk.offline.estimate(log, split=True).game, anchor, num_steps=400)
+    solve = partial(gk.sos_md, num_rounds=400)
+    expected = gk.sos_md(gk.offline.estimate(log, split=True).game, anchor, num_rounds=400)
     fitted = fit_stages(log, anchor, solve=solve, split=True)
-    found = gk.sos_md(fitted.game, anchor, num_steps=400)
+    found = gk.sos_md(fitted.game, anchor, num_rounds=400)
     np.testing.assert_allclose(found.values, expected.values, atol=1e-8)
 
 
 def test_play_goes_on_with_the_values_of_what_was_played():
     game, log = logged()
     anchor = gk.Regularizer.uniform(game, 0.05)
-    expected = gk.gamd(gk.offline.estimate(log).game, anchor, num_steps=50)
-    fitted = fit_stages(log, anchor, solve=partial(gk.gamd, num_steps=50))
-    np.testing.assert_allclose(gk.gamd(fitted.game, anchor, num_steps=50).values, expected.values, atol=1e-8)
+    expected = gk.gamd(gk.offline.estimate(log).game, anchor, num_rounds=50)
+    fitted = fit_stages(log, anchor, solve=partial(gk.gamd, num_rounds=50))
+    np.testing.assert_allclose(gk.gamd(fitted.game, anchor, num_rounds=50).values, expected.values, atol=1e-8)
 
 
 def test_a_finite_class_that_holds_the_true_values():

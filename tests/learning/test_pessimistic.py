@@ -141,8 +141,8 @@ def test_no_method_solves_both_games_of_the_hard_pair_from_the_diagonal():
     regularizer = gk.Regularizer.uniform(found.game, 0.02)
     for _, log_policy in nash_methods(found, regularizer):
         assert max(float(gk.nash_gap(game, log_policy).sum()) for game in hard_pair()) >= 0.5 - 1e-9
-    joints = [gk.gamd(found.game, regularizer, num_steps=1_000).joint()]
-    joints.append(bellman_consistent_cce(found, scale=1, payoff_range=HARD_RANGE).joint)
+    joints = [gk.gamd(found.game, regularizer, num_rounds=1_000).joint_policy]
+    joints.append(bellman_consistent_cce(found, scale=1, payoff_range=HARD_RANGE).joint_policy)
     for joint in joints:
         assert max(float(gk.evaluate.cce_gap(game, joint).sum()) for game in hard_pair()) >= 0.5 - 1e-9
 
@@ -156,9 +156,9 @@ def test_every_method_solves_it_from_three_cells():
             found = hard_log(three, n, seed)
             for name, log_policy in nash_methods(found, regularizer):
                 gaps.setdefault(name, []).append(float(gk.nash_gap(first, log_policy).sum()))
-            joint = bellman_consistent_cce(found, scale=1, payoff_range=HARD_RANGE).joint
+            joint = bellman_consistent_cce(found, scale=1, payoff_range=HARD_RANGE).joint_policy
             gaps.setdefault("Bellman-consistent CCE", []).append(float(gk.evaluate.cce_gap(first, joint).sum()))
-            joint = gk.gamd(found.game, regularizer, num_steps=1_000).joint()
+            joint = gk.gamd(found.game, regularizer, num_rounds=1_000).joint_policy
             gaps.setdefault("GAMD", []).append(float(gk.evaluate.cce_gap(first, joint).sum()))
     assert len(few) == 7
     for name in few:

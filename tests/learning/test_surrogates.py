@@ -81,8 +81,8 @@ def test_no_profile_on_a_grid_does_better(method, shape, parts):
 def test_no_joint_policy_on_a_grid_does_better():
     for found, scale in some_logs((2, 2), 8, unseen=True):
         answer = bellman_consistent_cce(found, scale=scale, payoff_range=(0, 1))
-        assert float(answer.joint.sum()) == pytest.approx(1)
-        reached = gains(found, np.asarray(answer.joint), scale, (0, 1)).max()
+        assert float(answer.joint_policy.sum()) == pytest.approx(1)
+        reached = gains(found, np.asarray(answer.joint_policy), scale, (0, 1)).max()
         assert float(answer.surrogate) == pytest.approx(reached, abs=1e-10)
         grid = simplex(4, 30).reshape(-1, 2, 2)
         assert reached <= gains(found, grid, scale, (0, 1)).max(axis=0).min() + 1e-4
@@ -125,7 +125,7 @@ def test_the_worst_gap_is_bounded_with_high_probability():
         answer = strategy_wise(found, scale=3, noise=0.5, payoff_range=(0, 1))
         assert float(gk.nash_gap(game, answer.log_policy).sum()) <= float(answer.surrogate)
         answer = bellman_consistent_cce(found, scale=3, noise=0.5, payoff_range=(0, 1))
-        assert float(gk.evaluate.cce_gap(game, answer.joint).max()) <= float(answer.surrogate)
+        assert float(gk.evaluate.cce_gap(game, answer.joint_policy).max()) <= float(answer.surrogate)
 
 
 def test_estimates_and_scales_may_be_mapped():

@@ -37,12 +37,12 @@ from lowering.inputs import (
 )
 
 
-def posed_and_judged(game):
+def posed_and_certified(game):
     """What `solve_welfare` does on the device, before and after its linear programme."""
     zero, steps = jnp.zeros((), game.dtype), jnp.zeros((), jnp.int32)
     posed = welfare._pose(game, zero, concept="ce")
     x = jnp.full(math.prod(game.num_actions), 1 / math.prod(game.num_actions), game.dtype)
-    return welfare._judge(posed, x, jnp.zeros_like(posed.limits), zero, zero, zero + 1, steps, concept="ce")
+    return welfare._certified(posed, x, jnp.zeros_like(posed.limits), zero, zero, zero + 1, steps, concept="ce")
 
 
 CLASSICS = (
@@ -114,9 +114,9 @@ SOLVERS = {
     "solve_nash_batch": program(
         batches._solve_chunk, many(GAME), many(ANCHOR), initial=None, tol=None, options=Options(100)
     ),
-    "gamd": program(gk.gamd, GAME, ANCHOR, num_steps=10, **options),
-    "gamd, vmap": batch(gk.gamd, GAME, ANCHOR, num_steps=10, **options),
-    **staged("gamd", gk.gamd, num_steps=10, **options),
+    "gamd": program(gk.gamd, GAME, ANCHOR, num_rounds=10, **options),
+    "gamd, vmap": batch(gk.gamd, GAME, ANCHOR, num_rounds=10, **options),
+    **staged("gamd", gk.gamd, num_rounds=10, **options),
     "gamd_batch": program(
         batches._play_chunk,
         many(GAME),
@@ -127,15 +127,15 @@ SOLVERS = {
         evaluate_on=None,
         weighting="uniform",
     ),
-    "gamd_history": program(gk.gamd_history, GAME, ANCHOR, num_steps=(3, 10), **options),
-    "gamd_history, vmap": batch(gk.gamd_history, GAME, ANCHOR, num_steps=(3, 10), **options),
-    "multiplicative_weights": program(gk.multiplicative_weights, GAME, ANCHOR, num_steps=10, **options),
+    "gamd_history": program(gk.gamd_history, GAME, ANCHOR, num_rounds=(3, 10), **options),
+    "gamd_history, vmap": batch(gk.gamd_history, GAME, ANCHOR, num_rounds=(3, 10), **options),
+    "multiplicative_weights": program(gk.multiplicative_weights, GAME, ANCHOR, num_rounds=10, **options),
     "multiplicative_weights_history": program(
-        gk.multiplicative_weights_history, GAME, ANCHOR, num_steps=(3, 10), **options
+        gk.multiplicative_weights_history, GAME, ANCHOR, num_rounds=(3, 10), **options
     ),
-    "sos_md": program(gk.sos_md, GAME, ANCHOR, num_steps=10, **options),
-    "sos_md, vmap": batch(gk.sos_md, GAME, ANCHOR, num_steps=10, **options),
-    **staged("sos_md", gk.sos_md, num_steps=10, **options),
+    "sos_md": program(gk.sos_md, GAME, ANCHOR, num_rounds=10, **options),
+    "sos_md, vmap": batch(gk.sos_md, GAME, ANCHOR, num_rounds=10, **options),
+    **staged("sos_md", gk.sos_md, num_rounds=10, **options),
     **{
         f"solve_correlated, {concept} {objective}": program(
             gk.solve_correlated, GAME, concept=concept, objective=objective, **options
@@ -144,7 +144,7 @@ SOLVERS = {
         for objective in ("entropy", "gini")
     },
     "solve_correlated, vmap": batch(gk.solve_correlated, GAME, **options),
-    "solvers.welfare, but for the programme": program(posed_and_judged, GAME),
+    "solvers.welfare, but for the programme": program(posed_and_certified, GAME),
 }
 
 
@@ -153,7 +153,7 @@ def followed(rule, num_queries=None):
 
     def call(game, anchor, key):
         asked = {} if num_queries is None else {"num_queries": num_queries, "key": key}
-        return gk.follow(game, anchor, rule(), num_steps=(3, 10), target=anchor.log_reference, **asked, **options)
+        return gk.follow(game, anchor, rule(), num_rounds=(3, 10), target=anchor.log_reference, **asked, **options)
 
     return program(call, SELF, anchors(SELF), KEY)
 

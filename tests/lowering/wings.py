@@ -6,7 +6,7 @@ import jax.numpy as jnp
 
 import gamekl as gk
 from gamekl.preference import policies as prompts
-from gamekl.stackelberg.commit.quantal import make_problem
+from gamekl.stackelberg.commit.quantal import make_leader_problem
 from gamekl.stackelberg.learn.rates import _constant
 from lowering.inputs import (
     ANCHOR,
@@ -46,7 +46,7 @@ PROMPTS = made(prompt_set, PAIRS, table(SIZE, CANDIDATES), table(SIZE), whole(SI
 
 def self_played(preferences, log_reference, temperature):
     return preference.self_play(
-        preferences, log_reference, temperature, gk.rules.MMD(0.1), num_steps=(3, 10), throw=False
+        preferences, log_reference, temperature, gk.rules.MMD(0.1), num_rounds=(3, 10), throw=False
     )
 
 
@@ -67,7 +67,9 @@ PREFERENCES = {
 
 def problem(estimate, anchor):
     """What is planned, with what its estimate does not know."""
-    return make_problem(estimate.game, anchor, None, (estimate.fit.covariance, estimate.variances, jnp.asarray(1.0)))
+    return make_leader_problem(
+        estimate.game, anchor, None, (estimate.fit.covariance, estimate.variances, jnp.asarray(1.0))
+    )
 
 
 LEADER, ANNOUNCED, OFTEN = table(2), table(4, 2), table(4)
@@ -101,7 +103,7 @@ LEADING = {
 }
 
 
-def answered(response, make, stage):
+def responded(response, make, stage):
     """Episodes of a follower."""
     return made(
         partial(stackelberg.sample_episodes, response=response, num_samples=100, noise=1.0),
@@ -115,7 +117,7 @@ def answered(response, make, stage):
 
 myopic, farsighted = stackelberg.myopic_response, stackelberg.farsighted_response
 CONTEXT_ANCHOR, MARKOV_ANCHOR = anchors(CONTEXTS), anchors(MARKOV)
-MYOPIC, AHEAD = answered(myopic, CONTEXTS, (3,)), answered(farsighted, MARKOV, (2, 3))
+MYOPIC, AHEAD = responded(myopic, CONTEXTS, (3,)), responded(farsighted, MARKOV, (2, 3))
 STAGED = made(stackelberg.estimate_farsighted, AHEAD, MARKOV_ANCHOR)
 
 LEADING_STAGES = {

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import gamekl as gk
-from gamekl.offline import ContextualDataset, Neural, sample_dataset
+from gamekl.offline import ContextualDataset, FitStatus, Neural, sample_dataset
 
 ACTIONS, CONTEXTS, FEATURES, ROWS, NOISE = (2, 3), 300, 4, 10_000, 0.3
 OPTIONS = {"num_members": 2, "width": 32, "max_steps": 500, "patience": 200, "learning_rate": 3e-3}
@@ -60,6 +60,10 @@ def test_a_smooth_game_is_fitted_better_than_by_least_squares_in_all_contexts():
     assert error(fit.payoffs, game) < error(linear, game) / 4
     assert error(fit.payoffs, game, slice(200, None)) < error(linear, game, slice(200, None)) / 2
     assert np.all(fit.num_steps > 0)
+    fallen = OPTIONS["max_steps"] - np.asarray(fit.num_steps) < OPTIONS["patience"]
+    np.testing.assert_array_equal(fit.status, np.where(fallen, FitStatus.max_steps, FitStatus.converged))
+    short = Neural(jax.random.key(0), features, **(OPTIONS | {"max_steps": 100})).train(data)
+    assert np.all(short.status == FitStatus.max_steps)
     # Held-out residuals are the noise and the member's error, which is more than that of the mean of members.
     assert np.all(NOISE**2 < fit.validation_loss) and np.all(fit.validation_loss < NOISE**2 + 0.03)
 

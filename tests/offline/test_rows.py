@@ -94,7 +94,7 @@ def test_games_that_end_by_chance():
     anchor = gk.Regularizer.uniform(game, 0.3)
     solution = gk.gane(found, anchor)
     assert solution.status == gk.Status.converged
-    played = gk.gamd(found.game, anchor, num_steps=100, evaluate_on=game)
+    played = gk.gamd(found.game, anchor, num_rounds=100, evaluate_on=game)
     assert played.regularized_cce_gap.shape == (2,)
     with pytest.raises(ValueError, match=r"transitions\[0, 0, 0, 0\]: got a sum of 0\.\d+, takes probabilities"):
         gk.offline.sample_dataset(jax.random.key(1), found.game, behavior_of(game), 10, 1.0)

@@ -62,7 +62,7 @@ def test_values_are_those_of_policies():
 def test_with_the_true_model_alone_nothing_is_paid():
     """Whatever was seen, the plan is the same."""
     learner = Mamex(FiniteModels(models_of(1)), Optimism(0.1), "cce")
-    regret = jax.jit(lambda seen: learner.regret(learner.plan(seen).policy))
+    regret = jax.jit(lambda seen: learner.regret(learner.plan(seen).joint_policy))
     for log_likelihood in (0.0, -1234.5):
         assert np.abs(regret(learner.begin() + log_likelihood)) < 1e-9
 
@@ -108,7 +108,7 @@ def test_stages_find_an_equilibrium_of_a_game_too_large_to_enumerate():
     played = play_online(jax.random.key(0), learner, 3000)
     regret = played.regret.reshape(3, -1).mean(axis=1)
     assert played.uncertified == 0 and regret[2] < 0.5 * regret[0]
-    parts = [played.policy.sum(axis=-1), played.policy.sum(axis=-2)]
+    parts = [played.joint_policy.sum(axis=-1), played.joint_policy.sum(axis=-2)]
     gap = gk.nash_gap(game, tuple(jnp.log(part) for part in parts))
     np.testing.assert_allclose(played.regret[-1], jnp.sum(gap), atol=1e-9)
 

@@ -155,7 +155,7 @@ def test_lists_and_little_shapes():
         ({"preferences": np.zeros((40, 4, 3))}, r"preferences: got shape \(40, 4, 3\)"),
         ({"preferences": np.zeros((40, 0, 0))}, r"preferences: got shape \(40, 0, 0\)"),
         ({"preferences": [[["a"]]]}, "preferences: got dtype <U1, takes real numbers"),
-        ({"reference": REFERENCE[:, :3]}, r"reference_logprobs: got shape \(40, 3\), takes .* = \(40, 4\)"),
+        ({"reference": REFERENCE[:, :3]}, r"log_reference: got shape \(40, 3\), takes .* = \(40, 4\)"),
         ({"temperature": [0.1, 0.2]}, r"temperature: got shape \(2,\), takes a number or \[prompt\] = \(40,\)"),
         ({"temperature": 0}, r"temperature\[0\]: got 0.0, takes numbers > 0"),
         ({"temperature": np.where(np.arange(40) == 7, np.nan, 1)}, r"temperature\[7\]: got nan"),
@@ -182,8 +182,8 @@ def test_refusals(change, message):
         ("preferences", (4099, 0, 1), -0.5, r"preferences\[4099, 0, 1\]: got -0.5, takes probabilities"),
         ("preferences", (4099, 1, 0), 0.75, r"\(P \+ P\^T\)\[4099, 0, 1\]: got 1.25, takes 1 within 1e-05"),
         ("preferences", (4099, 1, 1), 0.25, r"\(P \+ P\^T\)\[4099, 1, 1\]: got 0.5, takes 1 within 1e-05"),
-        ("reference", (4099, 1), np.nan, r"reference_logprobs\[4099, 1\]: got nan, takes logarithms of probabilities"),
-        ("reference", (4099, 1), np.inf, r"reference_logprobs\[4099, 1\]: got inf, takes logarithms of probabilities"),
+        ("reference", (4099, 1), np.nan, r"log_reference\[4099, 1\]: got nan, takes logarithms of probabilities"),
+        ("reference", (4099, 1), np.inf, r"log_reference\[4099, 1\]: got inf, takes logarithms of probabilities"),
     ],
 )
 def test_refused_values_are_named(name, place, value, message):

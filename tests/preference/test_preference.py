@@ -41,5 +41,5 @@ def test_self_play_comes_to_the_same_policy(rule):
     truth = np.array([[0.5, 0.8, 0.3], [0.2, 0.5, 0.9], [0.7, 0.1, 0.5]])
     reference = np.log([0.2, 0.3, 0.5])
     expected = gk.preference.nash_policies(truth[None], reference[None], 0.2, tol=1e-20)
-    found = gk.preference.self_play(truth, reference, 0.2, rule, num_steps=1000)
+    found = gk.preference.self_play(truth, reference, 0.2, rule, num_rounds=1000)
     np.testing.assert_allclose(np.exp(found.log_policy[0]), expected.policy[0], atol=1e-9)

@@ -60,8 +60,8 @@ def test_exact_equilibria(power, zero_sum):
 def test_strong_commitments(power):
     for payoffs in games(power, 20):
         plan = stackelberg.strong_stackelberg(gk.NormalFormGame(payoffs))
-        policy, answer = strong_commitment(payoffs)
-        assert (plan.status, plan.answer) == (gk.Status.converged, answer)
+        policy, response = strong_commitment(payoffs)
+        assert (plan.status, plan.response) == (gk.Status.converged, response)
         np.testing.assert_allclose(plan.policy, np.array(policy, dtype=float), atol=1e-9)
 
 
@@ -74,7 +74,7 @@ def test_welfare(power, concept):
         if int(found.status) == gk.Status.converged:
             solved += 1
             expected = np.array(welfare(payoffs, concept), dtype=float)
-            np.testing.assert_allclose(np.ravel(found.policy), expected, atol=1e-6)
+            np.testing.assert_allclose(np.ravel(found.joint_policy), expected, atol=1e-6)
     assert solved >= 9
 
 
@@ -83,4 +83,4 @@ def test_a_follower_paid_in_small_units():
     payoffs = np.array([[[1.0, 5.0], [0.0, 4.0]], [[2.0, 1.0], [3.0, 0.0]]])
     payoffs[1] *= 1e-9
     plan = stackelberg.strong_stackelberg(gk.NormalFormGame(payoffs))
-    assert (plan.answer, plan.value, plan.status) == (0, 1.0, gk.Status.converged)
+    assert (plan.response, plan.value, plan.status) == (0, 1.0, gk.Status.converged)

@@ -20,9 +20,9 @@ def by_definition(payoffs, strategies, references, temperatures):
     """J of policies [point, leader], in numpy."""
     (own, others), (x0, nu0), (tau_l, tau_f) = np.asarray(payoffs), references, temperatures
     logits = np.log(nu0) + strategies @ others / tau_f
-    answers = np.exp(logits - logsumexp(logits, axis=1, keepdims=True))
+    responses = np.exp(logits - logsumexp(logits, axis=1, keepdims=True))
     ratio = np.log(np.where(strategies > 0, strategies / x0, 1))
-    return np.einsum("na,ab,nb->n", strategies, own, answers) - tau_l * np.sum(strategies * ratio, axis=1)
+    return np.einsum("na,ab,nb->n", strategies, own, responses) - tau_l * np.sum(strategies * ratio, axis=1)
 
 
 def simplex_grid(step):
@@ -97,7 +97,7 @@ def test_strong_equilibrium_of_the_textbook():
     game = gk.NormalFormGame([[[2, 4], [1, 3]], [[1, 0], [0, 1]]])
     found = stackelberg.strong_stackelberg(game)
     np.testing.assert_allclose(found.policy, [0.5, 0.5], atol=1e-9)
-    assert found.answer == 1
+    assert found.response == 1
     np.testing.assert_allclose([found.value, found.values[0]], [3.5, 2.0])
 
 
@@ -106,8 +106,8 @@ def test_strong_equilibrium_against_all_policies_of_a_grid():
     for seed in range(5):
         game = gk.games.uniform(jax.random.key(seed), SHAPE)
         own, others = np.asarray(game.payoffs)
-        answers = grid @ others
-        best = answers >= answers.max(axis=1, keepdims=True) - 1e-12
+        responses = grid @ others
+        best = responses >= responses.max(axis=1, keepdims=True) - 1e-12
         value = np.max(np.where(best, grid @ own, -np.inf))
         found = stackelberg.strong_stackelberg(game)
         assert value <= found.value + 1e-12 and found.value <= value + 0.03
@@ -152,8 +152,8 @@ def test_shifts_and_units_of_the_follower_do_not_matter():
     plan = stackelberg.quantal_stackelberg(game, uniform(SHAPE, 0.1, 0.2))
     other = stackelberg.quantal_stackelberg(gk.NormalFormGame(moved), uniform(SHAPE, 0.1, 1.0))
     np.testing.assert_allclose(plan.policy[0], other.policy[0], atol=1e-9)
-    answer = stackelberg.quantal_response(game, uniform(SHAPE, 0.1, 0.2), plan.policy[0])
-    np.testing.assert_allclose(plan.log_policy[1], answer, atol=1e-14)
+    response = stackelberg.quantal_response(game, uniform(SHAPE, 0.1, 0.2), plan.policy[0])
+    np.testing.assert_allclose(plan.log_policy[1], response, atol=1e-14)
     np.testing.assert_allclose(plan.value, stackelberg.leader_value(game, uniform(SHAPE, 0.1, 0.2), plan.policy[0]))
 
 

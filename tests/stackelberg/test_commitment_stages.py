@@ -83,7 +83,7 @@ def test_contexts_are_planned_one_by_one():
 
 
 def test_a_myopic_follower_is_learnt_state_by_state():
-    """Answers at each step and state, from which payoffs, and with known chances the plan, come back."""
+    """Responses at each step and state, from which payoffs, and with known chances the plan, come back."""
     game, regularizer = markov(2), uniform(H, S)
     strategies = np.broadcast_to([[0.8, 0.2], [0.3, 0.7]], (H, S, 2, A))
     counts = np.zeros((H, S, 2, B))

@@ -1,4 +1,4 @@
-"""A farsighted follower's payoffs from its answers: the truth, scipy, what is told and what is not, refusals."""
+"""A farsighted follower's payoffs from its responses: the truth, scipy, what is told and what is not, refusals."""
 
 import jax
 import jax.numpy as jnp
@@ -9,13 +9,13 @@ from helpers import announced, led_game
 
 import gamekl as gk
 from gamekl import stackelberg
-from gamekl.stackelberg import ResponseStatus
+from gamekl.offline import FitStatus
 
 H, S, K, A, B = 2, 2, 6, 2, 3
 TAU = 0.2
 WEIGHTS = np.full(K, 1 / K)
 RESPOND = stackelberg.farsighted_response
-# What no answer tells: shifts of (state, action) at first, and potentials of states later.
+# What no response tells: shifts of (state, action) at first, and potentials of states later.
 TOLD = H * S * A * B - S * A - (H - 1) * S
 
 
@@ -42,18 +42,18 @@ def policies():
     return jnp.asarray(np.random.default_rng(2).dirichlet(np.ones(A), size=(20, H, S)))
 
 
-def answers(game, utilities, policies):
+def responses(game, utilities, policies):
     """log nu of a follower with other payoffs."""
     learnt = gk.MarkovGame(game.rewards.at[:, :, 1].set(TAU * utilities), game.transitions, game.initial_probs)
     return jax.vmap(lambda policy: RESPOND(learnt, REGULARIZER, policy))(policies)
 
 
-def test_expected_answers_tell_how_any_policy_is_answered(game, strategies, policies):
+def test_expected_responses_tell_how_any_policy_is_responded_to(game, strategies, policies):
     log = stackelberg.expected_episodes(game, REGULARIZER, strategies, WEIGHTS, RESPOND, 1000.0)
     fit = stackelberg.fit_farsighted(log.responses, game.transitions)
-    assert int(fit.status) == ResponseStatus.converged and int(fit.rank) == int(fit.num_told) == TOLD
+    assert int(fit.status) == FitStatus.converged and int(fit.rank) == int(fit.num_told) == TOLD
     truth = game.rewards[:, :, 1] / TAU
-    np.testing.assert_allclose(answers(game, fit.utilities, policies), answers(game, truth, policies), atol=1e-8)
+    np.testing.assert_allclose(responses(game, fit.utilities, policies), responses(game, truth, policies), atol=1e-8)
     # The fit is the truth without what is not told: the difference is a potential, and orthogonal to the fit.
     difference = np.asarray(truth - fit.utilities)
     np.testing.assert_allclose(np.ptp(difference[1], axis=(1, 2)), 0, atol=1e-8)
@@ -63,7 +63,7 @@ def test_expected_answers_tell_how_any_policy_is_answered(game, strategies, poli
     np.testing.assert_allclose(fit.payoffs(TAU), TAU * fit.utilities)
 
 
-def test_payoffs_that_are_answered_alike_are_fitted_alike(game, strategies):
+def test_payoffs_that_are_responded_to_alike_are_fitted_alike(game, strategies):
     """Shaped by potentials, to which the fit is blind."""
     rng = np.random.default_rng(4)
     g = rng.normal(size=S)
@@ -78,7 +78,7 @@ def test_payoffs_that_are_answered_alike_are_fitted_alike(game, strategies):
 
 @pytest.mark.parametrize("penalty", [0.0, 0.5])
 def test_fits_of_scipy(game, strategies, penalty):
-    """The likelihood from answers in plain numpy, climbed by a quasi-Newton method from several places."""
+    """The likelihood from responses in plain numpy, climbed by a quasi-Newton method from several places."""
     log = stackelberg.sample_episodes(
         jax.random.key(0), game, REGULARIZER, strategies, WEIGHTS, RESPOND, 3000, 0.5
     ).responses
@@ -126,24 +126,24 @@ def test_a_single_step_is_a_myopic_followers(strategies):
 
 
 @pytest.mark.slow
-def test_answers_are_recovered_as_one_over_root_n(game, strategies, policies):
+def test_responses_are_recovered_as_one_over_root_n(game, strategies, policies):
     """500 logs at each of 4 sizes; and the covariance says what the errors of payoffs are."""
     sizes = np.round(10.0 ** np.array([3.5, 4, 4.5, 5]))
     expected = stackelberg.expected_episodes(game, REGULARIZER, strategies, WEIGHTS, RESPOND)
     truth = stackelberg.fit_farsighted(expected.responses, game.transitions)
-    right = jnp.exp(answers(game, truth.utilities, policies))
+    right = jnp.exp(responses(game, truth.utilities, policies))
 
     @jax.jit
     @jax.vmap
     def errors(key, size):
         log = stackelberg.sample_episodes(key, game, REGULARIZER, strategies, WEIGHTS, RESPOND, size, 0.5)
         fit = stackelberg.fit_farsighted(log.responses, game.transitions)
-        missed = jnp.exp(answers(game, fit.utilities, policies)) - right
+        missed = jnp.exp(responses(game, fit.utilities, policies)) - right
         return jnp.mean(missed**2), jnp.sum((fit.utilities - truth.utilities) ** 2), fit.status
 
     keys = jax.random.split(jax.random.key(2), 2_000)
     missed, square, status = errors(keys, jnp.repeat(jnp.asarray(sizes), 500))
-    assert np.all(np.asarray(status) == ResponseStatus.converged)
+    assert np.all(np.asarray(status) == FitStatus.converged)
     missed, square = (np.asarray(entry).reshape(4, 500).mean(axis=1) for entry in (missed, square))
     assert abs(np.polyfit(np.log(sizes), np.log(missed) / 2, 1)[0] + 0.5) < 0.03
     np.testing.assert_allclose(square[-2:] * sizes[-2:], np.trace(truth.covariance), rtol=0.12)
@@ -156,21 +156,21 @@ def test_what_a_log_cannot_tell_is_named(game, strategies):
     def kept(kinds):
         return stackelberg.Responses(log.strategies[:, :, :kinds], log.counts[:, :, :kinds])
 
-    assert np.all(np.asarray(stackelberg.fit_responses(kept(2)).status) == ResponseStatus.converged)
+    assert np.all(np.asarray(stackelberg.fit_responses(kept(2)).status) == FitStatus.converged)
     with pytest.raises(ValueError, match=rf"strategies: got policies that tell 16 of the {TOLD} directions of payoffs"):
         stackelberg.fit_farsighted(kept(2), game.transitions)
     assert int(stackelberg.fit_farsighted(kept(3), game.transitions).rank) == TOLD
-    penalised = stackelberg.fit_farsighted(kept(2), game.transitions, penalty=0.1)
-    assert int(penalised.status) == ResponseStatus.converged and int(penalised.rank) == 16
+    penalized = stackelberg.fit_farsighted(kept(2), game.transitions, penalty=0.1)
+    assert int(penalized.status) == FitStatus.converged and int(penalized.rank) == 16
 
     unseen = stackelberg.Responses(log.strategies, log.counts.at[1, 0, :, 2].set(0))
-    with pytest.raises(ValueError, match=r"counts: got no answer \[2\] at stage \[1, 0\], which may be reached"):
+    with pytest.raises(ValueError, match=r"counts: got no response \[2\] at stage \[1, 0\], which may be reached"):
         stackelberg.fit_farsighted(unseen, game.transitions)
     never = stackelberg.Responses(log.strategies, log.counts.at[1, 0].set(0))
-    with pytest.raises(ValueError, match=r"counts: got no answer \[0\] at stage \[1, 0\], which may be reached"):
+    with pytest.raises(ValueError, match=r"counts: got no response \[0\] at stage \[1, 0\], which may be reached"):
         stackelberg.fit_farsighted(never, game.transitions)
     away = game.transitions.at[0].set(jnp.array([0.0, 1.0]))  # nothing leads to a state: nothing of it must be known
-    assert int(stackelberg.fit_farsighted(never, away).status) == ResponseStatus.converged
+    assert int(stackelberg.fit_farsighted(never, away).status) == FitStatus.converged
 
 
 def test_neighbours_do_not_matter(game, strategies):
@@ -181,7 +181,7 @@ def test_neighbours_do_not_matter(game, strategies):
         jax.vmap(lambda it: stackelberg.fit_farsighted(stackelberg.Responses(strategies, it), game.transitions))
     )
     together = fit(counts)
-    expected = [ResponseStatus.converged, ResponseStatus.nonfinite_input, ResponseStatus.not_identified]
+    expected = [FitStatus.converged, FitStatus.nonfinite_input, FitStatus.not_identified]
     np.testing.assert_array_equal(together.status, expected)
     np.testing.assert_allclose(together.utilities[0], alone.utilities, atol=1e-9)
     assert np.all(np.isnan(together.utilities[1:]))
@@ -197,8 +197,8 @@ def test_neighbours_do_not_matter(game, strategies):
         ({"transitions": np.zeros((H, S, A, B))}, r"transitions: got shape \(2, 2, 2, 3\), takes \[horizon, state"),
         ({"transitions": np.full((H, S, A, B, S), np.nan)}, r"transitions\[0, 0, 0, 0, 0\]: got nan"),
         ({"penalty": -1.0}, "penalty: got -1.0"),
-        ({"log_reference": [0.0, -np.inf, -np.inf]}, r"counts\[0, 0, 0, 1\]: got an answer that log_reference masks"),
-        ({"max_steps": 1}, "counts: got answers of which the likelihood rose to the last step"),
+        ({"log_reference": [0.0, -np.inf, -np.inf]}, r"counts\[0, 0, 0, 1\]: got a response that log_reference masks"),
+        ({"max_steps": 1}, "counts: got responses of which the likelihood rose to the last step"),
         ({"max_steps": 0}, "max_steps: got 0"),
     ],
 )

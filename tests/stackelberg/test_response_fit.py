@@ -9,7 +9,7 @@ from scipy.special import logsumexp
 
 import gamekl as gk
 from gamekl import stackelberg
-from gamekl.stackelberg import ResponseStatus
+from gamekl.offline import FitStatus
 
 SHAPE, TAU = (3, 4), 0.3
 STRATEGIES = np.array([[0.6, 0.3, 0.1], [0.1, 0.8, 0.1], [0.2, 0.2, 0.6], [0.4, 0.1, 0.5]])
@@ -56,10 +56,10 @@ def test_fits_of_scipy(penalty):
     table, value = by_scipy(counts, STRATEGIES, REFERENCE, penalty)
     np.testing.assert_allclose(fit.utilities, table, atol=1e-5)
     np.testing.assert_allclose(fit.log_likelihood - penalty / 2 * np.sum(table**2), value, rtol=1e-10)
-    assert int(fit.status) == ResponseStatus.converged and float(fit.residual) < 1e-9
+    assert int(fit.status) == FitStatus.converged and float(fit.residual) < 1e-9
 
 
-def test_expected_answers_give_the_truth_back(game, regularizer):
+def test_expected_responses_give_the_truth_back(game, regularizer):
     """Up to what does not depend on the follower's action, and in payoff units where its temperature is known."""
     log = stackelberg.expected_responses(game, regularizer, STRATEGIES, BEHAVIOR, 1000.0)
     fit = stackelberg.fit_responses(log, regularizer.log_reference[1])
@@ -128,7 +128,7 @@ def test_stages_are_fitted_side_by_side_and_neighbours_do_not_matter():
     assert together.utilities.shape == (5, *SHAPE) and together.status.shape == (5,)
     fit = jax.jit(lambda counts: stackelberg.fit_responses(stackelberg.Responses(strategies, counts)))
     mixed = fit(jnp.asarray(counts).at[1].set(jnp.nan).at[2, :, 3].set(0).at[3, 1:].set(0))
-    expected = [ResponseStatus.nonfinite_input, ResponseStatus.no_maximizer, ResponseStatus.not_identified]
+    expected = [FitStatus.nonfinite_input, FitStatus.no_maximizer, FitStatus.not_identified]
     np.testing.assert_array_equal(mixed.status, [0, *expected, 0])
     np.testing.assert_allclose(mixed.utilities[0], together.utilities[0], atol=1e-12)
     np.testing.assert_array_equal(np.isnan(mixed.utilities).all(axis=(1, 2)), [False, True, True, True, False])
@@ -145,20 +145,22 @@ def test_each_stage_may_have_a_penalty_of_its_own():
         stackelberg.fit_responses(stackelberg.Responses(strategies, counts), penalty=np.array([0.0, -2.0]))
 
 
-def test_the_limits_of_what_answers_tell_are_named():
+def test_the_limits_of_what_responses_tell_are_named():
     counts = np.random.default_rng(3).integers(1, 40, (4, 4)).astype(float)
     same = np.broadcast_to(STRATEGIES[0], (4, 3))
-    with pytest.raises(ValueError, match="strategies: got answers to policies that span 1 of the leader's 3 dimension"):
+    with pytest.raises(
+        ValueError, match="strategies: got responses to policies that span 1 of the leader's 3 dimension"
+    ):
         stackelberg.fit_responses(stackelberg.Responses(same, counts))
     table = np.random.default_rng(4).normal(size=(*SHAPE, 1))
     with pytest.raises(ValueError, match="features: got some that cannot be told apart"):
         stackelberg.fit_responses(stackelberg.Responses(same, counts), features=np.concatenate([table, 2 * table], -1))
     unseen = np.where(np.arange(4) == 1, 0, counts)
-    with pytest.raises(ValueError, match=r"counts: got no answer \[1\], takes each at least once, or penalty > 0"):
+    with pytest.raises(ValueError, match=r"counts: got no response \[1\], takes each at least once, or penalty > 0"):
         stackelberg.fit_responses(stackelberg.Responses(STRATEGIES, unseen))
     assert int(stackelberg.fit_responses(stackelberg.Responses(same, unseen), penalty=0.1).status) == 0
     apart = stackelberg.Responses(np.eye(3), np.diag([5.0, 5.0, 5.0]))
-    with pytest.raises(ValueError, match="counts: got answers that some payoffs make certain"):
+    with pytest.raises(ValueError, match="counts: got responses that some payoffs make certain"):
         stackelberg.fit_responses(apart)
 
 
@@ -186,10 +188,10 @@ def test_draws_have_the_right_mean_and_do_not_cost_more_for_more_rows(game, regu
         (lambda: stackelberg.Responses([[0.5, 0.6]], [[1.0, 2.0]]), r"strategies\[0\]: got a sum of 1.1"),
         (lambda: stackelberg.Responses([[0.5, 0.5]], [[1.0, -2.0]]), r"counts\[0, 1\]: got -2.0, takes numbers >= 0"),
         (lambda: stackelberg.Responses([[0.5, 0.5]], [[1.0, 2.0]] * 2), r"counts: got shape \(2, 2\)"),
-        (lambda: stackelberg.fit_responses(stackelberg.Responses([[1.0]], [[0.0, 0.0]])), "counts: got no answers"),
+        (lambda: stackelberg.fit_responses(stackelberg.Responses([[1.0]], [[0.0, 0.0]])), "counts: got no responses"),
         (
             lambda: stackelberg.fit_responses(stackelberg.Responses([[1.0]], [[1.0, 1.0]]), [-np.inf, 0.0]),
-            r"counts\[0, 0\]: got an answer that log_reference masks",
+            r"counts\[0, 0\]: got a response that log_reference masks",
         ),
         (
             lambda: stackelberg.fit_responses(
@@ -199,7 +201,7 @@ def test_draws_have_the_right_mean_and_do_not_cost_more_for_more_rows(game, regu
         ),
         (lambda: stackelberg.count_responses([[1.0]], [], [], 2), "announced: got no rows"),
         (lambda: stackelberg.count_responses([[1.0]], [0, 1], [0, 1], 2), r"announced\[1\]: got 1, takes 0 to 0"),
-        (lambda: stackelberg.count_responses([[1.0]], [0, 0], [0, 2], 2), r"answers\[1\]: got 2, takes 0 to 1"),
+        (lambda: stackelberg.count_responses([[1.0]], [0, 0], [0, 2], 2), r"responses\[1\]: got 2, takes 0 to 1"),
         (
             lambda: stackelberg.fit_responses(stackelberg.Responses([[1.0]], [[1.0, 1.0]])).payoffs(0.0),
             "temperature: got 0.0, takes a finite number > 0: 1 / the rationality",
@@ -211,15 +213,15 @@ def test_bad_input_is_named(call, message):
         call()
 
 
-def test_an_answer_that_one_policy_never_got_has_no_finite_payoff():
+def test_a_response_that_one_policy_never_got_has_no_finite_payoff():
     """Three policies, three actions of the leader: each count is matched, and a 0 only by what is infinite."""
     strategies = 0.7 * np.eye(3) + 0.1
     counts = np.array([[0, 32, 26, 14], [16, 3, 4, 1], [9, 40, 32, 45.0]])
     log = stackelberg.Responses(strategies, counts)
-    with pytest.raises(ValueError, match=r"counts: got answers .* certain, such as no 0 to strategy 0, takes more"):
+    with pytest.raises(ValueError, match=r"counts: got responses .* certain, such as no 0 to strategy 0, takes more"):
         stackelberg.fit_responses(log)
     found = jax.jit(stackelberg.fit_responses)(log)
-    assert int(found.status) == ResponseStatus.no_maximizer and np.all(np.isnan(found.utilities))
+    assert int(found.status) == FitStatus.no_maximizer and np.all(np.isnan(found.utilities))
     once = stackelberg.fit_responses(stackelberg.Responses(strategies, np.maximum(counts, 1)))
     assert int(once.status) == 0 and np.max(np.abs(once.utilities)) < 10
     with pytest.raises(ValueError, match="max_steps: got fewer than the fit takes, takes more"):

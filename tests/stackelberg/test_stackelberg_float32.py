@@ -7,7 +7,7 @@ import pytest
 
 import gamekl as gk
 from gamekl import stackelberg
-from gamekl.stackelberg import ResponseStatus
+from gamekl.offline import FitStatus
 
 SHAPE = (3, 4)
 STRATEGIES, WEIGHTS = 0.7 * np.eye(3) + 0.1, np.full(3, 1 / 3)
@@ -44,7 +44,7 @@ def test_everything_is_float32_and_certified(learnt):
     estimate, plan, cautious, _ = learnt[1]
     dtypes = {leaf.dtype for leaf in jax.tree.leaves(learnt[1])}
     assert dtypes == {jnp.dtype("float32"), jnp.dtype("int32")}
-    assert np.all(np.asarray(estimate.fit.status) == ResponseStatus.converged)
+    assert np.all(np.asarray(estimate.status) == FitStatus.converged)
     for each in (plan, cautious):
         assert np.all(np.asarray(each.status) == gk.Status.converged)
 

@@ -91,7 +91,7 @@ def test_standard_errors_are_those_of_the_definition(game, regularizer):
     assert float(stackelberg.value_band(known, regularizer, x).standard_error) < np.sqrt(variance)
 
 
-def test_pessimism_maximises_the_lower_bound_and_optimism_the_upper(game, regularizer):
+def test_pessimism_maximizes_the_lower_bound_and_optimism_the_upper(game, regularizer):
     """Against a grid; and the two meet the plug-in as the log grows."""
     grid = np.array([(i, j, 60 - i - j) for i in range(61) for j in range(61 - i)]) / 60
     log = stackelberg.sample_responses(jax.random.key(1), game, regularizer, STRATEGIES, BEHAVIOR, 500, NOISE)
@@ -141,17 +141,21 @@ def test_the_worst_follower_of_the_likelihood_region_is_scipys():
     plan = stackelberg.likelihood_commitment(log, estimate, regularizer, SCALE)
     x = np.asarray(plan.policy[0])
 
-    def answers(flat, policies):
+    def responses(flat, policies):
         table = np.column_stack([flat.reshape(2, 2), np.zeros(2)])
         logits = np.log([0.2, 0.3, 0.5]) + policies @ table
         return logits - logsumexp(logits, axis=-1, keepdims=True)
 
     fitted = np.asarray(estimate.fit.utilities)
     begin = (fitted - fitted[:, 2:])[:, :2].ravel()
-    most = np.sum(counts * answers(begin, strategies))
-    inside = {"type": "ineq", "fun": lambda u: np.sum(counts * answers(u, strategies)) - most + SCALE**2 / 2}
+    most = np.sum(counts * responses(begin, strategies))
+    inside = {"type": "ineq", "fun": lambda u: np.sum(counts * responses(u, strategies)) - most + SCALE**2 / 2}
     worst = scipy.optimize.minimize(
-        lambda u: x @ own @ np.exp(answers(u, x)), begin, constraints=[inside], method="SLSQP", options={"ftol": 1e-13}
+        lambda u: x @ own @ np.exp(responses(u, x)),
+        begin,
+        constraints=[inside],
+        method="SLSQP",
+        options={"ftol": 1e-13},
     )
     cost = 0.1 * np.sum(x * np.log(2 * x))
     np.testing.assert_allclose(plan.value, worst.fun - cost, atol=1e-7)

@@ -19,7 +19,7 @@ def setting():
 
 @pytest.fixture(scope="module")
 def runs(setting):
-    """Greedy and optimistic leaders, one answer a round: leaves [greedy or optimistic, seed, ...]."""
+    """Greedy and optimistic leaders, one response a round: leaves [greedy or optimistic, seed, ...]."""
 
     def lead(key, scale):
         return stackelberg.lead_online(key, *setting, ROUNDS, scale=scale, penalty=0.1)

@@ -100,7 +100,7 @@ def test_plans_for_a_farsighted_follower_get_better_as_one_over_n(game, strategi
 
 
 @FOLLOWERS
-def test_pessimism_maximises_the_lower_bound(game, strategies, follower):
+def test_pessimism_maximizes_the_lower_bound(game, strategies, follower):
     """No policy near to it is better, and without standard errors it is the plug-in's."""
     estimate = expected(game, strategies, follower, rows=300)
     plain, cautious = (stackelberg.pessimistic_stages(estimate, REGULARIZER, scale) for scale in (0.0, 2.0))
@@ -124,7 +124,7 @@ def test_pessimism_maximises_the_lower_bound(game, strategies, follower):
 
 
 @FOLLOWERS
-def test_stages_that_are_never_reached_need_no_answers(game, strategies, follower):
+def test_stages_that_are_never_reached_need_no_responses(game, strategies, follower):
     """Where all episodes begin alike; and of stages that are reached all must be seen."""
     alike = gk.MarkovGame(game.rewards, game.transitions, np.array([1.0, 0.0]))
     estimate = expected(alike, strategies, follower)
@@ -196,7 +196,7 @@ def test_bad_arguments_are_named(game, strategies):
             lambda: stackelberg.estimate_myopic(log, REGULARIZER, leader_payoffs=np.zeros((A, B))),
             r"leader_payoffs: got shape \(2, 3\), takes \[\*stage, leader, follower\] = \(2, 2, 2, 3\)",
         ),
-        (lambda: stackelberg.estimate_myopic(empty, REGULARIZER), "counts: got no answers, takes at least one"),
+        (lambda: stackelberg.estimate_myopic(empty, REGULARIZER), "counts: got no responses, takes at least one"),
         (
             lambda: stackelberg.estimate_myopic(log, REGULARIZER, transitions=2 * game.transitions),
             r"transitions\[0, 0, 0, 0\]: got a sum of 2",

@@ -1,4 +1,4 @@
-"""A follower's answers to a leader's policy for all stages, and what the leader earns: against plain loops."""
+"""A follower's responses to a leader's policy for all stages, and what the leader earns: against plain loops."""
 
 import jax.numpy as jnp
 import numpy as np
@@ -32,21 +32,21 @@ def regularizer(*stage):
 
 
 @pytest.mark.parametrize("patience", [0, 1])
-def test_answers_and_values_are_those_of_the_definition(game, policy, patience):
+def test_responses_and_values_are_those_of_the_definition(game, policy, patience):
     rewards, moves = np.asarray(game.rewards), np.asarray(game.transitions)
-    ahead, answers = np.zeros((2, S)), np.zeros((H, S, B))
+    ahead, responses = np.zeros((2, S)), np.zeros((H, S, B))
     for h in reversed(range(H)):
         here = np.zeros((2, S))
         for s in range(S):
             x = policy[h, s]
             logits = np.log(NU0) + x @ (rewards[h, s, 1] + patience * moves[h, s] @ ahead[1]) / TAU[1]
             here[1, s] = TAU[1] * logsumexp(logits)
-            answers[h, s] = logits - logsumexp(logits)
-            here[0, s] = x @ (rewards[h, s, 0] + moves[h, s] @ ahead[0]) @ np.exp(answers[h, s])
+            responses[h, s] = logits - logsumexp(logits)
+            here[0, s] = x @ (rewards[h, s, 0] + moves[h, s] @ ahead[0]) @ np.exp(responses[h, s])
             here[0, s] -= TAU[0] * np.sum(x * np.log(x * A))
         ahead = here
     response = RESPONSES[patience]
-    np.testing.assert_allclose(response(game, regularizer(H, S), policy), answers, atol=1e-13)
+    np.testing.assert_allclose(response(game, regularizer(H, S), policy), responses, atol=1e-13)
     value = stackelberg.staged_leader_value(game, regularizer(H, S), policy, response)
     np.testing.assert_allclose(value, [0.6, 0.4] @ ahead[0], rtol=1e-13)
 
@@ -64,7 +64,7 @@ def test_contexts_are_games_of_their_own():
         np.testing.assert_allclose(value, chances @ np.array(values), rtol=1e-13)
 
 
-def test_shaping_changes_no_answer(game, policy):
+def test_shaping_changes_no_response(game, policy):
     """g_h(s) - E g_{h+1}(s') of any g, which at first may depend on the leader's action."""
     rng = np.random.default_rng(3)
     g = np.concatenate([rng.normal(size=(H, S)), np.zeros((1, S))])

@@ -35,16 +35,16 @@ def strategies():
 def trajectories(game, strategies):
     """Each trajectory's chance, and what it adds to counts, visits and moves, flattened."""
     moves = np.asarray(game.transitions)
-    answers = [stackelberg.farsighted_response(game, regularizer(H, S), strategies[:, :, k]) for k in range(K)]
+    responses = [stackelberg.farsighted_response(game, regularizer(H, S), strategies[:, :, k]) for k in range(K)]
     found = []
     for k, s, a, b, t, c, d in itertools.product(*map(range, (K, S, A, B, S + 1, A, B))):
-        chance = WEIGHTS[k] * FIRST[s] * strategies[0, s, k, a] * np.exp(answers[k][0, s, b])
+        chance = WEIGHTS[k] * FIRST[s] * strategies[0, s, k, a] * np.exp(responses[k][0, s, b])
         counts, visits, moved = np.zeros((H, S, K, B)), np.zeros((H, S, A, B)), np.zeros((H, S, A, B, S))
         counts[0, s, k, b], visits[0, s, a, b] = 1, 1
         if t == S:  # it ended; c and d are not played
             chance *= (1 - moves[0, s, a, b].sum()) / (A * B)
         else:
-            chance *= moves[0, s, a, b, t] * strategies[1, t, k, c] * np.exp(answers[k][1, t, d])
+            chance *= moves[0, s, a, b, t] * strategies[1, t, k, c] * np.exp(responses[k][1, t, d])
             counts[1, t, k, d], visits[1, t, c, d], moved[0, s, a, b, t] = 1, 1, 1
         found.append((chance, np.concatenate([counts.ravel(), visits.ravel(), moved[0].ravel()])))
     chances, told = map(np.array, zip(*found, strict=True))

@@ -45,7 +45,7 @@ from gamekl.solvers.correlated.gain_rows import (
     rescaled,
 )
 from gamekl.solvers.correlated.interior import Objective, minimize
-from gamekl.solvers.solution import Status, check_options
+from gamekl.solvers.solution import Status, check_options, raise_unless_converged
 
 CONCEPTS = ("cce", "ce")
 OBJECTIVES = ("entropy", "gini")
@@ -58,7 +58,7 @@ class CorrelatedEquilibrium(Shown):
     """A joint policy, and what is certain about it.
 
     Attributes:
-        policy: probabilities of joint actions, shape ``[*actions]``.
+        joint_policy: probabilities of joint actions, shape ``[*actions]``.
         cce_gap: what each player could gain by one action in place of all recommendations, shape ``[player]``, payoff
             units; may be below 0. Deviations stay on the references' support.
         ce_gap: by an action for each recommendation, shape ``[player]``, summed over recommendations.
@@ -70,7 +70,7 @@ class CorrelatedEquilibrium(Shown):
         status: a `Status` value.
     """
 
-    policy: Float[Array, "*actions"]
+    joint_policy: Float[Array, "*actions"]
     cce_gap: Float[Array, "*batch player"]
     ce_gap: Float[Array, "*batch player"]
     objective: Float[Array, "*batch"]
@@ -78,13 +78,13 @@ class CorrelatedEquilibrium(Shown):
     violation: Float[Array, "*batch"]
     num_steps: Int[Array, "*batch"]
     status: Int[Array, "*batch"]
-    ending: ClassVar = Status
+    status_type: ClassVar = Status
 
     @property
     def marginals(self) -> tuple[Float[Array, "*batch _"], ...]:
         """Each player's part, ``[actions_i]``."""
         players = self.cce_gap.shape[-1]
-        table = jnp.moveaxis(self.policy, tuple(range(-players, 0)), tuple(range(players)))
+        table = jnp.moveaxis(self.joint_policy, tuple(range(-players, 0)), tuple(range(players)))
         return tuple(jnp.moveaxis(entry, 0, -1) for entry in marginals(table, players))
 
     def sample(self, key: ArrayLike, num_samples: int) -> Int[Array, "sample player"]:
@@ -94,18 +94,18 @@ class CorrelatedEquilibrium(Shown):
             ValueError: this is a batch of equilibria.
         """
         check_alone(self.num_steps.shape)
-        return sample_joint(key, self.policy.ravel(), self.policy.shape, num_samples)
+        return sample_joint(key, self.joint_policy.ravel(), self.joint_policy.shape, num_samples)
 
 
 def conclude(
     scaled: NormalFormGame, scale: Float[Array, " player"], x: Array, masks: deviations.Masks, **fields: Any
 ) -> CorrelatedEquilibrium:
     """A joint policy of a game that was rescaled, with its gaps in payoff units and the other fields."""
-    policy = x.reshape(scaled.num_actions)
+    joint_policy = x.reshape(scaled.num_actions)
     return CorrelatedEquilibrium(
-        policy=policy,
-        cce_gap=deviations.coarse_gap(scaled, policy, masks) * scale,
-        ce_gap=deviations.gap(scaled, policy, masks) * scale,
+        joint_policy=joint_policy,
+        cce_gap=deviations.coarse_gap(scaled, joint_policy, masks) * scale,
+        ce_gap=deviations.gap(scaled, joint_policy, masks) * scale,
         **fields,
     )
 
@@ -113,7 +113,7 @@ def conclude(
 class _Attempt(NamedTuple):
     """A solution, and whether to solve again with rows in finer units, because some were only broken too seldom."""
 
-    policy: Float[Array, "*actions"]
+    joint_policy: Float[Array, "*actions"]
     gap: Float[Array, ""]
     num_steps: Int[Array, ""]
     units: Float[Array, " row"]
@@ -148,17 +148,17 @@ def _solve(
     def attempt(last: _Attempt) -> _Attempt:
         measured = Equilibrated(rows.rows, last.units)
         end = minimize(goal, measured, allowance / last.units, allowed, tol, max_steps - last.num_steps)
-        policy = end.x.reshape(game.num_actions)
-        good, disobeyed = holds(rows, limits, allowed, policy, tol, concept)
-        units = jnp.minimum(last.units, finer(rows.units, disobeyed, policy, concept))
+        joint_policy = end.x.reshape(game.num_actions)
+        good, disobeyed = holds(rows, limits, allowed, joint_policy, tol, concept)
+        units = jnp.minimum(last.units, finer(rows.units, disobeyed, joint_policy, concept))
         made = last.num_steps + end.num_steps
         again = ~good & jnp.any(units < last.units / 2) & (made < max_steps)
-        return _Attempt(policy, end.gap, made, units, good, again)
+        return _Attempt(joint_policy, end.gap, made, units, good, again)
 
     nothing, none = jnp.zeros(game.num_actions, game.dtype), jnp.zeros((), jnp.int32)
     first = _Attempt(nothing, jnp.zeros((), game.dtype), none, rows.units, jnp.array(False), jnp.array(True))
     end = jax.lax.while_loop(lambda last: last.again, attempt, first)
-    x = end.policy.ravel()
+    x = end.joint_policy.ravel()
     solved = (end.gap <= tol) & end.good
     status = jnp.where(solved, Status.converged, Status.not_converged)
     status = jnp.where(~solved & jnp.isfinite(end.gap) & (end.num_steps >= max_steps), Status.max_steps, status)
@@ -222,13 +222,14 @@ def solve_correlated(
             (`solvers.correlated.constraints`), with or without what is asked so rarely that nobody need obey; the
             default is ``max(1e-8, 1000 eps)``.
         max_steps: most steps. Static under ``jit``.
-        throw: raise on values that are not finite. Acts on concrete inputs only.
+        throw: raise where the status is not `Status.converged`. Acts on concrete inputs only.
 
     Returns:
         The equilibrium, with its certificate.
 
     Raises:
-        ValueError: an option is not known, a value is bad, or the game is too large.
+        ValueError: an option is not known, the game is too large, or (``throw``) a payoff is not finite.
+        SolveError: (``throw``) the solve did not converge.
     """
     check_problem(game, concept, epsilon)
     if objective not in OBJECTIVES:
@@ -244,4 +245,7 @@ def solve_correlated(
     tol = max(1e-8, 1e3 * float(jnp.finfo(game.dtype).eps)) if tol is None else tol
     numbers = [jnp.asarray(value, dtype=game.dtype) for value in (epsilon, welfare_weight, tol)]
     reference = tuple(entry.astype(game.dtype) for entry in reference)
-    return _solve(game, reference, *numbers, concept=concept, objective=objective, max_steps=int(max_steps))
+    solution = _solve(game, reference, *numbers, concept=concept, objective=objective, max_steps=int(max_steps))
+    if throw:
+        raise_unless_converged(solution)
+    return solution

@@ -41,7 +41,7 @@ def _pose(game: NormalFormGame, epsilon: Array, concept: str) -> _Posed:
 
 
 @partial(jax.jit, static_argnames="concept")
-def _judge(
+def _certified(
     posed: _Posed, x: Array, alpha: Array, objective: Array, missed: Array, unit: Array, num_steps: Array, concept: str
 ) -> CorrelatedEquilibrium:
     rows, tol = ByRows(posed.matrix), TOLERANCE
@@ -91,4 +91,4 @@ def solve_welfare(game: NormalFormGame, *, concept: str = "cce", epsilon: Any = 
         found = maximize(welfare, np.asarray(posed.matrix), np.asarray(posed.limits), is_possible=True)
         steps = jnp.asarray(found.num_steps, jnp.int32)
         numbers = [float(number) for number in (-total @ found.policy, found.bound - welfare @ found.policy, unit)]
-        return _judge(posed, jnp.asarray(found.policy), jnp.asarray(found.multipliers), *numbers, steps, concept)
+        return _certified(posed, jnp.asarray(found.policy), jnp.asarray(found.multipliers), *numbers, steps, concept)

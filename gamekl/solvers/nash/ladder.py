@@ -32,7 +32,7 @@ from gamekl.core.regularizer import Regularizer
 from gamekl.solvers.nash import path
 from gamekl.solvers.nash.implicit import WORST_ERROR
 from gamekl.solvers.nash.proof import Proof, prove
-from gamekl.solvers.nash.queue import Outcome, Task, num_lanes, solve_alone, solve_tasks
+from gamekl.solvers.nash.queue import Task, Traced, num_lanes, solve_alone, solve_tasks
 from gamekl.solvers.nash.trace import Point
 from gamekl.solvers.solution import PathSummary, Solution, Status, input_status
 
@@ -93,7 +93,7 @@ class Options(NamedTuple):
     certify: bool = False
 
 
-class Problem(NamedTuple):
+class NashProblem(NamedTuple):
     """What is to be solved; in a batch every leaf has a leading axis.
 
     Attributes:
@@ -110,12 +110,12 @@ class Problem(NamedTuple):
     guessed: Bool[Array, "*batch"]
     tol: Float[Array, "*batch"]
 
-    def astype(self, dtype: Any) -> "Problem":
+    def astype(self, dtype: Any) -> "NashProblem":
         """The same problem in another floating dtype."""
         return jax.tree.map(lambda leaf: leaf.astype(dtype) if jnp.isdtype(leaf.dtype, "real floating") else leaf, self)
 
 
-def _task(problem: Problem) -> Task:
+def _task(problem: NashProblem) -> Task:
     masks = problem.regularizer.masks
     guess = [jnp.where(mask, entry, 0) for entry, mask in zip(problem.guess, masks, strict=True)]
     system = LogitSystem.of(problem.game, problem.regularizer, centred=False)
@@ -128,7 +128,7 @@ def _task(problem: Problem) -> Task:
     )
 
 
-def _prove(problems: Problem, max_steps: int) -> Proof:
+def _prove(problems: NashProblem, max_steps: int) -> Proof:
     """Proofs for a block of problems, each in a lane; every leaf has a leading axis."""
     tasks = jax.vmap(_task)(problems)
     systems = jax.vmap(lambda problem: LogitSystem.of(problem.game, problem.regularizer))(problems)
@@ -136,13 +136,13 @@ def _prove(problems: Problem, max_steps: int) -> Proof:
     return jax.tree.map(lambda leaf: jnp.moveaxis(leaf, -1, 0), prove(system, tasks.usable, max_steps))
 
 
-def _log_policy(problem: Problem, z: Array) -> tuple[Float[Array, " _"], ...]:
+def _log_policy(problem: NashProblem, z: Array) -> tuple[Float[Array, " _"], ...]:
     return to_log_policy(z, problem.regularizer.masks)
 
 
-def _conclude(problem: Problem, outcome: Outcome) -> Solution:
+def _conclude(problem: NashProblem, traced: Traced) -> Solution:
     game, regularizer = problem.game, problem.regularizer
-    log_policy = _log_policy(problem, outcome.z)
+    log_policy = _log_policy(problem, traced.z)
     response, gap = respond(game, regularizer, log_policy)
     differences = [jnp.max(jnp.abs(jnp.exp(a) - jnp.exp(b))) for a, b in zip(log_policy, response, strict=True)]
     residual = jnp.max(jnp.stack(differences))
@@ -153,34 +153,34 @@ def _conclude(problem: Problem, outcome: Outcome) -> Solution:
     surely = residual + UNSURE * rounding * undecided <= jnp.maximum(tol, TOLERANCES[1])
     status = jnp.where(jnp.isfinite(residual) & ~fine, Status.too_few_digits, Status.not_converged)
     status = jnp.where((residual <= tol) & surely, Status.converged, status)
-    stopped, failed = outcome.phase == path.STOPPED, outcome.phase == path.FAILED
+    stopped, failed = traced.phase == path.STOPPED, traced.phase == path.FAILED
     status = jnp.where(stopped, Status.max_steps, jnp.where(failed, Status.path_failed, status))
     status = jnp.where((stopped | failed) & coarse, Status.too_few_digits, status)
     wrong = input_status(game, regularizer)
     status = jnp.where(wrong == Status.converged, status, wrong).astype(jnp.int32)
-    regular = outcome.spread * jnp.finfo(game.dtype).eps < WORST_ERROR
+    regular = traced.spread * jnp.finfo(game.dtype).eps < WORST_ERROR
     return Solution(
         log_policy=log_policy,
         gap=gap,
         residual=residual,
-        num_steps=outcome.num_steps,
+        num_steps=traced.num_steps,
         status=status,
         differentiable=(status == Status.converged) & regular,
         path=PathSummary(
-            temperature=regularizer.temperatures / outcome.beta,
-            folds=outcome.folds,
-            bifurcations=outcome.bifurcations,
-            crossings=((outcome.phase == path.FOUND) & ~outcome.guessed).astype(jnp.int32),
+            temperature=regularizer.temperatures / traced.beta,
+            folds=traced.folds,
+            bifurcations=traced.bifurcations,
+            crossings=((traced.phase == path.FOUND) & ~traced.guessed).astype(jnp.int32),
         ),
     )
 
 
-def _certified(problem: Problem, solution: Solution, outcome: Outcome, proof: Proof) -> Solution:
+def _certified(problem: NashProblem, solution: Solution, traced: Traced, proof: Proof) -> Solution:
     """The solution to which a proof has led, with what it proves."""
     logits = to_logits(solution.log_policy, problem.regularizer.masks)
     ball, z = jax.tree.map(lambda leaf: leaf[..., None], (proof.ball, logits))
     covered = ball.covers(Point(z, LogitSystem.of(problem.game, problem.regularizer).scale[None]))[0]
-    proven = (proof.phase == path.FOUND) & outcome.guessed & covered
+    proven = (proof.phase == path.FOUND) & traced.guessed & covered
     unproven = (solution.status == Status.converged) & ~proven
     summary = solution.path
     return dataclasses.replace(
@@ -206,12 +206,12 @@ class Solver(NamedTuple):
     """
 
     each: Callable[..., Any]
-    trace: Callable[[Task], Outcome]
+    trace: Callable[[Task], Traced]
 
-    def _find(self, problem: Problem) -> Outcome:
+    def _find(self, problem: NashProblem) -> Traced:
         return self.trace(self.each(_task, problem))
 
-    def _refine(self, problem: Problem) -> Outcome:
+    def _refine(self, problem: NashProblem) -> Traced:
         """Trace in float32, and once more, in the problem's own precision, from what that found."""
         rough = self._find(problem.astype(jnp.float32))
         dtype = problem.tol.dtype
@@ -224,20 +224,20 @@ class Solver(NamedTuple):
             bifurcations=jnp.where(fine.guessed, rough.bifurcations, fine.bifurcations),
         )
 
-    def solve(self, problem: Problem, refine: bool) -> Solution:
+    def solve(self, problem: NashProblem, refine: bool) -> Solution:
         """Not differentiable."""
-        outcome = self._refine(problem) if refine else self._find(problem)
-        return self.each(_conclude, problem, outcome)
+        traced = self._refine(problem) if refine else self._find(problem)
+        return self.each(_conclude, problem, traced)
 
-    def certify(self, problem: Problem, proof: Proof) -> Solution:
+    def certify(self, problem: NashProblem, proof: Proof) -> Solution:
         """Solve from where a proof of the path ends."""
         guess = self.each(_log_policy, problem, proof.trial.z)
-        outcome = self._find(problem._replace(guess=guess, guessed=proof.phase == path.FOUND))
-        solution = self.each(_conclude, problem, outcome)
-        return self.each(_certified, problem, solution, outcome, proof)
+        traced = self._find(problem._replace(guess=guess, guessed=proof.phase == path.FOUND))
+        solution = self.each(_conclude, problem, traced)
+        return self.each(_certified, problem, solution, traced, proof)
 
 
-def solve_problem(problem: Problem, options: Options) -> Solution:
+def solve_problem(problem: NashProblem, options: Options) -> Solution:
     """Solve one problem."""
     solver = Solver(
         lambda function, *arguments: function(*arguments), partial(solve_alone, max_steps=options.max_steps)
@@ -248,10 +248,10 @@ def solve_problem(problem: Problem, options: Options) -> Solution:
     return solver.solve(problem, options.refine)
 
 
-def solve_problems(problems: Problem, options: Options) -> Solution:
+def solve_problems(problems: NashProblem, options: Options) -> Solution:
     """Solve a batch of problems; every leaf of problems and solution has a leading axis."""
 
-    def solve(platform: Platform, problems: Problem) -> Solution:
+    def solve(platform: Platform, problems: NashProblem) -> Solution:
         width = num_lanes(platform, problems.game)
         solver = Solver(
             lambda function, *batch: in_blocks(jax.vmap(function), width, *batch),
@@ -265,15 +265,15 @@ def solve_problems(problems: Problem, options: Options) -> Solution:
     return by_platform(solve, problems)
 
 
-def make_problem(
+def make_nash_problem(
     game: NormalFormGame,
     regularizer: Regularizer,
     initial: tuple[Array, ...] | None,
     tol: float | int | Float[Array, ""] | None,
-) -> Problem:
+) -> NashProblem:
     """The problem in the game's dtype; the default tolerance is asked for where `tol` is None."""
     regularizer = regularizer.astype(game.dtype)
-    return Problem(
+    return NashProblem(
         game=game,
         regularizer=regularizer,
         guess=regularizer.log_reference if initial is None else tuple(entry.astype(game.dtype) for entry in initial),

@@ -46,7 +46,7 @@ class Task(NamedTuple):
     usable: Bool[Array, "*batch"]
 
 
-class Outcome(NamedTuple):
+class Traced(NamedTuple):
     """Where a game's tracer ended.
 
     Attributes:
@@ -71,13 +71,13 @@ class Outcome(NamedTuple):
 
 
 class _Lanes(NamedTuple):
-    """What the lanes work on: the row of each one's task, the task, its state; the first row that waits; outcomes."""
+    """What the lanes work on: the row of each one's task, the task, its state; the first row that waits; the ends."""
 
     row: Int[Array, " lane"]
     task: Task
     trace: path.Trace
     waiting: Int[Array, ""]
-    outcome: Outcome
+    traced: Traced
 
 
 def num_lanes(platform: Platform, games: NormalFormGame) -> int:
@@ -89,9 +89,9 @@ def num_lanes(platform: Platform, games: NormalFormGame) -> int:
     return max(LONG_LOOP // 2, fitting, min(LONG_LOOP, fitting_lanes(roomy, games.payoffs)))
 
 
-def _outcome(task: Task, trace: path.Trace) -> Outcome:
+def _traced(task: Task, trace: path.Trace) -> Traced:
     found = trace.phase == path.FOUND
-    return Outcome(
+    return Traced(
         z=jnp.where(found, trace.trial.z, trace.here.point.z),
         beta=jnp.where(found, 1, trace.here.point.s / task.system.scale),
         phase=trace.phase,
@@ -107,7 +107,7 @@ def _start(task: Task) -> path.Trace:
     return path.start(task.system, task.guess, task.guessed, task.free, task.usable)
 
 
-def solve_alone(task: Task, max_steps: int) -> Outcome:
+def solve_alone(task: Task, max_steps: int) -> Traced:
     """Solve one task in a lane of its own, at a fraction of the queue's compilation; leaves have no leading axis."""
     task = jax.tree.map(lambda leaf: leaf[..., None], task)
     trace = jax.lax.while_loop(
@@ -115,11 +115,11 @@ def solve_alone(task: Task, max_steps: int) -> Outcome:
         lambda trace: path.advance(task.system, trace, max_steps),
         _start(task),
     )
-    return jax.tree.map(lambda leaf: leaf[..., 0], _outcome(task, trace))
+    return jax.tree.map(lambda leaf: leaf[..., 0], _traced(task, trace))
 
 
-def solve_tasks(tasks: Task, width: int, max_steps: int) -> Outcome:
-    """Solve a batch of tasks, `width` at a time; every leaf of tasks and outcome has a leading axis."""
+def solve_tasks(tasks: Task, width: int, max_steps: int) -> Traced:
+    """Solve a batch of tasks, `width` at a time; every leaf of either has a leading axis."""
     size = tasks.usable.shape[0]
 
     def blank(struct: jax.ShapeDtypeStruct) -> Array:
@@ -132,17 +132,17 @@ def solve_tasks(tasks: Task, width: int, max_steps: int) -> Outcome:
     def refill(lanes: _Lanes) -> _Lanes:
         done = lanes.trace.phase != path.RUNNING
         written = jnp.where(done, lanes.row, size)
-        outcome = jax.tree.map(
+        traced = jax.tree.map(
             lambda all_games, lane: all_games.at[written].set(jnp.moveaxis(lane, -1, 0), mode="drop"),
-            lanes.outcome,
-            _outcome(lanes.task, lanes.trace),
+            lanes.traced,
+            _traced(lanes.task, lanes.trace),
         )
         taken = jnp.cumsum(done, dtype=jnp.int32)
         row = jnp.where(done, jnp.minimum(lanes.waiting + taken - 1, size), lanes.row)
         task = materialize(load, row)
         trace = _start(task)
         task, trace = jax.tree.map(lambda new, old: jnp.where(done, new, old), (task, trace), (lanes.task, lanes.trace))
-        return _Lanes(row, task, trace, lanes.waiting + taken[-1], outcome)
+        return _Lanes(row, task, trace, lanes.waiting + taken[-1], traced)
 
     def work(lanes: _Lanes) -> _Lanes:
         lanes = refill(lanes)
@@ -157,9 +157,9 @@ def solve_tasks(tasks: Task, width: int, max_steps: int) -> Outcome:
     empty = jnp.full((width,), size, dtype=jnp.int32)
     task = jax.tree.map(blank, jax.eval_shape(load, empty))
     trace = jax.tree.map(blank, jax.eval_shape(_start, task))
-    outcome = jax.tree.map(
-        lambda struct: jnp.zeros((size, *struct.shape[:-1]), struct.dtype), jax.eval_shape(_outcome, task, trace)
+    traced = jax.tree.map(
+        lambda struct: jnp.zeros((size, *struct.shape[:-1]), struct.dtype), jax.eval_shape(_traced, task, trace)
     )
-    lanes = _Lanes(empty, task, trace._replace(phase=trace.phase + path.FAILED), jnp.int32(0), outcome)
+    lanes = _Lanes(empty, task, trace._replace(phase=trace.phase + path.FAILED), jnp.int32(0), traced)
     lanes = jax.lax.while_loop(lambda lanes: (lanes.waiting < size) | jnp.any(lanes.row < size), work, lanes)
-    return lanes.outcome
+    return lanes.traced

@@ -22,7 +22,7 @@ from gamekl.core.policies import Profile, check_profile, is_concrete
 from gamekl.core.regularizer import Regularizer
 from gamekl.core.validation import validate
 from gamekl.solvers.nash.implicit import attach
-from gamekl.solvers.nash.ladder import Options, make_problem, solve_problem, solve_problems
+from gamekl.solvers.nash.ladder import Options, make_nash_problem, solve_problem, solve_problems
 from gamekl.solvers.solution import Solution, check_options, raise_unless_converged, with_left
 from gamekl.solvers.staged import StagedSolution, solve_stages
 
@@ -36,7 +36,7 @@ def _solve(
     tol: float | int | Float[Array, ""] | None,
     options: Options,
 ) -> Solution:
-    problem = make_problem(game, regularizer, initial, tol)
+    problem = make_nash_problem(game, regularizer, initial, tol)
     alone, together = partial(solve_problem, options=options), partial(solve_problems, options=options)
     return sharing_lanes(alone, together)(problem)
 
@@ -114,8 +114,8 @@ def solve_nash(
         certify_path: trace the path in steps of which each is proven (`solvers.nash.proof`), so that the answer is the
             first crossing, with the proof's margin in `path.margin`. It takes some 20 to 1,000 times as long. Where
             there is no such proof, as where another branch crosses the path, the status is `Status.unproven`.
-        throw: raise on bad values and on failure. Acts on concrete inputs only: under ``jit`` or ``vmap`` nothing is
-            raised, and `Solution.status` tells.
+        throw: raise where the status is not `Status.converged`. Acts on concrete inputs only: under ``jit`` or ``vmap``
+            nothing is raised, and `Solution.status` tells.
 
     Returns:
         The solution, a `Solution` or, for games in stages, a `StagedSolution`. Its `status` is `Status.converged` only

@@ -19,10 +19,10 @@ from gamekl.solvers.play.feedback import Asking
 from gamekl.solvers.play.products import AnchoredGame, against_itself, anchor, unscaled, unscaled_against_itself
 from gamekl.solvers.play.rules.anchored import Proven, Rule
 from gamekl.solvers.play.trajectory import Record, Trajectory, follow_lanes
-from gamekl.solvers.solution import Status, input_status
+from gamekl.solvers.solution import Status, input_status, raise_unless_converged
 
 
-class _Problem(NamedTuple):
+class FollowProblem(NamedTuple):
     """What is to be followed; in a batch every leaf has a leading axis.
 
     Attributes:
@@ -44,7 +44,7 @@ class _Problem(NamedTuple):
     asked: tuple[AnchoredGame, Any] | None
 
 
-def _follow_block(problems: _Problem, num_queries: int | None) -> Record:
+def _follow_block(problems: FollowProblem, num_queries: int | None) -> Record:
     """Follow rules side by side, each in a lane."""
     game, *measures = jax.tree.map(
         lambda leaf: jnp.moveaxis(leaf, 0, -1),
@@ -59,19 +59,19 @@ def _follow_block(problems: _Problem, num_queries: int | None) -> Record:
 
 
 @partial(jax.jit, static_argnames="num_queries")
-def _follow(problem: _Problem, num_queries: int | None) -> Record:
+def _follow(problem: FollowProblem, num_queries: int | None) -> Record:
     block = partial(_follow_block, num_queries=num_queries)
 
-    def alone(problem: _Problem) -> Record:
+    def alone(problem: FollowProblem) -> Record:
         return jax.tree.map(lambda leaf: leaf[0], block(jax.tree.map(lambda leaf: leaf[None], problem)))
 
-    def together(problems: _Problem) -> Record:
+    def together(problems: FollowProblem) -> Record:
         return in_lanes(block, jax.tree.leaves(problems.game), problems)
 
     return sharing_lanes(alone, together)(problem)
 
 
-def _check(rule: Any, num_steps: Any, tol: Any, kl_tol: Any, num_queries: Any, key: Any) -> np.ndarray:
+def _check(rule: Any, num_rounds: Any, tol: Any, kl_tol: Any, num_queries: Any, key: Any) -> np.ndarray:
     """The checkpoints, after checking all that is not the game."""
     if not isinstance(rule, Rule):
         got = f"the class {rule.__name__}" if isinstance(rule, type) else type(rule).__name__
@@ -79,11 +79,17 @@ def _check(rule: Any, num_steps: Any, tol: Any, kl_tol: Any, num_queries: Any, k
         raise TypeError(f"rule: got {got}, takes {hint}")
     if rule.weighting != "uniform":
         raise ValueError(f"rule.weighting: got {rule.weighting!r}, takes 'uniform': averages are plain here")
-    steps = np.atleast_1d(np.asarray(num_steps))
-    if steps.ndim != 1 or not len(steps) or steps.dtype.kind not in "iu" or steps[0] < 0 or np.any(np.diff(steps) < 1):
-        raise ValueError(f"num_steps: got {num_steps!r}, takes increasing whole numbers >= 0")
-    if steps[-1] >= 2**31 - 1:
-        raise ValueError(f"num_steps: got {steps[-1]}, takes numbers below 2^31 - 1")
+    rounds = np.atleast_1d(np.asarray(num_rounds))
+    if (
+        rounds.ndim != 1
+        or not len(rounds)
+        or rounds.dtype.kind not in "iu"
+        or rounds[0] < 0
+        or np.any(np.diff(rounds) < 1)
+    ):
+        raise ValueError(f"num_rounds: got {num_rounds!r}, takes increasing whole numbers >= 0")
+    if rounds[-1] >= 2**31 - 1:
+        raise ValueError(f"num_rounds: got {rounds[-1]}, takes numbers below 2^31 - 1")
     for name, value in [("tol", tol), ("kl_tol", kl_tol)]:
         if is_concrete(value) and not np.all(np.asarray(value, dtype=float) >= 0):
             raise ValueError(f"{name}: got {value!r}, takes a number >= 0")
@@ -93,18 +99,18 @@ def _check(rule: Any, num_steps: Any, tol: Any, kl_tol: Any, num_queries: Any, k
         raise ValueError(f"key: got {key!r}, takes a jax random key, such as jax.random.key(0)")
     if num_queries is not None and (type(num_queries) is not int or num_queries < 1):
         raise ValueError(f"num_queries: got {num_queries!r}, takes a whole number >= 1")
-    if (total := int(steps[-1]) * rule.evaluations * (num_queries or 1)) >= 2**31:
-        raise ValueError(f"num_steps, num_queries: got {total} queries in all, takes fewer than 2^31")
-    return steps
+    if (total := int(rounds[-1]) * rule.evaluations * (num_queries or 1)) >= 2**31:
+        raise ValueError(f"num_rounds, num_queries: got {total} queries in all, takes fewer than 2^31")
+    return rounds
 
 
-def _trajectory(problem: _Problem, sizes: tuple[int, ...], num_queries: int | None, wrong: Array) -> Trajectory:
+def _trajectory(problem: FollowProblem, sizes: tuple[int, ...], num_queries: int | None, wrong: Array) -> Trajectory:
     record = _follow(problem, num_queries)
     measured = record.measured
     finite = jnp.all(jnp.isfinite(measured.regularized_gap) & jnp.isfinite(measured.nash_gap))
     status = jnp.where(finite, Status.converged, Status.not_converged)
     return Trajectory(
-        num_steps=problem.limits,
+        num_rounds=problem.limits,
         num_queries=problem.limits * problem.rule.evaluations * (num_queries or 1),
         regularized_gap=measured.regularized_gap,
         nash_gap=measured.nash_gap,
@@ -122,7 +128,7 @@ def follow(
     regularizer: Regularizer,
     rule: Rule | Any,
     *,
-    num_steps: Any,
+    num_rounds: Any,
     target: Profile | None = None,
     tol: ArrayLike = 1e-6,
     kl_tol: ArrayLike = 1e-10,
@@ -138,20 +144,21 @@ def follow(
         game: a `NormalFormGame` or a `PolymatrixGame`.
         regularizer: references and temperatures for this game.
         rule: one of `gamekl.rules`.
-        num_steps: rounds after which to measure, increasing, one number or ``[checkpoint]``; not traced.
+        num_rounds: rounds after which to measure, increasing, one number or ``[checkpoint]``; not traced.
         target: log-policies of a known solution, to measure the KL from.
         tol: total regularised gap, payoff units, whose first round is looked for.
         kl_tol: likewise the total KL from the target, nats.
         num_queries: ask for wins so often for each action in place of being told its value; payoffs are then the
             probabilities to win.
         key: of the queries.
-        throw: raise on bad values; acts on concrete inputs only.
+        throw: raise where the status is not `Status.converged`; acts on concrete inputs only.
 
     Raises:
-        ValueError: game and regularizer do not fit, or an option or a value is bad.
+        ValueError: game and regularizer do not fit, or an option or (``throw``) a value is bad.
         TypeError: the rule is none.
+        SolveError: (``throw``) numbers are not finite.
     """
-    steps = _check(rule, num_steps, tol, kl_tol, num_queries, key)
+    rounds = _check(rule, num_rounds, tol, kl_tol, num_queries, key)
     require_one_shot(game)
     Regularizer.require(regularizer)
     regularizer.check_fits(game)
@@ -165,16 +172,19 @@ def follow(
     regularizer = regularizer.astype(game.dtype)
     known = None if target is None else check_profile("target", target, game.num_actions, log=True)
     logs = None if known is None else padded([entry.astype(game.dtype) for entry in known], -jnp.inf)
-    problem = _Problem(
+    problem = FollowProblem(
         game=anchor(game, regularizer),
         rule=rule,
-        limits=jnp.asarray(steps, dtype=jnp.int32),
+        limits=jnp.asarray(rounds, dtype=jnp.int32),
         target=None if logs is None else jnp.exp(logs),
         tol=jnp.asarray(tol, dtype=game.dtype),
         kl_tol=jnp.asarray(kl_tol, dtype=game.dtype),
         asked=None if key is None else (unscaled(game, regularizer), key),
     )
-    return _trajectory(problem, game.num_actions, num_queries, input_status(game, regularizer))
+    trajectory = _trajectory(problem, game.num_actions, num_queries, input_status(game, regularizer))
+    if throw:
+        raise_unless_converged(trajectory)
+    return trajectory
 
 
 def self_play(
@@ -183,7 +193,7 @@ def self_play(
     temperature: ArrayLike,
     rule: Rule | Any,
     *,
-    num_steps: Any,
+    num_rounds: Any,
     target: ArrayLike | Sequence[Any] | None = None,
     tol: ArrayLike = 1e-6,
     kl_tol: ArrayLike = 1e-10,
@@ -198,7 +208,7 @@ def self_play(
         log_reference: logarithms of the reference policy, ``[actions]``; -inf masks.
         temperature: preference per nat.
         rule: one of `gamekl.rules`.
-        num_steps: as for `follow`, like the rest.
+        num_rounds: as for `follow`, like the rest.
         target: log-policy of a known solution, ``[actions]``.
         tol: as there.
         kl_tol: as there.
@@ -210,10 +220,11 @@ def self_play(
         A trajectory of a single player, whose gaps are half of what `follow` would sum up to for both.
 
     Raises:
-        ValueError: preferences are none, shapes do not fit, or an option or a value is bad.
+        ValueError: preferences are none, shapes do not fit, or an option or (``throw``) a value is bad.
         TypeError: the rule is none.
+        SolveError: (``throw``) numbers are not finite.
     """
-    steps = _check(rule, num_steps, tol, kl_tol, num_queries, key)
+    rounds = _check(rule, num_rounds, tol, kl_tol, num_queries, key)
     preferences = jnp.asarray(own("preferences", preferences))
     log_reference = jnp.asarray(own("log_reference", log_reference))
     if preferences.ndim != 2 or preferences.shape[0] != preferences.shape[1]:
@@ -235,13 +246,16 @@ def self_play(
     status = jnp.where((status == Status.converged) & ~fair, Status.invalid_input, status)
     if target is not None:
         [target] = check_profile("target", [target], game.num_actions[:1], log=True)
-    problem = _Problem(
+    problem = FollowProblem(
         game=against_itself(preferences, reference, tau),
         rule=rule,
-        limits=jnp.asarray(steps, dtype=jnp.int32),
+        limits=jnp.asarray(rounds, dtype=jnp.int32),
         target=None if target is None else jnp.exp(target.astype(game.dtype))[None],
         tol=jnp.asarray(tol, dtype=game.dtype),
         kl_tol=jnp.asarray(kl_tol, dtype=game.dtype),
         asked=None if key is None else (unscaled_against_itself(preferences, reference), key),
     )
-    return _trajectory(problem, game.num_actions[:1], num_queries, status)
+    trajectory = _trajectory(problem, game.num_actions[:1], num_queries, status)
+    if throw:
+        raise_unless_converged(trajectory)
+    return trajectory

@@ -27,7 +27,7 @@ from gamekl.solvers.play.rules.anchored import Rule
 from gamekl.solvers.solution import Status, input_status
 
 
-class Problem(NamedTuple):
+class PlayProblem(NamedTuple):
     """What is to be played; in a batch every leaf has a leading axis.
 
     Attributes:
@@ -47,7 +47,7 @@ class Problem(NamedTuple):
     tol: Float[Array, "*batch"] | None
 
 
-class Outcome(NamedTuple):
+class Played(NamedTuple):
     """What a run comes to; in a batch every leaf has a leading axis.
 
     Attributes:
@@ -71,7 +71,7 @@ def _to_lanes(tree: Any) -> Any:
     return jax.tree.map(lambda leaf: jnp.moveaxis(leaf, 0, -1), tree)
 
 
-def _play_block(problems: Problem, num_actions: tuple[int, ...]) -> Outcome:
+def _play_block(problems: PlayProblem, num_actions: tuple[int, ...]) -> Played:
     """Play problems side by side, each in a lane."""
     anchored = jax.vmap(anchor)
     game = _to_lanes(anchored(problems.game, problems.regularizer))
@@ -99,19 +99,19 @@ def _play_block(problems: Problem, num_actions: tuple[int, ...]) -> Outcome:
     first = start(problems.rule, game), empty(game, target, num_actions)
     (run, summary), reached = jax.lax.scan(advance, first, problems.limits.T)
     last_gaps = there.gaps(run.state)
-    outcome = Outcome(run, summary, reached, summary.marginals(num_actions), game.log_policy(run.state), last_gaps)
-    return jax.tree.map(lambda leaf: jnp.moveaxis(leaf, -1, 0), outcome)
+    played = Played(run, summary, reached, summary.marginals(num_actions), game.log_policy(run.state), last_gaps)
+    return jax.tree.map(lambda leaf: jnp.moveaxis(leaf, -1, 0), played)
 
 
-def _play(problem: Problem) -> Outcome:
+def _play(problem: PlayProblem) -> Played:
     """Play one problem; under ``jax.vmap`` a batch, in blocks of lanes."""
     num_actions = problem.game.num_actions
     block = partial(_play_block, num_actions=num_actions)
 
-    def alone(problem: Problem) -> Outcome:
+    def alone(problem: PlayProblem) -> Played:
         return jax.tree.map(lambda leaf: leaf[0], block(jax.tree.map(lambda leaf: leaf[None], problem)))
 
-    def together(problems: Problem) -> Outcome:
+    def together(problems: PlayProblem) -> Played:
         return in_lanes(block, [problems.game.payoffs], problems)
 
     return sharing_lanes(alone, together)(problem)
@@ -129,10 +129,10 @@ def named_gaps(measured: Gaps, solved: Gaps) -> dict[str, Array]:
     }
 
 
-def _conclude(problem: Problem, outcome: Outcome) -> CorrelatedSolution:
-    run, summary = outcome.run, outcome.summary
+def _conclude(problem: PlayProblem, played: Played) -> CorrelatedSolution:
+    run, summary = played.run, played.summary
     game, regularizer = problem.game, problem.regularizer
-    measured, solved = jax.tree.map(lambda leaf: leaf[-1], outcome.reached)
+    measured, solved = jax.tree.map(lambda leaf: leaf[-1], played.reached)
     sizes = game.num_actions
     status = jnp.asarray(Status.converged, dtype=jnp.int32)
     if problem.tol is not None:
@@ -145,16 +145,16 @@ def _conclude(problem: Problem, outcome: Outcome) -> CorrelatedSolution:
         wrong = jnp.where((wrong == Status.converged) & unseen, Status.nonfinite_input, wrong)
     rising = (problem.limits[0] >= 1) & jnp.all(jnp.diff(problem.limits) >= 1)
     wrong = jnp.where((wrong == Status.converged) & ~rising, Status.invalid_input, wrong)
-    regularized, unregularized = outcome.last_gaps
+    regularized, unregularized = played.last_gaps
     return CorrelatedSolution(
         **named_gaps(measured, solved),
         bound=problem.rule.bound(payoff_range(game), regularizer, run.round[..., None]),
         cost=summary.cost.value * regularizer.temperatures,
-        marginals=tuple(outcome.marginals),
-        last_log_policy=tuple(outcome.last[player, :size] for player, size in enumerate(sizes)),
+        marginals=tuple(played.marginals),
+        last_log_policy=tuple(played.last[player, :size] for player, size in enumerate(sizes)),
         last_regularized_gap=regularized,
         last_nash_gap=unregularized,
-        num_steps=run.round,
+        num_rounds=run.round,
         status=jnp.where(wrong == Status.converged, status, wrong).astype(jnp.int32),
         mixture=summary.mixture if isinstance(summary.mixture, Kept) else summary.mixture.value,
         num_actions=sizes,
@@ -162,18 +162,18 @@ def _conclude(problem: Problem, outcome: Outcome) -> CorrelatedSolution:
 
 
 @jax.jit
-def play_problem(problem: Problem) -> tuple[CorrelatedSolution, tuple[Gaps, Gaps]]:
-    """The solution, and the gaps at the checkpoints as in `Outcome`."""
-    outcome = _play(problem)
-    return _conclude(problem, outcome), outcome.reached
+def play_problem(problem: PlayProblem) -> tuple[CorrelatedSolution, tuple[Gaps, Gaps]]:
+    """The solution, and the gaps at the checkpoints as in `Played`."""
+    played = _play(problem)
+    return _conclude(problem, played), played.reached
 
 
-def check_rounds(num_steps: Any, tol: Any) -> None:
+def check_rounds(num_rounds: Any, tol: Any) -> None:
     """Raise ``ValueError`` unless these make sense, where they are concrete."""
-    if is_concrete(num_steps):
-        rounds = np.asarray(num_steps)
+    if is_concrete(num_rounds):
+        rounds = np.asarray(num_rounds)
         if rounds.dtype.kind not in "iu" or np.any(rounds < 1) or np.any(rounds >= 2**31):
-            raise ValueError(f"num_steps: got {num_steps!r}, takes whole numbers from 1 to 2^31 - 1")
+            raise ValueError(f"num_rounds: got {num_rounds!r}, takes whole numbers from 1 to 2^31 - 1")
     if tol is not None and is_concrete(tol) and not np.all(np.asarray(tol, dtype=float) >= 0):
         raise ValueError(f"tol: got {tol!r}, takes a number >= 0 or None")
 
@@ -184,31 +184,31 @@ def _alike(game: Game, other: Any) -> bool:
     return kinds and other.table.shape == game.table.shape
 
 
-def check_play(game: Game, regularizer: Any, num_steps: Any, tol: Any, evaluate_on: Any, throw: bool) -> None:
-    """Raise unless all this fits together, and where it is concrete and `throw` is set, unless the values are right."""
+def check_play(game: Game, regularizer: Any, num_rounds: Any, tol: Any, evaluate_on: Any, check_values: bool) -> None:
+    """Raise unless all this fits together and, where it is concrete and `check_values` is set, the values are right."""
     Regularizer.require(regularizer)
     regularizer.check_fits(game)
-    check_rounds(num_steps, tol)
+    check_rounds(num_rounds, tol)
     if evaluate_on is not None and not _alike(game, evaluate_on):
         got = f"{type(evaluate_on).__name__} {getattr(evaluate_on, 'num_actions', '')}".strip()
         takes = f"a {type(game).__name__} with the actions of the game that is played, {game.num_actions}"
         raise ValueError(f"evaluate_on: got {got}, takes {takes}")
-    if throw and is_concrete(game, regularizer, evaluate_on):
+    if check_values and is_concrete(game, regularizer, evaluate_on):
         validate(game, regularizer)
         if evaluate_on is not None:
             validate(evaluate_on)
 
 
-def make_problem(
+def make_play_problem(
     game: OneShotGame,
     regularizer: Regularizer,
     limits: Any,
     make_rule: Callable[[Float[Array, " player"], Regularizer], Rule],
     tol: Any,
     evaluate_on: Any,
-    throw: bool,
-) -> Problem:
-    """Check what is to be played, values too where they are concrete and `throw` is set.
+    check_values: bool,
+) -> PlayProblem:
+    """Check what is to be played, values too where they are concrete and `check_values` is set.
 
     Args:
         game: in which to play.
@@ -217,14 +217,14 @@ def make_problem(
         make_rule: from each player's payoff range and the regularizer in the game's dtype to the rule.
         tol: regularised gap at which to stop, or None.
         evaluate_on: another game in which to measure too, or None.
-        throw: raise on bad values.
+        check_values: whether bad values are raised, and not left to the status.
     """
     require_one_shot(game)
-    check_play(game, regularizer, limits, tol, evaluate_on, throw)
+    check_play(game, regularizer, limits, tol, evaluate_on, check_values)
     if is_concrete(limits) and np.any(np.diff(np.asarray(limits, dtype=int).ravel()) < 1):
-        raise ValueError(f"num_steps: got {limits!r}, takes increasing numbers")
+        raise ValueError(f"num_rounds: got {limits!r}, takes increasing numbers")
     regularizer = regularizer.astype(game.dtype)
-    return Problem(
+    return PlayProblem(
         game=game,
         regularizer=regularizer,
         target=None if evaluate_on is None else type(game)(evaluate_on.payoffs.astype(game.dtype)),

@@ -26,7 +26,7 @@ from gamekl.solvers.nash.ladder import default_tolerance, resolution
 from gamekl.solvers.play.gamd import gamd
 from gamekl.solvers.play.rules.anchored import anchored
 from gamekl.solvers.play.selfplay import check_play
-from gamekl.solvers.solution import PathSummary, Solution, Status
+from gamekl.solvers.solution import PathSummary, Solution, Status, raise_unless_converged
 from gamekl.solvers.staged import StagedSolution, solve_stages
 
 
@@ -38,9 +38,9 @@ def safe_step(game: NormalFormGame, regularizer: Regularizer) -> Float[Array, ""
     return jnp.where(flat, 1 / least, least / jnp.where(flat, 1, lipschitz) ** 2)
 
 
-def _descend(game: NormalFormGame, regularizer: Regularizer, num_steps: Any, step_size: Any, tol: Any) -> Solution:
+def _descend(game: NormalFormGame, regularizer: Regularizer, num_rounds: Any, step_size: Any, tol: Any) -> Solution:
     step = safe_step(game, regularizer) if step_size is None else step_size
-    played = gamd(game, regularizer, num_steps=num_steps, step_size=step, throw=False)
+    played = gamd(game, regularizer, num_rounds=num_rounds, step_size=step, throw=False)
     log_policy = played.last_log_policy
     response = best_response(game, regularizer, log_policy)
     moved = [jnp.max(jnp.abs(jnp.exp(a) - jnp.exp(b))) for a, b in zip(response, log_policy, strict=True)]
@@ -52,16 +52,16 @@ def _descend(game: NormalFormGame, regularizer: Regularizer, num_steps: Any, ste
         log_policy=log_policy,
         gap=regularized_gap(game, regularizer, log_policy),
         residual=residual,
-        num_steps=played.num_steps,
+        num_steps=played.num_rounds,
         status=status.astype(jnp.int32),
         path=PathSummary(regularizer.temperatures, nothing, nothing, nothing),
     )
 
 
 @jax.jit
-def _descend_all(game: Any, regularizer: Regularizer, num_steps: Any, step_size: Any, tol: Any) -> Any:
+def _descend_all(game: Any, regularizer: Regularizer, num_rounds: Any, step_size: Any, tol: Any) -> Any:
     def solve(stage: NormalFormGame, here: Regularizer) -> Solution:
-        return _descend(stage, here, num_steps, step_size, tol)
+        return _descend(stage, here, num_rounds, step_size, tol)
 
     if isinstance(game, ContextualGame | MarkovGame):
         return solve_stages(game, regularizer, solve)
@@ -72,7 +72,7 @@ def sos_md(
     game: NormalFormGame | StagedGame,
     regularizer: Regularizer,
     *,
-    num_steps: Any,
+    num_rounds: Any,
     step_size: float | int | Float[Array, ""] | None = None,
     tol: float | int | Float[Array, ""] | None = None,
     throw: bool = True,
@@ -82,19 +82,23 @@ def sos_md(
     Args:
         game: a one-shot, contextual or Markov game, or an estimate's.
         regularizer: references and temperatures for this game.
-        num_steps: rounds at each stage; not static.
+        num_rounds: rounds at each stage; not static.
         step_size: nats per payoff unit; if None the lesser of tau / L^2 and 1 / tau, for each stage.
         tol: the residual up to which the status is `Status.converged`, and `Status.max_steps` above; the default is
             that of `solve_nash`. It stops nothing.
-        throw: raise on bad values; acts on concrete inputs only.
+        throw: raise where the status is not `Status.converged`; acts on concrete inputs only.
 
     Returns:
         A `Solution`, or a `StagedSolution` of games in stages.
 
     Raises:
-        ValueError: game and regularizer do not fit, or an option or a value is bad.
+        ValueError: game and regularizer do not fit, or an option or (``throw``) a value is bad.
+        SolveError: (``throw``) the residual stayed above `tol`.
     """
-    check_play(game, regularizer, num_steps, tol, None, throw)
+    check_play(game, regularizer, num_rounds, tol, None, throw)
     anchored("uniform", step_size)
     step, tol = (None if value is None else jnp.asarray(value, dtype=float) for value in (step_size, tol))
-    return _descend_all(game, regularizer, jnp.asarray(num_steps, dtype=jnp.int32), step, tol)
+    solution = _descend_all(game, regularizer, jnp.asarray(num_rounds, dtype=jnp.int32), step, tol)
+    if throw:
+        raise_unless_converged(solution)
+    return solution

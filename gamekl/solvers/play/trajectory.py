@@ -23,7 +23,7 @@ class Trajectory(Shown):
     """What a rule came to after several numbers of rounds; payoff units, each ``[checkpoint, player]``.
 
     Attributes:
-        num_steps: the checkpoints, shape ``[checkpoint]``; after 0 rounds the references are played.
+        num_rounds: the checkpoints, shape ``[checkpoint]``; after 0 rounds the references are played.
         num_queries: evaluations made for each player's every action, or comparisons where values are asked for, up to
             the checkpoint, shape ``[checkpoint]``.
         regularized_gap: of the last round's profile in the anchored game.
@@ -36,7 +36,7 @@ class Trajectory(Shown):
         status: `Status.converged`; `Status.not_converged` if numbers are not finite; or what is wrong with the input.
     """
 
-    num_steps: Int[Array, "*batch checkpoint"]
+    num_rounds: Int[Array, "*batch checkpoint"]
     num_queries: Int[Array, "*batch checkpoint"]
     regularized_gap: Float[Array, "*batch checkpoint player"]
     nash_gap: Float[Array, "*batch checkpoint player"]
@@ -46,7 +46,7 @@ class Trajectory(Shown):
     first: Int[Array, "*batch"]
     first_kl: Int[Array, "*batch"] | None
     status: Int[Array, "*batch"]
-    ending: ClassVar = Status
+    status_type: ClassVar = Status
 
 
 class Measured(NamedTuple):
@@ -127,13 +127,13 @@ def follow_lanes(
         before = (rounds[0] - 1) * record.average
         played = jnp.where(made, policies, 0)
         regularized, kl = jax.vmap(partial(_regularized_gap, game))(block.play), jax.vmap(divergence)(policies)
-        steps = block.round - 1  # before the t-th round there were t - 1
-        here = (steps[None] == limits[:, None]) & block.made[None]  # [checkpoint, block, lane]
+        earlier = block.round - 1  # before the t-th round there were t - 1
+        here = (earlier[None] == limits[:, None]) & block.made[None]  # [checkpoint, block, lane]
 
         def earliest(known: Array, value: Array, bound: Array) -> Array:
             """The first round at which a total is small enough, if it was not known before."""
             hit = block.made & (value.sum(axis=1) <= bound)
-            found = jnp.where(hit.any(axis=0), steps[0] + jax.lax.argmax(hit, 0, jnp.int32), -1)
+            found = jnp.where(hit.any(axis=0), earlier[0] + jax.lax.argmax(hit, 0, jnp.int32), -1)
             return jnp.where(known >= 0, known, found)
 
         def enter(kept: Array, fresh: Array) -> Array:

@@ -41,7 +41,7 @@ FLAT = {jnp.dtype("float32"): 1e-3, jnp.dtype("float64"): 1e-6}
 
 
 class Commitment(Shown):
-    """A leader's policy with the follower's answer, and what certifies it.
+    """A leader's policy with the follower's response, and what certifies it.
 
     Attributes:
         log_policy: log x ``[*stage, leader]`` and log nu_x ``[*stage, follower]``.
@@ -60,7 +60,7 @@ class Commitment(Shown):
     curvature: Float[Array, "*batch"]
     num_steps: Int[Array, "*batch"]
     status: Int[Array, "*batch"]
-    ending: ClassVar = Status
+    status_type: ClassVar = Status
 
     @property
     def policy(self) -> tuple[Float[Array, "*batch leader"], Float[Array, "*batch follower"]]:
@@ -73,7 +73,7 @@ class Commitment(Shown):
         return self.gap
 
 
-class Problem(NamedTuple):
+class LeaderProblem(NamedTuple):
     """A game to plan in; of many, each leaf has a leading axis.
 
     Attributes:
@@ -90,7 +90,7 @@ class Problem(NamedTuple):
 
 
 # What a leader expects of a policy ``[leader]`` in a problem, without the KL; smooth.
-Gain = Callable[[Float[Array, " leader"], Problem], Float[Array, ""]]
+Gain = Callable[[Float[Array, " leader"], LeaderProblem], Float[Array, ""]]
 
 
 def _typical(entries: Array) -> Float[Array, ""]:
@@ -111,11 +111,11 @@ def payoff_scale(own: Array, temperature: Float[Array, ""]) -> Float[Array, ""]:
     return jnp.maximum(_typical(own - jnp.median(own)) + temperature, told) + jnp.finfo(own.dtype).tiny
 
 
-def _scale(problem: Problem) -> Float[Array, ""]:
+def _scale(problem: LeaderProblem) -> Float[Array, ""]:
     return payoff_scale(problem.game.payoffs[0], problem.regularizer.temperatures[0])
 
 
-def _starts(objective: Objective, problem: Problem) -> Float[Array, "start leader"]:
+def _starts(objective: Objective, problem: LeaderProblem) -> Float[Array, "start leader"]:
     """The best points of the lattice that have no better neighbour, the centre, and those given; on the support."""
     mask = support(problem.regularizer.log_reference[0])
     dtype = problem.game.dtype
@@ -165,7 +165,7 @@ def first_order_gap(log_policy: Array, log_reference: Array, values: Array, temp
     return jnp.where(positive, soft, greedy)
 
 
-def judge(gap: Array, bend: Array, scale: Array, finite: Array, more_steps: Array) -> Int[Array, ""]:
+def climb_status(gap: Array, bend: Array, scale: Array, finite: Array, more_steps: Array) -> Int[Array, ""]:
     """The status of where a climb ended."""
     local = (gap <= TOLERANCE[gap.dtype] * scale) & (bend <= FLAT[gap.dtype] * scale)
     missed = jnp.where(more_steps, Status.not_converged, Status.max_steps)
@@ -173,7 +173,7 @@ def judge(gap: Array, bend: Array, scale: Array, finite: Array, more_steps: Arra
     return jnp.where(finite, status, Status.nonfinite_input).astype(jnp.int32)
 
 
-def _certify(gain: Gain, problem: Problem, end: Climb, max_steps: int) -> Commitment:
+def _certify(gain: Gain, problem: LeaderProblem, end: Climb, max_steps: int) -> Commitment:
     game, regularizer = problem.game, problem.regularizer
     reference, mask = regularizer.log_reference[0], support(regularizer.log_reference[0])
     log_policy = log_policies(end.here.y[0], mask)
@@ -183,12 +183,12 @@ def _certify(gain: Gain, problem: Problem, end: Climb, max_steps: int) -> Commit
     bend = curvature(end.here, mask[None])
     tau = regularizer.temperatures
     finite = jnp.all(jnp.isfinite(game.payoffs)) & jnp.all(jnp.isfinite(tau)) & (tau[0] >= 0) & (tau[1] > 0)
-    answer = respond(policy, game.payoffs[1] / tau[1], regularizer.log_reference[1])
-    status = judge(gap, bend, _scale(problem), finite, end.num_steps < max_steps)
-    return Commitment((log_policy, answer), end.here.value, gap, bend, end.num_steps, status)
+    response = respond(policy, game.payoffs[1] / tau[1], regularizer.log_reference[1])
+    status = climb_status(gap, bend, _scale(problem), finite, end.num_steps < max_steps)
+    return Commitment((log_policy, response), end.here.value, gap, bend, end.num_steps, status)
 
 
-def expected_payoff(policy: Float[Array, " leader"], problem: Problem) -> Float[Array, ""]:
+def expected_payoff(policy: Float[Array, " leader"], problem: LeaderProblem) -> Float[Array, ""]:
     """The gain of a leader that takes the game for the truth."""
     return payoff_part(policy, problem.game, problem.regularizer)
 
@@ -196,7 +196,7 @@ def expected_payoff(policy: Float[Array, " leader"], problem: Problem) -> Float[
 def anchored(gain: Gain) -> Objective:
     """gain(x) - tau_l KL(x || x0) of policies ``[1, leader]``."""
 
-    def objective(policy: Float[Array, "1 leader"], problem: Problem) -> Float[Array, ""]:
+    def objective(policy: Float[Array, "1 leader"], problem: LeaderProblem) -> Float[Array, ""]:
         regularizer = problem.regularizer
         return gain(policy[0], problem) - anchor_cost(
             policy[0], regularizer.log_reference[0], regularizer.temperatures[0]
@@ -206,19 +206,19 @@ def anchored(gain: Gain) -> Objective:
 
 
 @partial(jax.jit, static_argnames=("gain", "max_steps"))
-def plan_by(gain: Gain, problem: Problem, max_steps: int) -> Commitment:
+def plan_by(gain: Gain, problem: LeaderProblem, max_steps: int) -> Commitment:
     """Maximise gain(x) - tau_l KL(x || x0), of which `value`, `gap` and `curvature` then speak."""
 
     objective = anchored(gain)
 
-    def block(problems: Problem) -> Commitment:
+    def block(problems: LeaderProblem) -> Commitment:
         masks = support(problems.regularizer.log_reference[0])[:, None]
         scale = jax.vmap(_scale)(problems)
         starts = jax.vmap(partial(_starts, objective))(problems)
         ends = best_climb(objective, problems, masks, starts[:, :, None], scale, max_steps)
         return jax.vmap(lambda problem, end: _certify(gain, problem, end, max_steps))(problems, ends)
 
-    def together(problems: Problem) -> Commitment:
+    def together(problems: LeaderProblem) -> Commitment:
         size = len(problems.game.payoffs)
         return block(problems) if size <= WIDTH else in_blocks(block, WIDTH, problems)
 
@@ -226,9 +226,9 @@ def plan_by(gain: Gain, problem: Problem, max_steps: int) -> Commitment:
     return jax.tree.map(lambda leaf: leaf[0], joining_batches(together)(one))
 
 
-def make_problem(
+def make_leader_problem(
     game: NormalFormGame, regularizer: Regularizer, starts: ArrayLike | Sequence[Any] | None, more: Any = None
-) -> Problem:
+) -> LeaderProblem:
     """The problem, checked.
 
     Raises:
@@ -246,7 +246,7 @@ def make_problem(
         if is_concrete(extra):
             check_distribution("starts", np.asarray(extra), (-1,))
         tried = jnp.concatenate([tried, extra])
-    return Problem(game, regularizer.astype(game.dtype), tried, more)
+    return LeaderProblem(game, regularizer.astype(game.dtype), tried, more)
 
 
 def quantal_stackelberg(
@@ -267,7 +267,7 @@ def quantal_stackelberg(
         starts: further policies to climb from, ``[start, leader]``, such as `strong_stackelberg` finds where the
             follower's temperature is below about 1 / 100 of its payoffs.
         max_steps: Newton steps of each climb; static.
-        throw: whether to raise where arguments are concrete and no local maximum was certified.
+        throw: raise where the status is not `Status.converged`; acts on concrete inputs only.
 
     Returns:
         A `Commitment`.
@@ -278,7 +278,7 @@ def quantal_stackelberg(
         SolveError: no local maximum was certified.
     """
     check_options(None, max_steps)
-    plan = plan_by(expected_payoff, make_problem(game, regularizer, starts), max_steps)
+    plan = plan_by(expected_payoff, make_leader_problem(game, regularizer, starts), max_steps)
     if throw:
         raise_unless_converged(plan)
     return plan

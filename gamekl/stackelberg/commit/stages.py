@@ -33,23 +33,23 @@ from gamekl.stackelberg.commit.quantal import (
     INWARD,
     MAX_STEPS,
     Commitment,
-    Problem,
+    LeaderProblem,
     best_climb,
+    climb_status,
     expected_payoff,
     first_order_gap,
-    judge,
     log_policies,
     payoff_scale,
     plan_by,
 )
 from gamekl.stackelberg.follower import check_commitment, follower_value
-from gamekl.stackelberg.staged_follower import answers, value_from_start
+from gamekl.stackelberg.staged_follower import responses, value_from_start
 
 Policy = Float[Array, "stage leader"]
 
 
 class StagedCommitment(Shown):
-    """A leader's policy for all stages with the follower's answers, and what certifies it.
+    """A leader's policy for all stages with the follower's responses, and what certifies it.
 
     Attributes:
         log_policy: log x ``[*stage, leader]`` and log nu_x ``[*stage, follower]``.
@@ -67,7 +67,7 @@ class StagedCommitment(Shown):
     curvature: Float[Array, ""]
     num_steps: Int[Array, ""]
     status: Int[Array, ""]
-    ending: ClassVar = Status
+    status_type: ClassVar = Status
 
     @property
     def policy(self) -> tuple[Float[Array, "*stage leader"], Float[Array, "*stage follower"]]:
@@ -87,7 +87,7 @@ def at_stage(regularizer: Regularizer, references: tuple[Array, ...]) -> Regular
 
 def _plan_stage(stage: NormalFormGame, regularizer: Regularizer, max_steps: int) -> Commitment:
     mask = jnp.where(support(regularizer.log_reference[0]), 1, 0).astype(stage.dtype)
-    return plan_by(expected_payoff, Problem(stage, regularizer, (mask / mask.sum())[None], None), max_steps)
+    return plan_by(expected_payoff, LeaderProblem(stage, regularizer, (mask / mask.sum())[None], None), max_steps)
 
 
 def _collect(game: ContextualGame | MarkovGame, value: Array, plans: Commitment) -> StagedCommitment:
@@ -129,7 +129,7 @@ def contextual_stackelberg(
         game: leader and follower, who both see the context.
         regularizer: references with a context axis; the leader's temperature may be 0.
         max_steps: Newton steps of each climb; static.
-        throw: whether to raise where arguments are concrete and no local maximum was certified.
+        throw: raise where the status is not `Status.converged`; acts on concrete inputs only.
 
     Raises:
         TypeError: `game` is no `ContextualGame`.
@@ -165,7 +165,7 @@ def myopic_stackelberg(
         game: leader and follower, who both see the state.
         regularizer: references with the axes ``[horizon, state]``; the leader's temperature may be 0.
         max_steps: Newton steps of each climb; static.
-        throw: whether to raise where arguments are concrete and no local maximum was certified.
+        throw: raise where the status is not `Status.converged`; acts on concrete inputs only.
 
     Raises:
         TypeError: `game` is no `MarkovGame`.
@@ -186,7 +186,7 @@ def stagewise_stackelberg(
     return conclude(_recursion(game, regularizer.astype(game.dtype), 1.0, max_steps), throw)
 
 
-class StagedProblem(NamedTuple):
+class StagedLeaderProblem(NamedTuple):
     """A game in stages to plan in.
 
     Attributes:
@@ -202,18 +202,20 @@ class StagedProblem(NamedTuple):
     more: Any
 
 
-def from_start(policy: Policy, problem: StagedProblem) -> Float[Array, ""]:
+def from_start(policy: Policy, problem: StagedLeaderProblem) -> Float[Array, ""]:
     """J."""
     game, regularizer, patience, _ = problem
     return value_from_start(policy.reshape(*game.stage_shape, -1), game, regularizer, patience)
 
 
-def _certify(objective: Objective, problem: StagedProblem, end: Climb, mask: Array, max_steps: int) -> StagedCommitment:
+def _certify(
+    objective: Objective, problem: StagedLeaderProblem, end: Climb, mask: Array, max_steps: int
+) -> StagedCommitment:
     game, regularizer, patience, _ = problem
     log_policy = log_policies(end.here.y, mask).reshape(*game.stage_shape, -1)
     policy = jnp.exp(log_policy)
-    log_answers = answers(policy, game, regularizer, patience)
-    temperatures = regularizer.temperatures[0] * occupancies(game, outer((policy, jnp.exp(log_answers))))
+    log_responses = responses(policy, game, regularizer, patience)
+    temperatures = regularizer.temperatures[0] * occupancies(game, outer((policy, jnp.exp(log_responses))))
     slope = jax.grad(objective)(policy.reshape(len(mask), -1), problem).reshape(policy.shape)
     inside = support(log_policy)
     reference = regularizer.log_reference[0]
@@ -225,8 +227,8 @@ def _certify(objective: Objective, problem: StagedProblem, end: Climb, mask: Arr
     finite = jnp.all(jnp.isfinite(game.table)) & jnp.all(jnp.isfinite(end.here.value))
     if isinstance(game, MarkovGame):
         finite = finite & jnp.all(jnp.isfinite(game.transitions))
-    status = judge(gap, bend, _scale(game, regularizer), finite, end.num_steps < max_steps)
-    return StagedCommitment((log_policy, log_answers), end.here.value, gap, bend, end.num_steps, status)
+    status = climb_status(gap, bend, _scale(game, regularizer), finite, end.num_steps < max_steps)
+    return StagedCommitment((log_policy, log_responses), end.here.value, gap, bend, end.num_steps, status)
 
 
 def _scale(game: ContextualGame | MarkovGame, regularizer: Regularizer) -> Float[Array, ""]:
@@ -253,7 +255,7 @@ def _starts(game: ContextualGame | MarkovGame, regularizer: Regularizer, max_ste
 
 
 @partial(jax.jit, static_argnames=("objective", "max_steps"))
-def _climb(objective: Objective, problem: StagedProblem, starts: Array, max_steps: int) -> StagedCommitment:
+def _climb(objective: Objective, problem: StagedLeaderProblem, starts: Array, max_steps: int) -> StagedCommitment:
     game, regularizer = problem.game, problem.regularizer
     mask = support(regularizer.log_reference[0]).reshape(starts.shape[1:])
     lane = jax.tree.map(lambda leaf: leaf[None], problem)
@@ -261,7 +263,7 @@ def _climb(objective: Objective, problem: StagedProblem, starts: Array, max_step
     return _certify(objective, problem, jax.tree.map(lambda leaf: leaf[0], ends), mask, max_steps)
 
 
-def plan_whole(objective: Objective, problem: StagedProblem, max_steps: int) -> StagedCommitment:
+def plan_whole(objective: Objective, problem: StagedLeaderProblem, max_steps: int) -> StagedCommitment:
     """Maximise an objective of whole policies ``[stage, leader]``, of which `value`, `gap` and `curvature` then speak.
 
     Args:
@@ -285,7 +287,7 @@ def farsighted_stackelberg(
         game: leader and follower, who both see the state.
         regularizer: references with the axes ``[horizon, state]``; the leader's temperature may be 0.
         max_steps: Newton steps of each climb; static.
-        throw: whether to raise where arguments are concrete and no local maximum was certified.
+        throw: raise where the status is not `Status.converged`; acts on concrete inputs only.
 
     Raises:
         TypeError: `game` is no `MarkovGame`.
@@ -294,5 +296,5 @@ def farsighted_stackelberg(
     """
     check_commitment(game, regularizer, MarkovGame)
     check_options(None, max_steps)
-    problem = StagedProblem(game, regularizer.astype(game.dtype), jnp.ones((), game.dtype), None)
+    problem = StagedLeaderProblem(game, regularizer.astype(game.dtype), jnp.ones((), game.dtype), None)
     return conclude(plan_whole(from_start, problem, max_steps), throw)

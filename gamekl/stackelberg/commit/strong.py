@@ -1,7 +1,7 @@
 """What a leader should commit to against a follower that responds best.
 
-In the notation of `gamekl.stackelberg.follower`, as tau_f falls to 0 the follower answers best, on its reference's
-support; where it is indifferent, policies nearby make it answer as the leader likes best. So J's supremum tends, for
+In the notation of `gamekl.stackelberg.follower`, as tau_f falls to 0 the follower responds best, on its reference's
+support; where it is indifferent, policies nearby make it respond as the leader likes best. So J's supremum tends, for
 generic games and tau_l = 0, to what the leader earns in the strong Stackelberg equilibrium,
 
     max over b of  max { sum_a x(a) r_l(a, b) : sum_a x(a) [r_f(a, b) - r_f(a, b')] >= 0 for all b' },
@@ -28,7 +28,7 @@ class StrongCommitment(Shown):
 
     Attributes:
         policy: the leader's probabilities ``[leader]``.
-        answer: the follower's action.
+        response: the follower's action.
         value: what the leader earns, payoff units.
         candidates: for each action of the follower, the leader's best policy to which it is a best response,
             ``[follower, leader]``; NaN where there is none.
@@ -37,12 +37,12 @@ class StrongCommitment(Shown):
     """
 
     policy: Float[np.ndarray, " leader"]
-    answer: int
+    response: int
     value: float
     candidates: Float[np.ndarray, "follower leader"]
     values: Float[np.ndarray, " follower"]
     status: int
-    ending: ClassVar = Status
+    status_type: ClassVar = Status
 
 
 def _against(gain: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, float]:

@@ -1,9 +1,9 @@
-"""A farsighted follower's payoffs by maximum likelihood, from its answers in a Markov game whose moves are known.
+"""A farsighted follower's payoffs by maximum likelihood, from its responses in a Markov game whose moves are known.
 
 In the notation of `gamekl.stackelberg.fit.farsighted_likelihood`, the fit maximises L(u) - penalty / 2 |u|^2. The
 values ahead are convex in u, so that L is not concave in general: what is found is a local maximum, by scoring, (I + mu
 D)^-1 gradient with D the diagonal of I and mu falling where L rises as foreseen and rising where it does not, from u =
-0. u is reported without the directions that no answers tell, and its covariance is 0 there. A log tells the payoffs
+0. u is reported without the directions that no responses tell, and its covariance is 0 there. A log tells the payoffs
 that can be told at all if its I has no larger null space, at u drawn at random.
 """
 
@@ -20,9 +20,9 @@ from gamekl.core.arrays import as_float_array
 from gamekl.core.kernels.lanes import PRECISION, in_turn, solve_positive
 from gamekl.core.policies import is_concrete
 from gamekl.core.show import Shown
-from gamekl.core.validation import check_finite, check_whole
-from gamekl.offline.pessimism import check_nonnegative
-from gamekl.stackelberg.fit.checks import ResponseStatus, refuse_farsighted
+from gamekl.core.status import FitStatus
+from gamekl.core.validation import check_finite, check_nonnegative, check_whole
+from gamekl.stackelberg.fit.checks import refuse_farsighted
 from gamekl.stackelberg.fit.farsighted_likelihood import FarsightedLog, derivatives, expectable, untold_directions
 from gamekl.stackelberg.fit.payoffs import (
     MAX_STEPS,
@@ -46,16 +46,16 @@ class FarsightedFit(Shown):
     """A farsighted follower's payoffs of maximal likelihood.
 
     Attributes:
-        utilities: u = r_f / tau_f, nats, without what no answer tells; NaN where they are not identified; shape
+        utilities: u = r_f / tau_f, nats, without what no response tells; NaN where they are not identified; shape
             ``[horizon, state, leader, follower]``.
         covariance: the inverse information (with the penalty) of all of u, flattened, nats squared, shape
-            ``[unknown, unknown]``; 0 in directions that no answer tells.
+            ``[unknown, unknown]``; 0 in directions that no response tells.
         log_likelihood: sum_khsb n_khsb log nu_k(b | h, s), nats.
         residual: how far a scoring step would still move log nu, nats, root mean square over rows.
         rank: in how many directions of u the log has information.
-        num_told: in how many answers to all policies would have it.
+        num_told: in how many responses to all policies would have it.
         num_steps: steps that were tried.
-        status: a `ResponseStatus` value.
+        status: a `FitStatus` value.
     """
 
     utilities: Float[Array, "horizon state leader follower"]
@@ -66,16 +66,16 @@ class FarsightedFit(Shown):
     num_told: Int[Array, ""]
     num_steps: Int[Array, ""]
     status: Int[Array, ""]
-    ending: ClassVar = ResponseStatus
+    status_type: ClassVar = FitStatus
 
     def payoffs(self, temperature: ArrayLike) -> Float[Array, "horizon state leader follower"]:
-        """r_f without what no answer tells, payoff units, where the follower's temperature tau_f is known."""
+        """r_f without what no response tells, payoff units, where the follower's temperature tau_f is known."""
         check_temperature(temperature)
         return jnp.asarray(temperature, self.utilities.dtype) * self.utilities
 
 
 class _Point(NamedTuple):
-    """What is known of L, over the number of rows, at u; directions that no answers tell have a curvature too."""
+    """What is known of L, over the number of rows, at u; directions that no responses tell have a curvature too."""
 
     u: Float[Array, " unknown"]
     value: Float[Array, ""]
@@ -147,18 +147,18 @@ def _fit(log: FarsightedLog, max_steps: int) -> FarsightedFit:
     spectrum = in_turn(lambda matrix: jax.lax.linalg.eigh(matrix)[1])(guarded)
     rank = jnp.sum(spectrum > SINGULAR_BELOW[spectrum.dtype]).astype(jnp.int32) - mute
     finite = jnp.all(jnp.isfinite(log.counts) & (log.counts >= 0)) & jnp.all(jnp.isfinite(log.transitions))
-    penalised = log.penalty > 0
-    identified = (rank == size - mute) | penalised
+    penalized = log.penalty > 0
+    identified = (rank == size - mute) | penalized
     unseen = (log.counts.sum(axis=0) == 0) & expectable(log)
-    usable = finite & identified & (penalised | ~jnp.any(unseen))
+    usable = finite & identified & (penalized | ~jnp.any(unseen))
     end = _search(log, untold, usable, max_steps)
     u, rows = end.here.u, log.counts.sum()
     told = jnp.eye(size, dtype=u.dtype) - untold
     covariance = jnp.matmul(told, solve_positive(end.here.curvature, told), precision=PRECISION) / rows
     found = end.here.residual <= SLACK * TOLERANCE[u.dtype]
-    status = jnp.where(identified, ResponseStatus.no_maximizer, ResponseStatus.not_identified)
-    status = jnp.where(finite, status, ResponseStatus.nonfinite_input)
-    ended = jnp.where(found, ResponseStatus.converged, ResponseStatus.max_steps)
+    status = jnp.where(identified, FitStatus.no_maximizer, FitStatus.not_identified)
+    status = jnp.where(finite, status, FitStatus.nonfinite_input)
+    ended = jnp.where(found, FitStatus.converged, FitStatus.max_steps)
     return FarsightedFit(
         jnp.where(usable, u, jnp.nan).reshape(log.transitions.shape[:-1]),
         jnp.where(usable, covariance, jnp.nan),
@@ -198,8 +198,8 @@ def fit_farsighted(
 
     Raises:
         TypeError: `responses` is something else.
-        ValueError: no answers, answers that are masked, transitions that do not fit, a bad penalty; or (where concrete)
-            an action never seen, payoffs that the log does not identify, or no maximum found.
+        ValueError: no responses, masked ones, transitions that do not fit, a bad penalty; or (where concrete) an action
+            never seen, payoffs that the log does not identify, or no maximum found.
     """
     if not isinstance(responses, Responses):
         raise TypeError(f"responses: got {type(responses).__name__}, takes Responses")
@@ -209,7 +209,7 @@ def fit_farsighted(
     if counts.ndim != 4:
         raise ValueError(f"counts: got shape {counts.shape}, takes [horizon, state, strategy, follower]")
     if is_concrete(counts) and not np.any(np.asarray(counts)):
-        raise ValueError("counts: got no answers, takes at least one")
+        raise ValueError("counts: got no responses, takes at least one")
     horizon, states, _, follower = counts.shape
     if follower < 2:
         raise ValueError(f"counts: got {follower} action of the follower, takes at least two")

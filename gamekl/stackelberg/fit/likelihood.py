@@ -1,6 +1,6 @@
 """The likelihood of a follower's actions, and its derivatives.
 
-With u = r_f / tau_f the follower's payoffs in nats, counts n_kb of answers b to the policies x_k, N_k their sum, and
+With u = r_f / tau_f the follower's payoffs in nats, counts n_kb of responses b to the policies x_k, N_k their sum, and
 nu_k the quantal response to x_k (`gamekl.stackelberg.follower`),
 
     L(u) = sum_kb n_kb log nu_k(b) - penalty / 2 |w|^2,      u(a, b) = sum_j w_j phi_j(a, b),
@@ -44,7 +44,7 @@ class ResponseLog(NamedTuple):
         counts: n_kb.
         log_reference: the follower's.
         features: phi.
-        guard: a curvature for weights that no answer depends on; 0 elsewhere.
+        guard: a curvature for weights that no response depends on; 0 elsewhere.
         penalty: of |w|^2 / 2.
     """
 

@@ -5,7 +5,7 @@ In the notation of `gamekl.stackelberg.fit.likelihood`, the fit is argmax L, by 
 What is known of u: nothing that does not depend on b, as that changes no response, so u is reported with mean 0 over
 the follower's actions for each a; and tau_f r_f only where tau_f is known, as responses depend on their ratio alone.
 Without features w are the coordinates of such tables. I is regular, and the maximiser is the only one, where the x_k
-that were answered span all of the leader's actions; it is finite unless some w would make all that was answered at
+that were responded to span all of the leader's actions; it is finite unless some w would make all responses at
 least as likely, however far one goes (derived). Newton's steps have the lengths of `gamekl.offline.logistic`, as the
 third cumulant of a variable is at most its range times its variance (derived).
 """
@@ -24,10 +24,10 @@ from gamekl.core.kernels.batching import joining_batches
 from gamekl.core.kernels.lanes import PRECISION, in_turn, largest
 from gamekl.core.policies import centre, is_concrete, support
 from gamekl.core.show import Shown
-from gamekl.core.validation import check_distribution, check_finite, check_whole, refuse, show_place
+from gamekl.core.status import FitStatus
+from gamekl.core.validation import check_distribution, check_finite, check_nonnegative, check_whole, refuse, show_place
 from gamekl.offline.logistic import Slopes, maximize
-from gamekl.offline.pessimism import check_nonnegative
-from gamekl.stackelberg.fit.checks import ResponseStatus, refuse_unfit
+from gamekl.stackelberg.fit.checks import refuse_unfit
 from gamekl.stackelberg.fit.likelihood import ResponseLog, projected_features, slopes, tabular
 from gamekl.stackelberg.fit.responses import Responses
 from gamekl.stackelberg.follower import respond
@@ -53,7 +53,7 @@ class FollowerFit(Shown):
         log_likelihood: sum_kb n_kb log nu_k(b), nats, shape ``[*stage]``.
         residual: how far any weight alone would move to where L is greatest, shape ``[*stage]``.
         num_steps: Newton steps, shape ``[*stage]``.
-        status: a `ResponseStatus` value, shape ``[*stage]``.
+        status: a `FitStatus` value, shape ``[*stage]``.
     """
 
     utilities: Float[Array, "*stage leader follower"]
@@ -63,7 +63,7 @@ class FollowerFit(Shown):
     residual: Float[Array, "*stage"]
     num_steps: Int[Array, "*stage"]
     status: Int[Array, "*stage"]
-    ending: ClassVar = ResponseStatus
+    status_type: ClassVar = FitStatus
 
     def payoffs(self, temperature: ArrayLike) -> Float[Array, "*stage leader follower"]:
         """r_f centred, payoff units, where the follower's temperature tau_f is known."""
@@ -103,12 +103,12 @@ def _conclude(
     # Where the maximiser is infinite, the likelihood is flat at last, and Newton's steps stay as long as they were.
     left = jnp.matmul(spread.T, inverse(safe, gradient[:, None])[:, 0], precision=PRECISION)
     escapes = usable & found & (jnp.max(jnp.abs(left)) > SETTLED)
-    status = jnp.where(escapes, ResponseStatus.no_maximizer, status)
+    status = jnp.where(escapes, FitStatus.no_maximizer, status)
     usable = usable & ~escapes
     utilities = jnp.where(usable, centre(table, mask), jnp.nan)
     chances = respond(log.strategies, utilities, log.log_reference)
     likelihood = jnp.sum(jnp.where(log.counts > 0, log.counts * chances, 0))
-    ended = jnp.where(found, ResponseStatus.converged, ResponseStatus.max_steps)
+    ended = jnp.where(found, FitStatus.converged, FitStatus.max_steps)
     status = jnp.where(usable, ended, status).astype(jnp.int32)
     return FollowerFit(
         utilities,
@@ -138,8 +138,8 @@ def _solve(logs: ResponseLog, unseen: Array, max_steps: int) -> FollowerFit:
     least = jax.vmap(_least)(jnp.moveaxis(derivatives(start).curvature, -1, 0))
     identified = (least > SINGULAR_BELOW[start.dtype]) | (logs.penalty > 0)
     usable = finite & identified & ~unseen
-    status = jnp.where(identified, ResponseStatus.no_maximizer, ResponseStatus.not_identified)
-    status = jnp.where(finite, status, ResponseStatus.nonfinite_input)
+    status = jnp.where(identified, FitStatus.no_maximizer, FitStatus.not_identified)
+    status = jnp.where(finite, status, FitStatus.nonfinite_input)
     fit = maximize(derivatives, widest, start, usable, max_steps)
     return jax.vmap(_conclude)(logs, usable, status, fit.x.T, fit.residual, fit.num_steps, fit.converged)
 
@@ -179,7 +179,7 @@ def follower_reference(
         odd = np.argwhere((np.asarray(counts) > 0) & np.isneginf(values)[..., None, :])
         if len(odd):
             place = show_place(odd[0])
-            raise ValueError(f"counts{place}: got an answer that log_reference masks, takes 0 there")
+            raise ValueError(f"counts{place}: got a response that log_reference masks, takes 0 there")
     return found
 
 
@@ -212,7 +212,7 @@ def response_log(
         found = np.asarray(penalty, dtype=float)
         refuse("penalty", found, ~(found >= 0) | np.isinf(found), "a finite number >= 0")
     if is_concrete(counts) and not np.any(np.asarray(counts)):
-        raise ValueError("counts: got no answers, takes at least one")
+        raise ValueError("counts: got no responses, takes at least one")
     leader, follower = strategies.shape[-1], counts.shape[-1]
     if follower < 2:
         raise ValueError(f"counts: got {follower} action of the follower, takes at least two")
@@ -262,7 +262,7 @@ def fit_responses(
 
     Raises:
         TypeError: `responses` is something else.
-        ValueError: no answers, answers that are masked, bad features or penalty; or (where concrete) a likelihood
+        ValueError: no responses, responses that are masked, bad features or penalty; or (where concrete) a likelihood
             without a finite maximiser, or payoffs that are not identified, with what is to blame.
     """
     check_whole(max_steps=max_steps)

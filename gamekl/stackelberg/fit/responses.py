@@ -1,8 +1,8 @@
-"""Logs of a follower's actions: which of finitely many leader's policies was announced, and what was answered.
+"""Logs of a follower's actions: which of finitely many leader's policies was announced, and what was the response.
 
-In each row the leader announces the policy x_k, k ~ behavior, plays a ~ x_k, the follower answers b ~ nu_{x_k}, and the
-leader may see a reward around r_l(a, b). What learning needs of n rows are counts of (k, b), and counts and reward sums
-of (a, b): given n these are multinomial, and sums, so that 10^8 rows cost what ten cost.
+In each row the leader announces the policy x_k, k ~ behavior, plays a ~ x_k, the follower responds by b ~ nu_{x_k}, and
+the leader may see a reward around r_l(a, b). What learning needs of n rows are counts of (k, b), and counts and reward
+sums of (a, b): given n these are multinomial, and sums, so that 10^8 rows cost what ten cost.
 """
 
 from collections.abc import Sequence
@@ -27,11 +27,11 @@ from gamekl.stackelberg.follower import check_commitment, respond
 
 
 class Responses(Shown):
-    """How often each action of the follower answered each policy of the leader, and what the leader earned.
+    """How often each action of the follower was the response to each policy of the leader, and what the leader earned.
 
     Attributes:
         strategies: x_k, the leader's policies (probabilities), shape ``[*stage, strategy, leader]``.
-        counts: how often b answered x_k, numbers >= 0, shape ``[*stage, strategy, follower]``.
+        counts: how often b was the response to x_k, numbers >= 0, shape ``[*stage, strategy, follower]``.
         visits: how often (a, b) was played, shape ``[*stage, leader, follower]``; None where no rewards were seen.
         reward_sums: of the leader's rewards there, payoff units, same shape; None likewise.
 
@@ -71,12 +71,12 @@ class Responses(Shown):
 def _draw(
     key: Array, chances: Array, strategies: Array, payoffs: Array | None, noise: Array | str | None, num_samples: Array
 ) -> tuple[Array, Array | None, Array | None]:
-    answer_key, reward_key = jax.random.split(key)
+    response_key, reward_key = jax.random.split(key)
     chances = chances.astype(num_samples.dtype)
     if payoffs is None or noise is None:
-        return sample_counts(answer_key, num_samples, chances), None, None
+        return sample_counts(response_key, num_samples, chances), None, None
     joint = strategies.astype(chances.dtype)[:, :, None] * chances[:, None]
-    counts = sample_counts(answer_key, num_samples, joint)
+    counts = sample_counts(response_key, num_samples, joint)
     visits = counts.sum(axis=0)
     return counts.sum(axis=1), visits, sample_sums(reward_key, visits, payoffs[None], noise)[0]
 
@@ -84,7 +84,7 @@ def _draw(
 def _chances(
     game: NormalFormGame, regularizer: Regularizer, strategies: Any, behavior: Any
 ) -> tuple[Float[Array, "strategy leader"], Float[Array, "strategy follower"]]:
-    """The policies, and how likely each is announced and answered by each action, after checks."""
+    """The policies, and how likely each is announced and responded to by each action, after checks."""
     check_commitment(game, regularizer)
     announced, weights = as_float_array("strategies", strategies), as_float_array("behavior", behavior)
     leader = game.num_actions[0]
@@ -96,8 +96,8 @@ def _chances(
         if is_concrete(table):
             check_distribution(field, np.asarray(table), (-1,))
     regularizer, announced = regularizer.astype(game.dtype), announced.astype(game.dtype)
-    answers = respond(announced, game.payoffs[1] / regularizer.temperatures[1], regularizer.log_reference[1])
-    return announced, weights.astype(game.dtype)[:, None] * jnp.exp(answers)
+    responses = respond(announced, game.payoffs[1] / regularizer.temperatures[1], regularizer.log_reference[1])
+    return announced, weights.astype(game.dtype)[:, None] * jnp.exp(responses)
 
 
 def expected_responses(
@@ -170,8 +170,8 @@ def _actions(field: str, values: Any, rows: int, size: int) -> np.ndarray:
 def count_responses(
     strategies: ArrayLike | Sequence[Any],
     announced: ArrayLike | Sequence[Any],
-    answers: ArrayLike | Sequence[Any],
-    num_answers: int,
+    responses: ArrayLike | Sequence[Any],
+    num_responses: int,
     *,
     played: ArrayLike | Sequence[Any] | None = None,
     rewards: ArrayLike | Sequence[Any] | None = None,
@@ -181,8 +181,8 @@ def count_responses(
     Args:
         strategies: x_k, shape ``[strategy, leader]``.
         announced: k of each row, integers from 0, shape ``[row]``.
-        answers: b of each row, integers from 0.
-        num_answers: how many actions the follower has.
+        responses: b of each row, integers from 0.
+        num_responses: how many actions the follower has.
         played: a of each row; with `rewards` only.
         rewards: the leader's reward of each row, payoff units; with `played` only.
 
@@ -198,16 +198,19 @@ def count_responses(
     if (played is None) != (rewards is None):
         raise ValueError("rewards: got rewards or played actions alone, takes both or none")
     kinds, leader = table.shape
-    which, answer = _actions("announced", announced, rows, kinds), _actions("answers", answers, rows, num_answers)
-    counts = np.zeros((kinds, num_answers))
-    np.add.at(counts, (which, answer), 1)
+    which, response = (
+        _actions("announced", announced, rows, kinds),
+        _actions("responses", responses, rows, num_responses),
+    )
+    counts = np.zeros((kinds, num_responses))
+    np.add.at(counts, (which, response), 1)
     if played is None:
         return Responses(table, jnp.asarray(counts, table.dtype))
     own, earned = _actions("played", played, rows, leader), np.asarray(rewards, dtype=float)
     if earned.shape != (rows,):
         raise ValueError(f"rewards: got shape {earned.shape}, takes [row] = ({rows},)")
     check_finite("rewards", earned)
-    visits, sums = np.zeros((2, leader, num_answers))
-    np.add.at(visits, (own, answer), 1)
-    np.add.at(sums, (own, answer), earned)
+    visits, sums = np.zeros((2, leader, num_responses))
+    np.add.at(visits, (own, response), 1)
+    np.add.at(sums, (own, response), earned)
     return Responses(table, *(jnp.asarray(entry, table.dtype) for entry in (counts, visits, sums)))

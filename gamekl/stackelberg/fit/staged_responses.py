@@ -1,10 +1,10 @@
-"""Episodes with a leader that announces its policy for all stages, and a follower that answers it.
+"""Episodes with a leader that announces its policy for all stages, and a follower that responds to it.
 
 In each episode the leader announces x_k, k ~ behavior, for all stages. At each stage that is reached, a context c ~ rho
-or the states of a Markov game, it plays a ~ x_k(. | h, s), the follower answers b ~ nu_k(. | h, s), and the next state
-is s' ~ P_h(. | s, a, b). What learning needs are counts of (stage, k, b), and of (stage, a, b, s') with the leader's
-reward sums. They are drawn step by step: visits of (s, k) are multinomial given those of the step before, then (a, b)
-given visits, rewards and next states given those; so that 10^8 episodes cost what ten cost.
+or the states of a Markov game, it plays a ~ x_k(. | h, s), the follower responds by b ~ nu_k(. | h, s), and the next
+state is s' ~ P_h(. | s, a, b). What learning needs are counts of (stage, k, b), and of (stage, a, b, s') with sums of
+the leader's rewards. They are drawn step by step: visits of (s, k) are multinomial given those of the step before, then
+(a, b) given visits, rewards and next states given those; so that 10^8 episodes cost what ten cost.
 """
 
 from collections.abc import Callable, Sequence
@@ -25,7 +25,7 @@ from gamekl.core.validation import check_distribution, check_finite, check_noise
 from gamekl.offline.draws import draw_rows, sample_sums, split_counts
 from gamekl.stackelberg.fit.responses import Responses
 from gamekl.stackelberg.follower import check_commitment
-from gamekl.stackelberg.staged_follower import Answer
+from gamekl.stackelberg.staged_follower import Respond
 
 # From a key, counts ``[group]`` and chances ``[group, cell]`` to counts ``[group, cell]``.
 Split = Callable[[Array, Array, Array], Array]
@@ -35,7 +35,7 @@ class Episodes(Shown):
     """What a log of episodes tells.
 
     Attributes:
-        responses: how the follower answered at each stage, and what the leader earned there; ``[*stage, ...]``.
+        responses: how the follower responded at each stage, and what the leader earned there; ``[*stage, ...]``.
         moves: how often each next state followed, shape ``[horizon, state, leader, follower, next_state]``; None of a
             contextual game.
 
@@ -132,7 +132,7 @@ def _draw(split: Split, key: Array, plays: _Plays, noise: Array | str, num_sampl
 
 
 def _plays(
-    game: StagedGame, regularizer: Regularizer, strategies: Any, behavior: Any, response: Answer
+    game: StagedGame, regularizer: Regularizer, strategies: Any, behavior: Any, response: Respond
 ) -> tuple[Array, _Plays]:
     """The policies and the law, after checks."""
     check_commitment(game, regularizer, ContextualGame, MarkovGame)
@@ -155,8 +155,8 @@ def _plays(
     if transitions is not None and is_concrete(transitions):
         check_transitions(np.asarray(transitions))
     announced = announced.astype(game.dtype)
-    answer = jax.vmap(lambda policy: response(game, regularizer, policy), in_axes=-2, out_axes=-2)(announced)
-    joint = announced[..., None] * jnp.exp(answer)[..., None, :]
+    log_responses = jax.vmap(lambda policy: response(game, regularizer, policy), in_axes=-2, out_axes=-2)(announced)
+    joint = announced[..., None] * jnp.exp(log_responses)[..., None, :]
     begin = first.astype(game.dtype)[:, None] * weights.astype(game.dtype)
     return announced, _Plays(begin, joint, jnp.moveaxis(game.table, -3, 0)[0], transitions)
 
@@ -171,7 +171,7 @@ def expected_episodes(
     regularizer: Regularizer,
     strategies: ArrayLike | Sequence[Any],
     behavior: ArrayLike | Sequence[Any],
-    response: Answer,
+    response: Respond,
     num_samples: ArrayLike = 1.0,
 ) -> Episodes:
     """What `num_samples` episodes show on average, rewards too: a log from which the truth is learnt.
@@ -181,7 +181,7 @@ def expected_episodes(
         regularizer: the follower's references and temperature.
         strategies: x_k, the policies that are announced, shape ``[*stage, strategy, leader]``.
         behavior: how often each is announced, a distribution ``[strategy]``.
-        response: how the follower answers: `myopic_response` or `farsighted_response`.
+        response: how the follower responds: `myopic_response` or `farsighted_response`.
         num_samples: how many episodes.
 
     Raises:
@@ -200,7 +200,7 @@ def sample_episodes(
     regularizer: Regularizer,
     strategies: ArrayLike | Sequence[Any],
     behavior: ArrayLike | Sequence[Any],
-    response: Answer,
+    response: Respond,
     num_samples: ArrayLike,
     noise: ArrayLike | str,
 ) -> Episodes:

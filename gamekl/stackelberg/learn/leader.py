@@ -17,12 +17,12 @@ pessimistic and the likelihood's values agree.
 """
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, ArrayLike, Float
+from jaxtyping import Array, ArrayLike, Float, Int
 
 from gamekl.core.arrays import as_float_array
 from gamekl.core.games import NormalFormGame
@@ -30,16 +30,16 @@ from gamekl.core.kernels.lanes import PRECISION
 from gamekl.core.policies import check_profile, is_concrete
 from gamekl.core.regularizer import Regularizer
 from gamekl.core.show import Shown
-from gamekl.core.validation import check_finite
-from gamekl.offline.pessimism import check_nonnegative
+from gamekl.core.status import FitStatus
+from gamekl.core.validation import check_finite, check_nonnegative
 from gamekl.solvers.solution import check_options, raise_unless_converged
 from gamekl.stackelberg.commit.quantal import (
     MAX_STEPS,
     Commitment,
-    Problem,
+    LeaderProblem,
     anchored,
     expected_payoff,
-    make_problem,
+    make_leader_problem,
     plan_by,
 )
 from gamekl.stackelberg.fit.payoffs import MAX_STEPS as FIT_STEPS
@@ -61,6 +61,12 @@ class LeaderEstimate(Shown):
     game: NormalFormGame
     fit: FollowerFit
     variances: Float[Array, "leader follower"]
+    status_type: ClassVar = FitStatus
+
+    @property
+    def status(self) -> Int[Array, "*batch"]:
+        """A `FitStatus` value, of the fit."""
+        return self.fit.status
 
 
 class ValueBand(Shown):
@@ -156,7 +162,7 @@ def estimate_follower(
     return LeaderEstimate(NormalFormGame(jnp.stack([own, regularizer.temperatures[1] * fit.utilities])), fit, variances)
 
 
-def standard_error(policy: Float[Array, " leader"], problem: Problem) -> Float[Array, ""]:
+def standard_error(policy: Float[Array, " leader"], problem: LeaderProblem) -> Float[Array, ""]:
     """s(x) of a problem whose `more` begins with covariance and variances."""
     covariance, variances = problem.more[:2]
     tau = problem.regularizer.temperatures[1]
@@ -172,7 +178,7 @@ def standard_error(policy: Float[Array, " leader"], problem: Problem) -> Float[A
     return jnp.where(positive, jnp.sqrt(jnp.where(positive, variance, 1)), 0)
 
 
-def _cautious(policy: Float[Array, " leader"], problem: Problem) -> Float[Array, ""]:
+def _cautious(policy: Float[Array, " leader"], problem: LeaderProblem) -> Float[Array, ""]:
     """The expected payoff, less so many standard errors as the third of `more` says."""
     return payoff_part(policy, problem.game, problem.regularizer) - problem.more[2] * standard_error(policy, problem)
 
@@ -197,7 +203,7 @@ def _plan(
     check_nonnegative(scale=scale)
     check_options(None, max_steps)
     more = (estimate.fit.covariance, estimate.variances, sign * jnp.asarray(scale, estimate.game.dtype))
-    plan = plan_by(_cautious, make_problem(estimate.game, regularizer, starts, more), max_steps)
+    plan = plan_by(_cautious, make_leader_problem(estimate.game, regularizer, starts, more), max_steps)
     if throw:
         raise_unless_converged(plan)
     return plan
@@ -224,7 +230,7 @@ def pessimistic_commitment(
 
     Returns:
         A `Commitment`, whose `value`, `gap` and `curvature` are those of J_hat - c s. Where s has a kink, as between
-        policies that know the follower's answer, no local maximum may be certified.
+        policies that know the follower's response, no local maximum may be certified.
 
     Raises:
         TypeError: `estimate` is something else.
@@ -260,7 +266,7 @@ def check_level(level: ArrayLike) -> None:
 
 
 @jax.jit
-def _band(problem: Problem, policy: Float[Array, " leader"], level: ArrayLike) -> ValueBand:
+def _band(problem: LeaderProblem, policy: Float[Array, " leader"], level: ArrayLike) -> ValueBand:
     return band_around(anchored(expected_payoff)(policy[None], problem), standard_error(policy, problem), level)
 
 
@@ -285,5 +291,5 @@ def value_band(
     check_level(level)
     game = estimate.game
     strategy = check_profile("policy", [policy], game.num_actions[:1], log=False)[0].astype(game.dtype)
-    problem = make_problem(game, regularizer, None, (estimate.fit.covariance, estimate.variances))
+    problem = make_leader_problem(game, regularizer, None, (estimate.fit.covariance, estimate.variances))
     return _band(problem, strategy, level)

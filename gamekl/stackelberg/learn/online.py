@@ -4,8 +4,8 @@ In round t the leader announces what optimism makes of the log so far,
 
     x_t = argmax J_hat(x) + c s(x)        (`gamekl.stackelberg.learn.leader`),
 
-sees what the follower answers to it, and adds that to the log. Payoffs begin at 0 with the variance 1 / penalty of
-their prior, in nats squared, so that policies whose answers nobody knows are tried. The source (Chen, Wang and Yang,
+sees how the follower responds to it, and adds that to the log. Payoffs begin at 0 with the variance 1 / penalty of
+their prior, in nats squared, so that policies whose responses nobody knows are tried. The source (Chen, Wang and Yang,
 arXiv 2307.14085, by its abstract) proves sublinear regret for optimism of other forms; standard errors in their place
 are derived from the delta method, and no bound is claimed.
 """
@@ -22,8 +22,7 @@ from gamekl.core.games import NormalFormGame
 from gamekl.core.policies import is_concrete
 from gamekl.core.regularizer import Regularizer
 from gamekl.core.show import Shown
-from gamekl.core.validation import check_whole
-from gamekl.offline.pessimism import check_nonnegative
+from gamekl.core.validation import check_nonnegative, check_whole
 from gamekl.solvers.solution import Status
 from gamekl.stackelberg.commit.quantal import quantal_stackelberg
 from gamekl.stackelberg.fit.responses import Responses, sample_responses
@@ -45,7 +44,7 @@ class OnlineLeader(Shown):
     regret: Float[Array, "*batch round"]
     log: Responses
     status: Int[Array, "*batch round"]
-    ending: ClassVar = Status
+    status_type: ClassVar = Status
 
 
 @eqx.filter_jit
@@ -96,18 +95,18 @@ def lead_online(
     rows_per_round: ArrayLike = 1,
     noise: ArrayLike | None = None,
 ) -> OnlineLeader:
-    """Announce, see the answers, and learn, for a number of rounds; optimism in the face of what is not known.
+    """Announce, see the responses, and learn, for a number of rounds; optimism in the face of what is not known.
 
     It may be transformed by ``jax.vmap``, as over keys.
 
     Args:
         key: a jax random key, typed or legacy.
-        game: the true game, from which answers and rewards are drawn.
+        game: the true game, from which responses and rewards are drawn.
         regularizer: references and temperatures.
         num_rounds: how many policies are announced; static. A round costs as much as the rounds before are many.
         scale: c, how many standard errors are added; 0 is greedy. May be traced.
         penalty: the inverse variance of the follower's payoffs before anything is seen, nats^-2; > 0.
-        rows_per_round: how many answers each policy gets, a whole number >= 1.
+        rows_per_round: how many responses each policy gets, a whole number >= 1.
         noise: standard deviation of the leader's rewards; None where its payoffs are known.
 
     Returns:

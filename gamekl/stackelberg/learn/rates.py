@@ -20,14 +20,14 @@ from gamekl.core.games import NormalFormGame
 from gamekl.core.kernels.lanes import solve_positive
 from gamekl.core.policies import support
 from gamekl.core.regularizer import Regularizer
-from gamekl.offline.pessimism import check_nonnegative
+from gamekl.core.validation import check_nonnegative
 from gamekl.stackelberg.commit.ascent import fixed_directions, local_at
 from gamekl.stackelberg.commit.quantal import (
     FLAT,
-    Problem,
+    LeaderProblem,
     anchored,
     expected_payoff,
-    make_problem,
+    make_leader_problem,
     payoff_scale,
     quantal_stackelberg,
 )
@@ -36,7 +36,7 @@ from gamekl.stackelberg.learn.leader import estimate_follower, standard_error
 
 
 @jax.jit
-def _constant(problem: Problem, y: Float[Array, "1 leader"]) -> Float[Array, ""]:
+def _constant(problem: LeaderProblem, y: Float[Array, "1 leader"]) -> Float[Array, ""]:
     covariance, variances, scale = problem.more
     mask = support(problem.regularizer.log_reference[0])[None]
     tau = problem.regularizer.temperatures[1]
@@ -46,7 +46,7 @@ def _constant(problem: Problem, y: Float[Array, "1 leader"]) -> Float[Array, ""]
         moved = problem._replace(game=NormalFormGame(payoffs))
         return local_at(objective, moved, mask, y).gradient
 
-    def error(policy: Array, problem: Problem) -> Array:
+    def error(policy: Array, problem: LeaderProblem) -> Array:
         return standard_error(policy[0], problem)
 
     here = local_at(objective, problem, mask, y)
@@ -99,7 +99,7 @@ def predicted_constant(
         features=features,
     )
     width = jnp.asarray(scale, game.dtype)
-    problem = make_problem(game, regularizer, None, (estimate.fit.covariance, estimate.variances, width))
+    problem = make_leader_problem(game, regularizer, None, (estimate.fit.covariance, estimate.variances, width))
     own_scale = float(payoff_scale(game.payoffs[0], regularizer.temperatures[0]))
     if not float(plan.curvature) < -FLAT[game.dtype] * own_scale:
         raise ValueError(f"game: got a maximiser of curvature {float(plan.curvature):.1e}, takes a strict one, below 0")

@@ -25,9 +25,9 @@ from jaxtyping import Array, ArrayLike, Float
 from gamekl.core.kernels.lanes import PRECISION, solve_positive
 from gamekl.core.policies import is_concrete
 from gamekl.core.regularizer import Regularizer
-from gamekl.offline.pessimism import check_nonnegative
+from gamekl.core.validation import check_nonnegative
 from gamekl.solvers.solution import check_options, raise_unless_converged
-from gamekl.stackelberg.commit.quantal import MAX_STEPS, Commitment, Problem, make_problem, plan_by
+from gamekl.stackelberg.commit.quantal import MAX_STEPS, Commitment, LeaderProblem, make_leader_problem, plan_by
 from gamekl.stackelberg.fit.likelihood import ResponseLog, log_likelihood, slopes
 from gamekl.stackelberg.fit.payoffs import response_log
 from gamekl.stackelberg.fit.responses import Responses
@@ -47,20 +47,20 @@ class Earned(NamedTuple):
     bend: Float[Array, "feature feature"]
 
 
-def earned(weights: Array, policy: Array, problem: Problem, log: ResponseLog) -> Earned:
-    """The mean of the leader's payoffs over answers, their covariance with features, and their third cumulant."""
+def earned(weights: Array, policy: Array, problem: LeaderProblem, log: ResponseLog) -> Earned:
+    """The mean of the leader's payoffs over responses, their covariance with features, and their third cumulant."""
     features = jnp.einsum("a,abj->bj", policy, log.features, precision=PRECISION)
-    answer = jax.nn.softmax(log.log_reference + jnp.matmul(features, weights, precision=PRECISION))
+    response = jax.nn.softmax(log.log_reference + jnp.matmul(features, weights, precision=PRECISION))
     payoffs = jnp.matmul(policy, problem.game.payoffs[0], precision=PRECISION)
-    value = jnp.matmul(payoffs, answer, precision=PRECISION)
-    surplus = answer * (payoffs - value)
-    apart = features - jnp.matmul(answer, features, precision=PRECISION)
+    value = jnp.matmul(payoffs, response, precision=PRECISION)
+    surplus = response * (payoffs - value)
+    apart = features - jnp.matmul(response, features, precision=PRECISION)
     bend = jnp.einsum("b,bi,bj->ij", surplus, apart, apart, precision=PRECISION)
     return Earned(value, jnp.matmul(surplus, apart, precision=PRECISION), bend)
 
 
 def _newton(
-    weights: Array, multiplier: Array, policy: Array, problem: Problem, log: ResponseLog, excess: Array
+    weights: Array, multiplier: Array, policy: Array, problem: LeaderProblem, log: ResponseLog, excess: Array
 ) -> tuple[Array, Array]:
     """A step for the equations of the module; `excess` is -L where it should be."""
     _, slope, bend = earned(weights, policy, problem, log)
@@ -73,7 +73,7 @@ def _newton(
     return weights - solved[:, 0] - change * solved[:, 1], multiplier + change
 
 
-def worst_case(policy: Float[Array, " leader"], problem: Problem) -> Float[Array, ""]:
+def worst_case(policy: Float[Array, " leader"], problem: LeaderProblem) -> Float[Array, ""]:
     """J_low(x) - c s_l(x) without the KL, of a problem with log, weights, variances and c in its `more`."""
     log, fitted, variances, scale = problem.more
     excess = scale**2 / 2 - log_likelihood(log, fitted)
@@ -143,7 +143,7 @@ def likelihood_commitment(
     if weights.shape != log.features.shape[-1:]:
         raise ValueError(f"features: got {log.features.shape[-1]}, takes the {weights.shape[0]} of the estimate")
     more = (log, weights, estimate.variances, jnp.asarray(scale, estimate.game.dtype))
-    plan = plan_by(worst_case, make_problem(estimate.game, regularizer, starts, more), max_steps)
+    plan = plan_by(worst_case, make_leader_problem(estimate.game, regularizer, starts, more), max_steps)
     if throw:
         raise_unless_converged(plan)
     return plan

@@ -1,4 +1,4 @@
-"""A leader's policy for all stages, learnt from a follower's answers: the estimate of the game, bands, and pessimism.
+"""A leader's policy for all stages, learnt from a follower's responses: the estimate of the game, bands, and pessimism.
 
 In the notation of `gamekl.stackelberg.staged_follower`, let u be fitted with covariance C: of each stage for itself,
 where the follower looks at that stage alone (`gamekl.stackelberg.fit.payoffs`), or of all stages at once
@@ -7,8 +7,8 @@ and transitions are taken for known. A policy's value from the start has the sta
 
     s(x) = sqrt( g(x)^T C g(x) + sum w_x(stage, a, b)^2 v(stage, a, b) )                       (the delta method)
 
-where g is the gradient of J by u, through all that the follower answers and where play then goes, and w_x the chance of
-the cell. In a contextual game s^2 = sum_c rho(c)^2 s_c^2, as contexts are fitted apart. The pessimistic plan is
+where g is the gradient of J by u, through all responses and where play then goes, and w_x the chance of the
+cell. In a contextual game s^2 = sum_c rho(c)^2 s_c^2, as contexts are fitted apart. The pessimistic plan is
 
     argmax J_hat(x) - c s(x)
 
@@ -18,12 +18,12 @@ are. What a context loses here, to first order, are c rho(c) s_c / s of its stan
 """
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, ArrayLike, Float
+from jaxtyping import Array, ArrayLike, Float, Int
 
 from gamekl.core.arrays import as_float_array
 from gamekl.core.games import ContextualGame, MarkovGame
@@ -32,11 +32,11 @@ from gamekl.core.policies import is_concrete, outer
 from gamekl.core.regularizer import Regularizer
 from gamekl.core.show import Shown
 from gamekl.core.stages import occupancies
-from gamekl.core.validation import check_distribution, check_transitions
-from gamekl.offline.pessimism import check_nonnegative
+from gamekl.core.status import FitStatus
+from gamekl.core.validation import check_distribution, check_nonnegative, check_transitions
 from gamekl.solvers.solution import check_options
 from gamekl.stackelberg.commit.quantal import MAX_STEPS
-from gamekl.stackelberg.commit.stages import StagedCommitment, StagedProblem, conclude, from_start, plan_whole
+from gamekl.stackelberg.commit.stages import StagedCommitment, StagedLeaderProblem, conclude, from_start, plan_whole
 from gamekl.stackelberg.fit.farsighted import FarsightedFit, fit_farsighted
 from gamekl.stackelberg.fit.payoffs import MAX_STEPS as FIT_STEPS
 from gamekl.stackelberg.fit.payoffs import FollowerFit, fit_responses
@@ -62,6 +62,12 @@ class StagedEstimate(Shown):
     fit: FollowerFit | FarsightedFit
     variances: Float[Array, "*stage leader follower"]
     patience: Float[Array, ""]
+    status_type: ClassVar = FitStatus
+
+    @property
+    def status(self) -> Int[Array, "*stage"]:
+        """A `FitStatus` value, of the fit."""
+        return self.fit.status
 
 
 def _with_payoffs(game: ContextualGame | MarkovGame, table: Array) -> ContextualGame | MarkovGame:
@@ -82,7 +88,7 @@ def _leaders_part(
     if not isinstance(log, Episodes):
         raise TypeError(f"log: got {type(log).__name__}, takes Episodes")
     if is_concrete(log) and not np.any(np.asarray(log.responses.counts)):
-        raise ValueError("counts: got no answers, takes at least one")
+        raise ValueError("counts: got no responses, takes at least one")
     own, variances = own_payoffs(log.responses, leader_payoffs, noise, prior_mean)
     transitions, stage_probs = chances
     probs = log.stage_probs if stage_probs is None else as_float_array("stage_probs", stage_probs)
@@ -126,7 +132,7 @@ def estimate_myopic(
 ) -> StagedEstimate:
     """The game as a log tells it of a follower that looks at each stage alone, as in a contextual game all do.
 
-    Stages that are not reached need no answers: payoffs are 0 there. It may be transformed by ``jax.jit`` and
+    Stages that are not reached need no responses: payoffs are 0 there. It may be transformed by ``jax.jit`` and
     ``jax.vmap``; there, payoffs are NaN where nothing could be fitted.
 
     Args:
@@ -172,8 +178,8 @@ def estimate_farsighted(
 ) -> StagedEstimate:
     """The game as a log tells it of a follower that looks ahead, for `farsighted_stackelberg`.
 
-    Arguments are those of `estimate_myopic`, but for the log, which is of a Markov game. What no answer tells of the
-    follower's payoffs is 0; it changes no answer and no plan.
+    Arguments are those of `estimate_myopic`, but for the log, which is of a Markov game. What no response tells of the
+    follower's payoffs is 0; it changes no response and no plan.
 
     Raises:
         TypeError: as for `estimate_myopic`.
@@ -188,7 +194,7 @@ def estimate_farsighted(
     return _estimate(game, regularizer, fit, variances, 1.0)
 
 
-def staged_error(policy: Float[Array, "stage leader"], problem: StagedProblem) -> Float[Array, ""]:
+def staged_error(policy: Float[Array, "stage leader"], problem: StagedLeaderProblem) -> Float[Array, ""]:
     """s(x) of a problem whose `more` begins with covariance, in blocks, and variances."""
     covariance, variances = problem.more[:2]
 
@@ -203,19 +209,19 @@ def staged_error(policy: Float[Array, "stage leader"], problem: StagedProblem) -
     return jnp.where(positive, jnp.sqrt(jnp.where(positive, variance, 1)), 0)
 
 
-def _cautious(policy: Float[Array, "stage leader"], problem: StagedProblem) -> Float[Array, ""]:
+def _cautious(policy: Float[Array, "stage leader"], problem: StagedLeaderProblem) -> Float[Array, ""]:
     """J, less so many standard errors as the third of `more` says."""
     return from_start(policy, problem) - problem.more[2] * staged_error(policy, problem)
 
 
-def _problem(estimate: StagedEstimate, regularizer: Regularizer, scale: ArrayLike) -> StagedProblem:
+def _problem(estimate: StagedEstimate, regularizer: Regularizer, scale: ArrayLike) -> StagedLeaderProblem:
     if not isinstance(estimate, StagedEstimate):
         raise TypeError(f"estimate: got {type(estimate).__name__}, takes a StagedEstimate")
     check_commitment(estimate.game, regularizer, ContextualGame, MarkovGame)
     covariance, dtype = estimate.fit.covariance, estimate.game.dtype
     blocks = covariance.reshape(-1, *covariance.shape[-2:])
     more = (blocks, estimate.variances, jnp.asarray(scale, dtype))
-    return StagedProblem(estimate.game, regularizer.astype(dtype), estimate.patience, more)
+    return StagedLeaderProblem(estimate.game, regularizer.astype(dtype), estimate.patience, more)
 
 
 def pessimistic_stages(
@@ -236,7 +242,7 @@ def pessimistic_stages(
         regularizer: references and temperatures, as it was for the estimate.
         scale: c, how many standard errors; >= 0, may be traced.
         max_steps: Newton steps of each climb; static.
-        throw: whether to raise where arguments are concrete and no local maximum was certified.
+        throw: raise where the status is not `Status.converged`; acts on concrete inputs only.
 
     Returns:
         A `StagedCommitment`, whose `value`, `gap` and `curvature` are those of J_hat - c s.
@@ -252,7 +258,7 @@ def pessimistic_stages(
 
 
 @jax.jit
-def _band(policy: Float[Array, "stage leader"], problem: StagedProblem, level: ArrayLike) -> ValueBand:
+def _band(policy: Float[Array, "stage leader"], problem: StagedLeaderProblem, level: ArrayLike) -> ValueBand:
     return band_around(from_start(policy, problem), staged_error(policy, problem), level)
 
 

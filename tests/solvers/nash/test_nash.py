@@ -90,7 +90,7 @@ def test_high_temperature_expansion():
 
 
 @pytest.mark.parametrize("temperature", [1.0, 0.1, 0.02])
-def test_unregularised_gap_is_bounded_by_temperature_times_log_of_the_rarest_reference(temperature):
+def test_unregularized_gap_is_bounded_by_temperature_times_log_of_the_rarest_reference(temperature):
     for seed in range(20):
         game = gk.games.uniform(jax.random.key(seed), (3, 4, 2))
         regularizer = dirichlet_regularizer(jax.random.key(100 + seed), game, temperature)

@@ -79,7 +79,7 @@ def test_the_definition_of_projected_rules(rule, update):
     x, memory = first, np.zeros(4)  # AOG has seen no values before
     for t in range(1, 13):
         x, memory = update(table, x, first, t, memory)
-    found = self_play(table, np.log(first), 1.0, rule(0.2), num_steps=12)
+    found = self_play(table, np.log(first), 1.0, rule(0.2), num_rounds=12)
     np.testing.assert_allclose(np.exp(found.log_policy[0]), x, atol=1e-13)
 
 
@@ -91,7 +91,7 @@ def test_last_rounds_of_projected_rules(rule, power):
     """Gaps of the last round times T^power stay bounded, in each of 20 zero-sum games."""
 
     def run(table):
-        return self_play(table, jnp.asarray(UNIFORM), 1.0, rule(0.2), num_steps=STEPS).nash_gap[:, 0]
+        return self_play(table, jnp.asarray(UNIFORM), 1.0, rule(0.2), num_rounds=STEPS).nash_gap[:, 0]
 
     gaps = np.asarray(jax.jit(jax.vmap(run))(jnp.stack([preferences(seed, 4) for seed in range(20)])))
     scaled = gaps * STEPS**power
@@ -132,7 +132,7 @@ def test_learning_from_queries():
 
     def kl(step_size):
         def run(key):
-            options = {"num_steps": steps, "target": target, "num_queries": 4, "key": key}
+            options = {"num_rounds": steps, "target": target, "num_queries": 4, "key": key}
             return self_play(table, log_reference, tau, rules.MMD(step_size), **options).kl[:, 0]
 
         return np.asarray(jax.vmap(run)(jax.random.split(jax.random.key(1), 200))).mean(axis=0)
@@ -146,9 +146,9 @@ def test_learning_from_queries():
 def test_what_is_counted():
     table, log_reference = preferences(0, 5), reference(0, 5)
     for rule, evaluations in ((rules.EGPO(0.1), 2), (rules.MMD(0.1), 1), (rules.AOG(0.1), 1)):
-        told = self_play(table, log_reference, 1.0, rule, num_steps=[0, 7])
+        told = self_play(table, log_reference, 1.0, rule, num_rounds=[0, 7])
         np.testing.assert_array_equal(told.num_queries, [0, 7 * evaluations])
-        asked = self_play(table, log_reference, 1.0, rule, num_steps=[0, 7], num_queries=5, key=jax.random.key(0))
+        asked = self_play(table, log_reference, 1.0, rule, num_rounds=[0, 7], num_queries=5, key=jax.random.key(0))
         np.testing.assert_array_equal(asked.num_queries, [0, 35 * evaluations])
 
 
@@ -159,8 +159,8 @@ def test_measures_by_their_definitions():
     solution = gk.solve_nash(game, regularizer)
     steps = np.arange(60)
     measured = {"target": solution.log_policy, "tol": 1e-4, "kl_tol": 1e-3}
-    found = gk.follow(game, regularizer, rules.EGPO(0.3), num_steps=steps, **measured)
-    played = [gk.follow(game, regularizer, rules.EGPO(0.3), num_steps=int(t)).log_policy for t in (0, 1, 2, 3, 17)]
+    found = gk.follow(game, regularizer, rules.EGPO(0.3), num_rounds=steps, **measured)
+    played = [gk.follow(game, regularizer, rules.EGPO(0.3), num_rounds=int(t)).log_policy for t in (0, 1, 2, 3, 17)]
     np.testing.assert_allclose(played[0][0], regularizer.log_reference[0], atol=1e-14)
     for t, log_policy in zip((0, 1, 2, 3, 17), played, strict=True):
         gap = gk.regularized_gap(game, regularizer, log_policy)
@@ -173,7 +173,7 @@ def test_measures_by_their_definitions():
     total = np.asarray(found.regularized_gap).sum(axis=1)
     assert int(found.first) == np.flatnonzero(total <= 1e-4)[0] > 0
     assert int(found.first_kl) == np.flatnonzero(np.asarray(found.kl).sum(axis=1) <= 1e-3)[0] > 0
-    never = gk.follow(game, regularizer, rules.SPO(0.3), num_steps=60, tol=0.0)
+    never = gk.follow(game, regularizer, rules.SPO(0.3), num_rounds=60, tol=0.0)
     assert int(never.first) == -1
     assert never.first_kl is None
 
@@ -185,7 +185,7 @@ def test_batches_are_as_each_alone():
     taus, etas = jnp.asarray([0.1, 0.3, 1.0, 1.0, 3.0]), jnp.asarray([0.05, 0.1, 0.2, 0.2, 0.3])
 
     def run(table, tau, eta):
-        return self_play(table, jnp.asarray(UNIFORM), tau, rules.NashMP(eta), num_steps=[3, 40], throw=False)
+        return self_play(table, jnp.asarray(UNIFORM), tau, rules.NashMP(eta), num_rounds=[3, 40], throw=False)
 
     together = jax.jit(jax.vmap(run))(jnp.asarray(tables), taus, etas)
     np.testing.assert_array_equal(together.status == gk.Status.converged, [True, True, True, False, True])
@@ -198,16 +198,16 @@ def test_batches_are_as_each_alone():
 def test_masked_actions_and_float32():
     table, log_reference = preferences(0, 5), np.array(reference(0, 5))
     small = self_play(
-        table[:4, :4], log_reference[:4] - np.log(np.exp(log_reference[:4]).sum()), 0.5, rules.EGPO(0.3), num_steps=50
+        table[:4, :4], log_reference[:4] - np.log(np.exp(log_reference[:4]).sum()), 0.5, rules.EGPO(0.3), num_rounds=50
     )
     log_reference[4] = -np.inf
     log_reference[:4] -= np.log(np.exp(log_reference[:4]).sum())
     for rule in (rules.EGPO(0.3), rules.MMD(0.3)):
-        masked = self_play(table, log_reference, 0.5, rule, num_steps=50)
+        masked = self_play(table, log_reference, 0.5, rule, num_rounds=50)
         assert masked.log_policy[0][4] == -np.inf
-    masked = self_play(table, log_reference, 0.5, rules.EGPO(0.3), num_steps=50)
+    masked = self_play(table, log_reference, 0.5, rules.EGPO(0.3), num_rounds=50)
     np.testing.assert_allclose(masked.log_policy[0][:4], small.log_policy[0], atol=1e-12)
     np.testing.assert_allclose(masked.nash_gap, small.nash_gap, atol=1e-12)
-    single = self_play(np.float32(table), np.float32(log_reference), 0.5, rules.EGPO(0.3), num_steps=50)
+    single = self_play(np.float32(table), np.float32(log_reference), 0.5, rules.EGPO(0.3), num_rounds=50)
     assert single.log_policy[0].dtype == jnp.float32
     np.testing.assert_allclose(np.exp(single.log_policy[0]), np.exp(masked.log_policy[0]), atol=1e-5)

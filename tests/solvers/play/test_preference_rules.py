@@ -71,10 +71,10 @@ def test_the_definition(rule, update):
     log_pi = REFERENCE
     for t in range(20):
         log_pi = log_softmax(update(log_pi, t))
-    alone = self_play(P, REFERENCE, TAU, rule(ETA), num_steps=20)
+    alone = self_play(P, REFERENCE, TAU, rule(ETA), num_rounds=20)
     np.testing.assert_allclose(alone.log_policy[0], log_pi, atol=1e-12)
     game = gk.NormalFormGame(np.stack([P, P.T]))
-    both = gk.follow(game, gk.Regularizer((REFERENCE, REFERENCE), TAU), rule(ETA), num_steps=20)
+    both = gk.follow(game, gk.Regularizer((REFERENCE, REFERENCE), TAU), rule(ETA), num_rounds=20)
     for policy in both.log_policy:
         np.testing.assert_allclose(policy, log_pi, atol=1e-12)
 
@@ -86,7 +86,7 @@ def test_optimism():
         step = ETA * P @ np.exp(log_pi)
         summed = summed + step
         log_pi = log_softmax(summed + step)
-    found = self_play(P, REFERENCE, TAU, rules.ONPO(ETA), num_steps=20)
+    found = self_play(P, REFERENCE, TAU, rules.ONPO(ETA), num_rounds=20)
     np.testing.assert_allclose(found.log_policy[0], log_pi, atol=1e-12)
 
 
@@ -96,7 +96,7 @@ def test_a_magnet_that_moves():
     for t in range(1, 31):
         log_pi = log_softmax((log_pi + ETA * TAU * magnet + ETA * P @ np.exp(log_pi)) / (1 + ETA * TAU))
         magnet = log_pi if t % 7 == 0 else magnet
-    found = self_play(P, REFERENCE, TAU, rules.MPO(ETA, 7), num_steps=30)
+    found = self_play(P, REFERENCE, TAU, rules.MPO(ETA, 7), num_rounds=30)
     np.testing.assert_allclose(found.log_policy[0], log_pi, atol=1e-12)
 
 
@@ -105,7 +105,7 @@ def test_three_who_learn_from_each_other():
     logs = [reference(seed, 5) for seed in range(3)]
     pairs = np.zeros((3, 3, 5, 5))
     pairs[~np.eye(3, dtype=bool)] = P / 2
-    found = gk.follow(gk.PolymatrixGame(pairs), gk.Regularizer(logs, TAU), rules.MNPO(ETA), num_steps=10)
+    found = gk.follow(gk.PolymatrixGame(pairs), gk.Regularizer(logs, TAU), rules.MNPO(ETA), num_rounds=10)
     for _ in range(10):
         others = [[logs[j] for j in range(3) if j != i] for i in range(3)]
         logs = [log_softmax(np.mean(two, axis=0) + ETA * P @ np.mean(np.exp(two), axis=0)) for two in others]
@@ -116,15 +116,15 @@ def test_three_who_learn_from_each_other():
 def test_of_two_players_mnpo_is_spo():
     game = gk.NormalFormGame(np.stack([P, P.T]))
     regularizer = gk.Regularizer((REFERENCE, REFERENCE), TAU)
-    one, other = (gk.follow(game, regularizer, rule(ETA), num_steps=30) for rule in (rules.MNPO, rules.SPO))
+    one, other = (gk.follow(game, regularizer, rule(ETA), num_rounds=30) for rule in (rules.MNPO, rules.SPO))
     np.testing.assert_allclose(one.log_policy[0], other.log_policy[0], atol=1e-12)
 
 
 def test_inpo_is_mmd_with_another_step():
     """1 / eta = eta' - tau."""
     paper = 1 / ETA
-    one = self_play(P, REFERENCE, TAU, rules.INPO(1 / paper), num_steps=[5, 50])
-    other = self_play(P, REFERENCE, TAU, rules.MMD(1 / (paper - TAU)), num_steps=[5, 50])
+    one = self_play(P, REFERENCE, TAU, rules.INPO(1 / paper), num_rounds=[5, 50])
+    other = self_play(P, REFERENCE, TAU, rules.MMD(1 / (paper - TAU)), num_rounds=[5, 50])
     np.testing.assert_allclose(one.log_policy[0], other.log_policy[0], atol=1e-12)
     np.testing.assert_allclose(one.regularized_gap, other.regularized_gap, atol=1e-12)
 
@@ -166,7 +166,7 @@ def test_rates_hold_in_every_round(many, kind):
     def run(table, reference, tau, target):
         steps = np.arange(301)
         known = kind.proven(tau)
-        kl = self_play(table, reference, tau, known.rule, num_steps=steps, target=target).kl[:, 0]
+        kl = self_play(table, reference, tau, known.rule, num_rounds=steps, target=target).kl[:, 0]
         return kl, known.kl(kl[0], steps), known.rule.step_size(jnp.zeros(()))
 
     kl, bound, steps = map(np.asarray, jax.jit(jax.vmap(run))(tables, references, temperatures, targets))
@@ -189,7 +189,7 @@ def test_the_limit_is_the_anchored_equilibrium(kind):
     )
     for (game, regularizer), tau in ((pair, 0.5), (three, 0.25)):
         solution = gk.solve_nash(game, regularizer, tol=1e-13)
-        found = gk.follow(game, regularizer, kind.proven(tau).rule, num_steps=2000, target=solution.log_policy)
+        found = gk.follow(game, regularizer, kind.proven(tau).rule, num_rounds=2000, target=solution.log_policy)
         for mine, expected in zip(found.log_policy, solution.log_policy, strict=True):
             np.testing.assert_allclose(np.exp(mine), np.exp(expected), atol=1e-8)
         assert np.all(found.regularized_gap[-1] < 1e-14) and np.all(found.kl[-1] < 1e-14)
@@ -201,7 +201,9 @@ SKEWED = np.log([0.5, 0.3, 0.2])
 
 def test_spo_goes_round_and_its_average_converges():
     """On rock, paper, scissors: the last round never comes nearer, as its KL from the equilibrium only grows."""
-    found = self_play(RPS, SKEWED, 1.0, rules.SPO(0.05), num_steps=[0, 10, 100, 1000, 5000], target=np.log([1 / 3] * 3))
+    found = self_play(
+        RPS, SKEWED, 1.0, rules.SPO(0.05), num_rounds=[0, 10, 100, 1000, 5000], target=np.log([1 / 3] * 3)
+    )
     assert np.all(np.diff(found.kl[:, 0]) > 0)
     assert np.all(found.nash_gap[:, 0] > 0.05)
     assert found.average_nash_gap[-1, 0] < 0.02
@@ -212,17 +214,17 @@ def test_spo_goes_round_and_its_average_converges():
 def test_optimistic_averages_fall_like_one_over_the_rounds():
     steps = np.array([10, 100, 1000, 10_000])
     for seed in range(5):
-        found = self_play(preferences(seed, 5), reference(seed, 5), 1.0, rules.ONPO(0.5), num_steps=steps)
+        found = self_play(preferences(seed, 5), reference(seed, 5), 1.0, rules.ONPO(0.5), num_rounds=steps)
         assert np.all(steps * np.asarray(found.average_nash_gap[:, 0]) < 20)
 
 
-def test_a_moving_magnet_leads_to_the_unregularised_equilibrium():
+def test_a_moving_magnet_leads_to_the_unregularized_equilibrium():
     """Each move comes nearer to it, and the gap goes to 0; the inner game alone would stay at the anchored one."""
     moves = 100 * np.arange(31)
-    found = self_play(RPS, SKEWED, 0.5, rules.MPO(1.0, 100), num_steps=moves, target=np.log([1 / 3] * 3))
+    found = self_play(RPS, SKEWED, 0.5, rules.MPO(1.0, 100), num_rounds=moves, target=np.log([1 / 3] * 3))
     kl = np.asarray(found.kl[:, 0])
     assert np.all(kl[1:] < kl[:-1]) and kl[-1] < 1e-3 * kl[0]
-    anchored = self_play(RPS, SKEWED, 0.5, rules.MMD(1.0), num_steps=moves)
+    anchored = self_play(RPS, SKEWED, 0.5, rules.MMD(1.0), num_rounds=moves)
     assert found.nash_gap[-1, 0] < 0.02 * anchored.nash_gap[-1, 0]
 
 
@@ -235,7 +237,7 @@ def test_nash_md_keeps_a_bias_that_its_schedule_removes():
 
     def kl(step_size):
         return np.asarray(
-            self_play(P, REFERENCE, TAU, rules.NashMD(step_size), num_steps=steps, target=target).kl[:, 0]
+            self_play(P, REFERENCE, TAU, rules.NashMD(step_size), num_rounds=steps, target=target).kl[:, 0]
         )
 
     known = rules.NashMD.proven(TAU)
@@ -253,29 +255,29 @@ def test_bad_input_names_the_field():
     with pytest.raises(ValueError, match=r"step_size: got -1, takes a finite number > 0 or a schedule"):
         rules.EGPO(-1)
     with pytest.raises(TypeError, match="rule"):
-        gk.follow(game, regularizer, "EGPO", num_steps=3)
+        gk.follow(game, regularizer, "EGPO", num_rounds=3)
     for steps in ([3, 3], [-1], 1.5, [], [[1]]):
-        with pytest.raises(ValueError, match="num_steps: got .* takes increasing whole numbers"):
-            gk.follow(game, regularizer, rules.EGPO(0.1), num_steps=steps)
+        with pytest.raises(ValueError, match="num_rounds: got .* takes increasing whole numbers"):
+            gk.follow(game, regularizer, rules.EGPO(0.1), num_rounds=steps)
     with pytest.raises(ValueError, match="takes players with the same actions for MNPO"):
         uneven = gk.games.uniform(jax.random.key(0), (2, 3))
-        gk.follow(uneven, gk.Regularizer.uniform(uneven, 1.0), rules.MNPO(0.1), num_steps=3)
+        gk.follow(uneven, gk.Regularizer.uniform(uneven, 1.0), rules.MNPO(0.1), num_rounds=3)
     with pytest.raises(ValueError, match=r"preferences\[0, 1\]: got 1.5, takes probabilities"):
-        self_play([[0.5, 1.5], [-0.5, 0.5]], np.log([0.5, 0.5]), 1.0, rules.EGPO(0.1), num_steps=3)
+        self_play([[0.5, 1.5], [-0.5, 0.5]], np.log([0.5, 0.5]), 1.0, rules.EGPO(0.1), num_rounds=3)
     with pytest.raises(ValueError, match=r"preferences\[0, 1\]: got 0.7, takes P with P \+ P\^T = 1"):
-        self_play([[0.5, 0.7], [0.7, 0.5]], np.log([0.5, 0.5]), 1.0, rules.EGPO(0.1), num_steps=3)
+        self_play([[0.5, 0.7], [0.7, 0.5]], np.log([0.5, 0.5]), 1.0, rules.EGPO(0.1), num_rounds=3)
     with pytest.raises(ValueError, match="rule: got SPO, of whose single rounds nothing is proven"):
         rules.SPO.proven(0.1)
     with pytest.raises(ValueError, match="kl_tol: got -1"):
-        gk.follow(game, regularizer, rules.EGPO(0.1), num_steps=3, kl_tol=-1)
+        gk.follow(game, regularizer, rules.EGPO(0.1), num_rounds=3, kl_tol=-1)
     with pytest.raises(ValueError, match="got 4000000000 queries in all, takes fewer than 2"):
-        gk.follow(game, regularizer, rules.EGPO(0.1), num_steps=2 * 10**6, num_queries=1000, key=jax.random.key(0))
+        gk.follow(game, regularizer, rules.EGPO(0.1), num_rounds=2 * 10**6, num_queries=1000, key=jax.random.key(0))
     with pytest.raises(TypeError, match="rule: got the class EGPO, takes a rule of gamekl.rules, such as"):
-        gk.follow(game, regularizer, rules.EGPO, num_steps=3)
+        gk.follow(game, regularizer, rules.EGPO, num_rounds=3)
     with pytest.raises(TypeError, match="rule: got Proven, takes its `rule`"):
-        gk.follow(game, regularizer, rules.EGPO.proven(0.1), num_steps=3)
+        gk.follow(game, regularizer, rules.EGPO.proven(0.1), num_rounds=3)
     with pytest.raises(ValueError, match="rule.weighting: got 'linear', takes 'uniform'"):
-        gk.follow(game, regularizer, rules.MMD(0.1, weighting="linear"), num_steps=3)
+        gk.follow(game, regularizer, rules.MMD(0.1, weighting="linear"), num_rounds=3)
     with pytest.raises(ValueError, match="step_size: got .* takes a number > 0 or a schedule; jax.vmap takes several"):
         rules.EGPO(np.array([0.1, 0.2]))
     with pytest.raises(ValueError, match="step_size: got inf, takes a finite number > 0"):
@@ -283,13 +285,13 @@ def test_bad_input_names_the_field():
     with pytest.raises(ValueError, match="rounds: got 0, takes a whole number >= 1"):
         rules.MPO(0.1, 0)
     with pytest.raises(ValueError, match=r"target\[0\]"):
-        gk.follow(game, regularizer, rules.EGPO(0.1), num_steps=3, target=[np.zeros(2), np.zeros(2)])
+        gk.follow(game, regularizer, rules.EGPO(0.1), num_rounds=3, target=[np.zeros(2), np.zeros(2)])
     with pytest.raises(ValueError, match="key: got 3, takes a jax random key"):
-        gk.follow(game, regularizer, rules.EGPO(0.1), num_steps=3, num_queries=2, key=3)
+        gk.follow(game, regularizer, rules.EGPO(0.1), num_rounds=3, num_queries=2, key=3)
 
 
 def test_bad_tables_are_named():
-    options = {"rule": rules.EGPO(0.1), "num_steps": 3}
+    options = {"rule": rules.EGPO(0.1), "num_rounds": 3}
     even = np.log(np.full(3, 1 / 3))
     with pytest.raises(ValueError, match=r"preferences: got shape \(2, 3, 3\), takes \[actions, actions\]; jax.vmap"):
         self_play(np.full((2, 3, 3), 0.5), even, 1.0, **options)
@@ -302,12 +304,12 @@ def test_bad_tables_are_named():
 def test_bad_queries_are_named():
     game, regularizer = gk.games.chicken(), gk.Regularizer.uniform(gk.games.chicken(), 1.0)
     with pytest.raises(ValueError, match="key: got None with num_queries 3, takes both or neither"):
-        gk.follow(game, regularizer, rules.EGPO(0.1), num_steps=3, num_queries=3)
+        gk.follow(game, regularizer, rules.EGPO(0.1), num_rounds=3, num_queries=3)
     with pytest.raises(ValueError, match=r"payoffs: got values outside of \[0, 1\]"):
-        gk.follow(game, regularizer, rules.EGPO(0.1), num_steps=3, num_queries=3, key=jax.random.key(0))
+        gk.follow(game, regularizer, rules.EGPO(0.1), num_rounds=3, num_queries=3, key=jax.random.key(0))
 
 
 def test_under_vmap_the_status_tells_of_tables_that_are_no_preferences():
     tables = jnp.stack([jnp.asarray(P), jnp.asarray(P) + 0.1, jnp.asarray(P).at[0, 1].set(1.5).at[1, 0].set(-0.5)])
-    found = jax.vmap(lambda table: self_play(table, REFERENCE, TAU, rules.MMD(ETA), num_steps=3))(tables)
+    found = jax.vmap(lambda table: self_play(table, REFERENCE, TAU, rules.MMD(ETA), num_rounds=3))(tables)
     np.testing.assert_array_equal(found.status, [gk.Status.converged, *[gk.Status.invalid_input] * 2])

@@ -161,11 +161,11 @@ def _of_joint_policies(found: Estimate, history: History, made_small: Array) -> 
         "solver_gap": made_small,
         "bound": bound,
     }
-    rounds = history.num_steps.shape
+    rounds = history.num_rounds.shape
     return {
         **{name: jnp.maximum(gap, 0).sum(axis=-1) for name, gap in gaps.items()},
         "exceeded": jnp.any(made_small > bound, axis=-1).astype(jnp.int32),
-        "num_rounds": history.num_steps,
+        "num_rounds": history.num_rounds,
         "status": jnp.full(rounds, history.status),
         "unvisited": jnp.full(rounds, jnp.sum(found.counts == 0).astype(jnp.int32)),
     }
@@ -177,7 +177,7 @@ def gamd_batch(keys: Array, settings: Setting, data: Data, num_rounds: Array, we
 
     def one(key: Array, setting: Setting) -> dict[str, Array]:
         found = data.estimate(key, setting)
-        options = {"num_steps": num_rounds, "evaluate_on": setting.game, "throw": False}
+        options = {"num_rounds": num_rounds, "evaluate_on": setting.game, "throw": False}
         history = gamd_history(found.game, setting.regularizer, weighting=weighting, **options)
         return _of_joint_policies(found, history, history.regularized_cce_gap_estimated)
 
@@ -190,7 +190,7 @@ def weights_batch(keys: Array, settings: Setting, data: Data, num_rounds: Array)
 
     def one(key: Array, setting: Setting) -> dict[str, Array]:
         found = data.estimate(key, setting)
-        options = {"num_steps": num_rounds, "evaluate_on": setting.game, "throw": False}
+        options = {"num_rounds": num_rounds, "evaluate_on": setting.game, "throw": False}
         history = multiplicative_weights_history(found.game, setting.regularizer, **options)
         return _of_joint_policies(found, history, history.cce_gap_estimated)
 

@@ -29,7 +29,7 @@ def _of_rounds(found: Trajectory) -> dict[str, Any]:
     return {
         "nash_gap": found.nash_gap.sum(axis=-1),
         "average_nash_gap": found.average_nash_gap.sum(axis=-1),
-        "num_rounds": found.num_steps,
+        "num_rounds": found.num_rounds,
         "num_queries": found.num_queries,
         "status": found.status,
         "unvisited": 0,
@@ -48,7 +48,7 @@ def _of_anchored(found: Trajectory, kl_bound: Callable[..., Array] | None) -> di
     }
     if kl_bound is None:
         return results
-    bound = kl_bound(kl[0], found.num_steps)
+    bound = kl_bound(kl[0], found.num_rounds)
     exceeded = (kl > bound * (1 + 1e-6)) & (kl > ROUNDING)
     return results | {"bound": bound, "exceeded": exceeded.astype(jnp.int32)}
 
@@ -78,7 +78,7 @@ def follow_batch(
 
     def one(key: Array, setting: Setting) -> dict[str, Array]:
         target = solve_nash(setting.game, setting.regularizer, throw=False).log_policy if rule.anchored else None
-        measured = {"num_steps": rounds, "target": target, "tol": tols[0], "kl_tol": tols[1]}
+        measured = {"num_rounds": rounds, "target": target, "tol": tols[0], "kl_tol": tols[1]}
         asked = {} if num_queries is None else {"num_queries": num_queries, "key": key}
         found = follow(setting.game, setting.regularizer, rule, **measured, **asked, throw=False)
         results = _of_rounds(found) if found.kl is None else _of_rounds(found) | _of_anchored(found, kl_bound)

@@ -188,8 +188,8 @@ class Stepped(Rule):
         return (jnp.asarray(self.step_size(rounds), rounds.dtype) * game.temperature)[:, None]
 
 
-class MirrorDescent(Stepped):
-    """Anchored mirror descent: pi^{t+1} = argmax <q^t, p> - KL(p || pi0) - KL(p || pi^t) / (eta tau).
+class MMD(Stepped):
+    """Mirror descent with a magnet, pi0: pi^{t+1} = argmax <q^t, p> - KL(p || pi0) - KL(p || pi^t) / (eta tau).
 
     Source: Sokota et al., magnetic mirror descent (arXiv 2206.05825). Its steps eta <= tau / L^2 have L = 1/2 for
     preferences (recalled; derived for L).
@@ -213,7 +213,7 @@ def anchored(weighting: str, step_size: float | Float[Array, ""] | Callable[...,
     """
     if weighting not in WEIGHTINGS:
         raise ValueError(f"weighting: got {weighting!r}, takes one of {', '.join(map(repr, WEIGHTINGS))}")
-    return DualAveraging(weighting=weighting) if step_size is None else MirrorDescent(step_size, weighting=weighting)
+    return DualAveraging(weighting=weighting) if step_size is None else MMD(step_size, weighting=weighting)
 
 
 def hedge(span: Float[Array, " player"], regularizer: Regularizer) -> MultiplicativeWeights:

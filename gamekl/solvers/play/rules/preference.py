@@ -16,7 +16,7 @@ that are preferences (which moves values by at most 1/2 in l1-sup norm):
     MNPO       mean of the others' log-policies, + a q                   averages of play, of equal players
     MPO        MMD towards a magnet that is moved to u every so often    unregularised equilibrium
 
-MMD itself is `rules.MirrorDescent`. Nothing is known where payoffs are general-sum, beyond `gamekl.gamd`'s averages.
+MMD itself is in `rules.anchored`. Nothing is known where payoffs are general-sum, beyond `gamekl.gamd`'s averages.
 """
 
 from typing import NamedTuple
@@ -190,16 +190,16 @@ class MPO(Stepped):
     each equilibrium of the inner game is nearer to an unregularised one of the zero-sum game than the magnet was.
 
     Attributes:
-        rounds: between two moves, a whole number >= 1.
+        magnet_rounds: between two moves, a whole number >= 1.
     """
 
-    rounds: Int[Array, ""] = eqx.field(converter=jnp.asarray)
+    magnet_rounds: Int[Array, ""] = eqx.field(converter=jnp.asarray)
 
     anchored = False
 
     def __check_init__(self) -> None:
-        if is_concrete(self.rounds) and not np.all(np.asarray(self.rounds) >= 1):
-            raise ValueError(f"rounds: got {self.rounds}, takes a whole number >= 1")
+        if is_concrete(self.magnet_rounds) and not np.all(np.asarray(self.magnet_rounds) >= 1):
+            raise ValueError(f"magnet_rounds: got {self.magnet_rounds}, takes a whole number >= 1")
 
     def init(self, game: AnchoredGame) -> Magnetic:
         return Magnetic(*[super().init(game)] * 2)
@@ -207,4 +207,4 @@ class MPO(Stepped):
     def step(self, game: AnchoredGame, state: Magnetic, round: Rounds, /) -> tuple[Magnetic, Play]:
         play, pace = game.play(state.drift), self.pace(game, round)
         drift = (state.drift + pace * (state.magnet + play.values)) / (1 + pace)
-        return Magnetic(drift, jnp.where(round % self.rounds == 0, drift, state.magnet)), play
+        return Magnetic(drift, jnp.where(round % self.magnet_rounds == 0, drift, state.magnet)), play
