@@ -169,15 +169,15 @@ class Determinant(NamedTuple):
     def of(cls, pivots: Float[Array, "n lane"], divisors: Sequence[Float[Array, " lane"]] = ()) -> "Determinant":
         """That of a matrix whose rows were not exchanged, divided by positive numbers."""
         sizes = jnp.abs(pivots)
-        # A logarithm takes longer than a product, and of so few pivots that is a number of any dtype.
-        products = [_product(sizes[start : start + 3]) for start in range(0, len(sizes), 3)]
-        for index, divisor in enumerate(divisors):
-            products[index % len(products)] /= divisor
-        return cls(
-            sign=_product(jnp.sign(pivots)),
-            log=total(jnp.log(jnp.stack(products))),
-            spread=largest(sizes) / -largest(-sizes),
-        )
+        if _unrolls(*sizes.shape):
+            # A logarithm takes longer than a product, and of so few pivots that is a number of any dtype.
+            products = [_product(sizes[start : start + 3]) for start in range(0, len(sizes), 3)]
+            for index, divisor in enumerate(divisors):
+                products[index % len(products)] /= divisor
+            log = total(jnp.log(jnp.stack(products)))
+        else:  # in few lanes each operation takes longer than what it does
+            log = jnp.log(sizes).sum(axis=0) - sum(map(jnp.log, divisors))
+        return cls(sign=_product(jnp.sign(pivots)), log=log, spread=largest(sizes) / -largest(-sizes))
 
 
 def _product(values: Float[Array, "n lane"]) -> Float[Array, " lane"]:

@@ -101,6 +101,7 @@ def minimize(
     allowed: Bool[Array, " row"],
     tol: Float[Array, ""],
     max_steps: int | Int[Array, ""],
+    multipliers: float = 1.0,
 ) -> State:
     """Solve it.
 
@@ -111,6 +112,7 @@ def minimize(
         allowed: rows that are to hold; the others are as if they were not there.
         tol: bound on `gap` and `violation`.
         max_steps: most steps.
+        multipliers: alpha of the first point, of each row.
 
     Returns:
         The last point; its x sums to one.
@@ -191,8 +193,7 @@ def minimize(
     x = objective.prior / jnp.sum(objective.prior) if objective.entropic else share
     ones = jnp.ones_like(limits)
     infinite = jnp.full((), jnp.inf, dtype)
-    start = State(
-        x, ones, ones, share, jnp.zeros((), dtype), jnp.zeros((), jnp.int32), infinite, infinite, jnp.array(False)
-    )
+    zero, none = jnp.zeros((), dtype), jnp.zeros((), jnp.int32)
+    start = State(x, ones, multipliers * ones, share, zero, none, infinite, infinite, jnp.array(False))
     end = jax.lax.while_loop(unfinished, step, start)
     return end._replace(x=end.x / jnp.sum(end.x))

@@ -12,6 +12,7 @@ from typing import Any, Protocol, overload, runtime_checkable
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
 from gamekl.core.arrays import has_float64
@@ -27,6 +28,7 @@ from gamekl.solvers.solution import Solution, check_options, raise_unless_conver
 from gamekl.solvers.staged import StagedSolution, solve_stages
 
 MAX_STEPS = 5_000
+ZERO = np.float32(0)
 
 
 def _solve(
@@ -145,10 +147,10 @@ def solve_nash(
         if dtype is not None:
             game = NormalFormGame(game.payoffs.astype(dtype))
         tol = None if tol is None else jnp.asarray(tol, dtype=float)
-        solve = _jitted(concrete and is_concrete(jnp.zeros(())))  # not at once inside of somebody's jit
+        solve = _jitted(concrete and is_concrete(jax.lax.neg(ZERO)))  # not at once inside of somebody's jit
         given = game, regularizer, initial, tol
         options = Options(int(max_steps), refine=refine is not None, certify=bool(certify_path))
-        solution = solve(*jax.lax.stop_gradient(given), options=options)
+        solution = solve(*(given if concrete else jax.lax.stop_gradient(given)), options=options)
         if not concrete:
             exact = regularizer.astype(game.dtype)
             log_policy = attach(solution.log_policy, game, exact, solution.differentiable)
