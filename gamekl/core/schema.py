@@ -60,7 +60,7 @@ def _alternatives(annotation: Any) -> list[Any]:
 
 
 def _fields(annotation: Any) -> dict[str, Any]:
-    """Of the table that a value may be, the annotation of each key; none if it may be no table."""
+    """The annotation of each key of the table that a value may be; none if it may be no table."""
     tables = [part for part in _alternatives(annotation) if hasattr(part, "model_fields")]
     return {key: field.annotation for table in tables for key, field in table.model_fields.items()}
 
@@ -128,7 +128,7 @@ def _fault(error: Any, model: type[pydantic.BaseModel]) -> _Fault:
 
 
 def _list_at(location: tuple[int | str, ...]) -> tuple[int | str, ...]:
-    """Where the list is that has the value, or the lists in it."""
+    """Where the innermost list lies that has the value, or the lists in it."""
     while location and isinstance(location[-1], int):
         location = location[:-1]
     return location
