@@ -14,7 +14,7 @@ def _two_player(row: Any, column: Any, dtype: Any) -> NormalFormGame:
 
 
 def rock_paper_scissors(*, dtype: Any = None) -> NormalFormGame:
-    """Rock, paper, scissors: a win pays 1, a loss -1, a draw 0."""
+    """Rock, paper, scissors: a win pays 1, a loss -1, a draw 0; payoffs ``[2, 3, 3]``, of dtype `dtype`."""
     row = np.array([[0, -1, 1], [1, 0, -1], [-1, 1, 0]])
     return _two_player(row, -row, dtype)
 
@@ -32,7 +32,7 @@ def matching_pennies(*, dtype: Any = None) -> NormalFormGame:
 
 
 def coordination(num_actions: int = 2, *, dtype: Any = None) -> NormalFormGame:
-    """Both players get 1 if their actions agree and 0 if not."""
+    """Two players who both get 1 if their actions agree and 0 if not; payoffs ``[2, num_actions, num_actions]``."""
     return _two_player(np.eye(num_actions), np.eye(num_actions), dtype)
 
 
@@ -54,7 +54,17 @@ def shapley(*, dtype: Any = None) -> NormalFormGame:
 def donation(
     num_players: int = 2, *, benefit: float | int = 2.0, cost: float | int = 1.0, dtype: Any = None
 ) -> NormalFormGame:
-    """The donation game: a cooperator (action 0) pays `cost` and gives `benefit` to each other player."""
+    """The donation game: a cooperator (action 0) pays `cost` and gives `benefit` to each other player.
+
+    Args:
+        num_players: how many there are; each may cooperate or defect.
+        benefit: what each other player gets of a cooperator, payoff units.
+        cost: what a cooperator pays, once, payoff units.
+        dtype: of the payoffs; jax's default where it is None.
+
+    Raises:
+        ValueError: no player.
+    """
     if num_players < 1:
         raise ValueError(f"num_players: got {num_players}, takes at least 1")
     payoffs = np.zeros((num_players, *(2,) * num_players))

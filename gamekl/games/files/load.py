@@ -31,11 +31,11 @@ def _read(path: str | PathLike[str], table: Callable[[str], Table], what: str, d
 
 
 def read_nfg(path: str | PathLike[str], *, dtype: Any = None) -> NormalFormGame:
-    """Read an ``.nfg`` file, UTF-8 with or without a byte-order mark, or Latin-1.
+    """Read a game from Gambit's ``.nfg``, UTF-8 with or without a byte-order mark, or Latin-1 (see `parse_nfg`).
 
     Raises:
         OSError: the file cannot be read.
-        ValueError: as of `parse_nfg`; the message names the file.
+        ValueError: it is truncated, malformed, or of an absurd size; the message names the file.
     """
     return _read(path, nfg_table, ".nfg payoff file", dtype)
 
@@ -45,7 +45,7 @@ def read_efg(path: str | PathLike[str], *, dtype: Any = None) -> NormalFormGame:
 
     Raises:
         OSError: the file cannot be read.
-        ValueError: as of `parse_efg`; the message names the file.
+        ValueError: it is truncated or malformed, or its tree is too large; the message names the file.
     """
     return _read(path, efg_table, ".efg game", dtype)
 
