@@ -77,10 +77,11 @@ class StagedCorrelatedSolution(Shown):
             units.
         values: what each player earns by them from each stage on, less that cost, in the game that was played, shape
             ``[*stage, player]``.
-        regularized_cce_gap: both sides pay for their KL to the reference; shape ``[player]``, payoff units.
-        cce_gap: without any such cost.
-        regularized_cce_gap_estimated: shape ``[player]``.
-        cce_gap_estimated: shape ``[player]``.
+        regularized_cce_gap: what each player could gain by leaving, both sides paying for their KL to the reference;
+            shape ``[player]``, payoff units.
+        cce_gap: the same without any such cost.
+        regularized_cce_gap_estimated: the first of these gaps in the game that was played, shape ``[player]``.
+        cce_gap_estimated: the second, shape ``[player]``.
         bound: on `regularized_cce_gap_estimated`: the sum over steps of the largest bound of a state (derived: a
             stage's gap adds to what lies behind it at most its own); of contextual games the mean over contexts.
         num_steps: rounds at each stage.
@@ -111,7 +112,7 @@ def play_stages(
     evaluate_on: StagedGame | None,
     play: Callable[[NormalFormGame, Regularizer], CorrelatedSolution],
 ) -> StagedCorrelatedSolution:
-    """Play every stage, and go on with the values of what was played.
+    """Play every stage, from the last step to the first, each with the values of what was played behind it.
 
     Args:
         game: a contextual or Markov game.
@@ -158,7 +159,7 @@ def play_stages(
 def solve_stages(
     game: StagedGame, regularizer: Regularizer, solve: Callable[[NormalFormGame, Regularizer], Solution]
 ) -> StagedSolution:
-    """Solve every stage.
+    """Solve every stage, from the last step to the first, each with the values of what was solved behind it.
 
     Args:
         game: a contextual or Markov game.
