@@ -43,14 +43,14 @@ class FarsightedLog(NamedTuple):
 
 
 def _log_chances(log: FarsightedLog, u: Float[Array, " unknown"]) -> Float[Array, "strategy horizon state follower"]:
-    """log nu_k, and 0 where the reference is masked."""
+    """The follower's log-policies log nu_k, and 0 where the reference is masked."""
     utilities = u.reshape(log.transitions.shape[:-1])
     answer = partial(answer_stages, utilities=utilities, transitions=log.transitions, log_reference=log.log_reference)
     return jnp.where(support(log.log_reference), jax.vmap(answer)(log.strategies), 0)
 
 
 def derivatives(log: FarsightedLog, u: Float[Array, " unknown"]) -> tuple[Array, Array, Array]:
-    """L, its gradient and the information, without the penalty."""
+    """The log-likelihood L, its gradient and the information, without the penalty."""
 
     def twice(u: Array) -> tuple[Array, Array]:
         chances = _log_chances(log, u)
