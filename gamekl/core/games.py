@@ -277,6 +277,9 @@ def stack(objects: Sequence[T]) -> T:
     Args:
         objects: at least one.
 
+    Returns:
+        One object, whose arrays have the axis before all others.
+
     Raises:
         ValueError: nothing to stack, or the objects differ in type or shape.
     """
