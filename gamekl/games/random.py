@@ -48,6 +48,11 @@ def uniform(
 def normal(key: Array, num_actions: Sequence[int], *, dtype: Any = None) -> NormalFormGame:
     """A game of any number of players with independent standard normal payoffs, shape ``[player, *num_actions]``.
 
+    Args:
+        key: a jax random key.
+        num_actions: of each player.
+        dtype: of the payoffs; jax's default float where it is None.
+
     Raises:
         ValueError: not a number of actions >= 1 for each player.
     """
@@ -56,6 +61,11 @@ def normal(key: Array, num_actions: Sequence[int], *, dtype: Any = None) -> Norm
 
 def zero_sum(key: Array, num_actions: Sequence[int], *, dtype: Any = None) -> NormalFormGame:
     """A zero-sum game of two players: payoffs U[-1, 1] for the first, their negative for the second.
+
+    Args:
+        key: a jax random key.
+        num_actions: of each player.
+        dtype: of the payoffs; jax's default float where it is None.
 
     Raises:
         ValueError: other than two players, or not a number of actions >= 1 for each.
@@ -68,6 +78,11 @@ def zero_sum(key: Array, num_actions: Sequence[int], *, dtype: Any = None) -> No
 
 def preference(key: Array, num_actions: Sequence[int], *, dtype: Any = None) -> NormalFormGame:
     """A symmetric preference game: P_ij ~ U[0, 1] for i < j with P + P^T = 1, and payoffs P and P^T of two players.
+
+    Args:
+        key: a jax random key.
+        num_actions: of each player.
+        dtype: of the payoffs; jax's default float where it is None.
 
     Raises:
         ValueError: other than two players with the same actions.
@@ -84,6 +99,12 @@ def covariant(key: Array, num_actions: Sequence[int], *, correlation: float | in
     """A game with standard normal payoffs whose correlation between any two players, in each cell, is `correlation`.
 
     1 gives common interests; -1 / (players - 1), the least possible, gives payoffs that sum to zero.
+
+    Args:
+        key: a jax random key.
+        num_actions: of each player.
+        correlation: of any two players' payoffs in a cell, from -1 / (players - 1) to 1.
+        dtype: of the payoffs; jax's default float where it is None.
 
     Raises:
         ValueError: the correlation is out of range.
@@ -103,6 +124,11 @@ def covariant(key: Array, num_actions: Sequence[int], *, correlation: float | in
 def potential(key: Array, num_actions: Sequence[int], *, dtype: Any = None) -> NormalFormGame:
     """An exact potential game: a common U[0, 1] potential, and for each player a term of the others' actions.
 
+    Args:
+        key: a jax random key.
+        num_actions: of each player.
+        dtype: of the payoffs; jax's default float where it is None.
+
     Raises:
         ValueError: not a number of actions >= 1 for each player.
     """
@@ -118,6 +144,11 @@ def potential(key: Array, num_actions: Sequence[int], *, dtype: Any = None) -> N
 
 def polymatrix(key: Array, num_actions: Sequence[int], *, dtype: Any = None) -> NormalFormGame:
     """A game, as a dense table, whose payoffs are the mean of U[0, 1] two-player payoffs against each opponent.
+
+    Args:
+        key: a jax random key.
+        num_actions: of each player.
+        dtype: of the payoffs; jax's default float where it is None.
 
     Raises:
         ValueError: fewer than two players, or not a number of actions >= 1 for each.
