@@ -116,8 +116,8 @@ def bootstrap(
             groups, 174 for 8, 1,048 for 5.
         level: of the bands, above 0 and below 1.
         prior_mean: estimate of cells without rows, payoff units; if None 0, and 1/2 in a log of preferences.
-        tol: of the solver, as for `solve_nash`.
-        max_steps: of the solver.
+        tol: bound on the solver's residual; the default is that of `solve_nash`.
+        max_steps: most Newton corrections of the solver.
 
     Returns:
         A `Bootstrap`. Its solution's `status` is to be looked at: nothing is raised where no equilibrium was found.
