@@ -37,7 +37,7 @@ class DistanceBound(Shown):
     Attributes:
         l1: for each player a bound on |pi_i - pi_i*|_1, shape ``[player]``; finite only where the equilibrium is
             certified to be the only one. 2 is the greatest distance there is, so bounds above 2 say nothing.
-        kl: a bound on sum_i KL(pi_i || pi_i*), nats; likewise.
+        kl: a bound on sum_i KL(pi_i || pi_i*), nats; finite only where the equilibrium is certified, too.
         gap: the regularised gap of each player, rounded upwards, shape ``[player]``, payoff units: pi is an
             epsilon-equilibrium of the regularised game for this epsilon, whatever the game is.
     """
