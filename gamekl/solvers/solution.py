@@ -179,6 +179,12 @@ class Solution(Shown):
 def load_solution(path: str | PathLike[str]) -> Solution:
     """Read what `Solution.save` wrote.
 
+    Args:
+        path: of the ``.npz`` file.
+
+    Returns:
+        The `Solution`, as it was saved.
+
     Raises:
         FileNotFoundError: there is no such file.
         ValueError: the file is damaged or holds no solution.

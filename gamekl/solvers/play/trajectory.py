@@ -28,7 +28,7 @@ class Trajectory(Shown):
             the checkpoint, shape ``[checkpoint]``.
         regularized_gap: of the last round's profile in the anchored game.
         nash_gap: of the last round's profile, without regularisation, on the references' support.
-        average_nash_gap: of the profile of the players' policies averaged over all rounds, likewise.
+        average_nash_gap: the same of the profile of the players' policies averaged over all rounds.
         kl: KL(target || policy) in nats, or None where there is no target.
         log_policy: after the last checkpoint, ``[actions_i]`` for each player.
         first: after how many rounds the regularised gaps first sum up to `tol` or less; -1 if never.
