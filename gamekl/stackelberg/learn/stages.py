@@ -131,7 +131,7 @@ def estimate_myopic(
 
     Args:
         log: the data, of contexts or of a Markov game.
-        regularizer: the follower's references and temperature, as for `estimate_follower`.
+        regularizer: the follower's references and temperature; where that is not known, any will do.
         transitions: of a Markov game, shape ``[horizon, state, leader, follower, next_state]``; if None the log's
             frequencies, and an episode ends where it shows no move.
         stage_probs: of contexts, or of first states, shape ``[context]`` or ``[state]``; the log's if None.
@@ -173,8 +173,18 @@ def estimate_farsighted(
 ) -> StagedEstimate:
     """Estimate the game from a log of a follower that looks ahead, for `farsighted_stackelberg`.
 
-    Arguments are those of `estimate_myopic`, but for the log, which is of a Markov game. What no answer tells of the
-    follower's payoffs is 0; it changes no answer and no plan.
+    What no answer tells of the follower's payoffs is 0; it changes no answer and no plan.
+
+    Args:
+        log: the data, of a Markov game.
+        regularizer: the follower's references and temperature.
+        transitions: shape ``[horizon, state, leader, follower, next_state]``; the log's frequencies if None.
+        stage_probs: of first states, shape ``[state]``; the log's if None.
+        leader_payoffs: r_l, shape ``[*stage, leader, follower]``; estimated by the means of rewards if None.
+        noise: standard deviation of a reward of the leader, or "bernoulli"; does not matter where they are known.
+        prior_mean: of the leader's payoffs that no row shows, payoff units.
+        penalty: of |u|^2 / 2 beside the log-likelihood, nats^-2; >= 0, may be traced.
+        max_steps: steps before giving up; static.
 
     Returns:
         A `StagedEstimate`, whose game is a `MarkovGame`.
