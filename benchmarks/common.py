@@ -1,5 +1,8 @@
-"""What the benchmarks share: processes with a fixed number of processors, games, a residual that owes nothing to the
-solvers, and how results are written down."""
+"""What the benchmarks share.
+
+That is processes with a fixed number of processors, games, a residual that owes nothing to the solvers, and how results
+are written down.
+"""
 
 import argparse
 import multiprocessing

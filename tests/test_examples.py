@@ -1,5 +1,8 @@
-"""The scripts of examples/: matches that can be played again, a log that does not depend on who played it, held-out
-scores as numpy finds them, and Kuhn poker against its known value."""
+"""The scripts of examples/, each against what is known of it.
+
+Matches can be played again, a log does not depend on who played it, held-out scores are as numpy finds them, and Kuhn
+poker has its known value.
+"""
 
 import sys
 from pathlib import Path

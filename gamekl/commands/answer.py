@@ -93,7 +93,7 @@ def _start(path: Path) -> tuple[Any, ...]:
 
 
 def _exact(game: NormalFormGame, concept: str, tol: float | None, save: Path | None) -> bool:
-    """Without a temperature."""
+    """Answer without a temperature: print an exact Nash equilibrium, and tell whether it converged."""
     validate(game)
     size = float(np.ptp(game.payoffs)) / 10 or 0.1
     takes = f"takes a number > 0, payoff units per nat (1 / lambda), such as --temperature {size:.2g}"

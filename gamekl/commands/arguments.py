@@ -110,7 +110,7 @@ def _check(kind: type, given: Sequence[str]) -> None:
 
 
 def read_arguments(kind: type[T], prog: str, given: Sequence[str]) -> T:
-    """The arguments of a command as a dataclass; ``--help`` prints what there is and ends.
+    """Read the arguments of a command into a dataclass; ``--help`` prints what there is and ends.
 
     Raises:
         ValueError: one line that names the flag or value that is wrong, what was got and what is taken.

@@ -7,7 +7,7 @@ from gamekl.commands.flags import Data
 
 
 def run(arguments: Sequence[str]) -> None:
-    """The command."""
+    """Run ``gamekl data``: print what a log has and what it covers."""
     flags = read_arguments(Data, "gamekl data", arguments)
     enable_x64()
     from gamekl.commands.logs import data

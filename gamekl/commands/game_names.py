@@ -13,7 +13,7 @@ MOST_NAMED = 1000
 
 
 def table(values: Any) -> str:
-    """An array as it is printed."""
+    """An array as the text that is printed."""
     with np.printoptions(precision=8, suppress=True, floatmode="fixed", linewidth=120):
         return str(np.asarray(values))
 

@@ -56,14 +56,14 @@ class Launch(NamedTuple):
 
     @property
     def part(self) -> tuple[int, int] | None:
-        """The numbers of `chunk`."""
+        """The numbers K and N of `chunk`, or None for all."""
         if self.chunk is None:
             return None
         k, n = map(int, self.chunk.split("/"))
         return k, n
 
     def make_engine(self) -> engines.Engine:
-        """The engine itself."""
+        """Make the engine that the flags ask for."""
         if self.engine == "dask":
             return cluster.dask(str(self.scheduler))
         if self.engine == "devices":

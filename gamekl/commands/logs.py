@@ -34,7 +34,7 @@ def _some(labels: Sequence[Any], size: int | None = None) -> str:
 
 
 def _cell(log: Log, index: np.ndarray) -> str:
-    """A cell by its labels: (rock, paper), or (rock, paper) in easy."""
+    """A cell by its labels, such as (rock, paper), or (rock, paper) in easy."""
     context, actions = "", index
     if log.contexts is not None:
         context, actions = f" in {log.contexts[index[0]]}", index[1:]
@@ -43,7 +43,7 @@ def _cell(log: Log, index: np.ndarray) -> str:
 
 
 def _count(value: float) -> str:
-    """Of rows, which weights may make no whole number."""
+    """A number of rows as text; weights may make it no whole number."""
     return f"{value:,.0f}" if float(value).is_integer() else f"{value:,.2f}"
 
 

@@ -21,7 +21,7 @@ class Plot:
 
 
 def run(arguments: Sequence[str]) -> None:
-    """The command."""
+    """Run ``gamekl plot``: draw a run's figure and print its table."""
     flags = read_arguments(Plot, "gamekl plot", arguments)
     from gamekl.experiment.run.store import Store
     from gamekl.experiment.show.plot import save_figure

@@ -22,7 +22,7 @@ class Report:
 
 
 def run(arguments: Sequence[str]) -> None:
-    """The command."""
+    """Run ``gamekl report``: write all about a run as one HTML file."""
     flags = read_arguments(Report, "gamekl report", arguments)
     from gamekl.experiment.run.store import Store
     from gamekl.experiment.show.html import write_report

@@ -26,7 +26,7 @@ class Results:
 
 
 def run(arguments: Sequence[str]) -> None:
-    """The command."""
+    """Run ``gamekl results``: write a run's results as one table."""
     flags = read_arguments(Results, "gamekl results", arguments)
     if flags.columns:
         from gamekl.experiment.schema.columns import columns_text

@@ -13,8 +13,10 @@ from gamekl.commands.flags import LogSolve
 
 @dataclass
 class Solve:
-    """Solve a game file, with uniform references where there are any; or a log for its Nash equilibrium. At a
-    temperature tau the Nash equilibrium is the logit (quantal response) equilibrium of lambda = 1 / tau."""
+    """Solve a game file, with uniform references where there are any; or a log for its Nash equilibrium.
+
+    At a temperature tau the Nash equilibrium is the logit (quantal response) equilibrium of lambda = 1 / tau.
+    """
 
     game: Annotated[Path | None, tyro.conf.Positional] = None
     """The file: Gambit's .nfg, .efg, .agg or .bagg, or a .csv or .npz."""
@@ -40,7 +42,7 @@ class Solve:
 
 
 def run(arguments: Sequence[str]) -> None:
-    """The command."""
+    """Run ``gamekl solve``: solve a game file or a log; status 1 where it did not converge."""
     flags = read_arguments(Solve, "gamekl solve", arguments)
     if (flags.game is None) == (not flags.log.data):
         got = "none" if flags.game is None else f"{flags.game} beside --data"

@@ -43,7 +43,7 @@ class Sweep:
 
 
 def run(arguments: Sequence[str]) -> None:
-    """The command."""
+    """Run ``gamekl sweep``: run the sweep of a config, or what is left of it."""
     flags = read_arguments(Sweep, "gamekl sweep", arguments)
     from gamekl.commands.launch import Launch, launch, preview
     from gamekl.experiment.schema.load import load_config

@@ -18,7 +18,10 @@ from gamekl.core.kernels.lanes import PRECISION
 
 
 def difference(a: Array, b: Array) -> Array:
-    """a - b, and 0 where they are equal: a compiler may join a product in `a` with this, and leave a rounding error."""
+    """The difference a - b, and 0 where they are equal.
+
+    A compiler may join a product in `a` with the subtraction, and leave a rounding error.
+    """
     return jnp.where(a == b, 0, a - b)
 
 
@@ -69,7 +72,10 @@ def _best(pairs: Float[Array, "*rows b"], masks: Masks, player: int) -> Float[Ar
 
 
 def coarse_gap(game: NormalFormGame, sigma: Float[Array, "*actions"], masks: Masks = None) -> Float[Array, " player"]:
-    """max_a' of the coarse gains of each player; may be below 0. Deviations stay on the masks, one for each player."""
+    """What each player gains by its best action in place of all recommendations, max_a' of its coarse gains.
+
+    It may be below 0. Deviations stay on the masks, one for each player.
+    """
     found = enumerate(pairs_of(game, sigma))
     return jnp.stack([_best(pairs.sum(axis=0), masks, player) - jnp.trace(pairs) for player, pairs in found])
 

@@ -73,7 +73,7 @@ class _Game(Shown):
 
     @property
     def dtype(self) -> jnp.dtype:
-        """The payoffs' dtype."""
+        """The dtype of the payoffs or rewards."""
         return self.table.dtype
 
     def _check_table(self, field: str, axes: str) -> None:
@@ -89,7 +89,7 @@ class _Game(Shown):
 
 
 class NormalFormGame(Named, _Game):
-    """A game in normal form.
+    """A game in normal form: a table of each player's payoffs over joint actions.
 
     Attributes:
         payoffs: r_i(a_1..a_m), shape ``[player, *actions]``, payoff units.
@@ -105,11 +105,11 @@ class NormalFormGame(Named, _Game):
 
     @property
     def table(self) -> Array:
-        """The payoffs."""
+        """The payoffs, shape ``[player, *actions]``."""
         return self.payoffs
 
     def with_names(self, names: Names) -> "NormalFormGame":
-        """The same game by other names.
+        """The same game, with these names of players and actions.
 
         Raises:
             ValueError: not one name for each player and action.
@@ -146,7 +146,7 @@ class PolymatrixGame(_Game):
 
     @property
     def table(self) -> Array:
-        """The payoffs of pairs."""
+        """The payoffs of pairs, shape ``[player, player, actions, actions]``."""
         return self.payoffs
 
     @property
@@ -198,7 +198,7 @@ class ContextualGame(_Game):
 
     @property
     def table(self) -> Array:
-        """The payoffs."""
+        """The payoffs, shape ``[context, player, *actions]``."""
         return self.payoffs
 
 
@@ -235,7 +235,7 @@ class MarkovGame(_Game):
 
     @property
     def table(self) -> Array:
-        """The rewards."""
+        """The rewards, shape ``[horizon, state, player, *actions]``."""
         return self.rewards
 
 
@@ -273,6 +273,12 @@ def stack(objects: Sequence[T]) -> T:
 
     The result has the type of its parts and is meant for ``jax.vmap`` and the batch drivers; its own properties (such
     as ``num_players``) do not know of the new axis.
+
+    Args:
+        objects: at least one.
+
+    Returns:
+        One object, whose arrays have the axis before all others.
 
     Raises:
         ValueError: nothing to stack, or the objects differ in type or shape.

@@ -124,7 +124,7 @@ def payoff_range(game: OneShotGame) -> Float[Array, " player"]:
 
 
 def supported_range(game: NormalFormGame, masks: Masks) -> Float[Array, " player"]:
-    """`payoff_range` over the actions in `masks` alone."""
+    """The range of each player's payoffs over the actions in `masks` alone, payoff units."""
     ranges = []
     for player, (own, mask) in enumerate(zip(game.payoffs, masks, strict=True)):
         low, high = _ends(own, mask, player)

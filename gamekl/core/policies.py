@@ -68,7 +68,7 @@ def check_profile(
 
 
 def normalize(logits: Float[Array, "*batch actions"]) -> Float[Array, "*batch actions"]:
-    """Logits to a log-policy: ``logits - logsumexp(logits)`` over the last axis, with -inf kept as -inf."""
+    """The log-policy of logits: ``logits - logsumexp(logits)`` over the last axis, with -inf kept as -inf."""
     return jax.nn.log_softmax(logits, axis=-1)
 
 
@@ -78,7 +78,7 @@ def support(log_policy: Float[Array, "*batch actions"]) -> Bool[Array, "*batch a
 
 
 def padded(parts: Sequence[Array], fill: float | bool) -> Array:
-    """One row for each part, shape ``[part, longest]``; shorter ones end in `fill`."""
+    """The parts as rows of one array, shape ``[part, longest]``; shorter ones end in `fill`."""
     longest = max(part.shape[0] for part in parts)
     rows = [
         part if part.shape[0] == longest else jnp.pad(part, (0, longest - part.shape[0]), constant_values=fill)

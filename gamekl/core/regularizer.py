@@ -18,7 +18,9 @@ from gamekl.core.show import Shown
 
 
 class Regularizer(Shown):
-    """References and temperature.
+    """The references and temperatures of all players.
+
+    Player i maximises its payoff less temperature_i KL(policy_i || reference_i).
 
     Attributes:
         log_reference: one array ``[*stage, actions_i]`` for each player, logarithms of the reference policy; -inf

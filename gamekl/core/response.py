@@ -27,11 +27,15 @@ def action_values(game: Game, policy: Profile) -> tuple[Float[Array, "*stage _"]
     """The expected payoff of each action of each player, against the others' policies.
 
     Args:
-        game: any number of players. In a Markov game all players follow the policies afterwards.
+        game: a one-shot, contextual or Markov game. In a Markov game all players follow the policies afterwards.
         policy: probabilities, one array ``[*stage, actions_i]`` for each player.
 
     Returns:
         For each player q_i, shape ``[*stage, actions_i]``, payoff units.
+
+    Raises:
+        ValueError: the policies do not fit the game, or (where concrete) do not sum to one.
+        TypeError: `policy` is no sequence of arrays.
     """
     if not isinstance(game, ContextualGame | MarkovGame):
         return one_shot.action_values(game, policy)
@@ -50,12 +54,17 @@ def best_response(game: Game, regularizer: Regularizer, log_policy: Profile) -> 
     """Each player's best response to the others' policies, ``log softmax(log_reference + q / temperature)``.
 
     Args:
-        game: the game. In a Markov game q_i is what the actions are worth if the player responds best later on, too.
+        game: a one-shot, contextual or Markov game. In a Markov game q_i is what the actions are worth if the player
+            responds best later on, too.
         regularizer: references and temperatures.
         log_policy: one log-policy ``[*stage, actions_i]`` for each player.
 
     Returns:
         One log-policy ``[*stage, actions_i]`` for each player; -inf on masked actions.
+
+    Raises:
+        ValueError: the regularizer or the profile does not fit the game, or (where concrete) a policy is none.
+        TypeError: `log_policy` is no sequence of arrays.
     """
     if not isinstance(game, ContextualGame | MarkovGame):
         return one_shot.best_response(game, regularizer, log_policy)
@@ -65,21 +74,27 @@ def best_response(game: Game, regularizer: Regularizer, log_policy: Profile) -> 
 
 
 def regularized_gap(game: Game, regularizer: Regularizer, log_policy: Profile) -> Float[Array, " player"]:
-    """What each player could still gain in the regularised game.
+    """What each player could gain in the regularised game by its best response, KL costs counted.
 
-    Of one shot: gap_i = temperature_i KL(pi_i || BR_i). In stages: from the start, by deviating at all of them.
+    In one shot gap_i = temperature_i KL(pi_i || BR_i). In stages a player deviates at all of them, and the gap is
+    measured from the start.
 
     The value is >= 0, finite for every policy on the references' support (pure ones too), and infinite off it. Near
-    an equilibrium it is good to about eps^2 R^2 / (2 temperature), the square of what a difference of values reaches
-    (derived, theory A3 and I4).
+    an equilibrium it is good to about eps^2 R^2 / (2 temperature), the square of what a difference of values reaches.
 
     Args:
-        game: the game in which the gap is measured.
+        game: the one-shot, contextual or Markov game in which the gap is measured.
         regularizer: references and temperatures.
         log_policy: one log-policy ``[*stage, actions_i]`` for each player.
 
     Returns:
         The gap of each player, shape ``[player]``, payoff units.
+
+    Raises:
+        ValueError: the regularizer or the profile does not fit the game, or (where concrete) a policy is none.
+        TypeError: `log_policy` is no sequence of arrays.
+
+    Source: theory A3 and I4, in stages theory C2 (derived).
     """
     if not isinstance(game, ContextualGame | MarkovGame):
         return one_shot.regularized_gap(game, regularizer, log_policy)
@@ -92,13 +107,19 @@ def regularized_gap(game: Game, regularizer: Regularizer, log_policy: Profile) -
 def nash_gap(game: Game, log_policy: Profile, *, regularizer: Regularizer | None = None) -> Float[Array, " player"]:
     """What each player could gain by its best unregularised deviation, from the start and at all stages.
 
+    In one shot that is max_a q_i(a) - <pi_i, q_i>, with q_i the values of the actions against the others' policies.
+
     Args:
-        game: the game in which the gap is measured.
+        game: the one-shot, contextual or Markov game in which the gap is measured.
         log_policy: one log-policy ``[*stage, actions_i]`` for each player.
         regularizer: where given, deviations stay on its references' support.
 
     Returns:
         The gap of each player, shape ``[player]``, payoff units; >= 0 for policies on that support.
+
+    Raises:
+        ValueError: the regularizer or the profile does not fit the game, or (where concrete) a policy is none.
+        TypeError: `log_policy` is no sequence of arrays.
     """
     if not isinstance(game, ContextualGame | MarkovGame):
         return one_shot.nash_gap(game, log_policy, regularizer=regularizer)

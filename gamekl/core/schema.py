@@ -84,7 +84,7 @@ def _alternatives(annotation: Any) -> list[Any]:
 
 
 def _fields(annotation: Any) -> dict[str, Any]:
-    """Of the table that a value may be, the annotation of each key; none if it may be no table."""
+    """The annotation of each key of the table that a value may be; none if it may be no table."""
     tables = [part for part in _alternatives(annotation) if hasattr(part, "model_fields")]
     return {key: field.annotation for table in tables for key, field in table.model_fields.items()}
 
@@ -106,7 +106,9 @@ def _chosen(annotation: Any, value: Any) -> Any:
 
 def _walk(model: Any, location: tuple[int | str, ...], values: Any) -> tuple[tuple[int | str, ...], Any]:
     """The keys alone, without the names of alternatives that pydantic puts between them; the annotation there."""
-    keys, annotation, value = [], model, values
+    keys: list[int | str] = []
+    annotation: Any = model
+    value: Any = values
     for key in location:
         fields, entries = _fields(annotation), _entries(annotation, dict)
         if isinstance(key, int):
@@ -167,7 +169,7 @@ def _fault(error: Any, model: type[pydantic.BaseModel], values: Any) -> _Fault:
 
 
 def _list_at(location: tuple[int | str, ...]) -> tuple[int | str, ...]:
-    """Where the list is that has the value, or the lists in it."""
+    """Where the innermost list lies that has the value, or the lists in it."""
     while location and isinstance(location[-1], int):
         location = location[:-1]
     return location

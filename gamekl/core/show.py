@@ -83,7 +83,7 @@ def _number(value: Any) -> str:
 
 
 def _range(values: np.ndarray) -> str:
-    """From where to where many numbers go."""
+    """The least and the largest of many numbers, as text."""
     if values.dtype == bool:
         return f"{np.count_nonzero(values):,} of {values.size:,} true"
     known = values[~np.isnan(values)] if np.issubdtype(values.dtype, np.inexact) else values
@@ -92,7 +92,7 @@ def _range(values: np.ndarray) -> str:
 
 
 def _array(value: Any, annotation: Any) -> str:
-    """Numbers, or what there is to say of them."""
+    """An array as text: its numbers, or what there is to say of them."""
     if is_shown_by_shape(value) or jnp.issubdtype(value.dtype, jax.dtypes.extended):
         return _abstract(value)
     if value.size > MOST:
@@ -125,7 +125,7 @@ def text_of(value: Any, annotation: Any = None) -> str:
 
 
 def _named(name: str, value: Any) -> tuple[str, Any]:
-    """Probabilities in place of their logarithms."""
+    """A field by name and value, with probabilities in place of their logarithms."""
     if "log_" not in name or not _is_array(value) or is_shown_by_shape(value) or value.size > MOST:
         return name, value
     with np.errstate(over="ignore"):

@@ -88,7 +88,7 @@ def occupancies(game: StagedGame, joint: Float[Array, "*stage_and_actions"]) -> 
 
 
 def expected_values(stage: NormalFormGame, policy: tuple[Array, ...]) -> Values:
-    """What each player earns by a profile."""
+    """What each player earns by a profile, payoff units."""
     return jnp.stack([expected_payoffs(payoffs, policy, ()) for payoffs in stage.payoffs])
 
 
@@ -104,7 +104,7 @@ def earned(stage: NormalFormGame, sigma: Float[Array, "*actions"]) -> Values:
 
 
 class Response(NamedTuple):
-    """A player's best responses at a stage.
+    """Each player's best response at a stage.
 
     Attributes:
         log_policy: one for each player; unregularised ones play a single action.
@@ -116,7 +116,7 @@ class Response(NamedTuple):
 
 
 def _own_values(stage: NormalFormGame, policy: list[Array]) -> list[tuple[Array, Array]]:
-    """Each player's action values against a profile, less the middle of its payoffs, and that."""
+    """Each player's action values against a profile, less the middle of its payoffs, and that middle."""
     found = []
     for player, payoffs in enumerate(stage.payoffs):
         middle = (payoffs.max() + payoffs.min()) / 2
@@ -195,7 +195,7 @@ def policy_values(
 def policy_cost(
     regularizer: Regularizer, log_policy: tuple[Float[Array, "*stage _"], ...]
 ) -> Float[Array, "*stage player"]:
-    """temperature * KL(policy || reference) of each player at each stage, payoff units."""
+    """What each player pays for leaving its reference at each stage, temperature * KL, payoff units."""
     parts = [kl(own, reference) for own, reference in zip(log_policy, regularizer.log_reference, strict=True)]
     return jnp.stack(parts, axis=-1) * regularizer.temperatures
 

@@ -22,7 +22,7 @@ from gamekl.core.regularizer import Regularizer
 
 
 def show_place(index: np.ndarray) -> str:
-    """[2, 0, 1], or nothing of a scalar."""
+    """An index as text, such as [2, 0, 1]; nothing of a scalar."""
     return f"[{', '.join(map(str, index))}]" if len(index) else ""
 
 
@@ -137,10 +137,13 @@ def joint_behavior(
     """The behavior as joint distributions ``[*stage, *actions]``, checked for shape, and for values where concrete.
 
     Args:
-        game: gives players, actions and stages.
+        game: a normal-form, contextual or Markov game, which gives players, actions and stages.
         behavior: a joint distribution ``[*stage, *actions]``, or one policy (probabilities) ``[*stage, actions_i]`` for
             each player.
         field: what errors call it.
+
+    Returns:
+        Probabilities, shape ``[*stage, *actions]``.
 
     Raises:
         ValueError: wrong shape, negative mass, or mass that does not sum to one, also of a Markov game's transitions.
@@ -182,6 +185,10 @@ def validate(game: Game, regularizer: Regularizer | None = None) -> None:
 
     Shapes are checked by the constructors; this checks that payoffs are finite, distributions are distributions,
     temperatures are positive, and that the regularizer has the game's players, actions and stages.
+
+    Args:
+        game: a normal-form, polymatrix, contextual or Markov game.
+        regularizer: references and temperatures to check against it; none if None.
 
     Raises:
         ValueError: names the field, what it got and what it takes.

@@ -125,11 +125,13 @@ def uniqueness(game: NormalFormGame, regularizer: Regularizer) -> Uniqueness:
         regularizer: references, of which only the support counts, and temperatures.
 
     Returns:
-        The verdict for all policies on the references' support, and both bounds behind it.
+        A `Uniqueness`: the verdict for all policies on the references' support, and both bounds behind it.
 
     Raises:
         TypeError: the game is no `NormalFormGame`.
         ValueError: the regularizer does not fit it.
+
+    Source: theory A9.1 and A9.2 (derived).
     """
     return _uniqueness(game, fitted(game, regularizer))
 
@@ -208,7 +210,7 @@ def _small_gain_margin(
 
 
 def _rooted(policy: Array, rows: Array) -> Array:
-    """(I - s s^T) diag(s) times the rows, with s = sqrt(policy)."""
+    """The rows times (I - s s^T) diag(s), with s = sqrt(policy)."""
     root = jnp.sqrt(policy)
     scaled = root[:, None] * rows
     return scaled - root[:, None] * jnp.matmul(root, scaled, precision=PRECISION)

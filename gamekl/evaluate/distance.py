@@ -37,7 +37,7 @@ class DistanceBound(Shown):
     Attributes:
         l1: for each player a bound on |pi_i - pi_i*|_1, shape ``[player]``; finite only where the equilibrium is
             certified to be the only one. 2 is the greatest distance there is, so bounds above 2 say nothing.
-        kl: a bound on sum_i KL(pi_i || pi_i*), nats; likewise.
+        kl: a bound on sum_i KL(pi_i || pi_i*), nats; finite only where the equilibrium is certified, too.
         gap: the regularised gap of each player, rounded upwards, shape ``[player]``, payoff units: pi is an
             epsilon-equilibrium of the regularised game for this epsilon, whatever the game is.
     """
@@ -48,7 +48,7 @@ class DistanceBound(Shown):
 
 
 def distance_bound(game: NormalFormGame, regularizer: Regularizer, log_policy: Profile) -> DistanceBound:
-    """Bound the distance to the equilibrium from how well the players respond (formulas and proofs above).
+    """Bound the distance from a profile to the equilibrium, which need not be known, from how well the players respond.
 
     Zero-sum games have kappa = 0: sum_i KL(pi_i || pi_i*) <= Gap / tau at every temperature. All bounds allow for the
     rounding of their own arithmetic, a few units of (sum of action counts) R_i / tau_i in the response's logits.
@@ -58,9 +58,14 @@ def distance_bound(game: NormalFormGame, regularizer: Regularizer, log_policy: P
         regularizer: references and temperatures.
         log_policy: one log-policy ``[actions_i]`` for each player, normalised here.
 
+    Returns:
+        A `DistanceBound`: in l1 and in KL, and the regularised gaps.
+
     Raises:
         TypeError: the game is no `NormalFormGame`.
         ValueError: the regularizer or profile does not fit it.
+
+    Source: theory I5 (derived).
     """
     regularizer = fitted(game, regularizer)
     return _distance_bound(game, regularizer, check_profile("log_policy", log_policy, game.num_actions, log=True))

@@ -31,7 +31,7 @@ def _slopes(log_n: np.ndarray, log_means: np.ndarray) -> np.ndarray | np.floatin
 
 
 def bootstrap_means(rng: np.random.Generator, errors: np.ndarray, resamples: int) -> np.ndarray:
-    """Means of resampled errors ``[seed]``, shape ``[resample]``."""
+    """The means of resampled errors ``[seed]``, shape ``[resample]``."""
     size = len(errors)
     return np.array([errors[rng.integers(0, size, size)].mean() for _ in range(resamples)])
 
@@ -81,6 +81,9 @@ def fit_rate(
         resamples: how many bootstrap samples.
         level: of the percentile interval.
 
+    Returns:
+        A `Rate`: the slope, its interval, and the logarithm of the constant.
+
     Raises:
         ValueError: shapes that do not fit, fewer than two sample sizes or seeds, or a mean that is not positive.
     """
@@ -100,7 +103,10 @@ def fit_paired_rate(
     resamples: int = 1_000,
     level: float = 0.95,
 ) -> Rate:
-    """As `fit_rate`, where the same seeds are seen at each size, as in runs that are measured after several rounds.
+    """Fit the slope of the mean error over seeds against the size on log-log axes; each size has the same seeds.
+
+    That is so of runs that are measured after several rounds. The interval is a bootstrap over whole seeds; `fit_rate`
+    is for sizes with seeds of their own.
 
     Args:
         num_rounds: the sizes, rounds of play or whatever a run was measured after, at least two different ones.
@@ -109,8 +115,11 @@ def fit_paired_rate(
         resamples: how many bootstrap samples.
         level: of the percentile interval.
 
+    Returns:
+        A `Rate`: the slope, its interval, and the logarithm of the constant.
+
     Raises:
-        ValueError: as for `fit_rate`.
+        ValueError: shapes that do not fit, fewer than two sizes or seeds, or a mean that is not positive.
     """
     rounds, values = np.asarray(num_rounds, dtype=np.float64), np.asarray(errors, dtype=np.float64)
     _check(rounds, list(values), resamples, level)

@@ -18,17 +18,39 @@ from gamekl.core.validation import joint_behavior
 
 
 def nash_conv(game: NormalFormGame, log_policy: Profile) -> Float[Array, ""]:
-    """Sum of the players' Nash gaps, payoff units (OpenSpiel's definition)."""
+    """NashConv: the sum of the players' Nash gaps (OpenSpiel's definition).
+
+    Args:
+        game: the game in which the gaps are measured.
+        log_policy: one log-policy ``[actions_i]`` for each player, ``[*stage, actions_i]`` in games in stages.
+
+    Returns:
+        A scalar, payoff units; 0 at a Nash equilibrium.
+
+    Raises:
+        ValueError: the profile does not fit the game, or (where concrete) a policy is none.
+    """
     return jnp.sum(nash_gap(game, log_policy))
 
 
 def exploitability(game: NormalFormGame, log_policy: Profile) -> Float[Array, ""]:
-    """Mean of the players' Nash gaps, payoff units (OpenSpiel's definition)."""
+    """The mean of the players' Nash gaps (OpenSpiel's definition).
+
+    Args:
+        game: the game in which the gaps are measured.
+        log_policy: one log-policy ``[actions_i]`` for each player, ``[*stage, actions_i]`` in games in stages.
+
+    Returns:
+        A scalar, payoff units; 0 at a Nash equilibrium.
+
+    Raises:
+        ValueError: the profile does not fit the game, or (where concrete) a policy is none.
+    """
     return jnp.mean(nash_gap(game, log_policy))
 
 
 def occupancies(game: ContextualGame | MarkovGame, policy: Any) -> Float[Array, "*stage"]:
-    """How likely each stage is: each context, or at each step each state.
+    """The probability of each stage: of each context, or at each step of each state.
 
     Args:
         game: a contextual or Markov game.
@@ -37,6 +59,9 @@ def occupancies(game: ContextualGame | MarkovGame, policy: Any) -> Float[Array, 
 
     Returns:
         Shape ``[*stage]``; less than 1 in all at a step before which episodes may end.
+
+    Raises:
+        ValueError: the policies do not fit the game, or (where concrete) are no distributions.
     """
     return stages.occupancies(game, joint_behavior(game, policy, "policy").astype(game.dtype))
 
@@ -53,6 +78,9 @@ def policy_value(
 
     Returns:
         Shape ``[player]``, payoff units.
+
+    Raises:
+        ValueError: the profile or the regularizer does not fit the game.
     """
     profile = staged_profile("log_policy", game, log_policy, log=True)
     joint = outer(tuple(jnp.exp(entry) for entry in profile))

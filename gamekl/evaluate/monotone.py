@@ -51,7 +51,7 @@ MOST_PROFILES = 4096
 
 
 def _gram(pairs: list[Pairs], players: int) -> Array:
-    """For `cancelling_weights`: inner products of the pairs' tables, less all terms of one action."""
+    """The inner products of the pairs' tables, less all terms of one action, for `cancelling_weights`."""
     gram = jnp.zeros((players, players), pairs[0].tables.dtype)
     for first, second, tables in pairs:
         for axis in (2, 3):
@@ -64,13 +64,13 @@ def _gram(pairs: list[Pairs], players: int) -> Array:
 
 
 def _weighted(pairs: Pairs, weights: Array) -> Array:
-    """w_i r_i + w_j r_j of each pair, shape ``[pair, actions_i, actions_j, others' actions]``."""
+    """The weighted sum w_i r_i + w_j r_j of each pair, shape ``[pair, actions_i, actions_j, others' actions]``."""
     own, other = (weights[index][:, None, None, None] for index in (pairs.first, pairs.second))
     return own * pairs.tables[:, 0] + other * pairs.tables[:, 1]
 
 
 def _norm_ratio(pairs: list[Pairs], slack: Array, temperatures: Array, weights: Array) -> Array:
-    """kappa for given weights, from norms."""
+    """The ratio kappa for given weights, from norms."""
     bounds = slack * weights[:, None]
     bounds = bounds + bounds.T
     for group in pairs:
@@ -80,7 +80,7 @@ def _norm_ratio(pairs: list[Pairs], slack: Array, temperatures: Array, weights: 
 
 
 def _profile_ratio(restricted: Restricted, regularizer: Regularizer, weights: Array) -> Array:
-    """kappa for given weights, from profiles."""
+    """The ratio kappa for given weights, from profiles."""
     game, temperatures, _ = restricted
     sizes, size = np.asarray(game.num_actions), sum(game.num_actions)
     profiles = np.indices(game.num_actions).reshape(len(sizes), -1).T
@@ -136,7 +136,9 @@ def _second_weight(ratio: Callable[[Array], Array], start: Array) -> Array:
 
 
 def monotone_ratio(game: NormalFormGame, regularizer: Regularizer) -> tuple[Float[Array, " player"], Float[Array, ""]]:
-    """Player weights w, and a kappa such that for all profiles on the references' support and all tangent vectors v
+    """Player weights w, and a kappa below which the coupling stays, whatever is played.
+
+    For all profiles on the references' support and all tangent vectors v
 
         sum_ij w_i <v_i, H_ij v_j>  <=  kappa sum_i w_i tau_i |v_i|_1^2.
 

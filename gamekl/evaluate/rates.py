@@ -29,7 +29,7 @@ SINGULAR_BELOW = 1e-3
 
 
 def cell_variances(game: Game, noise: float | int | str) -> Float[Array, "*stage_player_and_actions"]:
-    """Variance of one reward in each cell, shape ``[*stage, player, *actions]``."""
+    """The variance of one reward in each cell, shape ``[*stage, player, *actions]``, payoff units squared."""
     if isinstance(noise, str):
         return game.table * (1 - game.table)
     return jnp.full_like(game.table, noise**2)
@@ -62,7 +62,7 @@ def predicted_constant(
     *,
     features: ArrayLike | None = None,
 ) -> Float[Array, " player"]:
-    """The limit of n E[gap_i] for the estimated game's equilibrium: D_i / (2 tau_i), shape ``[player]``.
+    """The limit of n E[gap_i] for the estimated game's equilibrium, D_i / (2 tau_i), as the number of rows n grows.
 
     In contextual and Markov games, of n rows or episodes, and of linear estimates it is that of
     `evaluate.staged_rates`.
@@ -72,15 +72,21 @@ def predicted_constant(
         regularizer: references and temperatures.
         solution: the true game's equilibrium, from `solve_nash`.
         behavior: joint distribution ``[*stage, *actions]``, or one policy for each player.
-        noise: standard deviation of the rewards, or "bernoulli".
+        noise: standard deviation of the rewards, payoff units, or "bernoulli".
         features: of the linear estimate (`gamekl.offline.Ridge`), shape ``[*stage, *actions, feature]``, in which the
             game must be linear; None for the tabular estimate.
 
+    Returns:
+        The constant of each player, shape ``[player]``, payoff units.
+
     Raises:
+        TypeError: `solution` is no solution.
         ValueError: bad arguments, a solution that did not converge, or the formula does not apply: D is 0 (no noise
             reaches the equilibrium, so the gap falls faster than 1/n) or infinite (a needed cell gets no data), or the
             branch is singular (at the equilibrium, or a bifurcation lies on the way to it, so that estimated games
             lead elsewhere).
+
+    Source: theory A6 (derived).
     """
     if not (hasattr(solution, "log_policy") and hasattr(solution, "status")):
         raise TypeError(f"solution: got {type(solution).__name__}, takes what solve_nash returns")
@@ -124,7 +130,7 @@ def check_features(
 
 
 def check_converged(solution: Any) -> None:
-    """Raise ``ValueError`` unless it is."""
+    """Raise ``ValueError`` unless the solution converged."""
     if int(solution.status) != 0:
         raise ValueError(f"solution: got status {int(solution.status)}, takes a converged solution of the game")
 
@@ -165,7 +171,7 @@ def first_sample_size(
     *,
     features: ArrayLike | None = None,
 ) -> int:
-    """The n from which 1/n may be expected: max(10 max_i D_i / tau_i^2, 30 / min mu) (derived, theory A8).
+    """The number of rows n from which 1/n may be expected: max(10 max_i D_i / tau_i^2, 30 / min mu).
 
     In games in stages mu is the chance of a stage and joint action; of a linear estimate 1 / mu is the largest
     phi^T E_mu[phi phi^T]^-1 phi (derived).
@@ -176,7 +182,15 @@ def first_sample_size(
         regularizer: references and temperatures.
         behavior: joint distribution ``[*stage, *actions]``, or one policy for each player; cells without mass do not
             count.
-        features: of the linear estimate, as for `predicted_constant`.
+        features: of the linear estimate, shape ``[*stage, *actions, feature]``; None for the tabular estimate.
+
+    Returns:
+        A whole number of rows, or of episodes in a Markov game.
+
+    Raises:
+        ValueError: the behavior or the features do not fit the game.
+
+    Source: theory A8 (derived).
     """
     joint = joint_behavior(game, behavior).astype(game.dtype)
     seen = cell_chances(as_markov(game), with_steps(game, joint))

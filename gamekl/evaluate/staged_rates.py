@@ -64,7 +64,7 @@ def tabular_errors(
     seen: Float[Array, "horizon state own rest"],
     variance: Float[Array, "horizon state own rest"],
 ) -> Errors:
-    """Of means of cells.
+    """The covariances of the errors that means of cells make.
 
     Args:
         mine: the player's policy.
@@ -98,7 +98,7 @@ def linear_errors(
     variance: Float[Array, "horizon state own rest"],
     features: Float[Array, "horizon state own rest feature"],
 ) -> Errors:
-    """Of least squares on features; the arguments are those of `tabular_errors`."""
+    """The covariances of the errors that least squares on features makes; the arguments are as for `tabular_errors`."""
     squares, noise = _second_moment(seen, features), _second_moment(seen * variance, features)
     half = jnp.linalg.solve(squares, noise)
     spread = jnp.swapaxes(jnp.linalg.solve(squares, jnp.swapaxes(half, 1, 2)), 1, 2)
@@ -175,7 +175,7 @@ def _gap(
 
 
 def largest_leverage(seen: Float[Array, "horizon state *actions"], features: Array | None) -> Float[Array, ""]:
-    """The most rows that a cell's estimate needs for each row's worth of it: 1 / min mu, or max phi S^-1 phi."""
+    """How many rows a cell's estimate needs, at most, for each row's worth of it: 1 / min mu, or max phi S^-1 phi."""
     if features is None:
         return 1 / jnp.min(jnp.where(seen > 0, seen, jnp.inf))
     flat = features.reshape(len(seen), -1, features.shape[-1])

@@ -61,6 +61,9 @@ def linear(key: Array, num_actions: Sequence[int], *, num_contexts: int, num_fea
         num_contexts: how many contexts there are.
         num_features: how many features each context and joint action has.
 
+    Returns:
+        A `Featured`: a `ContextualGame`, payoff units, and features ``[context, *actions, feature]``.
+
     Raises:
         ValueError: a number below 1.
     """
@@ -75,7 +78,17 @@ def linear(key: Array, num_actions: Sequence[int], *, num_contexts: int, num_fea
 def context_linear(key: Array, num_actions: Sequence[int], *, num_contexts: int, num_features: int) -> Featured:
     """Payoffs linear in features of contexts and a constant, with weights of their own for each joint action.
 
-    The arguments and errors are those of `linear`, but that only contexts have features.
+    Args:
+        key: of all that is drawn.
+        num_actions: of each player.
+        num_contexts: how many contexts there are.
+        num_features: how many features each context has.
+
+    Returns:
+        A `Featured`: a `ContextualGame`, payoff units, and features ``[context, feature]``.
+
+    Raises:
+        ValueError: a number below 1.
     """
     check_whole(num_contexts=num_contexts, num_features=num_features)
     feature_key, weight_key = jax.random.split(key)
@@ -105,8 +118,13 @@ def smooth(
         num_waves: how many waves the payoffs are combinations of; with many, those of any two players or joint actions
             are nearly independent.
 
+    Returns:
+        A `Featured`: a `ContextualGame`, payoff units, and features ``[context, feature]``.
+
     Raises:
         ValueError: a number below 1, or a frequency that is not above 0.
+
+    Source: random Fourier features (Rahimi and Recht 2007).
     """
     check_whole(num_contexts=num_contexts, num_features=num_features, num_waves=num_waves)
     if not 0 < frequency < float("inf"):

@@ -21,6 +21,9 @@ from gamekl.games.tools import tool
 def to_pyspiel(game: NormalFormGame) -> Any:
     """The game as a ``pyspiel.MatrixGame`` (two players) or ``pyspiel.TensorGame`` (any other number), in float64.
 
+    Args:
+        game: the game, concrete.
+
     Raises:
         ImportError: OpenSpiel is not installed.
         TypeError: `game` is no `NormalFormGame`.
@@ -68,7 +71,7 @@ def from_pyspiel(game: Any, *, dtype: Any = None) -> NormalFormGame:
 
 
 def _payoffs(pyspiel: Any, game: Any) -> np.ndarray:
-    """Payoffs ``[player, *actions]``."""
+    """The payoffs ``[player, *actions]`` of a ``pyspiel`` game."""
     kind = game.get_type()
     if isinstance(game, pyspiel.MatrixGame | pyspiel.TensorGame):
         tensor = game

@@ -14,7 +14,11 @@ from gamekl.core.games import NormalFormGame
 
 
 def table_shape(num_actions: Sequence[int]) -> tuple[int, ...]:
-    """``[player, *actions]``, checked."""
+    """The shape ``[player, *actions]`` of payoffs.
+
+    Raises:
+        ValueError: not a number >= 1 for each player.
+    """
     sizes = tuple(num_actions)
     if not sizes or any(not isinstance(size, int | np.integer) or size < 1 for size in sizes):
         raise ValueError(f"num_actions: got {num_actions!r}, takes a number >= 1 for each player")
@@ -24,19 +28,48 @@ def table_shape(num_actions: Sequence[int]) -> tuple[int, ...]:
 def uniform(
     key: Array, num_actions: Sequence[int], *, low: float | int = 0.0, high: float | int = 1.0, dtype: Any = None
 ) -> NormalFormGame:
-    """Independent payoffs U[low, high]; ``ValueError`` unless low < high."""
+    """A game of any number of players with independent payoffs U[low, high].
+
+    Args:
+        key: a jax random key.
+        num_actions: of each player.
+        low: the least payoff.
+        high: the largest.
+        dtype: of the payoffs; jax's default where it is None.
+
+    Raises:
+        ValueError: `low` is not below `high`, or not a number of actions >= 1 for each player.
+    """
     if not low < high:
         raise ValueError(f"low, high: got {low} and {high}, takes low < high")
     return NormalFormGame(jax.random.uniform(key, table_shape(num_actions), dtype or float, minval=low, maxval=high))
 
 
 def normal(key: Array, num_actions: Sequence[int], *, dtype: Any = None) -> NormalFormGame:
-    """Independent standard normal payoffs."""
+    """A game of any number of players with independent standard normal payoffs, shape ``[player, *num_actions]``.
+
+    Args:
+        key: a jax random key.
+        num_actions: of each player.
+        dtype: of the payoffs; jax's default float where it is None.
+
+    Raises:
+        ValueError: not a number of actions >= 1 for each player.
+    """
     return NormalFormGame(jax.random.normal(key, table_shape(num_actions), dtype or float))
 
 
 def zero_sum(key: Array, num_actions: Sequence[int], *, dtype: Any = None) -> NormalFormGame:
-    """Two players: U[-1, 1] payoffs for the first, their negative for the second."""
+    """A zero-sum game of two players: payoffs U[-1, 1] for the first, their negative for the second.
+
+    Args:
+        key: a jax random key.
+        num_actions: of each player.
+        dtype: of the payoffs; jax's default float where it is None.
+
+    Raises:
+        ValueError: other than two players, or not a number of actions >= 1 for each.
+    """
     if len(num_actions) != 2:
         raise ValueError(f"num_actions: got {len(num_actions)} players, takes 2 for a zero-sum game")
     first = jax.random.uniform(key, table_shape(num_actions)[1:], dtype or float, minval=-1, maxval=1)
@@ -45,6 +78,11 @@ def zero_sum(key: Array, num_actions: Sequence[int], *, dtype: Any = None) -> No
 
 def preference(key: Array, num_actions: Sequence[int], *, dtype: Any = None) -> NormalFormGame:
     """A symmetric preference game: P_ij ~ U[0, 1] for i < j with P + P^T = 1, and payoffs P and P^T of two players.
+
+    Args:
+        key: a jax random key.
+        num_actions: of each player.
+        dtype: of the payoffs; jax's default float where it is None.
 
     Raises:
         ValueError: other than two players with the same actions.
@@ -58,9 +96,15 @@ def preference(key: Array, num_actions: Sequence[int], *, dtype: Any = None) -> 
 
 
 def covariant(key: Array, num_actions: Sequence[int], *, correlation: float | int, dtype: Any = None) -> NormalFormGame:
-    """Standard normal payoffs whose correlation between any two players, in each cell, is `correlation`.
+    """A game with standard normal payoffs whose correlation between any two players, in each cell, is `correlation`.
 
     1 gives common interests; -1 / (players - 1), the least possible, gives payoffs that sum to zero.
+
+    Args:
+        key: a jax random key.
+        num_actions: of each player.
+        correlation: of any two players' payoffs in a cell, from -1 / (players - 1) to 1.
+        dtype: of the payoffs; jax's default float where it is None.
 
     Raises:
         ValueError: the correlation is out of range.
@@ -78,7 +122,16 @@ def covariant(key: Array, num_actions: Sequence[int], *, correlation: float | in
 
 
 def potential(key: Array, num_actions: Sequence[int], *, dtype: Any = None) -> NormalFormGame:
-    """An exact potential game: a common U[0, 1] potential, and for each player a term of the others' actions."""
+    """An exact potential game: a common U[0, 1] potential, and for each player a term of the others' actions.
+
+    Args:
+        key: a jax random key.
+        num_actions: of each player.
+        dtype: of the payoffs; jax's default float where it is None.
+
+    Raises:
+        ValueError: not a number of actions >= 1 for each player.
+    """
     shape = table_shape(num_actions)
     keys = jax.random.split(key, shape[0] + 1)
     common = jax.random.uniform(keys[0], shape[1:], dtype or float)
@@ -90,7 +143,16 @@ def potential(key: Array, num_actions: Sequence[int], *, dtype: Any = None) -> N
 
 
 def polymatrix(key: Array, num_actions: Sequence[int], *, dtype: Any = None) -> NormalFormGame:
-    """Each player's payoff is the mean of U[0, 1] two-player payoffs against each opponent, as a dense game."""
+    """A game, as a dense table, whose payoffs are the mean of U[0, 1] two-player payoffs against each opponent.
+
+    Args:
+        key: a jax random key.
+        num_actions: of each player.
+        dtype: of the payoffs; jax's default float where it is None.
+
+    Raises:
+        ValueError: fewer than two players, or not a number of actions >= 1 for each.
+    """
     shape = table_shape(num_actions)
     players = shape[0]
     if players < 2:

@@ -53,6 +53,9 @@ def merge_equivalent(game: NormalFormGame, *, tolerance: float | int = 0.0) -> M
         tolerance: payoffs that differ by no more than this count as equal, payoff units. An action joins the first
             class whose first action is that near.
 
+    Returns:
+        A `MergedGame`: the reduced game, and how its policies are lifted to the old one.
+
     Raises:
         ValueError: payoffs that are not finite, a tolerance below 0.
         TypeError: `game` is no `NormalFormGame`.

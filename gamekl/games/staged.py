@@ -24,7 +24,7 @@ def _stages(key: Array, family: Family, num_actions: Sequence[int], stage: tuple
 def contextual(
     key: Array, num_actions: Sequence[int], *, num_contexts: int, family: Family = uniform, **options: Any
 ) -> ContextualGame:
-    """Independent games of a one-shot family in equally likely contexts.
+    """A contextual game: independent games of a one-shot family in equally likely contexts.
 
     Args:
         key: of all that is drawn.
@@ -32,6 +32,9 @@ def contextual(
         num_contexts: how many contexts there are.
         family: of the games, such as `uniform` or `zero_sum`.
         options: of the family.
+
+    Raises:
+        ValueError: a number of contexts below 1, or a bad option.
     """
     check_whole(num_contexts=num_contexts)
     payoffs = _stages(key, family, num_actions, (num_contexts,), options)
@@ -48,7 +51,7 @@ def markov(
     family: Family = uniform,
     **options: Any,
 ) -> MarkovGame:
-    """Rewards from a one-shot family at each step and state; next states and the first one from Dirichlets.
+    """A Markov game with rewards from a one-shot family at each step and state, and next states from Dirichlets.
 
     Args:
         key: of all that is drawn.
@@ -58,6 +61,9 @@ def markov(
         concentration: of the Dirichlet of next states; small ones are nearly deterministic. The first state is uniform.
         family: of the rewards, such as `uniform` or `zero_sum`.
         options: of the family.
+
+    Raises:
+        ValueError: a number of states or steps below 1, a concentration that is not above 0, or a bad option.
     """
     check_whole(num_states=num_states, horizon=horizon)
     if not concentration > 0:

@@ -5,7 +5,7 @@ from typing import Any
 
 
 def tool(name: str, extra: str) -> Any:
-    """The package of that name.
+    """Import the package of that name.
 
     Raises:
         ImportError: it is not installed; the message says how to.

@@ -36,9 +36,9 @@ class Band(Shown):
     """A number that follows from the log, and the band around it.
 
     Attributes:
-        point: in the log itself.
+        point: what it is in the log itself.
         lower: where the band begins, same shape.
-        upper: where it ends.
+        upper: where it ends, same shape.
     """
 
     point: Float[np.ndarray, "..."]
@@ -47,18 +47,18 @@ class Band(Shown):
 
 
 def _tail(level: float, groups: int) -> float:
-    """a' of the module."""
+    """The quantile a' of the module, at which a band begins."""
     t = scipy.stats.t.ppf((1 - level) / 2, groups - 1)
     return float(scipy.stats.norm.cdf(np.sqrt(groups / (groups - 1)) * t))
 
 
 def _fewest_draws(tail: float) -> int:
-    """The least n of the module."""
+    """The least number of resamples n that the module asks for."""
     return math.ceil(1 / tail) - 1
 
 
 def checked_tail(log: Any, num_resamples: int, level: float | int) -> float:
-    """a' of the module.
+    """The quantile a' of the module, at which a band begins, after checks.
 
     Raises:
         ValueError: the log has too few groups for the level, or too few or too many resamples are asked for.

@@ -122,8 +122,8 @@ def bootstrap(
             groups, 174 for 8, 1,048 for 5.
         level: of the bands, above 0 and below 1.
         prior_mean: estimate of cells without rows, payoff units; if None 0, and 1/2 in a log of preferences.
-        tol: of the solver, as for `solve_nash`.
-        max_steps: of the solver.
+        tol: bound on the solver's residual; the default is that of `solve_nash`.
+        max_steps: most Newton corrections of the solver.
 
     Returns:
         A `Bootstrap`. Its solution's `status` is to be looked at: nothing is raised where no equilibrium was found.
@@ -168,7 +168,7 @@ def bootstrap_profile(
 ) -> ProfileBootstrap:
     """What a given profile earns in a log's estimated game, with bootstrap bands by resampling groups of rows.
 
-    As `bootstrap`, with the same resamples for the same key, but the profile stays what it is, and nothing is solved.
+    The resamples are those of `bootstrap` for the same key, but the profile stays what it is, and nothing is solved.
     What it earns is linear in the cells' means, so the bands are honest at any temperature. They say nothing of how the
     profile was found: one that was chosen for what it earns in this log earns less elsewhere.
 
@@ -176,9 +176,13 @@ def bootstrap_profile(
         log: a `Log`, as `gamekl.offline.read_log` makes it.
         log_policy: one log-policy ``[*stage, actions_i]`` for each player.
         key: a jax random key.
-        num_resamples: as for `bootstrap`.
+        num_resamples: enough that the ends of the bands are inside of what is drawn: at level 0.95 at least 45 for 64
+            groups, 174 for 8, 1,048 for 5.
         level: of the bands, above 0 and below 1.
         prior_mean: estimate of cells without rows, payoff units; if None 0, and 1/2 in a log of preferences.
+
+    Returns:
+        A `ProfileBootstrap`.
 
     Raises:
         ValueError: the log has too few groups for the level or cannot tell its actions from each other, an option is
@@ -218,7 +222,7 @@ def _solve(
 
 
 def _mean(game: NormalFormGame | ContextualGame, values: Array) -> Array:
-    """Over contexts, where there are any."""
+    """The mean over contexts, where there are any."""
     return jnp.tensordot(game.context_probs, values, axes=1) if isinstance(game, ContextualGame) else values
 
 

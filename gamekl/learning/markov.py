@@ -84,6 +84,8 @@ def fit_stages(
     Raises:
         ValueError: data, models and regularizer do not fit; statistics to be split.
         SolveError: a stage was not solved.
+
+    Source: theory C1 (derived).
     """
     Regularizer.require(regularizer)
     rows = isinstance(data, MarkovDataset)

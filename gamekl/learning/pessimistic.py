@@ -40,7 +40,7 @@ class PessimisticValues(Shown):
     Attributes:
         log_policy: mu and nu, one log-policy ``[*stage, actions_i]`` for each player.
         low: V_low from each stage on, the first player's, shape ``[*stage]``, payoff units.
-        high: V_high, likewise.
+        high: V_high, of the same shape and unit.
         surrogate: the mean of high - low at the start, payoff units. Where the brackets hold it bounds the sum of both
             players' Nash gaps in that game.
     """
@@ -75,9 +75,9 @@ class PessimisticJoint(Shown):
         joint_policy: probabilities, shape ``[*actions]``.
         surrogate: the least value found, payoff units. Where the brackets hold it bounds the worst player's coarse
             correlated gap in the true game.
-        start_surrogates: as for a `PessimisticProfile`; the problem is convex, so that they differ only by what the
-            descents have left to do.
-        last_improvement: as for a `PessimisticProfile`.
+        start_surrogates: the least value from each start, shape ``[start]``; the problem is convex, so that they differ
+            only by what the descents have left to do.
+        last_improvement: by how much the surrogate still fell over the last tenth of the steps, payoff units.
     """
 
     joint_policy: Float[Array, "*batch_and_actions"]
@@ -218,13 +218,17 @@ def bellman_consistent(
 ) -> PessimisticProfile:
     """Bellman-consistent pessimism in a game of one shot: the profile with the least worst gap that is possible.
 
+    It may be transformed by ``jax.jit`` and ``jax.vmap``, with everything but `num_steps` and `num_starts` traced. The
+    problem is not convex; what is returned is the best point of `num_starts` descents.
+
     Args:
-        estimate: as for `strategy_wise`, and so are the arguments that are not named here.
+        estimate: of a normal-form game, any number of players.
         scale: c, dimensionless: the squared loss of the version space exceeds its least by at most c^2 sigma^2.
-        payoff_range: (low, high).
-        noise: sigma.
+        payoff_range: (low, high) of what unseen cells may pay, each a number or one for each player, payoff units.
+        noise: sigma, the standard deviation of a reward, payoff units.
         num_steps: of each descent.
-        num_starts: how many.
+        num_starts: how many; the first is from the estimate's regularised equilibrium at a small temperature, the
+            second from uniform play.
 
     Returns:
         A `PessimisticProfile`.
@@ -249,10 +253,27 @@ def bellman_consistent_cce(
     num_steps: int = 1_000,
     num_starts: int = 16,
 ) -> PessimisticJoint:
-    """`bellman_consistent` over joint policies, as a coarse correlated equilibrium.
+    """Bellman-consistent pessimism in a game of one shot, over joint policies as coarse correlated equilibria.
 
-    A deviation meets the others' part of the joint policy, and the problem is convex. Arguments, errors and source are
-    the same.
+    The joint policy has the least worst gap that is possible, where a deviation meets the others' part of it. The
+    problem is convex. It may be transformed as `bellman_consistent` may.
+
+    Args:
+        estimate: of a normal-form game, any number of players.
+        scale: c, dimensionless: the squared loss of the version space exceeds its least by at most c^2 sigma^2.
+        payoff_range: (low, high) of what unseen cells may pay, each a number or one for each player, payoff units.
+        noise: sigma, the standard deviation of a reward, payoff units.
+        num_steps: of each descent.
+        num_starts: how many descents.
+
+    Returns:
+        A `PessimisticJoint`.
+
+    Raises:
+        TypeError: `estimate` is not one of a normal-form game.
+        ValueError: an option is bad.
+
+    Source: arXiv 2302.02571 (abstract); its form for one step and an ellipsoid is derived, theory D.
     """
     bounds = brackets(estimate, scale, payoff_range, noise)
     check_whole(num_steps=num_steps, num_starts=num_starts)

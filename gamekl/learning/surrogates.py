@@ -98,7 +98,7 @@ Surrogate = Callable[[Brackets, Float[Array, "*actions"], Float[Array, ""]], Flo
 
 
 def _peak(values: Float[Array, " _"], softness: Float[Array, ""]) -> Float[Array, ""]:
-    """The maximum, softened."""
+    """The maximum of the values, made smooth by a softness above 0."""
     hard = softness == 0
     divisor = jnp.where(hard, 1, softness)
     return jnp.where(hard, jnp.max(values), divisor * jax.nn.logsumexp(values / divisor))
@@ -138,7 +138,7 @@ def plug_in(game: NormalFormGame) -> Policies:
 
 
 class Minimum(NamedTuple):
-    """The best point found.
+    """The best point that a minimisation found.
 
     Attributes:
         policy: probabilities, one array for each simplex.

@@ -47,6 +47,7 @@ def concentrability(
 ) -> Float[Array, ""]:
     """Unilateral concentrability C of a profile under a behavior; infinite where a deviation meets no data.
 
+    It is the largest ratio of a joint action's probability under a unilateral deviation to that under the behavior.
     In a Markov game both sides are probabilities of a state and joint action at a step, and a deviation is to any
     Markov policy (theory C2); in a contextual game C is the largest of any context that occurs.
 
@@ -58,6 +59,11 @@ def concentrability(
 
     Returns:
         C >= 1, dimensionless, a scalar.
+
+    Raises:
+        ValueError: a behavior, profile or regularizer that does not fit the game.
+
+    Source: Cui and Du (2022), Definition 3.2, in the form of theory A5.
     """
     return stage_concentrability(game, behavior, log_policy, regularizer=regularizer).max()
 
@@ -69,7 +75,23 @@ def stage_concentrability(
     *,
     regularizer: Regularizer | None = None,
 ) -> Float[Array, "*stage"]:
-    """The `concentrability` of each stage, shape ``[*stage]``; 0 at stages to which no deviation leads."""
+    """Unilateral concentrability of a profile under a behavior, stage by stage.
+
+    Args:
+        game: gives players, actions and, of a Markov game, transitions.
+        behavior: joint distribution ``[*stage, *actions]``, or a tuple of policies.
+        log_policy: the profile whose deviations must be covered: a reference or an equilibrium.
+        regularizer: where given, deviations stay on its references' support.
+
+    Returns:
+        C of each stage, dimensionless, shape ``[*stage]``; 0 at stages to which no deviation leads, infinite where one
+        meets no data.
+
+    Raises:
+        ValueError: a behavior, profile or regularizer that does not fit the game.
+
+    Source: Cui and Du (2022), Definition 3.2, in the form of theory A5.
+    """
     joint = joint_behavior(game, behavior)
     reached = _envelope(game, log_policy, regularizer)
     seen = joint if isinstance(game, NormalFormGame) else cell_chances(game, joint.astype(game.dtype))

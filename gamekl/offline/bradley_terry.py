@@ -33,7 +33,7 @@ MOST_NAMED = 10
 
 
 class BradleyTerryFit(Shown):
-    """Rewards of maximal likelihood.
+    """The rewards of maximal likelihood in the Bradley-Terry model, and how the fit ended.
 
     Attributes:
         rewards: r, shape ``[*prompt, candidate]``, in units in which preferences are sigma of differences; their mean
@@ -54,7 +54,14 @@ class BradleyTerryFit(Shown):
 
 
 def bradley_terry_preferences(rewards: ArrayLike) -> Float[Array, "*prompt candidate other"]:
-    """P_ij = sigma(r_i - r_j) of rewards ``[*prompt, candidate]``, shape ``[*prompt, candidate, candidate]``."""
+    """The preferences P_ij = sigma(r_i - r_j) that rewards imply in the Bradley-Terry model.
+
+    Args:
+        rewards: r, shape ``[*prompt, candidate]``, in units in which preferences are sigma of differences.
+
+    Returns:
+        The probability that i is preferred to j, shape ``[*prompt, candidate, candidate]``.
+    """
     rewards = as_float_array("rewards", rewards)
     return jax.nn.sigmoid(rewards[..., :, None] - rewards[..., None, :])
 
@@ -71,7 +78,7 @@ def _strongly_connected(wins: Float[Array, "i j lane"], mask: Bool[Array, "i lan
 def _solve(
     wins: Float[Array, "prompt i j"], mask: Bool[Array, "prompt i"], penalty: Float[Array, " prompt"], max_steps: int
 ) -> BradleyTerryFit:
-    """All prompts side by side, in lanes."""
+    """Fit all prompts side by side, in lanes."""
     wins, mask = jnp.moveaxis(wins, 0, -1), jnp.moveaxis(mask, 0, -1)
     wins = jnp.where(mask & mask[:, None], wins, 0)
     size = len(mask)
@@ -109,7 +116,7 @@ def _solve(
 
 @partial(jax.jit, static_argnames="max_steps")
 def _fit(wins: Array, mask: Array, penalty: Array, max_steps: int) -> BradleyTerryFit:
-    """Of prompts along the first axis; under ``jax.vmap``, nested or not, all batches' prompts share their lanes."""
+    """Fit prompts along the first axis; under ``jax.vmap``, nested or not, all batches' prompts share their lanes."""
 
     def solve(batch: tuple[Array, Array, Array]) -> BradleyTerryFit:
         return _solve(*batch, max_steps)
@@ -170,10 +177,11 @@ def fit_bradley_terry(
     mask: ArrayLike | None = None,
     max_steps: int = MAX_STEPS,
 ) -> BradleyTerryFit:
-    """Rewards of maximal likelihood, by Newton's method with steps that rise from everywhere (derived).
+    """Fit rewards to comparisons in the Bradley-Terry model, by maximum likelihood.
 
-    Prompts are fitted side by side; the function may be transformed by ``jax.jit`` and ``jax.vmap``, which never raise:
-    there, the status tells where no finite maximiser exists.
+    Newton's method takes steps that rise from everywhere (derived, in `offline.logistic`). Prompts are fitted side by
+    side; the function may be transformed by ``jax.jit`` and ``jax.vmap``, which never raise: there, the status tells
+    where no finite maximiser exists.
 
     Args:
         comparisons: the data.
@@ -190,6 +198,8 @@ def fit_bradley_terry(
         TypeError: `comparisons` is something else.
         ValueError: no comparisons; a bad penalty or mask; wins of candidates that it leaves out; or (where concrete) a
             likelihood without a finite maximiser, with the groups of candidates that are to blame.
+
+    Source: Ford (1957) and Hunter (2004) on when a maximiser exists.
     """
     check_any(comparisons)
     check_nonnegative(penalty=penalty)

@@ -136,6 +136,9 @@ def sample_comparisons(
             it; the order of a pair does not matter.
         num_samples: how many comparisons, >= 1; may be traced. In float32, wins above 2^24 are rounded.
 
+    Returns:
+        `Comparisons` of the same shape.
+
     Raises:
         ValueError: (where concrete) bad preferences, behavior or number of comparisons.
     """
@@ -232,7 +235,7 @@ def check_any(comparisons: Comparisons) -> None:
 def estimate_preferences(
     comparisons: Comparisons, *, smoothing: ArrayLike = 0.0, prior: ArrayLike | Sequence[Any] = 0.5
 ) -> PreferenceEstimate:
-    """Shares of wins, P_ij = (w_ij + s) / (n_ij + 2 s), with P + P^T = 1 to the last bit.
+    """Estimate preferences by shares of wins, P_ij = (w_ij + s) / (n_ij + 2 s), with P + P^T = 1 to the last bit.
 
     Pairs that were never compared get `prior` and keep count 0, which is reported by a warning in the log ``gamekl``
     and is no error: coverage studies need it.
@@ -242,7 +245,11 @@ def estimate_preferences(
         smoothing: s, comparisons that each candidate of a pair is given on top; >= 0, may be traced.
         prior: preferences of the pairs without data, a number (1/2) or an array ``[*prompt, candidate, candidate]``.
 
+    Returns:
+        A `PreferenceEstimate`.
+
     Raises:
+        TypeError: `comparisons` is something else.
         ValueError: no comparisons, a smoothing below 0, or a prior without P + P^T = 1.
     """
     check_any(comparisons)

@@ -87,7 +87,8 @@ def coverage(
             changes the probability of such a cell.
 
     Returns:
-        A `Coverage`.
+        A `Coverage`: the joint actions that the log lacks, the profile's concentrability, and how large its Nash gap
+        may be in games that the log allows (derived, in `offline.coverage`).
 
     Raises:
         TypeError: neither data nor an estimate, or of another kind of game.

@@ -108,7 +108,8 @@ class ContextualDataset(Shown):
         num_contexts: how many contexts there are, with data or without; static.
 
     Raises:
-        ValueError: as for `Dataset`; or a context out of range.
+        ValueError: no rows, shapes that do not fit, or (on concrete arrays) a context or an action out of range, or a
+            reward that is not finite.
     """
 
     contexts: Int[Array, " row"]

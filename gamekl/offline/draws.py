@@ -73,7 +73,7 @@ def sample_counts(
 def sample_sums(
     key: Array, counts: Float[Array, "*actions"], means: Float[Array, "player *actions"], noise: Array | str
 ) -> Float[Array, "player *actions"]:
-    """Sums of as many rewards as counts say, in the counts' dtype; NaN where "bernoulli" meets no probability."""
+    """Draw sums of as many rewards as counts say, in the counts' dtype; NaN where "bernoulli" meets no probability."""
     means = means.astype(counts.dtype)
     if isinstance(noise, str):
         in_range = (means >= 0) & (means <= 1)
@@ -92,7 +92,7 @@ def check_whole(num_samples: ArrayLike) -> None:
 
 
 def draw_rows(draw: Callable[..., T], num_samples: ArrayLike, *arguments: Any) -> T:
-    """draw(*arguments, num_samples) of a jitted function: in float64 where all are concrete, whatever jax's mode.
+    """Call a jitted function as draw(*arguments, num_samples): in float64 where all are concrete, whatever jax's mode.
 
     Under a transformation it is as exact as the mode allows: more rows are refused, or, where their number is traced,
     NaN.

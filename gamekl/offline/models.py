@@ -58,18 +58,18 @@ class Tabular(Model):
     """Every cell on its own: the mean of its rows, the prior where there are none."""
 
     def check(self, stage: tuple[int, ...], actions: tuple[int, ...]) -> None:
-        """Fits all games."""
+        """Do nothing: the model fits games of any shape."""
         del stage, actions
 
     def fit(self, counts: Float[Array, "step cell"], sums: Targets, prior: Float[Array, "step target"]) -> Targets:
-        """Means of cells."""
+        """The mean of each cell's rows; the prior where it has none."""
         there = counts[:, None] > 0
         means = sums / jnp.where(there, counts[:, None], 1).astype(sums.dtype)
         return jnp.where(there, means, prior[..., None])
 
 
 class Linear(Model):
-    """Linear in given features, with a penalty on the weights.
+    """A model that is linear in given features, with a penalty on the weights.
 
     Attributes:
         features: an array whose last axis they are.
@@ -90,7 +90,7 @@ class Linear(Model):
 
 
 class Ridge(Linear):
-    """Linear in given features of the cell, r(c) = theta . phi(c); one theta for all stages of a step.
+    """Ridge regression on features of the cell, r(c) = theta . phi(c), with one theta for all stages of a step.
 
     Attributes:
         features: phi, shape ``[*stage, *actions, feature]``.
@@ -101,7 +101,7 @@ class Ridge(Linear):
     """
 
     def check(self, stage: tuple[int, ...], actions: tuple[int, ...]) -> None:
-        """One feature vector for each cell."""
+        """Raise ``ValueError`` unless there is one feature vector for each cell."""
         if self.features.shape[:-1] != (*stage, *actions):
             raise ValueError(
                 f"features: got shape {self.features.shape}, takes [*stage, *actions, feature] with "
@@ -109,7 +109,7 @@ class Ridge(Linear):
             )
 
     def fit(self, counts: Float[Array, "step cell"], sums: Targets, prior: Float[Array, "step target"]) -> Targets:
-        """By the normal equations; NaN where they are singular."""
+        """Solve the normal equations; NaN where they are singular."""
         del prior
         features = self.features.reshape(*counts.shape, -1).astype(sums.dtype)
         weighted = features * counts[..., None].astype(sums.dtype)
@@ -120,7 +120,7 @@ class Ridge(Linear):
 
 
 class ActionRidge(Linear):
-    """Linear in features of the stage, r(s, a) = theta_a . (1, x(s)), with weights of its own for each joint action.
+    """Ridge regression on features of the stage, r(s, a) = theta_a . (1, x(s)), with weights for each joint action.
 
     The numbers are those of `Ridge` with the features of `per_action`, at a small part of the cost.
 
@@ -133,7 +133,7 @@ class ActionRidge(Linear):
     """
 
     def check(self, stage: tuple[int, ...], actions: tuple[int, ...]) -> None:
-        """One feature vector for each stage."""
+        """Raise ``ValueError`` unless there is one feature vector for each stage."""
         del actions
         if self.features.shape[:-1] != stage:
             raise ValueError(
@@ -141,7 +141,7 @@ class ActionRidge(Linear):
             )
 
     def fit(self, counts: Float[Array, "step cell"], sums: Targets, prior: Float[Array, "step target"]) -> Targets:
-        """By the normal equations of each joint action; NaN where they are singular."""
+        """Solve the normal equations of each joint action; NaN where they are singular."""
         del prior
         inputs = with_constant(self.features).reshape(len(counts), -1, self.features.shape[-1] + 1).astype(sums.dtype)
         seen = counts.reshape(*inputs.shape[:2], -1).astype(sums.dtype)
@@ -153,17 +153,21 @@ class ActionRidge(Linear):
 
 
 def with_constant(features: Float[Array, "*stage feature"]) -> Float[Array, "*stage constant_and_feature"]:
-    """(1, x)."""
+    """The features with a constant before them, (1, x)."""
     return jnp.concatenate([jnp.ones_like(features[..., :1]), features], axis=-1)
 
 
 def per_action(
     features: Float[Array, "*stage feature"], num_actions: tuple[int, ...]
 ) -> Float[Array, "*stage_and_actions block"]:
-    """Features of stages and joint actions that say the same: (1, x(s)) in the joint action's own place, 0 elsewhere.
+    """Features for `Ridge` that say what `ActionRidge` does: (1, x(s)) in the joint action's own place, 0 elsewhere.
+
+    Args:
+        features: x, shape ``[*stage, feature]``.
+        num_actions: of each player.
 
     Returns:
-        Shape ``[*stage, *actions, (feature + 1) * joint actions]``.
+        Features of stages and joint actions, shape ``[*stage, *actions, (feature + 1) * joint actions]``.
     """
     joint = math.prod(num_actions)
     blocks = jnp.eye(joint, dtype=features.dtype)[:, :, None] * with_constant(features)[..., None, None, :]
@@ -178,9 +182,10 @@ def _solve_ridge(
 
 
 class FiniteClass(Model):
-    """The candidate game with the least sum of squares, of rewards and, in Markov games, of next states' indicators.
+    """Take the candidate game with the least sum of squares for the estimate.
 
-    What follows the last step does not count: no episode shows it.
+    Squares are of rewards and, in Markov games, of next states' indicators. What follows the last step does not count:
+    no episode shows it.
 
     Attributes:
         candidates: games of the data's kind, stacked (`gamekl.stack`).
@@ -202,14 +207,14 @@ class FiniteClass(Model):
         return (*self.candidates.table.shape[1:axes], *self.candidates.table.shape[axes + 1 :])
 
     def check(self, stage: tuple[int, ...], actions: tuple[int, ...]) -> None:
-        """Games of one shape."""
+        """Raise ``ValueError`` unless the candidates have this shape."""
         if self._cells() != (*stage, *actions):
             raise ValueError(
                 f"candidates: got games with cells {self._cells()}, takes stacked games with {(*stage, *actions)}"
             )
 
     def fit(self, counts: Float[Array, "step cell"], sums: Targets, prior: Float[Array, "step target"]) -> Targets:
-        """Of the best candidate; the first of several."""
+        """The targets of the best candidate, of several the first."""
         del prior
         axes = self.candidates.stage_axes
         flat = jax.vmap(lambda game: as_targets(game.table, axes, getattr(game, "transitions", None)))
@@ -223,7 +228,7 @@ class FiniteClass(Model):
 
 
 def as_targets(table: Float[Array, "*stage_player_and_actions"], stage_axes: int, transitions: Array | None) -> Targets:
-    """Tables of rewards, and those of next states of a Markov game, step by step and flat."""
+    """The targets of a game, flat and step by step: its rewards and, of a Markov game, its chances of next states."""
     players = table.shape[stage_axes]
     steps = 1 if transitions is None else table.shape[0]
     rewards = jnp.moveaxis(table, stage_axes, 0).reshape(players, steps, -1).swapaxes(0, 1)

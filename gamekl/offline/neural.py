@@ -47,7 +47,7 @@ Payoffs = Float[Array, "context player *actions"]
 
 
 class NeuralFit(Shown):
-    """What training came to.
+    """What training came to: the estimated payoffs and each member's losses.
 
     Attributes:
         payoffs: the members' mean, shape ``[context, player, *actions]``.
@@ -126,7 +126,7 @@ class Neural(eqx.Module):
         return self.train(data).payoffs
 
     def train(self, data: ContextualDataset) -> NeuralFit:
-        """`fit`, with the losses."""
+        """Fit the payoffs of all contexts, as `fit` does, and return the losses too."""
         if data.num_contexts != self.features.shape[0]:
             raise ValueError(
                 f"features: got {self.features.shape[0]} contexts, takes the data's num_contexts = {data.num_contexts}"

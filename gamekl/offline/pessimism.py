@@ -76,6 +76,8 @@ def lower_confidence(estimate: Estimate, scale: ArrayLike, noise: ArrayLike = 1.
     Raises:
         TypeError: `estimate` is no `Estimate`.
         ValueError: `scale` or `noise` is no number, or (where concrete) negative or not finite.
+
+    Source: lower confidence bounds of cells, in the KL-regularised game; its rate is derived, theory A4 and A8.
     """
     check_estimate(estimate)
     check_nonnegative(scale=scale, noise=noise)

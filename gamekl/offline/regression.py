@@ -94,9 +94,10 @@ def estimate(
     split: bool = False,
     regularizer: Regularizer | None = None,
 ) -> Estimate:
-    """Least squares: each cell's mean reward, and how often each next state followed, or a model of them (theory A1).
+    """Estimate a game from data by least squares.
 
-    Without a model, a joint action that the log never saw gets `prior_mean` and keeps count 0, which is reported by a
+    Each cell is the mean of its rewards, and how often each next state followed; or a model of them is fitted. Without
+    a model, a joint action that the log never saw gets `prior_mean` and keeps count 0, which is reported by a
     warning in the log ``gamekl`` and is no error: coverage studies need it. In a Markov game it pays `prior_mean` for
     every step that is left, and the episode ends there. (Regression of rewards plus next values, which needs no model
     of the game, comes to the same numbers, for cells and linear models.)
@@ -112,10 +113,15 @@ def estimate(
         split: of episodes only: estimate each step from episodes of its own (see `statistics_from_dataset`).
         regularizer: where given, rows on actions that it masks are an error (on concrete arrays).
 
+    Returns:
+        An `Estimate`: a game of the kind that was played, and how many rows each cell has.
+
     Raises:
         ValueError: empty data, bad counts, a model of other games, rows on masked actions, or a log that cannot tell
             its actions from each other.
         TypeError: data or a model of another kind, or a neural model of anything but rows with contexts.
+
+    Source: theory A1 (derived).
     """
     if not isinstance(data, AnyStatistics | AnyDataset | Log):
         hint = " (gamekl.offline.read_log reads a file)" if isinstance(data, str | PathLike) else ""
@@ -160,7 +166,7 @@ def estimate(
 
 
 def _on_device(statistics: AnyStatistics) -> AnyStatistics:
-    """Those of a log on disk, which are numpy's, as jax's."""
+    """The statistics of a log on disk, which are numpy's, as jax's."""
     return jax.tree.map(lambda leaf: jnp.asarray(leaf) if isinstance(leaf, np.ndarray) else leaf, statistics)
 
 
@@ -177,7 +183,7 @@ def _warn_of_unvisited(statistics: AnyStatistics, prior_mean: float | int) -> No
 
 
 def _frequencies(statistics: AnyStatistics) -> Float[Array, " stage"]:
-    """Of contexts or first states."""
+    """How often each context, or each first state, was seen, as probabilities."""
     if isinstance(statistics, MarkovStatistics):
         visits = statistics.initial_counts
     else:

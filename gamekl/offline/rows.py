@@ -42,7 +42,7 @@ def _draw_rows(
     num_samples: int,
     noise: Array | str,
 ) -> tuple[Array, Array]:
-    """Cells ``[row, axis]`` and rewards ``[row, player]``."""
+    """Draw cells ``[row, axis]`` and rewards ``[row, player]``."""
     cell_key, reward_key = jax.random.split(key)
     # Inverse transform: a row costs one uniform draw and a binary search, not one draw for each cell.
     draws = jax.random.uniform(cell_key, (num_samples,), joint.dtype)
@@ -55,7 +55,7 @@ def _draw_rows(
 def _draw_episodes(
     key: Array, game: MarkovGame, joint: Array, num_samples: int, noise: Array | str
 ) -> tuple[Array, Array, Array]:
-    """States ``[episode, horizon]``, actions and rewards ``[episode, horizon, player]``."""
+    """Draw states ``[episode, horizon]``, actions and rewards ``[episode, horizon, player]``."""
     horizon, num_states = game.stage_shape
     first_key, *step_keys = jax.random.split(key, horizon + 1)
     choose = jax.vmap(lambda table, row, draw: _invert(table[row], draw), in_axes=(None, 0, 0))
@@ -92,9 +92,16 @@ def sample_dataset(
     """Draw the rows of a log: independent joint actions from the behavior, rewards around the payoffs.
 
     Of a Markov game they are episodes; with ``noise=0`` and players' policies for `behavior` their rewards are rollouts
-    of these policies. The arguments are those of `sample_statistics`, with `num_samples` static; the statistics of
-    these rows have the law of what that function draws directly (but for the next states of the last step, which no
-    episode has).
+    of these policies. The statistics of these rows have the law of what `sample_statistics` draws directly (but for the
+    next states of the last step, which no episode has).
+
+    Args:
+        key: a jax random key, typed or legacy.
+        game: the true game, normal-form, contextual or Markov; rewards get its dtype.
+        behavior: joint distribution ``[*stage, *actions]`` or a tuple of policies ``[*stage, actions_i]``.
+        num_samples: how many rows or episodes, a whole number >= 1; static.
+        noise: standard deviation of Gaussian rewards (payoff units), independent across players, or "bernoulli" for
+            0/1 rewards whose means are the payoffs.
 
     Returns:
         `Dataset`, `ContextualDataset` or `MarkovDataset`, as the game is.
@@ -175,12 +182,15 @@ def check_split(episodes: int, horizon: int) -> None:
 
 
 def statistics_from_dataset(dataset: AnyDataset, *, split: bool = False) -> AnyStatistics:
-    """Counts and reward sums of the rows, added up in float64 (under ``jit``, in what jax's x64 mode allows).
+    """Add rows up to counts and reward sums, in float64 (under ``jit``, in what jax's x64 mode allows).
 
     Args:
         dataset: rows, rows with contexts, or episodes.
         split: count step h (from 0) of a Markov game in the episodes h, h + horizon, ... only: no episode then counts
             twice, so that what is estimated at a step is independent of what is behind it.
+
+    Returns:
+        `Statistics`, `ContextualStatistics` or `MarkovStatistics`, as the rows are.
 
     Raises:
         ValueError: `split` of rows without steps, or of fewer episodes than steps.

@@ -34,7 +34,7 @@ from gamekl.offline.draws import (
 
 
 class Statistics(Shown):
-    """What the tabular estimate needs of a log.
+    """Counts and reward sums of a log of a normal-form game, all that the tabular estimate needs of it.
 
     Attributes:
         counts: rows seen for each joint action, whole numbers, shape ``[*actions]``.
@@ -46,11 +46,11 @@ class Statistics(Shown):
 
 
 class ContextualStatistics(Shown):
-    """The same for each context.
+    """Counts and reward sums of a log of a contextual game.
 
     Attributes:
         counts: rows seen, shape ``[context, *actions]``.
-        reward_sums: shape ``[context, player, *actions]``, payoff units.
+        reward_sums: sum of each player's rewards over them, shape ``[context, player, *actions]``, payoff units.
     """
 
     counts: Float[Array, "context *actions"]
@@ -58,11 +58,11 @@ class ContextualStatistics(Shown):
 
 
 class MarkovStatistics(Shown):
-    """The same for each step and state, and where the episodes went.
+    """Counts and reward sums of a log of a Markov game, and where the episodes went.
 
     Attributes:
         counts: times seen, shape ``[horizon, state, *actions]``.
-        reward_sums: shape ``[horizon, state, player, *actions]``, payoff units.
+        reward_sums: sum of each player's rewards, shape ``[horizon, state, player, *actions]``, payoff units.
         transition_counts: shape ``[horizon, state, *actions, next_state]``; their sum over next states is `counts`
             unless episodes ended there.
         initial_counts: first states, shape ``[state]``.
@@ -79,7 +79,7 @@ AnyStatistics = Statistics | ContextualStatistics | MarkovStatistics
 
 @eqx.filter_jit
 def _draw(key: Array, payoffs: Array, joint: Array, num_samples: Array, noise: Array | str) -> tuple[Array, Array]:
-    """Counts ``[*cells]`` and sums ``[player, *cells]``; cells are joint actions, or contexts and joint actions."""
+    """Draw counts ``[*cells]`` and sums ``[player, *cells]``, by joint action, or by context and joint action."""
     count_key, reward_key = jax.random.split(key)
     counts = sample_counts(count_key, num_samples, joint.astype(num_samples.dtype))
     return counts, sample_sums(reward_key, counts, payoffs, noise).astype(payoffs.dtype)

@@ -43,7 +43,7 @@ class Planned(Shown):
 
 
 class Learner(eqx.Module):
-    """Who plays, and the true game, from which is drawn what happens."""
+    """A player of all sides that plans, plays and learns, and the true game, from which is drawn what happens."""
 
     @abstractmethod
     def begin(self) -> Any:
@@ -51,7 +51,7 @@ class Learner(eqx.Module):
 
     @abstractmethod
     def plan(self, seen: Any) -> Planned:
-        """pi^k."""
+        """The joint policy pi^k for the next round, from what was seen."""
 
     @abstractmethod
     def play(self, key: Array, seen: Any, joint_policy: Float[Array, "..."]) -> Any:
@@ -92,7 +92,7 @@ class OnlinePlay(Shown):
 
 
 def init(learner: Learner, most_rounds: int) -> OnlinePlay:
-    """Before the first round, with room for so many."""
+    """What a run has before its first round, with room for so many rounds."""
     planned = jax.eval_shape(lambda: learner.plan(learner.begin()))
     dtype = planned.joint_policy.dtype
     return OnlinePlay(
@@ -105,7 +105,7 @@ def init(learner: Learner, most_rounds: int) -> OnlinePlay:
 
 
 def step(key: Array, learner: Learner, so_far: OnlinePlay, index: Int[Array, ""]) -> OnlinePlay:
-    """Round number `index`, from 0."""
+    """Play round number `index`, from 0: plan, play and learn."""
     planned = learner.plan(so_far.seen)
     failed = ~(planned.oracle_gap <= float(jnp.finfo(planned.scale.dtype).eps) ** CERTIFIED * planned.scale)
     return OnlinePlay(
@@ -126,7 +126,7 @@ def _play(key: Array, learner: Learner, num_rounds: Array, most_rounds: int) -> 
 
 
 def play_online(key: Array, learner: Any, num_rounds: Any, *, most_rounds: int | None = None) -> OnlinePlay:
-    """Plan, play once and learn from it, for a number of rounds.
+    """Let a learner plan, play once and learn from it, for a number of rounds.
 
     It may be transformed by ``jax.vmap``, over keys and learners.
 
@@ -138,7 +138,7 @@ def play_online(key: Array, learner: Any, num_rounds: Any, *, most_rounds: int |
         most_rounds: the length of what is recorded; `num_rounds` if None. Static.
 
     Returns:
-        An `OnlinePlay`.
+        An `OnlinePlay`: the regret of each round, payoff units, and what was seen.
 
     Raises:
         TypeError: `learner` is of another kind.

@@ -50,7 +50,7 @@ class Hypotheses(eqx.Module):
     @property
     @abstractmethod
     def truth(self) -> Payoffs:
-        """V_i^a, what pure joint policies earn in the true game, shape ``[block, player, *choices]``, payoff units."""
+        """What pure joint policies earn in the true game, V_i^a, shape ``[block, player, *choices]``, payoff units."""
 
     @abstractmethod
     def begin(self) -> Any:
@@ -58,11 +58,11 @@ class Hypotheses(eqx.Module):
 
     @abstractmethod
     def optimistic(self, seen: Any, eta: Float[Array, ""]) -> Payoffs:
-        """U_i(a) = sup_f V_{i,f}^a - eta L_i(f, a), up to a constant of each block and player."""
+        """The optimistic payoffs sup_f V_{i,f}^a - eta L_i(f, a), up to a constant of each block and player."""
 
     @abstractmethod
     def fitted(self, seen: Any) -> Payoffs:
-        """V_{i,f}^a for the hypothesis f of least loss."""
+        """The payoffs V_{i,f}^a for the hypothesis f of least loss."""
 
     @abstractmethod
     def observe(self, key: Array, seen: Any, choice: Int[Array, "block player"]) -> Any:
@@ -70,7 +70,7 @@ class Hypotheses(eqx.Module):
 
 
 class Rule(eqx.Module):
-    """From what was seen to the payoffs whose equilibrium is played."""
+    """How the payoffs whose equilibrium is played follow from what was seen."""
 
     @abstractmethod
     def payoffs(self, hypotheses: Hypotheses, seen: Any) -> Payoffs:
@@ -82,10 +82,15 @@ class Rule(eqx.Module):
 
 
 class Optimism(Rule):
-    """MAMEX: the equilibrium of U.
+    """The rule of MAMEX: play the equilibrium of the optimistic payoffs U.
 
     Attributes:
         eta: what a unit of loss costs, payoff units; > 0. May be traced.
+
+    Raises:
+        ValueError: `eta` is not a finite number > 0.
+
+    Source: arXiv 2310.06243, by its reviews.
     """
 
     eta: Array
@@ -96,17 +101,24 @@ class Optimism(Rule):
         self.eta = jnp.asarray(eta, float)
 
     def payoffs(self, hypotheses: Hypotheses, seen: Any) -> Payoffs:
+        """The optimistic payoffs U of the hypotheses."""
         return hypotheses.optimistic(seen, self.eta.astype(hypotheses.truth.dtype))
 
     def mix(self, joint: Joint) -> Joint:
+        """The equilibrium itself."""
         return joint
 
 
 class Greed(Rule):
-    """The equilibrium of the hypothesis of least loss, for comparison; with some probability, a uniform joint policy.
+    """The rule without optimism, for comparison: play the equilibrium of the hypothesis of least loss.
+
+    With some probability a uniform joint policy is played in its place.
 
     Attributes:
         exploration: that probability: 0 is greedy, 1 explores uniformly throughout. May be traced.
+
+    Raises:
+        ValueError: `exploration` is no number from 0 to 1.
     """
 
     exploration: Array
@@ -117,23 +129,28 @@ class Greed(Rule):
         self.exploration = jnp.asarray(exploration, float)
 
     def payoffs(self, hypotheses: Hypotheses, seen: Any) -> Payoffs:
+        """The payoffs for the hypothesis of least loss."""
         return hypotheses.fitted(seen)
 
     def mix(self, joint: Joint) -> Joint:
+        """The equilibrium, mixed with uniform play by `exploration`."""
         part = self.exploration.astype(joint.dtype)
         return (1 - part) * joint + part * len(joint) / joint.size
 
 
 def step_size(num_rounds: ArrayLike, noise: ArrayLike) -> Float[Array, ""]:
-    """eta = 1 / (2 noise sqrt(K)), which makes the bonus 1 / (4 eta N) of N visits noise sqrt(K) / (2 N).
+    """The price of loss eta = 1 / (2 noise sqrt(K)), by which the bonus of N visits is noise sqrt(K) / (2 N).
 
-    It is for classes whose losses are squares of payoffs; where they are log-likelihoods, as of `FiniteModels`, eta has
-    the payoffs' unit: about 1 / (2 sqrt(K)) where they are in [0, 1].
+    That bonus is 1 / (4 eta N), in classes whose losses are squares of payoffs, for which this is; where they are
+    log-likelihoods, as of `FiniteModels`, eta has the payoffs' unit: about 1 / (2 sqrt(K)) where they are in [0, 1].
 
     Args:
         num_rounds: K, > 0. May be traced.
         noise: standard deviation of a reward, payoff units, > 0; where there is none, the root of what its variance may
             be taken for.
+
+    Returns:
+        A scalar, one over payoff units.
 
     Raises:
         ValueError: a number that is not above 0.
@@ -145,7 +162,7 @@ def step_size(num_rounds: ArrayLike, noise: ArrayLike) -> Float[Array, ""]:
 
 
 class Mamex(Learner):
-    """Plays an equilibrium of what a plan makes of a class of hypotheses.
+    """A learner that plays an equilibrium of what a rule makes of a class of hypotheses.
 
     Attributes:
         hypotheses: the class, and the true game.
@@ -156,6 +173,8 @@ class Mamex(Learner):
     Raises:
         TypeError: `hypotheses` or `rule` is of another kind.
         ValueError: the concept is not known, or not for so many players.
+
+    Source: arXiv 2310.06243, by its reviews.
     """
 
     hypotheses: Hypotheses
@@ -169,15 +188,18 @@ class Mamex(Learner):
         check_concept(self.concept, self.hypotheses.truth.shape[1])
 
     def begin(self) -> Any:
+        """What the hypotheses have seen before the first round: nothing."""
         return self.hypotheses.begin()
 
     def plan(self, seen: Any) -> Planned:
+        """The equilibrium of the rule's payoffs, in every block, as the rule mixes it."""
         payoffs = self.rule.payoffs(self.hypotheses, seen)
         found = jax.vmap(oracle(self.concept))(payoffs)
         gap = jnp.max(jnp.maximum(self._gains(payoffs, found), 0))
         return Planned(self.rule.mix(found), gap, jnp.max(jnp.abs(payoffs)))
 
     def play(self, key: Array, seen: Any, joint_policy: Joint) -> Any:
+        """Draw a pure joint policy, play it in the true game, and add what happens to what was seen."""
         draw_key, play_key = jax.random.split(key)
         sizes = joint_policy.shape[1:]
         keys = jax.random.split(draw_key, len(joint_policy))
@@ -185,6 +207,7 @@ class Mamex(Learner):
         return self.hypotheses.observe(play_key, seen, choice)
 
     def regret(self, joint_policy: Joint) -> Float[Array, ""]:
+        """What the players could gain in the true game by leaving the policy, summed up, payoff units."""
         return jnp.sum(jnp.maximum(self._gains(self.hypotheses.truth, joint_policy).sum(axis=0), 0))
 
     def _gains(self, payoffs: Payoffs, joint_policy: Joint) -> Float[Array, "block player"]:

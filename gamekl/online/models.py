@@ -32,6 +32,15 @@ def pure_policies(
 ) -> tuple[Int[Array, "policy horizon state"], ...]:
     """Every pure policy of each player: the action at each step and state, the last state's changing fastest.
 
+    Args:
+        num_actions: of each player.
+        horizon: how many steps.
+        num_states: how many states there are.
+        limit: most pure joint policies.
+
+    Returns:
+        For each player actions of shape ``[policy, horizon, state]``.
+
     Raises:
         ValueError: there are more joint ones than `limit`.
     """
@@ -52,7 +61,7 @@ def joint_plans(game: MarkovGame, limit: int) -> Int[Array, "joint player horizo
 
 
 def _under(plan: Int[Array, "player horizon state"], game: MarkovGame) -> tuple[Array, Array]:
-    """Rewards ``[horizon, state, player]`` and transitions ``[horizon, state, next_state]`` under a joint policy."""
+    """The rewards ``[horizon, state, player]`` and transitions ``[horizon, state, next_state]`` of a joint policy."""
     steps, states = np.indices(game.stage_shape)
     actions = tuple(plan)
     return jnp.moveaxis(game.rewards, 2, -1)[(steps, states, *actions)], game.transitions[(steps, states, *actions)]
@@ -70,13 +79,13 @@ def _value(plan: Int[Array, "player horizon state"], game: MarkovGame) -> Float[
 
 
 def start_values(plans: Int[Array, "joint player horizon state"], game: MarkovGame) -> Float[Array, "joint player"]:
-    """V_i^a from the first state's distribution."""
+    """The values V_i^a from the first state's distribution, payoff units."""
     first = jax.vmap(_value, (0, None))(plans, game)[:, 0]
     return jnp.einsum("jsi,s->ji", first, game.initial_probs.astype(game.dtype), precision=PRECISION)
 
 
 def action_values(plan: Int[Array, "player horizon state"], game: MarkovGame) -> Float[Array, "..."]:
-    """Q of a pure joint policy, shape ``[horizon, state, player, *actions]``."""
+    """The action values Q of a pure joint policy, shape ``[horizon, state, player, *actions]``, payoff units."""
     values = _value(plan, game)
     ahead = jnp.concatenate([values[1:], jnp.zeros_like(values[:1])])
     actions = jax.vmap(lambda moves, after: jnp.tensordot(moves, after, axes=1, precision=PRECISION))
@@ -97,7 +106,7 @@ def trajectory(key: Array, game: MarkovGame, plan: Int[Array, "player horizon st
 
 
 def check_models(models: Sequence[MarkovGame], truth: int) -> MarkovGame:
-    """The models, stacked."""
+    """The models as one stack, after checks."""
     if not len(models):
         raise ValueError("models: got none, takes at least one: the class is empty")
     for index, model in enumerate(models):
@@ -119,7 +128,7 @@ def check_models(models: Sequence[MarkovGame], truth: int) -> MarkovGame:
 
 
 class FiniteClass(Hypotheses):
-    """What finite classes share.
+    """What finite classes of hypotheses of a Markov game share.
 
     Attributes:
         game: the true game.
@@ -142,7 +151,7 @@ class FiniteClass(Hypotheses):
 
 
 class FiniteModels(FiniteClass):
-    """Models, one of which is true.
+    """A class of finitely many models of a Markov game, one of which is true.
 
     Attributes:
         log_moves: log P_f, shape ``[model, horizon, state, *actions, next_state]``.
@@ -168,19 +177,23 @@ class FiniteModels(FiniteClass):
 
     @property
     def truth(self) -> Payoffs:
+        """The true model's values of pure joint policies, shape ``[1, player, *choices]``, payoff units."""
         return self._shaped(self.values[self.index])
 
     def begin(self) -> Float[Array, " model"]:
-        """Log-likelihoods."""
+        """The log-likelihoods before the first round, all 0."""
         return jnp.zeros(len(self.values), self.values.dtype)
 
     def optimistic(self, seen: Float[Array, " model"], eta: Float[Array, ""]) -> Payoffs:
+        """The largest value of any model, eta times how much less likely it is than the likeliest one taken off."""
         return self._shaped(jnp.max(self.values + eta * (seen - seen.max())[:, None, None], axis=0))
 
     def fitted(self, seen: Float[Array, " model"]) -> Payoffs:
+        """The values of the likeliest model."""
         return self._shaped(self.values[jnp.argmax(seen)])
 
     def observe(self, key: Array, seen: Float[Array, " model"], choice: Int[Array, "1 player"]) -> Array:
+        """Play an episode, and add what it tells to the log-likelihoods."""
         plan = self._plan(choice)
         states = trajectory(key, self.game, plan)
         steps = jnp.arange(len(states) - 1)

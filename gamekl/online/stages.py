@@ -43,6 +43,8 @@ class OptimisticStages(Learner):
     Raises:
         TypeError: `game` is no `MarkovGame`.
         ValueError: bad values, a reward above `high`, or a concept that is not known or not for so many players.
+
+    Source: Liu, Yu, Bai and Jin (2021), by recall, without their lower values.
     """
 
     game: MarkovGame
@@ -67,10 +69,11 @@ class OptimisticStages(Learner):
             raise ValueError(f"high: got {high!r}, takes at least the largest reward, {float(game.rewards.max()):.6g}")
 
     def begin(self) -> Sums:
-        """How often each next state followed, and sums of rewards."""
+        """The counts of next states and the sums of rewards before the first round, all 0."""
         return jnp.zeros_like(self.game.transitions), jnp.zeros_like(self.game.rewards)
 
     def plan(self, seen: Sums) -> Planned:
+        """The equilibria of the stages' optimistic action values, from the last step to the first."""
         moves, sums = seen
         visits = moves.sum(axis=-1)
         often = jnp.maximum(visits, 1)
@@ -90,6 +93,7 @@ class OptimisticStages(Learner):
         return Planned(joint_policy, gap.max(), horizon * jnp.abs(self.high))
 
     def play(self, key: Array, seen: Sums, joint_policy: Float[Array, "..."]) -> Sums:
+        """Play an episode in the true game, and add what happens to counts and sums."""
         first_key, key = jax.random.split(key)
         first = jax.random.categorical(first_key, jnp.log(self.game.initial_probs))
         game, sizes = self.game, self.game.num_actions
@@ -109,7 +113,10 @@ class OptimisticStages(Learner):
         return jax.lax.scan(advance, (first, seen), (steps, jax.random.split(key, len(steps))))[0][1]
 
     def regret(self, joint_policy: Float[Array, "..."]) -> Float[Array, ""]:
-        """Deviations are made at each stage for itself; a best one of the whole is made of such ones."""
+        """What the players could gain in the true game by leaving the policy, summed up, payoff units.
+
+        Deviations are made at each stage for itself; a best one of the whole is made of such ones.
+        """
 
         def leave(stage: NormalFormGame, joint: Array) -> tuple[Array, None]:
             return earned(stage, joint) + gains_of(self.concept)(stage, joint), None

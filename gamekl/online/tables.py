@@ -42,7 +42,9 @@ Tables = tuple[Float[Array, "block *choices"], Float[Array, "block player *choic
 def optimistic_entry(
     mean: Array, count: Array, eta: Scalar, low: Scalar, high: Scalar, weight: Array | float = 1.0
 ) -> Array:
-    """sup over x in [low, high] of w x - eta N [(x - rbar)^2 - (c - rbar)^2] (derived, theory E).
+    """The optimistic payoff of a cell: sup over x in [low, high] of w x - eta N [(x - rbar)^2 - (c - rbar)^2].
+
+    Here c is the mean rbar, clipped to the range.
 
     Args:
         mean: rbar, payoff units; does not matter where nothing was seen.
@@ -54,6 +56,8 @@ def optimistic_entry(
 
     Returns:
         Payoff units, of the arguments' common shape.
+
+    Source: theory E (derived).
     """
     price = eta * count
     nearest = jnp.clip(mean, low, high)
@@ -89,6 +93,7 @@ class _OneShot(Hypotheses):
 
     @property
     def truth(self) -> Payoffs:
+        """The true payoffs times the chance of their context, shape ``[context, player, *actions]``."""
         return self.game.payoffs * _broad(self.game.context_probs, self.game.payoffs)
 
     def _happens(self, key: Array, actions: Int[Array, "context player"]) -> tuple[Array, tuple[Array, ...], Array]:
@@ -101,13 +106,13 @@ class _OneShot(Hypotheses):
 
 
 class TabularPayoffs(_OneShot):
-    """All tables of payoffs in [low, high].
+    """The class of all tables of payoffs in [low, high].
 
     Attributes:
         game: the true game; a `NormalFormGame` is one of a single context.
         noise: standard deviation of the Gaussian noise of rewards, payoff units.
         low: least payoff of a hypothesis.
-        high: largest.
+        high: largest payoff of a hypothesis.
 
     Raises:
         TypeError: `game` is of another kind.
@@ -135,7 +140,7 @@ class TabularPayoffs(_OneShot):
                 )
 
     def begin(self) -> Tables:
-        """Visits and sums of rewards."""
+        """The visits and the sums of rewards before the first round, all 0."""
         payoffs = self.game.payoffs
         return jnp.zeros(payoffs[:, 0].shape, payoffs.dtype), jnp.zeros_like(payoffs)
 
@@ -144,16 +149,18 @@ class TabularPayoffs(_OneShot):
         return counts, jnp.where(counts > 0, seen[1] / jnp.maximum(counts, 1), (self.low + self.high) / 2)
 
     def optimistic(self, seen: Tables, eta: Float[Array, ""]) -> Payoffs:
+        """The optimistic entries of all cells, times the chance of their context (theory E)."""
         counts, means = self._means(seen)
         weights = _broad(self.game.context_probs, means)
         return optimistic_entry(means, counts, eta, self.low, self.high, weights)
 
     def fitted(self, seen: Tables) -> Payoffs:
-        """Means, clipped; the middle of the range where nothing was seen."""
+        """The means of all cells, clipped; the middle of the range where nothing was seen."""
         means = self._means(seen)[1]
         return _broad(self.game.context_probs, means) * jnp.clip(means, self.low, self.high)
 
     def observe(self, key: Array, seen: Tables, choice: Int[Array, "block player"]) -> Tables:
+        """Draw a context, play its joint action, and add the rewards to visits and sums."""
         context, joint, rewards = self._happens(key, choice)
         counts, sums = seen
         return counts.at[(context, *joint)].add(1), sums.at[(context, slice(None), *joint)].add(rewards)
@@ -163,7 +170,9 @@ Fit = tuple[Float[Array, "feature feature"], Float[Array, "feature player"]]
 
 
 class LinearPayoffs(_OneShot):
-    """Payoffs linear in features. Whether the true ones are is not checked; where not, regret may grow linearly.
+    """The class of payoffs that are linear in features; where the true ones are not, regret may grow linearly.
+
+    Whether they are is not checked.
 
     Attributes:
         game: the true game; a `NormalFormGame` is one of a single context.
@@ -219,7 +228,7 @@ class LinearPayoffs(_OneShot):
         self.mixed = self._over_contexts(self.features)
 
     def _over_contexts(self, table: Float[Array, "context *actions_and_more"]) -> Float[Array, "*choices_and_more"]:
-        """sum_c w_c table(c, a(c)) of every pure joint policy."""
+        """The sum over contexts of w_c table(c, a(c)), for every pure joint policy."""
         picked = (
             weight.astype(table.dtype) * entry[jnp.ix_(*(policy[:, context] for policy in self.policies))]
             for context, (weight, entry) in enumerate(zip(self.game.context_probs, table, strict=True))
@@ -228,21 +237,25 @@ class LinearPayoffs(_OneShot):
 
     @property
     def truth(self) -> Payoffs:
+        """The true values of pure joint policies, shape ``[1, player, *choices]``, payoff units."""
         return jnp.moveaxis(self._over_contexts(jnp.moveaxis(self.game.payoffs, 1, -1)), -1, 0)[None]
 
     def begin(self) -> Fit:
-        """Lambda^-1 and sum phi r."""
+        """The inverse Lambda^-1 and the sum of phi r before the first round."""
         size, dtype = self.features.shape[-1], self.game.dtype
         return jnp.eye(size, dtype=dtype) / self.ridge, jnp.zeros((size, self.game.num_players), dtype)
 
     def fitted(self, seen: Fit) -> Payoffs:
+        """The values psi^T theta_hat by the ridge estimate."""
         return jnp.moveaxis(_times(self.mixed, _times(*seen)), -1, 0)[None]
 
     def optimistic(self, seen: Fit, eta: Float[Array, ""]) -> Payoffs:
+        """The values by the ridge estimate, with psi^T Lambda^-1 psi / (4 eta) added."""
         spread = jnp.sum(_times(self.mixed, seen[0]) * self.mixed, axis=-1)
         return self.fitted(seen) + spread / (4 * eta)
 
     def observe(self, key: Array, seen: Fit, choice: Int[Array, "1 player"]) -> Fit:
+        """Draw a context, play its joint action, and update Lambda^-1 and the sum of phi r."""
         actions = jnp.stack([policy[index] for policy, index in zip(self.policies, choice[0], strict=True)], axis=-1)
         context, joint, rewards = self._happens(key, actions)
         inverse, total = seen

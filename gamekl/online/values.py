@@ -38,6 +38,10 @@ def values_of_models(models: Sequence[MarkovGame], *, limit: int = LARGEST_SET) 
 
     Returns:
         Shape ``[model, joint, horizon, state, player, *actions]``, payoff units.
+
+    Raises:
+        TypeError: a model is no `MarkovGame`.
+        ValueError: no model, or more joint policies than `limit`.
     """
     stacked = check_models(models, 0)
     plans = joint_plans(models[0], limit)
@@ -45,7 +49,7 @@ def values_of_models(models: Sequence[MarkovGame], *, limit: int = LARGEST_SET) 
 
 
 class FiniteValues(FiniteClass):
-    """Tables of values. Whether the true ones are among them is not checked.
+    """A class of finitely many tables of values. Whether the true ones are among them is not checked.
 
     Attributes:
         noise: standard deviation of the Gaussian noise of rewards, payoff units.
@@ -64,8 +68,14 @@ class FiniteValues(FiniteClass):
     earned: Float[Array, "joint player"]
 
     def __init__(self, game: MarkovGame, tables: ArrayLike, *, noise: ArrayLike, limit: int = LARGEST_SET) -> None:
-        """Take the true game, tables ``[hypothesis, joint, horizon, state, player, *actions]`` such as
-        `values_of_models` makes, the noise, and the most pure joint policies that are enumerated."""
+        """Take the true game, the hypotheses' tables of action values, and the noise of rewards.
+
+        Args:
+            game: the true game.
+            tables: shape ``[hypothesis, joint, horizon, state, player, *actions]``, such as `values_of_models` makes.
+            noise: standard deviation of a reward, payoff units.
+            limit: most pure joint policies that are enumerated.
+        """
         check_models([game], 0)
         check_nonnegative(noise=noise)
         self.game, self.noise = game, jnp.asarray(noise, game.dtype)
@@ -92,17 +102,18 @@ class FiniteValues(FiniteClass):
 
     @property
     def truth(self) -> Payoffs:
+        """The true values of pure joint policies, shape ``[1, player, *choices]``, payoff units."""
         return self._shaped(self.earned)
 
     def begin(self) -> Sums:
-        """How often each next state followed, and sums of rewards."""
+        """The counts of next states and the sums of rewards before the first round, all 0."""
         _, _, players, horizon, cells = self.tables.shape
         states = self.game.stage_shape[1]
         dtype = self.game.dtype
         return jnp.zeros((horizon, cells, states), dtype), jnp.zeros((players, horizon, cells), dtype)
 
     def losses(self, seen: Sums) -> Float[Array, "hypothesis joint player"]:
-        """L_i(f, a), payoff units squared."""
+        """The losses L_i(f, a) of what was seen, payoff units squared."""
         moves, sums = seen
         visits = moves.sum(axis=-1)
         ahead = jnp.concatenate([self.values[..., 1:, :], jnp.zeros_like(self.values[..., :1, :])], axis=-2)
@@ -117,13 +128,16 @@ class FiniteValues(FiniteClass):
         return jnp.matmul(self.values[..., 0, :], self.game.initial_probs.astype(self.game.dtype), precision=PRECISION)
 
     def optimistic(self, seen: Sums, eta: Float[Array, ""]) -> Payoffs:
+        """The largest value of any hypothesis, eta times its loss taken off."""
         return self._shaped(jnp.max(self._starts() - eta * self.losses(seen), axis=0))
 
     def fitted(self, seen: Sums) -> Payoffs:
+        """The values of the hypothesis of least loss, for each joint policy and player."""
         best = jnp.argmin(self.losses(seen), axis=0)
         return self._shaped(jnp.take_along_axis(self._starts(), best[None], axis=0)[0])
 
     def observe(self, key: Array, seen: Sums, choice: Int[Array, "1 player"]) -> Sums:
+        """Play an episode, and add what happens to counts and sums."""
         plan = self._plan(choice)
         move_key, reward_key = jax.random.split(key)
         states = trajectory(move_key, self.game, plan)

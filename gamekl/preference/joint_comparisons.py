@@ -44,11 +44,13 @@ class JointComparisons(Comparisons):
     """How often each player preferred each joint action to each other.
 
     Attributes:
-        wins: shape ``[player, joint, joint]``, joint actions numbered in the order of ``reshape(-1)``.
+        wins: shape ``[player, joint, joint]``, joint actions numbered in the order of ``reshape(-1)``; numbers >= 0, 0
+            on the diagonal.
         num_actions: how many actions each player has; static.
 
     Raises:
-        ValueError: as for `Comparisons`, or the shape is not that of these actions.
+        ValueError: the shape is not that of these actions, or (on concrete arrays) an entry is negative, not finite, or
+            of a joint action that was compared to itself.
     """
 
     num_actions: tuple[int, ...] = eqx.field(static=True, converter=lambda sizes: tuple(int(size) for size in sizes))
@@ -141,6 +143,9 @@ def sample_joint_comparisons(
             `independent_pairs` make it; the order of a pair does not matter.
         num_samples: how many comparisons, >= 1; may be traced. In float32, wins above 2^24 are rounded.
 
+    Returns:
+        `JointComparisons`, how often each player preferred each joint action to each other.
+
     Raises:
         ValueError: bad pairs, more than 1024 joint actions, payoffs that are not finite, or a bad number.
     """
@@ -173,6 +178,9 @@ def count_joint_comparisons(
             probabilities, shape ``[row, player]``.
         num_actions: how many actions each player has.
 
+    Returns:
+        `JointComparisons`, how often each player preferred each joint action to each other.
+
     Raises:
         ValueError: no rows, shapes that do not fit, an entry out of range or NaN, or equal joint actions in a row.
     """
@@ -202,7 +210,7 @@ def count_joint_comparisons(
 def estimate_payoffs(
     comparisons: JointComparisons, *, penalty: ArrayLike = 0.0, max_steps: int = MAX_STEPS
 ) -> Estimate:
-    """Every player's payoffs by maximum likelihood, as a game to solve: ``gk.gane(estimate, regularizer)``.
+    """Estimate every player's payoffs by maximum likelihood, as a game to solve: ``gk.gane(estimate, regularizer)``.
 
     It may be transformed by ``jax.jit`` and ``jax.vmap``; there, payoffs are NaN where no finite maximiser exists.
 
@@ -220,6 +228,8 @@ def estimate_payoffs(
         TypeError: `comparisons` is something else.
         ValueError: no comparisons, a bad penalty, or (where concrete) a likelihood without a finite maximiser, with the
             player and the groups of joint actions that are to blame.
+
+    Source: the Bradley-Terry model of each player; the setting is that of Zhang et al. (arXiv 2409.00717).
     """
     check_any(comparisons)
     if not isinstance(comparisons, JointComparisons):

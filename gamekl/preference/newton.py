@@ -45,7 +45,7 @@ PROMISE = 0.1
 
 
 class _Solving(NamedTuple):
-    """Of a linear system: the solution so far and its last change, the last two residuals, and the recurrence."""
+    """A linear system: the solution so far and its last change, the last two residuals, and the recurrence."""
 
     solution: Vector
     change: Vector

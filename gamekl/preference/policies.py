@@ -45,7 +45,7 @@ Anything = Array | np.ndarray
 
 
 class NashPolicies(Shown):
-    """Policies over the candidates of prompts, and what they are worth; numpy arrays, in float64.
+    """The regularised Nash policies over the candidates of prompts, and what they are worth; numpy arrays, in float64.
 
     Attributes:
         log_policy: shape ``[prompt, candidate]``; -inf where masked.
@@ -70,7 +70,7 @@ class NashPolicies(Shown):
 
     @property
     def policy(self) -> Float[np.ndarray, "*prompt candidate"]:
-        """The probabilities."""
+        """The policies as probabilities, shape ``[prompt, candidate]``."""
         return np.exp(self.log_policy)
 
 
@@ -113,7 +113,7 @@ class _Prompt(NamedTuple):
 
 
 def _wrong(table: Any, kept: Any) -> tuple[Any, Any]:
-    """Of tables ``[..., candidate, candidate]`` in numpy or jax, with the support: what P, and P + P^T, may not be."""
+    """What P, and P + P^T, may not be, in tables ``[..., candidate, candidate]`` of numpy or jax, with the support."""
     both = kept[..., None, :] & kept[..., None]
     return both & ((table < 0) | (table > 1)), both & (abs(table + table.mT - 1) > SLACK)
 
@@ -241,7 +241,7 @@ def nash_policies(
     devices: Sequence[Device] | None = None,
     throw: bool = False,
 ) -> NashPolicies:
-    """For each prompt the regularised Nash policy over K responses, on every processor or on several devices.
+    """Solve each prompt for the regularised Nash policy over its K responses, on every processor or on several devices.
 
     It works on concrete arrays, from the host, and in float64 whatever their dtype and jax's settings are.
 

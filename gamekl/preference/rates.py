@@ -55,7 +55,7 @@ def _player_constant(
 def predicted_preference_constant(
     game: NormalFormGame, regularizer: Regularizer, solution: Any, pairs: ArrayLike
 ) -> Float[Array, " player"]:
-    """The limit of n E[gap_i] for the equilibrium of payoffs estimated from n comparisons, shape ``[player]``.
+    """The limit of n E[gap_i] for the equilibrium of payoffs that are estimated from n comparisons of joint actions.
 
     Args:
         game: the true game, whose payoff differences are the log-odds of preferences.
@@ -63,10 +63,15 @@ def predicted_preference_constant(
         solution: the true game's equilibrium, from `solve_nash`.
         pairs: distribution of the pairs that are compared, shape ``[*actions, *actions]``; their order does not matter.
 
+    Returns:
+        The constant of each player, shape ``[player]``, payoff units.
+
     Raises:
         TypeError: `game` is no `NormalFormGame`.
         ValueError: bad arguments, a solution that did not converge, a singular branch, or pairs that leave open what
             the equilibrium needs.
+
+    Source: derived, by the delta method, as theory A6 is for rewards.
     """
     require_normal_form(game)
     table = np.asarray(as_float_array("pairs", pairs), dtype=np.float64)

@@ -85,6 +85,9 @@ def sample_trajectory_comparisons(
         num_samples: how many pairs, a whole number >= 1; static.
         other: behavior of the second episodes; the same if None.
 
+    Returns:
+        `TrajectoryComparisons`: pairs of episodes and which of them each player preferred.
+
     Raises:
         TypeError: `game` is no `MarkovGame`.
         ValueError: a bad behavior or number, or rewards that are not finite.
@@ -147,7 +150,7 @@ def _fit(comparisons: TrajectoryComparisons, penalty: Array, max_steps: int) -> 
 def estimate_rewards(
     comparisons: TrajectoryComparisons, *, penalty: ArrayLike = 0.01, max_steps: int = MAX_STEPS
 ) -> Estimate:
-    """Every player's rewards by penalised maximum likelihood, and transitions from the same episodes.
+    """Estimate every player's rewards by penalised maximum likelihood, and transitions from the same episodes.
 
     Args:
         comparisons: the data.
@@ -164,6 +167,8 @@ def estimate_rewards(
         TypeError: `comparisons` is something else.
         ValueError: a bad penalty, or more than 4096 rewards of a player.
         RuntimeError: the fit took all its steps (on concrete arrays).
+
+    Source: the setting is that of Zhang et al. (arXiv 2409.00717); the fit is derived, in `offline.logistic`.
     """
     if not isinstance(comparisons, TrajectoryComparisons):
         raise TypeError(f"comparisons: got {type(comparisons).__name__}, takes TrajectoryComparisons")

@@ -77,7 +77,7 @@ def solve_nash_batch(
     devices: Sequence[Device] | None = None,
     throw: bool = False,
 ) -> Solution:
-    """`solve_nash` for a batch of games of one shape, on every processor of the machine or on several devices.
+    """Solve a batch of games of one shape by `solve_nash`, on every processor of the machine or on several devices.
 
     It works on concrete arrays, from the host; inside of ``jit`` and for derivatives, ``jax.vmap(solve_nash)`` does.
 
@@ -87,9 +87,11 @@ def solve_nash_batch(
         tol: bound on the residuals, one number or ``[batch]``; the default is that of `solve_nash`.
         max_steps: most Newton corrections for a game.
         initial: log-policies to try first, ``[batch, actions_i]`` for each player; ``path.left`` and the log ``gamekl``
-            tell where they were left, as for `solve_nash`.
-        refine: as for `solve_nash`.
-        certify_path: as there.
+            tell where they were left for the path from the reference.
+        refine: "float64" traces the path in float32 and then solves and certifies in float64; None works in the
+            payoffs' dtype.
+        certify_path: trace each path in steps of which each is proven, which takes some 20 to 1,000 times as long;
+            where there is no proof, the status is `Status.unproven`.
         devices: where to work; all local devices of jax's default backend if None.
         throw: raise if a game did not converge. Otherwise `Solution.status` tells, for each game.
 
@@ -167,7 +169,7 @@ def gamd_batch(
     devices: Sequence[Device] | None = None,
     throw: bool = False,
 ) -> CorrelatedSolution:
-    """`gamd` for a batch of games of one shape, on every processor of the machine or on several devices.
+    """Play a batch of games of one shape by `gamd`, on every processor of the machine or on several devices.
 
     It works on concrete arrays, from the host; inside of ``jit``, ``jax.vmap(gamd)`` does.
 
@@ -175,9 +177,10 @@ def gamd_batch(
         games: as `stack` or ``jax.vmap`` make them, payoffs ``[batch, player, *actions]``.
         regularizers: one for each game; every leaf has the leading axis, temperature too.
         num_rounds: rounds, one number or ``[batch]``.
-        weighting: as for `gamd`.
-        step_size: as for `gamd`, a number or ``[batch]``; no schedules.
-        tol: as for `gamd`, a number or ``[batch]``.
+        weighting: "uniform" averages all rounds alike, "linear" gives round t the weight t; static.
+        step_size: of mirror descent, nats per payoff unit, a number or ``[batch]``; no schedule. None for the play
+            that belongs to the weighting, with its bound.
+        tol: stop once none of a game's regularised gaps in the played game exceeds this, a number or ``[batch]``.
         evaluate_on: games in which to measure too, like `games`.
         devices: where to work; all local devices of jax's default backend if None.
         throw: as for `solve_nash_batch`.

@@ -26,9 +26,9 @@ class CorrelatedSolution(Shown):
             policy that of every round (theory B3). Shape ``[player]``.
         cce_gap: by one action for all rounds, shape ``[player]``.
         ce_gap: by an action for each recommended one, shape ``[player]``; never below 0 but for rounding.
-        regularized_cce_gap_estimated: shape ``[player]``.
-        cce_gap_estimated: shape ``[player]``.
-        ce_gap_estimated: shape ``[player]``.
+        regularized_cce_gap_estimated: the first of these gaps in the game that was played, shape ``[player]``.
+        cce_gap_estimated: the second, shape ``[player]``.
+        ce_gap_estimated: the third, shape ``[player]``.
         bound: on `regularized_cce_gap_estimated` (of `multiplicative_weights`, on `cce_gap_estimated`), shape
             ``[player]``; None for step sizes of one's own.
         cost: temperature times the average KL of the rounds' policies to the reference, ``[player]``, payoff units.

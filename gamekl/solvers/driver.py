@@ -27,7 +27,7 @@ MOST_KEPT = 32
 
 
 def processors() -> int:
-    """How many of them this process may use."""
+    """How many processors this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 

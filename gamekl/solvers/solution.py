@@ -131,7 +131,7 @@ class PathSummary(Shown):
 
 
 class Solution(Shown):
-    """An equilibrium, with its quality in the game that was solved.
+    """A Nash equilibrium, with its quality in the game that was solved.
 
     Attributes:
         log_policy: one log-policy ``[actions_i]`` for each player.
@@ -157,7 +157,7 @@ class Solution(Shown):
     status_type: ClassVar = Status
 
     def notes(self) -> Iterator[str]:
-        """What happened on the way."""
+        """Sentences on what happened on the way to the equilibrium."""
         if self.path is not None:
             yield from self.path.notes()
 
@@ -182,7 +182,14 @@ class Solution(Shown):
 def load_solution(path: str | PathLike[str]) -> Solution:
     """Read what `Solution.save` wrote.
 
+    Args:
+        path: of the ``.npz`` file.
+
+    Returns:
+        The `Solution`, as it was saved.
+
     Raises:
+        FileNotFoundError: there is no such file.
         ValueError: the file is damaged or holds no solution.
     """
     found = read_arrays(path, ".npz solution file").items()
@@ -203,7 +210,7 @@ def load_solution(path: str | PathLike[str]) -> Solution:
 
 
 def with_left(solution: Solution) -> Solution:
-    """A solution for which an ``initial`` was given, with `PathSummary.left`, which the log ``gamekl`` tells too."""
+    """Add `PathSummary.left` to a solution for which an ``initial`` was given, and tell of it in the log ``gamekl``."""
     left = solution.path.crossings > 0
     if is_concrete(left) and np.any(left):
         logger.warning("initial: left in %d of %d games, %s", np.sum(left), np.size(left), LEFT)

@@ -64,7 +64,7 @@ def first_failure(status: Int[Array, "*stage"]) -> Int[Array, ""]:
 def solve_stages(
     game: StagedGame, regularizer: Regularizer, solve: Callable[[NormalFormGame, Regularizer], Solution]
 ) -> StagedSolution:
-    """Solve every stage.
+    """Solve every stage, from the last step to the first, each with the values of what was solved behind it.
 
     Args:
         game: a contextual or Markov game.

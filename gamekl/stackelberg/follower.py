@@ -37,12 +37,12 @@ def respond(
     utilities: Float[Array, "leader follower"],
     log_reference: Float[Array, " follower"],
 ) -> Float[Array, "*batch follower"]:
-    """log nu_x, with the follower's payoffs over its temperature, in nats."""
+    """The follower's log-policy log nu_x, with its payoffs over its temperature, in nats."""
     return jax.nn.log_softmax(log_reference + jnp.matmul(strategy, utilities, precision=PRECISION))
 
 
 def payoff_part(strategy: Float[Array, " leader"], game: NormalFormGame, regularizer: Regularizer) -> Float[Array, ""]:
-    """The leader's expected payoff, J without the KL."""
+    """The leader's expected payoff, which is J without the KL."""
     own, others = game.payoffs
     log_nu = respond(strategy, others / regularizer.temperatures[1], regularizer.log_reference[1])
     return jnp.matmul(strategy, jnp.matmul(own, jnp.exp(log_nu), precision=PRECISION), precision=PRECISION)
@@ -53,7 +53,7 @@ def anchor_cost(
     log_reference: Float[Array, "*batch leader"],
     temperature: Float[Array, ""],
 ) -> Float[Array, "*batch"]:
-    """temperature * KL(x || x0) of probabilities on the reference's support, which may be 0.
+    """The cost temperature * KL(x || x0) of probabilities on the reference's support, which may be 0.
 
     Where the temperature is 0 so are the derivatives, though those of the KL are infinite where probabilities vanish.
     """
@@ -67,7 +67,7 @@ def anchor_cost(
 def committed_value(
     strategy: Float[Array, " leader"], game: NormalFormGame, regularizer: Regularizer
 ) -> Float[Array, ""]:
-    """J(x)."""
+    """The leader's value J(x), payoff units."""
     cost = anchor_cost(strategy, regularizer.log_reference[0], regularizer.temperatures[0])
     return payoff_part(strategy, game, regularizer) - cost
 
@@ -75,7 +75,7 @@ def committed_value(
 def follower_value(
     strategy: Float[Array, " leader"], game: NormalFormGame, regularizer: Regularizer
 ) -> Float[Array, ""]:
-    """V_f(x)."""
+    """The follower's value V_f(x), payoff units."""
     tau = regularizer.temperatures[1]
     scaled = jnp.matmul(strategy, game.payoffs[1] / tau, precision=PRECISION)
     return tau * jax.nn.logsumexp(regularizer.log_reference[1] + scaled)
@@ -142,7 +142,7 @@ def quantal_response(
 
 
 def leader_value(game: NormalFormGame, regularizer: Regularizer, policy: ArrayLike | Sequence[Any]) -> Float[Array, ""]:
-    """J(x), what a leader earns that plays x, less what leaving its reference costs.
+    """What a leader earns that plays x, less what leaving its reference costs: J(x).
 
     Args:
         game: leader and follower, the true ones where a learnt policy is to be judged.
@@ -154,7 +154,7 @@ def leader_value(game: NormalFormGame, regularizer: Regularizer, policy: ArrayLi
 
     Raises:
         TypeError: `game` is no `NormalFormGame`.
-        ValueError: as for `quantal_response`.
+        ValueError: there are not two players, x is no policy, or the follower's temperature is not > 0.
     """
     strategy = _one_strategy(game, regularizer, policy)
     regularizer = regularizer.astype(game.dtype)

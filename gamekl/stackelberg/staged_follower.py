@@ -36,7 +36,7 @@ def respond_at_stages(
     transitions: Float[Array, "horizon state leader follower next_state"],
     log_reference: Float[Array, "horizon state follower"],
 ) -> Float[Array, "horizon state follower"]:
-    """log nu_x in a Markov game whose transitions are multiplied by the patience."""
+    """The follower's log-policies log nu_x in a Markov game whose transitions are multiplied by the patience."""
 
     def step(ahead: Array, inputs: tuple[Array, Array, Array, Array]) -> tuple[Array, Array]:
         strategy, own, moves, reference = inputs
@@ -52,7 +52,7 @@ def respond_at_stages(
 def responses(
     policy: Float[Array, "*stage leader"], game: StagedGame, regularizer: Regularizer, patience: ArrayLike
 ) -> Float[Array, "*stage follower"]:
-    """log nu_x."""
+    """The follower's log-policies log nu_x at all stages."""
     utilities = jnp.moveaxis(game.table, -3, 0)[1] / regularizer.temperatures[1]
     reference = regularizer.log_reference[1]
     if isinstance(game, ContextualGame):
@@ -68,7 +68,7 @@ def value_against(
     game: StagedGame,
     regularizer: Regularizer,
 ) -> Float[Array, ""]:
-    """J where the follower plays so."""
+    """What the leader earns from the start where the follower plays so, less its KLs, payoff units."""
     cost = anchor_cost(policy, regularizer.log_reference[0], regularizer.temperatures[0])
     costs = jnp.stack([cost, jnp.zeros_like(cost)], axis=-1)
     return policy_values(game, outer((policy, jnp.exp(log_responses))), costs)[0]
@@ -77,7 +77,7 @@ def value_against(
 def value_from_start(
     policy: Float[Array, "*stage leader"], game: StagedGame, regularizer: Regularizer, patience: ArrayLike
 ) -> Float[Array, ""]:
-    """J(x)."""
+    """What the leader earns from the start by announcing x, less its KLs, J(x), payoff units."""
     return value_against(policy, responses(policy, game, regularizer, patience), game, regularizer)
 
 
@@ -95,7 +95,7 @@ def _checked_responses(game: StagedGame, regularizer: Regularizer, policy: Any, 
 def myopic_response(
     game: StagedGame, regularizer: Regularizer, policy: ArrayLike | Sequence[Any]
 ) -> Float[Array, "*stage follower"]:
-    """How a follower responds at each stage that looks at that stage alone.
+    """The log-policies of a follower that looks at each stage alone, to a leader that announces x.
 
     Args:
         game: a `ContextualGame` or a `MarkovGame`, leader and follower.
@@ -115,14 +115,27 @@ def myopic_response(
 def farsighted_response(
     game: StagedGame, regularizer: Regularizer, policy: ArrayLike | Sequence[Any]
 ) -> Float[Array, "*stage follower"]:
-    """How a follower responds at each stage that looks ahead to the end; otherwise `myopic_response`."""
+    """The log-policies of a follower that looks ahead to the end, to a leader that announces x.
+
+    Args:
+        game: a `ContextualGame` or a `MarkovGame`, leader and follower.
+        regularizer: the follower's references, where -inf masks an action, and temperature.
+        policy: x, the leader's probabilities ``[*stage, leader]``.
+
+    Returns:
+        log nu_x, shape ``[*stage, follower]``.
+
+    Raises:
+        TypeError: `game` is of another kind.
+        ValueError: there are not two players, x is no policy, or the follower's temperature is not > 0.
+    """
     return _checked_responses(game, regularizer, policy, 1.0)
 
 
 def staged_leader_value(
     game: StagedGame, regularizer: Regularizer, policy: ArrayLike | Sequence[Any], response: Respond
 ) -> Float[Array, ""]:
-    """J(x), what a leader earns from the start that announces x, less what leaving its references costs.
+    """What a leader earns from the start that announces x, less what leaving its references costs: J(x).
 
     Args:
         game: a `ContextualGame` or a `MarkovGame`, the true one where a learnt policy is to be judged.
@@ -135,7 +148,7 @@ def staged_leader_value(
 
     Raises:
         TypeError: `game` is of another kind.
-        ValueError: as for `myopic_response`.
+        ValueError: there are not two players, x is no policy, or the follower's temperature is not > 0.
     """
     log_responses = response(game, regularizer, policy)
     strategy, regularizer = staged_policy(game, policy), regularizer.astype(game.dtype)

@@ -1,3 +1,5 @@
+"""The commands of the shell: what they print and write, with which status they end, and what they refuse."""
+
 import json
 import os
 import subprocess

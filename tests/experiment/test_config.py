@@ -1,3 +1,5 @@
+"""What a config may say, and how its faults are told."""
+
 import copy
 import json
 import subprocess

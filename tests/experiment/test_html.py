@@ -123,7 +123,7 @@ def test_labels_are_there_and_harmless(text, page):
 
 
 def test_letters_that_no_page_can_hold(tmp_path):
-    """A config may say \\u0007; no part of the page may."""
+    r"""A config may say \\u0007; no part of the page may."""
     first, *others = plan().cases
     named = first.model_copy(update={"label": "bell \x07\x00 end", "panel": others[0].panel})
     planned = Plan(cases=(named, *others), files={})

@@ -1,3 +1,5 @@
+"""A results folder: what is kept, and what is noticed."""
+
 import hashlib
 import io
 import json

@@ -1,3 +1,5 @@
+"""The classic games against tables written out, and what is known of them."""
+
 import itertools
 
 import jax.numpy as jnp

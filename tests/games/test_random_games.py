@@ -1,3 +1,5 @@
+"""Random games: shapes, moments and the structure of each family, and that the key alone decides."""
+
 import itertools
 
 import jax

@@ -1,3 +1,5 @@
+"""Merged actions: Kuhn poker against pyspiel's count, copies that merge again, and profiles lifted back."""
+
 import itertools
 
 import jax

@@ -99,8 +99,10 @@ def test_bad_behaviors(behavior, message):
 
 
 def test_unilateral_coverage_is_necessary_and_three_cells_suffice():
-    """A pair of games that agree on the diagonal: data from there leave one of them with a gap of 1/2 or more (a
-    theorem), while an equilibrium's cell and its two unilateral neighbours suffice at any n."""
+    """Data from the diagonal, on which two games agree, leave one of them with a gap of 1/2 or more (a theorem).
+
+    An equilibrium's cell and its two unilateral neighbours, however, suffice at any n.
+    """
     first = np.array([[0.5, 1.0], [0.0, 0.5]])
     second = np.array([[0.5, 0.0], [1.0, 0.5]])
     true_games = [gk.NormalFormGame(np.stack([m, -m])) for m in (first, second)]

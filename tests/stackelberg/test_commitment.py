@@ -92,8 +92,10 @@ def test_quick_followers_bring_the_strong_equilibrium(planned):
 
 
 def test_strong_equilibrium_of_the_textbook():
-    """Up dominates for the leader, but committing to the other row half of the time moves the follower: the value is
-    3.5 and not the Nash equilibrium's 2."""
+    """Up dominates for the leader, but committing to the other row half of the time moves the follower.
+
+    The value is 3.5 and not the Nash equilibrium's 2.
+    """
     game = gk.NormalFormGame([[[2, 4], [1, 3]], [[1, 0], [0, 1]]])
     found = stackelberg.strong_stackelberg(game)
     np.testing.assert_allclose(found.policy, [0.5, 0.5], atol=1e-9)

@@ -68,7 +68,7 @@ def fitting_lanes(platform: Platform, *tables: Array | np.ndarray) -> int:
 
 
 def in_blocks(function: Callable[..., R], width: int, *batch: Any) -> R:
-    """`function` of blocks of `width` elements of the batch, the last one padded; all leaves have a leading axis."""
+    """Apply `function` to blocks of `width` elements of a batch, the last padded; all leaves have a leading axis."""
     size = jax.tree.leaves(batch)[0].shape[0]
     blocks = max(2, -(-size // width))  # never a loop of one turn, which would be compiled differently
     rows = jnp.minimum(jnp.arange(blocks * width), size - 1).reshape(blocks, width)
@@ -77,5 +77,5 @@ def in_blocks(function: Callable[..., R], width: int, *batch: Any) -> R:
 
 
 def in_lanes(function: Callable[..., R], tables: Sequence[Array], *batch: Any) -> R:
-    """`in_blocks` of as many elements as fit the platform's lanes, by their `tables`."""
+    """Apply `function` to a batch by `in_blocks`, in blocks that fit the platform's lanes, by the size of `tables`."""
     return by_platform(lambda platform, *given: in_blocks(function, fitting_lanes(platform, *tables), *given), *batch)

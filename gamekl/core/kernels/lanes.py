@@ -68,12 +68,12 @@ def total(values: Float[Array, "n *rest lane"], *, once: bool = False) -> Float[
 
 
 def largest(values: Float[Array, "n *rest lane"], *, once: bool = False) -> Float[Array, "*rest lane"]:
-    """Maximum over the first axis, NaN where an entry is NaN; `once` as above."""
+    """Maximum over the first axis, NaN where an entry is NaN; `once` as for `total`."""
     return _over_first(jnp.maximum, partial(jnp.max, axis=0), values, once)
 
 
 def dot(a: Float[Array, "n lane"], b: Float[Array, "n lane"]) -> Float[Array, " lane"]:
-    """Inner product."""
+    """The inner product of two vectors, in every lane."""
     return total(a * b)
 
 
@@ -92,7 +92,7 @@ def contract(
 
 
 def matmul(a: Float[Array, "i k lane"], b: Float[Array, "k j lane"]) -> Float[Array, "i j lane"]:
-    """Matrix product."""
+    """The product of two matrices, in every lane."""
     size, lanes = b.shape[0], b.shape[-1]
     if lanes == 1 and a.size >= LARGE:
         return jnp.matmul(a[..., 0], b[..., 0], precision=PRECISION)[..., None]
@@ -167,7 +167,7 @@ class Determinant(NamedTuple):
 
     @classmethod
     def of(cls, pivots: Float[Array, "n lane"], divisors: Sequence[Float[Array, " lane"]] = ()) -> "Determinant":
-        """That of a matrix whose rows were not exchanged, divided by positive numbers."""
+        """The determinant of a matrix whose rows were not exchanged, divided by positive numbers."""
         sizes = jnp.abs(pivots)
         if _unrolls(*sizes.shape):
             # A logarithm takes longer than a product, and of so few pivots that is a number of any dtype.
@@ -267,7 +267,7 @@ KEEPS_BARRIERS = jax.__version_info__ >= (0, 11)
 
 
 def materialize(function: Callable[..., T], *arguments: Any, on_accelerators: bool = True) -> T:
-    """function(*arguments), stored: nothing that uses the results computes them anew.
+    """The results of ``function(*arguments)``, stored: nothing that uses them computes them anew.
 
     XLA fuses cheap operations into their uses, and its compiler for CPUs does so for every one of them, so that a long
     calculation with many results is repeated for each. Barriers stop it; where they go too early, a conditional does.

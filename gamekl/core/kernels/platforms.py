@@ -57,7 +57,7 @@ def platform_of(device: Any) -> Platform:
 
 
 def by_platform(function: Callable[..., R], *arguments: Any) -> R:
-    """``function(platform, *arguments)`` for the platform that the program is lowered for."""
+    """The result of ``function(platform, *arguments)`` for the platform that the program is lowered for."""
     return jax.lax.platform_dependent(*arguments, cpu=partial(function, CPU), default=partial(function, ACCELERATOR))
 
 

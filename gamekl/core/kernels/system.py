@@ -70,13 +70,13 @@ class Linearization(NamedTuple):
         return jnp.concatenate(lines, axis=0)
 
     def jacobian(self) -> Float[Array, "logits logits lane"]:
-        """dF/dz, assembled."""
+        """The matrix dF/dz, assembled."""
         players = list(range(len(self.couplings)))
         size = self.residual.shape[0]
         return jnp.eye(size, dtype=self.residual.dtype)[:, :, None] - self._blocks(players, players)
 
     def _shifts(self, players: list[int], weight: Float[Array, " lane"]) -> Float[Array, "rows columns lane"]:
-        """weight 1 pi_i^T of these players, on the diagonal of blocks; a single row where all are alike."""
+        """The term weight 1 pi_i^T of these players, on the diagonal of blocks; a single row where all are alike."""
         policy = [part * weight for part in split(self.policy, self.sizes)]
         if len(players) == 1:
             return policy[players[0]][None]
@@ -93,14 +93,14 @@ class Linearization(NamedTuple):
         return (part - lanes.total(part * policy, once=True)) * mask
 
     def level(self, joined: Float[Array, "logits r lane"]) -> Float[Array, "logits r lane"]:
-        """Each player's part shifted so."""
+        """The columns with each player's part shifted, on its support, to mean 0 under its policy."""
         parts = split(joined, self.sizes)
         return jnp.concatenate([self._levelled(part, player) for player, part in enumerate(parts)], axis=0)
 
     def solve(
         self, right: Float[Array, "logits r lane"], weight: Float[Array, " lane"]
     ) -> tuple[Float[Array, "logits r lane"], lanes.Determinant, Float[Array, " lane"]]:
-        """x with dF/dz x = right, the determinant of dF/dz, and the weight for a matrix like this.
+        """Solve dF/dz x = right; also the determinant of dF/dz, and the weight for a matrix like this.
 
         The player with the most actions is eliminated first, for free: its diagonal block is the identity.
 
@@ -199,7 +199,7 @@ class LogitSystem(eqx.Module):
         return self.linearize_at(z, lanes.materialize(self.normalized, z)[1], beta)
 
     def linearize_at(self, z: Vector, policy: Vector, beta: Float[Array, " lane"]) -> Linearization:
-        """The same, where pi_i of all i is known."""
+        """F, dF/dz and dF/dbeta at (z, beta), where the policies of z are known."""
         if len(self.sizes) == 1:
             residual = z - self.anchor - beta * self.payoffs[0]
             return Linearization(policy, self.mask, residual, -self.payoffs[0], ((),))
@@ -216,7 +216,7 @@ class LogitSystem(eqx.Module):
         return [other for other in range(len(self.sizes)) if other != player]
 
     def normalized(self, z: Vector) -> tuple[Vector, Vector]:
-        """z as log-policies, and pi_i of all i; both 0 where masked."""
+        """The logits z as log-policies, and the policies of all players; both 0 where masked."""
         logs, policy = [], []
         for part, mask in zip(split(z, self.sizes), split(self.mask, self.sizes), strict=True):
             top = part - lanes.largest(part, once=True)

@@ -120,7 +120,8 @@ class _Task(NamedTuple):
 
     def compile(self) -> "Compiled":
         """Of a function and shapes that it compiled before, jax has kept the program."""
-        function, rest = self.program.compiled or (self.program.batch, self.program.rest)
+        whole: Any = self.program.batch, self.program.rest
+        function, rest = self.program.compiled or whole
         used = function.lower(self.keys, self.settings, *rest).compile().compiled.memory_analysis()
         shapes = jax.tree.map(lambda leaf: jax.typeof(leaf) if eqx.is_array(leaf) else leaf, (self.keys, *rest))
         key = f"{function} {shapes} {jax.tree.map(jnp.shape, self.settings)}"

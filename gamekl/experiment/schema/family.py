@@ -54,7 +54,7 @@ class FamilyConfig(Strict):
     label: Annotated[str, Field(min_length=1, max_length=80)]
     panel: str | None = None
     game: GameConfig
-    solver: str
+    solver: Any  # a Literal of its names in each kind
     metrics: tuple[str, ...] = ()
 
     @classmethod

@@ -1,4 +1,4 @@
-"""Payoffs as spreadsheets write them, ``.csv``, in either of two forms.
+r"""Payoffs as spreadsheets write them, ``.csv``, in either of two forms.
 
 A row for each joint action: a column of actions for each player, under the player's name, then as many columns of
 payoffs, under ``payoff NAME``, in any order:
@@ -11,7 +11,7 @@ payoffs, under ``payoff NAME``, in any order:
 
 Or a table of two players, whose cells are pairs, and whose corner may name them:
 
-    Ann \\ Bob,left,right
+    Ann \ Bob,left,right
     stop,"(1, 2)","(0, 1/3)"
     go,"(0, 0)","(2, 1)"
 

@@ -169,7 +169,7 @@ class Tree:
 
 
 def efg_table(content: str) -> Table:
-    """The reduced strategic form of the tree in the text of an ``.efg`` file; errors as of `parse_efg`."""
+    """The reduced strategic form of the tree in the text of an ``.efg`` file; the errors are those of `parse_efg`."""
     tree = Tree(content)
     payoffs, strategies = strategic_form(tree.movers, tree.leaves, tree.nodes)
     return Table(payoffs, Names(distinct(tree.players), tuple(map(distinct, strategies)), tree.title))
@@ -181,6 +181,10 @@ def parse_efg(content: str, *, dtype: Any = None) -> NormalFormGame:
     Strategies that differ only where the player's own moves never lead are one action; what merely pays the same stays
     apart (`merge_equivalent` merges that, too). Each payoff, an expectation over chance, is the float next to the exact
     one. An action's name in `names` is what the strategy does: its moves, set by set.
+
+    Args:
+        content: the text.
+        dtype: of the payoffs; jax's default where it is None.
 
     Raises:
         ValueError: the text is truncated or malformed, or the tree has more than 200,000 nodes or 2^20 joint

@@ -31,11 +31,15 @@ def _read(path: str | PathLike[str], table: Callable[[str], Table], what: str, d
 
 
 def read_nfg(path: str | PathLike[str], *, dtype: Any = None) -> NormalFormGame:
-    """Read an ``.nfg`` file, UTF-8 with or without a byte-order mark, or Latin-1.
+    """Read a game from Gambit's ``.nfg``, UTF-8 with or without a byte-order mark, or Latin-1 (see `parse_nfg`).
+
+    Args:
+        path: of the file.
+        dtype: of the payoffs; jax's default float where it is None.
 
     Raises:
         OSError: the file cannot be read.
-        ValueError: as of `parse_nfg`; the message names the file.
+        ValueError: it is truncated, malformed, or of an absurd size; the message names the file.
     """
     return _read(path, nfg_table, ".nfg payoff file", dtype)
 
@@ -43,15 +47,23 @@ def read_nfg(path: str | PathLike[str], *, dtype: Any = None) -> NormalFormGame:
 def read_efg(path: str | PathLike[str], *, dtype: Any = None) -> NormalFormGame:
     """Read the reduced strategic form of a tree from Gambit's ``.efg`` (see `parse_efg`), encoded as in `read_nfg`.
 
+    Args:
+        path: of the file.
+        dtype: of the payoffs; jax's default float where it is None.
+
     Raises:
         OSError: the file cannot be read.
-        ValueError: as of `parse_efg`; the message names the file.
+        ValueError: it is truncated or malformed, or its tree is too large; the message names the file.
     """
     return _read(path, efg_table, ".efg game", dtype)
 
 
 def read_agg(path: str | PathLike[str], *, dtype: Any = None) -> NormalFormGame:
     """Read an action graph game from Gambit's ``.agg``, as a table of at most 2^20 joint actions.
+
+    Args:
+        path: of the file.
+        dtype: of the payoffs; jax's default float where it is None.
 
     Raises:
         OSError: the file cannot be read.
@@ -64,6 +76,10 @@ def read_bagg(path: str | PathLike[str], *, dtype: Any = None) -> NormalFormGame
     """Read a Bayesian action graph game from Gambit's ``.bagg``, as a table of at most 2^20 joint actions.
 
     As in Gambit, each type of each player is a player, and earns the expectation over the types of the other players.
+
+    Args:
+        path: of the file.
+        dtype: of the payoffs; jax's default float where it is None.
 
     Raises:
         OSError: the file cannot be read.
@@ -80,6 +96,10 @@ def read_csv(path: str | PathLike[str], *, dtype: Any = None) -> NormalFormGame:
     the order in which they first appear. Numbers are decimals or rationals, columns divided by commas, semicolons or
     tabs.
 
+    Args:
+        path: of the file.
+        dtype: of the payoffs; jax's default float where it is None.
+
     Raises:
         OSError: the file cannot be read.
         ValueError: it has neither form, or a joint action is missing or there twice; the message names the file.
@@ -92,6 +112,10 @@ def read_npz(path: str | PathLike[str], *, dtype: Any = None) -> NormalFormGame:
 
     They are an array ``payoffs`` ``[player, *actions]``; or else all arrays that there are, one ``[*actions]`` for each
     player, by the players' names in their order in the file, or ``arr_0``, ``arr_1``, ... by number.
+
+    Args:
+        path: of the file.
+        dtype: of the payoffs; jax's default float where it is None.
 
     Raises:
         FileNotFoundError: there is no such file.
@@ -138,6 +162,10 @@ READERS = {
 
 def load_game(path: str | PathLike[str], *, dtype: Any = None) -> NormalFormGame:
     """Read a game from a file, by its suffix: ``.nfg``, ``.efg``, ``.agg``, ``.bagg``, ``.csv`` or ``.npz``.
+
+    Args:
+        path: of the file.
+        dtype: of the payoffs; jax's default float where it is None.
 
     Raises:
         OSError: the file cannot be read.

@@ -94,7 +94,7 @@ def _outcome_payoffs(reader: Reader, players: int, cells: int) -> np.ndarray:
 
 
 def nfg_table(content: str) -> Table:
-    """The table in the text of an ``.nfg`` file; errors as of `parse_nfg`."""
+    """The table in the text of an ``.nfg`` file; the errors are those of `parse_nfg`."""
     reader = Reader("nfg", content)
     title, players = reader.prologue("1")
     strategies = _strategies(reader, len(players))
@@ -116,6 +116,10 @@ def parse_nfg(content: str, *, dtype: Any = None) -> NormalFormGame:
 
     Decimals and rationals become the nearest float. The title and the names of players and strategies are the game's
     `names`; those that are empty or repeated are numbered.
+
+    Args:
+        content: the text.
+        dtype: of the payoffs; jax's default where it is None.
 
     Raises:
         ValueError: the text is truncated, malformed, or of an absurd size; the message says where.

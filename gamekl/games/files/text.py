@@ -67,7 +67,7 @@ class Reader:
         self.head = next(self._tokens, None)
 
     def take(self, expected: str) -> str:
-        """The next token."""
+        """Take the next token; an error names what was expected in place of the end."""
         token = self.head
         if token is None:
             raise ValueError(f"{self.kind}: the file ends where {expected} should be")
@@ -89,7 +89,7 @@ class Reader:
             raise self.refusal(token, repr(text))
 
     def string(self, expected: str) -> str:
-        """The next token, a string, without its quotes."""
+        """Take the next token, a string, and return it without its quotes."""
         return self._unquoted(self.take(expected), expected)
 
     def _unquoted(self, token: str, expected: str) -> str:
@@ -98,13 +98,13 @@ class Reader:
         return _ESCAPED.sub(r"\1", token[1:-1]) if "\\" in token else token[1:-1]
 
     def group(self, expected: str) -> Iterator[str]:
-        """The tokens up to a closing brace, which is taken, too."""
+        """Take the tokens up to a closing brace, and the brace."""
         while self.head != "}":
             yield self.take(expected)
         self.literal("}")
 
     def strings(self, expected: str) -> list[str]:
-        """The strings up to a closing brace."""
+        """Take the strings up to a closing brace, and the brace."""
         tokens = list(self.group(expected))
         return [self._unquoted(token, expected) for token in tokens]
 
@@ -157,14 +157,14 @@ def _rational(kind: str, token: str) -> float:
 
 
 def exact(kind: str, token: str) -> Fraction:
-    """A decimal or rational as it stands."""
+    """The fraction that a decimal or rational stands for."""
     if len(token) <= MAX_DIGITS and (_SHORT.fullmatch(token) or _RATIONAL.fullmatch(token)):
         return checked_bits(kind, Fraction(token))
     raise ValueError(f"{kind}: got {token[:40]!r}, takes a number such as 1, -0.5, 1e-3 or 2/3")
 
 
 def checked_bits(kind: str, value: Fraction) -> Fraction:
-    """The number itself, unless its digits alone would be work."""
+    """Return a fraction as it is, unless its digits alone would be work."""
     if max(value.numerator.bit_length(), value.denominator.bit_length()) > MAX_BITS:
         raise ValueError(f"{kind}: got numbers of more than {MAX_BITS} binary digits, takes shorter ones")
     return value

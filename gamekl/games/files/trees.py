@@ -38,7 +38,7 @@ class _Grown:
         self._nodes: list[tuple[np.ndarray, int, int]] = []  # the nodes before some, their set, its number of actions
 
     def split(self, open_: np.ndarray, place: int, size: int) -> None:
-        """In place of each of some strategies: one for each action in a set."""
+        """Put in place of each of some strategies one for each action in a set."""
         if size > 1:
             times = np.where(open_, size, 1)
             self.leaves, open_ = np.repeat(self.leaves, times), np.repeat(open_, times)
@@ -81,7 +81,7 @@ class Moves:
         self._depths = [0]
 
     def visit(self, history: int, place: int) -> list[int]:
-        """A node of set `place` that own history leads to; the own histories that its actions lead to."""
+        """Enter a node of set `place` that own history leads to, and return the own histories its actions lead to."""
         self._visits.setdefault((history, place))
         return [self._follow((history, place, action)) for action in range(len(self.sets[place]))]
 

@@ -45,7 +45,7 @@ class Place(NamedTuple):
 
     @property
     def bounds(self) -> tuple[float, float]:
-        """Between which numbers its values are, both included."""
+        """The least and the largest number that its values may be."""
         if self.field == "preference" or self.field.startswith("outcome."):
             return (0.0, 1.0)
         return (0.0 if self.field == "weight" else -np.inf, np.inf)
@@ -69,7 +69,7 @@ class Place(NamedTuple):
         return ValueError(f"{self.field}: got {got} in column {self.column!r}, {where}{self.path}, takes {takes}")
 
     def bad_number(self, text: str, row: int | None) -> ValueError:
-        """Of a text that is no number."""
+        """The error that a text is no number; `row` counts from 0."""
         if not text.strip():
             return self.error("nothing", "a value in each row", row)
         hint, instead = "", ""
@@ -122,7 +122,7 @@ def is_text(kind: pa.DataType) -> bool:
 
 
 def _whole(column: Any) -> Any:
-    """One array, without a type of its own over that which is stored."""
+    """A column as one array, without a type of its own over that which is stored."""
     if isinstance(column, pa.ChunkedArray):
         column = column.combine_chunks()
     return column.storage if isinstance(column, pa.ExtensionArray) and not _is_uuid(column.type) else column

@@ -48,17 +48,17 @@ class _Lines(io.RawIOBase):
     """
 
     def __init__(self, path: Path) -> None:
-        """Open a file."""
+        """Open the file; no line is counted yet."""
         self._file = _input(path)
         self._last = LINE_FEED
         self.count = 0
 
     def readable(self) -> bool:
-        """It is."""
+        """Whether the file can be read, as it always can."""
         return True
 
     def read(self, size: int = -1) -> bytes:
-        """The next bytes."""
+        """Read at most `size` bytes, all that are left if it is negative."""
         content = self._file.read(size)
         if len(content) < size and (content[-1] if content else self._last) != LINE_FEED:
             content += self._file.read(1) or b"\n"  # at its end; pyarrow knows no header without one
@@ -68,7 +68,7 @@ class _Lines(io.RawIOBase):
         return content
 
     def close(self) -> None:
-        """Close the file, too."""
+        """Close this reader and the file under it."""
         self._file.close()
         super().close()
 

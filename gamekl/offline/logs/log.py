@@ -79,7 +79,7 @@ class Log(Shown):
 
     @property
     def statistics(self) -> Statistics | ContextualStatistics:
-        """Of the whole log."""
+        """The counts and reward sums of the whole log, its groups added up."""
         return jax.tree.map(lambda leaf: leaf.sum(axis=0), self.groups)
 
     @property
@@ -101,7 +101,7 @@ class Log(Shown):
         return tuple(joint.sum(axis=tuple(other for other in axes if other != axis)) for axis in axes)
 
     def coverage(self) -> LogCoverage:
-        """How well the log covers its cells and deviations."""
+        """Measure how well the log covers its cells, and the deviations from its marginals and from uniform play."""
         counts = np.asarray(self.statistics.counts)
         with jax.enable_x64(True):
             found = [float(entry) for entry in _concentrability(counts, self.behavior, self.marginals)]
@@ -110,7 +110,7 @@ class Log(Shown):
 
 
 def _concentrability(counts: np.ndarray, behavior: np.ndarray, marginals: tuple[np.ndarray, ...]) -> list[Any]:
-    """Of the product of the marginals, and of uniform play."""
+    """The unilateral concentrability of the product of the marginals, and of uniform play."""
     players = len(marginals)
     if counts.ndim > players:
         visits = counts.sum(axis=tuple(range(1, counts.ndim)))

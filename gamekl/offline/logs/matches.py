@@ -24,7 +24,7 @@ class _Known:
         self._runs: list[np.ndarray] = []
 
     def add(self, hashes: np.ndarray) -> None:
-        """Take more hashes."""
+        """Count more hashes as known."""
         run = np.sort(hashes)
         while self._runs and len(self._runs[-1]) <= 2 * len(run):
             run = np.sort(np.concatenate([self._runs.pop(), run]))

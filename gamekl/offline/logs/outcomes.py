@@ -25,7 +25,7 @@ def preferences(batch: Batch, schema: LogSchema) -> np.ndarray:
 
 
 def _of_numbers(batch: Batch, schema: LogSchema) -> np.ndarray:
-    """Of columns that say of the first player, of the second, and of a tie that it is so."""
+    """The preferences that columns of 0 and 1 tell: the first player won, the second did, or it was a tie."""
     found = np.array([batch.columns[f"outcome.{index}"] for index in range(len(schema.outcome or ()))])
     good = np.isclose(found.sum(axis=0), 1)
     if not good.all():

@@ -42,7 +42,7 @@ def read_log(paths: Paths, schema: Any, *, num_groups: int = 64, batch_rows: int
 
     Raises:
         ValueError: a path, a file, a column or a value is not right, or there are too many cells.
-        TypeError: `schema` is none.
+        TypeError: `schema` is no `LogSchema`.
     """
     files = as_files(paths)
     if not isinstance(schema, LogSchema):
@@ -84,7 +84,7 @@ def read_log(paths: Paths, schema: Any, *, num_groups: int = 64, batch_rows: int
 
 
 def _statistics(tables: np.ndarray, axes: int) -> Any:
-    """Of numpy arrays, in which float64 survives where jax's x64 mode is off."""
+    """The statistics in numpy arrays, in which float64 survives where jax's x64 mode is off."""
     kind = ContextualStatistics if axes else Statistics
     empty = kind(jnp.zeros((1,) * (tables.ndim - 2)), jnp.zeros((1,) * (tables.ndim - 1)))
     sums = np.ascontiguousarray(np.moveaxis(tables[1:], 0, 1 + axes))

@@ -286,6 +286,9 @@ class LogSchema(_Strict):
 def load_log_schema(path: str | PathLike[str]) -> LogSchema:
     """Read a schema from a TOML file.
 
+    Args:
+        path: of the file.
+
     Raises:
         ConfigError: the file cannot be read, is no TOML or does not fit; one line for each fault.
     """

@@ -151,8 +151,11 @@ def check_orders(log: Log) -> None:
     was seen in both orders, though some were seen in one; or, as in a tournament in a fixed order, each pair of all
     labels in one order. A schema that says whether the game is `symmetric` is believed.
 
+    Args:
+        log: a `Log`, as `read_log` makes it.
+
     Raises:
-        ValueError: it is so; the message says what to do.
+        ValueError: pairs are in one order only; the message says what to do.
     """
     if len(log.actions) != 2 or log.symmetric is not None:
         return

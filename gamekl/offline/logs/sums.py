@@ -57,7 +57,7 @@ class LogSums:
     """
 
     def __init__(self, schema: LogSchema, num_groups: int) -> None:
-        """Begin with nothing."""
+        """Begin with no rows, in `num_groups` groups."""
         self._schema, players = schema, len(schema.player)
         self.codes = [LabelCodes(column.labels) for column in schema.label_columns]
         if schema.symmetric:
@@ -69,7 +69,7 @@ class LogSums:
         self.spread = True
 
     def add(self, batch: Batch) -> None:
-        """Add rows.
+        """Add the rows of a batch to the tables.
 
         Raises:
             ValueError: the schema does not list a label, or there are too many cells.

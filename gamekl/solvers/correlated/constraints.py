@@ -1,4 +1,6 @@
-"""The rows G of a program over joint policies, and the linear system of each step of `solvers.correlated.interior`:
+"""The rows G of a program over joint policies, and the linear system of each step of `solvers.correlated.interior`.
+
+The system is
 
     dx / spread + G^T dalpha = push,        G dx - softness * dalpha = -right.
 
@@ -49,7 +51,7 @@ def _solve(factor: Array, right: Array) -> Array:
 
 
 def _typical(rows: Float[Array, "*row cell"]) -> Float[Array, "*row"]:
-    """1 for rows of zeros."""
+    """A typical entry of each row, in size; 1 for rows of zeros."""
     sizes = jnp.abs(rows)
     logs = jnp.log(jnp.where(sizes > 0, sizes, 1))
     mean = jnp.sum(logs, axis=-1) / jnp.maximum(jnp.sum(sizes > 0, axis=-1, dtype=rows.dtype), 1)
@@ -58,19 +60,19 @@ def _typical(rows: Float[Array, "*row cell"]) -> Float[Array, "*row"]:
 
 
 class Constraints(eqx.Module):
-    """G."""
+    """The rows G of a program over joint policies, as a linear operator."""
 
     @abstractmethod
     def apply(self, x: Cells) -> Rows:
-        """G x."""
+        """The product G x."""
 
     @abstractmethod
     def stir(self, x: Cells) -> Rows:
-        """|G| x: what a row of G x would come to if nothing cancelled."""
+        """The product |G| x: what a row of G x would come to if nothing cancelled."""
 
     @abstractmethod
     def combine(self, alpha: Rows) -> Cells:
-        """G^T alpha."""
+        """The product G^T alpha."""
 
     @abstractmethod
     def sizes(self) -> Rows:
@@ -78,7 +80,7 @@ class Constraints(eqx.Module):
 
     @abstractmethod
     def reduced(self, spread: Cells, softness: Rows) -> Solve:
-        """From push and right to dx and dalpha.
+        """The solver of a step's linear system, a function from push and right to dx and dalpha.
 
         Args:
             spread: >= 0; where it is 0, dx is 0.
@@ -87,7 +89,7 @@ class Constraints(eqx.Module):
 
 
 class ByRows(Constraints):
-    """Any G.
+    """Any rows G, given as a matrix.
 
     Attributes:
         matrix: G.
@@ -96,18 +98,23 @@ class ByRows(Constraints):
     matrix: Float[Array, "row cell"]
 
     def apply(self, x: Cells) -> Rows:
+        """The product G x."""
         return jnp.matmul(self.matrix, x, precision=PRECISION)
 
     def stir(self, x: Cells) -> Rows:
+        """The product |G| x."""
         return jnp.matmul(jnp.abs(self.matrix), x, precision=PRECISION)
 
     def combine(self, alpha: Rows) -> Cells:
+        """The product G^T alpha."""
         return jnp.matmul(alpha, self.matrix, precision=PRECISION)
 
     def sizes(self) -> Rows:
+        """A typical entry of each row, in size."""
         return _typical(self.matrix)
 
     def reduced(self, spread: Cells, softness: Rows) -> Solve:
+        """The solver of a step's linear system, by Cholesky's factor of a matrix of the size of the rows."""
         finite = jnp.isfinite(softness)
         rows = jnp.where(finite[:, None], self.matrix, 0)
         gram = jnp.matmul(rows * spread, rows.T, precision=PRECISION)
@@ -122,7 +129,7 @@ class ByRows(Constraints):
 
 
 class ByCells(Constraints):
-    """The gains of correlated equilibria, `core.deviations.gains`.
+    """The gains of correlated equilibria (`core.deviations.gains`), without their matrix.
 
     Attributes:
         game: whose joint actions are the cells.
@@ -131,10 +138,12 @@ class ByCells(Constraints):
     game: NormalFormGame
 
     def apply(self, x: Cells) -> Rows:
+        """The product G x."""
         found = pairs_of(self.game, x.reshape(self.game.num_actions))
         return jnp.concatenate([(pairs - jnp.diagonal(pairs)[:, None]).ravel() for pairs in found])
 
     def stir(self, x: Cells) -> Rows:
+        """The product |G| x."""
         found, policy = [], x.reshape(self.game.num_actions)
         for player, changes in enumerate(self._changes()):
             played = jnp.moveaxis(policy, player, 0).reshape(len(changes), 1, -1)
@@ -146,6 +155,7 @@ class ByCells(Constraints):
         return [difference(table[None], table[:, None]) for table in tables]
 
     def combine(self, alpha: Rows) -> Cells:
+        """The product G^T alpha."""
         total, first = jnp.zeros(self.game.num_actions, alpha.dtype), 0
         for player, size in enumerate(self.game.num_actions):
             table = own_first(self.game, player)
@@ -156,9 +166,11 @@ class ByCells(Constraints):
         return total.ravel()
 
     def sizes(self) -> Rows:
+        """A typical entry of each row, in size."""
         return jnp.concatenate([_typical(changes).ravel() for changes in self._changes()])
 
     def reduced(self, spread: Cells, softness: Rows) -> Solve:
+        """The solver of a step's linear system, by Cholesky's factor of a matrix of the size of the cells."""
         moving = spread > 0
         gram = self._gram(1 / softness)
         gram = jnp.where(moving[:, None] & moving, gram, 0)
@@ -172,12 +184,12 @@ class ByCells(Constraints):
         return solve
 
     def _cells(self, values: Float[Array, "own others *more"], player: int) -> Float[Array, "*actions_and_more"]:
-        """From a player's own axis first to joint actions."""
+        """A table with a player's own axis first as one of joint actions."""
         others = [size for other, size in enumerate(self.game.num_actions) if other != player]
         return jnp.moveaxis(values.reshape(values.shape[0], *others, *values.shape[2:]), 0, player)
 
     def _gram(self, weights: Rows) -> Float[Array, "cell cell"]:
-        """G^T diag(weights) G."""
+        """The matrix G^T diag(weights) G."""
         cells = math.prod(self.game.num_actions)
         numbers = jnp.arange(cells).reshape(self.game.num_actions)
         total, first = jnp.zeros((cells, cells), weights.dtype), 0
@@ -204,18 +216,23 @@ class Equilibrated(Constraints):
     units: Rows
 
     def apply(self, x: Cells) -> Rows:
+        """The product G x, of the divided rows."""
         return self.rows.apply(x) / self.units
 
     def stir(self, x: Cells) -> Rows:
+        """The product |G| x, of the divided rows."""
         return self.rows.stir(x) / self.units
 
     def combine(self, alpha: Rows) -> Cells:
+        """The product G^T alpha, of the divided rows."""
         return self.rows.combine(alpha / self.units)
 
     def sizes(self) -> Rows:
+        """A typical entry of each divided row, in size."""
         return self.rows.sizes() / self.units
 
     def reduced(self, spread: Cells, softness: Rows) -> Solve:
+        """The solver of a step's linear system, that of the rows as they were, in other units."""
         inner = self.rows.reduced(spread, softness * self.units**2)
 
         def solve(push: Cells, right: Rows) -> tuple[Cells, Rows]:

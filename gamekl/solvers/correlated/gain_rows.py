@@ -1,5 +1,6 @@
-"""The deviations from a correlated ("ce") or coarse correlated ("cce") equilibrium, as rows of a program over joint
-policies, and what each is measured by.
+"""Deviations from correlated equilibria as rows of a program over joint policies, and what each is measured by.
+
+The concept is "ce" for correlated and "cce" for coarse correlated equilibria.
 """
 
 import math
@@ -37,7 +38,7 @@ def gain_matrix(game: NormalFormGame, concept: str) -> Float[Array, "row joint"]
 
 
 def gain_rows(game: NormalFormGame, concept: str) -> Constraints:
-    """In the form in which a step takes less work."""
+    """The gains of deviations, in the form in which a step takes less work."""
     rows, cells = count_gains(game, concept)
     if concept == "ce" and rows**2 * cells + rows**3 / 3 > cells**3 / 3:
         return ByCells(game)
@@ -94,7 +95,7 @@ def rescaled(game: NormalFormGame) -> tuple[NormalFormGame, Float[Array, " playe
 
 
 def equilibrated(rows: Constraints) -> Equilibrated:
-    """With each deviation measured by what it typically brings."""
+    """The rows with each deviation measured by what it typically brings."""
     return Equilibrated(rows, rows.sizes())
 
 
@@ -139,14 +140,14 @@ def holds(
 
     Args:
         rows: in units of their own.
-        limits: likewise.
+        limits: in the same units.
         allowed: rows that are to hold.
         policy: joint probabilities.
         tol: the tolerance.
         concept: "ce" or "cce".
 
     Returns:
-        That, and the rows that forbid what was left out.
+        Whether they hold, and the rows that forbid what was left out.
     """
 
     def above(policy: Array) -> Rows:

@@ -40,20 +40,23 @@ class Objective(NamedTuple):
     linear: Float[Array, " cell"]
 
     def value(self, x: Float[Array, " cell"]) -> Float[Array, ""]:
+        """The objective f(x)."""
         played = x > 0
         ratio = jnp.where(played, x, 1) / jnp.where(played, self.prior, 1)
         curved = x * jnp.log(ratio) if self.entropic else x**2 / 2
         return jnp.sum(jnp.where(self.prior > 0, curved + self.linear * x, 0))
 
     def slope(self, x: Float[Array, " cell"]) -> Float[Array, " cell"]:
+        """The derivative of f at x."""
         prior = jnp.where(self.prior > 0, self.prior, 1)
         return (jnp.log(x / prior) + 1 if self.entropic else x) + self.linear
 
     def curvature(self, x: Float[Array, " cell"]) -> Float[Array, " cell"]:
+        """The second derivatives of f at x, by cell."""
         return 1 / x if self.entropic else jnp.ones_like(x)
 
     def least(self, price: Float[Array, " cell"]) -> Float[Array, ""]:
-        """min over probabilities on the prior's support of f(x) + price x."""
+        """The minimum of f(x) + price x over probabilities x on the prior's support."""
         cost = self.linear + price
         inside = self.prior > 0
         if self.entropic:
@@ -103,7 +106,7 @@ def minimize(
     max_steps: int | Int[Array, ""],
     multipliers: float = 1.0,
 ) -> State:
-    """Solve it.
+    """Minimise f(x) over probabilities x with G x <= e, by the method of the module.
 
     Args:
         objective: f.

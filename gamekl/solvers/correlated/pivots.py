@@ -86,7 +86,7 @@ def _undominated(game: NormalFormGame) -> Bool[Array, "*actions"]:
 def _repair(
     goal: Float[Array, " cell"], matrix: Float[Array, "row cell"], allowed: Bool[Array, " cell"]
 ) -> Float[Array, " cell"]:
-    """max goal x over distributions x on the allowed cells with matrix x <= 0; the dual simplex method."""
+    """Maximise goal x over distributions x on the allowed cells with matrix x <= 0, by the dual simplex method."""
     rows, cells = matrix.shape
     small = _rounding(matrix)
     last = jnp.stack([jnp.ones(cells + 1, goal.dtype), jnp.append(-goal, jnp.zeros((), goal.dtype))])
@@ -140,7 +140,7 @@ def best_correlated(payoffs: Float[Array, "player *actions"], concept: str) -> F
 
 
 def _exchange(table: Float[Array, "row column"], basic: Array, label: Array) -> tuple[Array, Array, Array]:
-    """A label enters the basis of a polytope; returned are the table, the basis and the label that leaves."""
+    """Let a label enter the basis of a polytope; the table, the basis and the label that leaves."""
     down = table[:, label]
     row = jnp.argmin(jnp.where(down > _rounding(table), table[:, -1] / down, jnp.inf))
     across = table[row] / down[row]
@@ -159,7 +159,7 @@ def complementary_nash(payoffs: Float[Array, "player actions_1 actions_2"]) -> F
     labels = first + second
 
     def polytope(matrix: Array) -> Array:
-        """[matrix, the right side, the moved right side]."""
+        """The table [matrix, the right side, the moved right side]."""
         right = jnp.ones((len(matrix), 2), game.dtype)
         return jnp.concatenate([matrix, right.at[:, 1].add(_tie_breaks(len(matrix), game.dtype))], axis=1)
 
@@ -191,7 +191,7 @@ def complementary_nash(payoffs: Float[Array, "player actions_1 actions_2"]) -> F
 
 
 def oracle(concept: str) -> Callable[[Float[Array, "player *actions"]], Any]:
-    """From payoffs ``[player, *actions]`` to an equilibrium ``[*actions]`` of a concept.
+    """The function of a concept from payoffs ``[player, *actions]`` to an equilibrium ``[*actions]``.
 
     Raises:
         ValueError: the concept is not known.
@@ -205,6 +205,9 @@ def oracle(concept: str) -> Callable[[Float[Array, "player *actions"]], Any]:
 
 
 def gains_of(concept: str) -> Callable[[NormalFormGame, Float[Array, "*actions"]], Float[Array, " player"]]:
-    """What each player could gain by leaving a joint policy, as the concept forbids: for "ce" it may see what is
-    recommended to it; for the others it may not, and for "cce" that may be below 0."""
+    """The function that tells what each player could gain by leaving a joint policy, as the concept forbids.
+
+    For "ce" a player may see what is recommended to it; for the others it may not, and for "cce" the gain may be below
+    0.
+    """
     return deviations.gap if concept == "ce" else deviations.coarse_gap

@@ -65,7 +65,7 @@ class CorrelatedEquilibrium(Shown):
         cce_gap: what each player could gain by one action in place of all recommendations, shape ``[player]``, payoff
             units; may be below 0. Deviations stay on the references' support.
         ce_gap: by an action for each recommendation, shape ``[player]``, summed over recommendations.
-        objective: what was minimised (for `solve_welfare` less the welfare, payoff units).
+        objective: what was minimised (for `solve_welfare` minus the welfare, payoff units).
         duality_gap: how far the objective may be from the least among all joint policies whose gains are no greater
             than epsilon and `violation`, proved by multipliers.
         violation: how far a gain exceeds epsilon, payoff units.
@@ -234,6 +234,9 @@ def solve_correlated(
     Raises:
         ValueError: an option is not known, the game is too large, or (``throw``) a payoff is not finite.
         SolveError: (``throw``) the solve did not converge.
+
+    Source: maximum-Gini equilibria are those of Marris et al. (2021); certificates are derived in
+    `solvers.correlated.interior`.
     """
     check_problem(game, concept, epsilon)
     if objective not in OBJECTIVES:

@@ -64,17 +64,17 @@ def _certified(
 
 
 def solve_welfare(game: NormalFormGame, *, concept: str = "cce", epsilon: Any = 0.0) -> CorrelatedEquilibrium:
-    """The equilibrium with the greatest sum of payoffs, by a linear program (HiGHS, through scipy; on the host).
+    """The correlated ("ce") or coarse correlated ("cce") equilibrium with the greatest sum of payoffs.
 
-    The work is done in float64.
+    It is found on the host in float64, by a linear program (HiGHS, through scipy).
 
     Args:
         game: the game.
-        concept: "cce" or "ce".
+        concept: "cce", no player gains by one action in place of all recommendations; or "ce", by an action for each.
         epsilon: what each gain may come to, payoff units, a number or ``[player]``.
 
     Returns:
-        One such equilibrium; `objective` is less its welfare.
+        One such equilibrium, a `CorrelatedEquilibrium`; its `objective` is minus its welfare.
 
     Raises:
         ValueError: an option is not known, a value is bad, or the game is too large.

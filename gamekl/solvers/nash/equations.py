@@ -23,12 +23,12 @@ class Linearized(Protocol):
 
     @property
     def residual(self) -> Vector:
-        """F, up to what `level` takes away."""
+        """The residual F, up to what `level` takes away."""
         ...
 
     @property
     def slope(self) -> Vector:
-        """dF/dbeta, likewise."""
+        """The slope dF/dbeta, up to what `level` takes away."""
         ...
 
     def level(self, joined: Columns) -> Columns:
@@ -36,7 +36,7 @@ class Linearized(Protocol):
         ...
 
     def solve(self, right: Columns, weight: Lane) -> tuple[Columns, Determinant, Lane]:
-        """x with dF/dz x = right for levelled columns, levelled; det dF/dz; and the weight for a matrix like this.
+        """Solve dF/dz x = right for levelled columns; x levelled, det dF/dz, and the weight for a matrix like this.
 
         Args:
             right: columns.
@@ -71,7 +71,7 @@ class Equations(Protocol):
         ...
 
     def normalized(self, z: Vector) -> tuple[Vector, Vector]:
-        """z as log-policies, and the policies; both 0 where an action is masked."""
+        """The logits z as log-policies, and the policies; both 0 where an action is masked."""
         ...
 
     def linearize_at(self, z: Vector, policy: Vector, beta: Lane) -> Linearized:

@@ -32,7 +32,7 @@ def _tables(payoffs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _values(table: np.ndarray, other: np.ndarray) -> np.ndarray:
-    """What each action brings, ``[..., actions_i]``."""
+    """What each action brings against the other's policy, ``[..., actions_i]``."""
     return (table @ other[..., None])[..., 0]
 
 
@@ -168,6 +168,9 @@ def solve_nash_exact(game: NormalFormGame) -> Solution:
     very unlike sizes, to support enumeration like others, up to about 8 x 8, where of several equilibria the one with
     the smallest support, then the lexicographically first, is returned.
 
+    Args:
+        game: of two players, concrete.
+
     Returns:
         A solution whose `gap` is the Nash gap, whose `residual` is the largest probability of an action times what
         another one would bring more, over the mean size of what the two's payoffs differ by, and whose `path` is empty
@@ -196,7 +199,7 @@ def solve_two_player_batch(payoffs: np.ndarray) -> Solution:
         payoffs: shape ``[*batch, 2, actions_1, actions_2]``, finite.
 
     Returns:
-        As `solve_nash_exact`, every leaf with the batch axes, in the payoffs' dtype.
+        A `Solution` like that of `solve_nash_exact`, every leaf with the batch axes, in the payoffs' dtype.
     """
     batch = payoffs.shape[:-3]
     values = np.asarray(payoffs, dtype=np.float64)

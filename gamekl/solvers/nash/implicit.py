@@ -31,7 +31,7 @@ class DerivativeWarning(UserWarning):
 
 
 def _users_frame() -> FrameType:
-    """That of the user's own line, or the outermost."""
+    """The frame of the user's own line, or the outermost."""
     frame = sys._getframe(1)
     while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] in LIBRARIES:
         frame = frame.f_back
@@ -39,7 +39,7 @@ def _users_frame() -> FrameType:
 
 
 def _warn_once() -> None:
-    """Once for each line of the user's, unless all warnings are asked for or are errors.
+    """Warn once for each line of the user's, unless all warnings are asked for or are errors.
 
     Python's own memory of what was told is lost whenever anybody changes a filter, as jax does while it compiles.
     """

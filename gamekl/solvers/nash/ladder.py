@@ -80,7 +80,7 @@ def _surely_unique(system: LogitSystem, masks: tuple[Bool[Array, " _"], ...]) ->
 
 
 class Options(NamedTuple):
-    """How; static.
+    """The options of a solve, which are static.
 
     Attributes:
         max_steps: most Newton corrections for a game.
@@ -225,7 +225,7 @@ class Solver(NamedTuple):
         )
 
     def solve(self, problem: NashProblem, refine: bool) -> Solution:
-        """Not differentiable."""
+        """Solve from the guess, or up the ladder; the answer has no derivatives."""
         traced = self._refine(problem) if refine else self._find(problem)
         return self.each(_conclude, problem, traced)
 
@@ -238,7 +238,7 @@ class Solver(NamedTuple):
 
 
 def solve_problem(problem: NashProblem, options: Options) -> Solution:
-    """Solve one problem."""
+    """Solve one problem by the ladder; the answer has no derivatives."""
     solver = Solver(
         lambda function, *arguments: function(*arguments), partial(solve_alone, max_steps=options.max_steps)
     )

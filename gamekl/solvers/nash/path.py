@@ -111,7 +111,7 @@ def start(system: Equations, guess: Vector, guessed: Flag, free: Flag, usable: F
 
 
 def _right_sides(linear: Linearized, pace: Lane) -> Array:
-    """Of the two systems to be solved: for Newton's correction, and for the drift dz/ds."""
+    """The right sides of the two systems to be solved: for Newton's correction, and for the drift dz/ds."""
     return linear.level(jnp.stack([-linear.residual, -linear.slope * pace], axis=1))
 
 

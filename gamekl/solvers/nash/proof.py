@@ -92,7 +92,7 @@ class Proof(NamedTuple):
 
 
 def _half_ranges(system: LogitSystem) -> Vector:
-    """h_i(a), over what the others may play."""
+    """The half ranges h_i(a) of the module's formulae, over what the others may play."""
     masks, found = [part > 0 for part in split(system.mask, system.sizes)], []
     for player, table in enumerate(system.payoffs):
         highest, lowest = table, table
@@ -106,7 +106,7 @@ def _half_ranges(system: LogitSystem) -> Vector:
 
 
 def _changes(system: LogitSystem, half_ranges: Vector, here: Point) -> Vector:
-    """g of the module's formulae."""
+    """The bounds g of the module's formulae, by logit."""
     spreads = []
     for part, mask in zip(split(here.z, system.sizes), split(system.mask, system.sizes), strict=True):
         weights = mask * jnp.exp(part - jnp.max(jnp.where(mask > 0, part, -jnp.inf), axis=0))
@@ -139,7 +139,7 @@ def _step(system: LogitSystem, half_ranges: Vector, proof: Proof, max_steps: int
     sizes = jnp.abs(inverse)
 
     def norm(bounds: Vector) -> Lane:
-        """Of A^-1 times anything within these bounds."""
+        """A bound on the sup norm of A^-1 times anything within these bounds."""
         return jnp.max(jnp.sum(sizes[:, :size] * bounds[None], axis=1), axis=0) * exact
 
     off = norm(jnp.abs(linear.residual) + NOISE * eps * (1 + kappa))

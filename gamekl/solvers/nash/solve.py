@@ -221,7 +221,7 @@ class HasGame(Protocol):
 
     @property
     def game(self) -> Any:
-        """The estimated game."""
+        """The estimated game, to be solved."""
         ...
 
 
@@ -234,10 +234,27 @@ def gane(
     certify_path: bool = False,
     throw: bool = True,
 ) -> Solution | StagedSolution:
-    """GANE: the regularised Nash equilibrium of the estimated game, with no pessimism.
+    """GANE: solve for the regularised Nash equilibrium of the estimated game, with no pessimism.
 
-    The arguments are those of `solve_nash`. Measured in the true game its gap falls as 1/n (derived, theory A2 and A4;
-    consistent with the rate announced in arXiv 2605.00264).
+    Measured in the true game its gap falls as 1/n, n being the rows of the log.
+
+    Args:
+        estimate: of a normal-form, contextual or Markov game, as `gamekl.offline.estimate` makes it.
+        regularizer: references and temperatures for this game.
+        tol: bound on the residual sup |policy - best response|; the default is that of `solve_nash`.
+        max_steps: most Newton corrections, or hundreds of steps of a proof. Static under ``jit``.
+        certify_path: trace the path in steps of which each is proven, so that the answer is on the principal branch;
+            see `solve_nash`.
+        throw: raise on bad values and on failure. Acts on concrete inputs only; otherwise `Solution.status` tells.
+
+    Returns:
+        A `Solution` or, for games in stages, a `StagedSolution`; its gaps are those in the estimated game.
+
+    Raises:
+        ValueError: game and regularizer do not fit, an option is not known, or (``throw``) their values are bad.
+        SolveError: (``throw``) the solve did not converge.
+
+    Source: the rate is derived, theory A2 and A4; consistent with that announced in arXiv 2605.00264.
     """
     if not isinstance(estimate, HasGame):
         raise TypeError(

@@ -33,6 +33,8 @@ class AskedGame(AnchoredGame):
     num_queries: int = eqx.field(static=True)
 
     def values(self, policy: Profiles) -> Profiles:
+        """Estimates of the values, from the wins of `num_queries` queries for each action."""
+
         def wins(key: Array, chance: Float[Array, "player actions"]) -> Array:
             draws = jax.random.uniform(key, (self.num_queries, *chance.shape), chance.dtype)
             return jnp.mean(draws < chance, axis=0, dtype=chance.dtype)
@@ -41,6 +43,7 @@ class AskedGame(AnchoredGame):
         return jnp.where(self.mask, rates / self.temperature[:, None], 0)
 
     def again(self) -> "AskedGame":
+        """The same game with fresh keys, so that a second evaluation draws anew."""
         fresh = jax.vmap(lambda key: jax.random.fold_in(key, 1))(self.keys)
         return eqx.tree_at(lambda game: game.keys, self, fresh)
 
@@ -50,7 +53,7 @@ class Asking(Rule):
 
     Attributes:
         rule: the method.
-        chances: as of `AskedGame`.
+        chances: the game in probabilities to win, neither scaled nor centred.
         keys: of the run, one for each lane.
         num_queries: for each action in each evaluation.
     """
@@ -61,9 +64,11 @@ class Asking(Rule):
     num_queries: int = eqx.field(static=True)
 
     def init(self, game: AnchoredGame) -> Any:
+        """The state of the rule before the first round."""
         return self.rule.init(game)
 
     def step(self, game: AnchoredGame, state: Any, round: Int[Array, " lane"], /) -> tuple[Any, Play]:
+        """The state after a round in which values were asked for, and what was played, with the true values."""
         keys = jax.vmap(jax.random.fold_in)(self.keys, round)
         shared = {name: getattr(game, name) for name in ("log_reference", "mask", "temperature")}
         asked = AskedGame(**shared, chances=self.chances, keys=keys, num_queries=self.num_queries)

@@ -153,9 +153,12 @@ def follow(
         key: of the queries.
         throw: raise where the status is not `Status.converged`; acts on concrete inputs only.
 
+    Returns:
+        A `Trajectory`: the gaps of single rounds and of averages at the checkpoints, payoff units.
+
     Raises:
         ValueError: game and regularizer do not fit, or an option or (``throw``) a value is bad.
-        TypeError: the rule is none.
+        TypeError: `rule` is no rule.
         SolveError: (``throw``) numbers are not finite.
     """
     rounds = _check(rule, num_rounds, tol, kl_tol, num_queries, key)
@@ -201,27 +204,30 @@ def self_play(
     key: Any = None,
     throw: bool = True,
 ) -> Trajectory:
-    """`follow` for one policy that plays against itself: with one reference for both, that is how both would play.
+    """Let one policy follow a rule against itself, from its reference, and measure rounds on the way.
+
+    With one reference for both, that is how two players would play by `follow`. It may be transformed by ``jax.jit``
+    and ``jax.vmap``.
 
     Args:
         preferences: P[y, y'], the probability that y is preferred to y', ``[actions, actions]``; P + P^T = 1.
         log_reference: logarithms of the reference policy, ``[actions]``; -inf masks.
         temperature: preference per nat.
         rule: one of `gamekl.rules`.
-        num_rounds: as for `follow`, like the rest.
-        target: log-policy of a known solution, ``[actions]``.
-        tol: as there.
-        kl_tol: as there.
-        num_queries: comparisons for each action and evaluation.
-        key: as there.
-        throw: as there.
+        num_rounds: rounds after which to measure, increasing, one number or ``[checkpoint]``; not traced.
+        target: log-policy of a known solution, ``[actions]``, to measure the KL from.
+        tol: regularised gap, in units of preference, whose first round is looked for.
+        kl_tol: likewise the KL from the target, nats.
+        num_queries: comparisons for each action and evaluation, in place of being told its value.
+        key: of the comparisons.
+        throw: raise on bad values and on any status but `converged`; acts on concrete inputs only.
 
     Returns:
-        A trajectory of a single player, whose gaps are half of what `follow` would sum up to for both.
+        A `Trajectory` of a single player, whose gaps are half of what `follow` would sum up to for both.
 
     Raises:
         ValueError: preferences are none, shapes do not fit, or an option or (``throw``) a value is bad.
-        TypeError: the rule is none.
+        TypeError: `rule` is no rule.
         SolveError: (``throw``) numbers are not finite.
     """
     rounds = _check(rule, num_rounds, tol, kl_tol, num_queries, key)

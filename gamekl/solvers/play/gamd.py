@@ -149,17 +149,25 @@ def multiplicative_weights(
     evaluate_on: OneShotGame | None = None,
     throw: bool = True,
 ) -> CorrelatedSolution:
-    """The baseline without an anchor: Hedge, which leaves its references for good.
+    """Play Hedge, the baseline without an anchor, which leaves its references for good.
 
-    Its unregularised gap, `CorrelatedSolution.cce_gap_estimated`, is at most R_i sqrt(L_i / T) after T rounds, where
+    The unregularised gap, `CorrelatedSolution.cce_gap_estimated`, is at most R_i sqrt(L_i / T) after T rounds, where
     L_i = -log min reference_i; that is `CorrelatedSolution.bound`. Regularised gaps are measured as for `gamd`.
 
     Args:
-        game: as for `gamd`.
+        game: a `NormalFormGame` or a `PolymatrixGame`.
         regularizer: the references from which it starts, and the temperatures by which regularised gaps are measured.
         num_rounds: rounds; not static.
         evaluate_on: a game in which to measure too.
-        throw: as for `gamd`.
+        throw: raise on bad values and on any status but `converged`. Acts on concrete inputs only; otherwise
+            `CorrelatedSolution.status` tells.
+
+    Returns:
+        A `CorrelatedSolution`: the averaged joint policy and its gaps, payoff units.
+
+    Raises:
+        ValueError: game, regularizer and `evaluate_on` do not fit, an option is not known, or values are bad.
+        SolveError: (``throw``) numbers are not finite, or `tol` was not met.
 
     Source: Hedge with falling step sizes (Freund and Schapire 1997); the bound is derived in
     `solvers.play.rules.anchored`.

@@ -18,12 +18,12 @@ class History(NamedTuple):
 
     Attributes:
         num_rounds: the checkpoints.
-        regularized_cce_gap: in the game to measure in.
-        cce_gap: likewise.
-        ce_gap: likewise.
-        regularized_cce_gap_estimated: in the game that is played.
-        cce_gap_estimated: likewise.
-        ce_gap_estimated: likewise.
+        regularized_cce_gap: by one policy for all rounds, both sides paying for their KL, in the game to measure in.
+        cce_gap: by one action for all rounds, in that game.
+        ce_gap: by an action for each recommended one, in that game.
+        regularized_cce_gap_estimated: the first of these gaps in the game that is played.
+        cce_gap_estimated: the second.
+        ce_gap_estimated: the third.
         bound: as in `CorrelatedSolution`.
         status: a `Status` value, of the whole run.
     """
@@ -58,16 +58,25 @@ def gamd_history(
     evaluate_on: OneShotGame | None = None,
     throw: bool = True,
 ) -> History:
-    """The gaps of `gamd` after several numbers of rounds, from one run.
+    """Play `gamd` once, and measure the joint policy after several numbers of rounds.
 
     Args:
-        game: as for `gamd`, like the other arguments.
-        regularizer: references and temperatures.
+        game: a `NormalFormGame` or a `PolymatrixGame`.
+        regularizer: references and temperatures for this game.
         num_rounds: the checkpoints, increasing, shape ``[checkpoint]``.
-        weighting: as for `gamd`.
-        step_size: as for `gamd`.
-        evaluate_on: as for `gamd`.
-        throw: as for `gamd`.
+        weighting: "uniform" averages all rounds alike, "linear" gives round t the weight t.
+        step_size: of mirror descent, nats per payoff unit, a number or an optax schedule of the round counted from 0;
+            None for the play that belongs to the weighting, with its bound.
+        evaluate_on: a game in which to measure too, such as the truth whose estimate is played.
+        throw: raise on bad values and on any status but `converged`; acts on concrete inputs only.
+
+    Returns:
+        A `History`: gaps ``[checkpoint, player]``, payoff units.
+
+    Raises:
+        ValueError: game, regularizer and `evaluate_on` do not fit, an option is not known, or values are bad.
+
+    Source: update and bounds derived, theory B1 and B2; the method is GAMD of arXiv 2605.00264.
     """
     rule = anchored(weighting, step_size)
     return _history(make_play_problem(game, regularizer, num_rounds, lambda *_: rule, None, evaluate_on, throw), throw)
@@ -81,5 +90,19 @@ def multiplicative_weights_history(
     evaluate_on: OneShotGame | None = None,
     throw: bool = True,
 ) -> History:
-    """The gaps of `multiplicative_weights` after several numbers of rounds, from one run; arguments as there."""
+    """Play `multiplicative_weights` once, and measure the joint policy after several numbers of rounds.
+
+    Args:
+        game: a `NormalFormGame` or a `PolymatrixGame`.
+        regularizer: the references from which it starts, and the temperatures by which regularised gaps are measured.
+        num_rounds: the checkpoints, increasing, shape ``[checkpoint]``.
+        evaluate_on: a game in which to measure too.
+        throw: raise on bad values and on any status but `converged`; acts on concrete inputs only.
+
+    Returns:
+        A `History`: gaps ``[checkpoint, player]``, payoff units.
+
+    Raises:
+        ValueError: game, regularizer and `evaluate_on` do not fit, or values are bad.
+    """
     return _history(make_play_problem(game, regularizer, num_rounds, hedge, None, evaluate_on, throw), throw)

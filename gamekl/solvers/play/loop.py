@@ -47,7 +47,7 @@ class Block(NamedTuple):
 
 
 def start(rule: Rule, game: AnchoredGame) -> Run:
-    """Before the first round."""
+    """The run of a rule before the first round."""
     return Run(jnp.zeros(game.log_reference.shape[-1:], dtype=jnp.int32), rule.init(game))
 
 

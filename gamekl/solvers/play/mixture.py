@@ -54,11 +54,11 @@ class Mean(NamedTuple):
 
     @staticmethod
     def zeros(shape: tuple[int, ...], dtype: Any) -> "Mean":
-        """Of nothing."""
+        """The mean of nothing, zeros of a shape."""
         return Mean(jnp.zeros(shape, dtype), None if dtype == jnp.float64 else jnp.zeros(shape, dtype))
 
     def add(self, part: Float[Array, "..."], share: Float[Array, " lane"]) -> "Mean":
-        """With new values, which are given times their weights; `share` is the sum of these weights."""
+        """The mean with new values, which are given times their weights; `share` is the sum of these weights."""
         change = part - share * self.value
         if self.lost is None:
             return Mean(self.value + change, None)
@@ -82,7 +82,7 @@ class Streams(NamedTuple):
 
 
 class Summary(NamedTuple):
-    """Of all rounds so far.
+    """What is summed up of all rounds so far.
 
     Attributes:
         round: the last one, shape ``[lane]``.
@@ -97,7 +97,7 @@ class Summary(NamedTuple):
     streams: Streams | None
 
     def pairs(self, game: AnchoredGame, target: AnchoredGame | None) -> tuple[Pairs, Pairs]:
-        """M_i in the game to measure in, and in the game that is played."""
+        """The sums M_i in the game to measure in, and in the game that is played."""
         if self.streams is not None:
             solved = self.streams.solved.value
             return solved if self.streams.target is None else self.streams.target.value, solved
@@ -106,7 +106,7 @@ class Summary(NamedTuple):
         return solved if target is None else cast(AnchoredNormalForm, target).pairs(table), solved
 
     def marginals(self, num_actions: tuple[int, ...]) -> list[Float[Array, "_ lane"]]:
-        """sum_t w_t pi_i^t of each player, without padding."""
+        """The averaged policy sum_t w_t pi_i^t of each player, without padding."""
         if self.streams is not None:
             return [self.streams.marginals.value[player, :size] for player, size in enumerate(num_actions)]
         table = cast(Mean, self.mixture).value.reshape(*num_actions, -1)

@@ -53,7 +53,7 @@ class AnchoredGame(eqx.Module):
 
     @abstractmethod
     def values(self, policy: Profiles) -> Profiles:
-        """Of each action against the others' policies, up to a number for each player, in nats."""
+        """The value of each action against the others' policies, up to a number for each player, in nats."""
 
     def play(self, drift: Profiles) -> Play:
         """The round in which each player's logits lie `drift` above its log-reference."""
@@ -75,11 +75,11 @@ class AnchoredGame(eqx.Module):
         return self
 
     def log_policy(self, drift: Profiles) -> Profiles:
-        """The logarithms of that round's policies; -inf where masked or padding."""
+        """The log-policies of logits that lie `drift` above the log-references; -inf where masked or padding."""
         return self.log_reference + drift - self.soft_most(drift)[:, None]
 
     def gaps(self, drift: Profiles) -> tuple[Totals, Totals]:
-        """Of that round as a Nash equilibrium, regularised and not, shape ``[player, lane]``, payoff units."""
+        """The regularised gaps and the Nash gaps of a drift's profile, shape ``[player, lane]``, payoff units."""
         play = self.play(drift)
         excess = (drift - self.soft_most(drift)[:, None]) - (play.values - self.soft_most(play.values)[:, None])
         regularized = jnp.sum(jnp.where(self.mask, play.policy * excess, 0), axis=1)  # KL(policy || best response)
@@ -91,14 +91,17 @@ class AnchoredGame(eqx.Module):
         return jnp.where(self.mask, values, -jnp.inf).max(axis=1)
 
     def soft_most(self, values: Profiles) -> Totals:
-        """max_p <p, values> - KL(p || reference) = log sum reference exp(values), shape ``[player, lane]``, nats."""
+        """The value of a best response, max_p <p, values> - KL(p || reference), shape ``[player, lane]``, nats.
+
+        It is log sum reference exp(values).
+        """
         logits = self.log_reference + values
         top = logits.max(axis=1)
         return top + jnp.log(jnp.exp(logits - top[:, None]).sum(axis=1))
 
 
 class AnchoredNormalForm(AnchoredGame):
-    """Of a `NormalFormGame`.
+    """A `NormalFormGame` with references and temperatures, as first-order methods take it.
 
     Attributes:
         tables: C r_i / tau_i for each player, shape ``[*actions]`` (and ``lane``), the player's own axis first.
@@ -107,6 +110,7 @@ class AnchoredNormalForm(AnchoredGame):
     tables: tuple[Float[Array, "..."], ...]
 
     def values(self, policy: Profiles) -> Profiles:
+        """The value of each action, by contracting the player's table with the others' policies."""
         sizes = [table.shape[0] for table in self.tables]
         rows = []
         for player, table in enumerate(self.tables):
@@ -147,11 +151,12 @@ class AnchoredSymmetric(AnchoredGame):
     table: Float[Array, "own others *lane"]
 
     def values(self, policy: Profiles) -> Profiles:
+        """The value of each action against the policy itself."""
         return lanes.contract(self.table, policy[0], 1)[None]
 
 
 class AnchoredPolymatrix(AnchoredGame):
-    """Of a `PolymatrixGame`.
+    """A `PolymatrixGame` with references and temperatures, as first-order methods take it.
 
     Attributes:
         table: C r_ij / tau_i as one matrix, shape ``[player * actions, player * actions]`` (and ``lane``).
@@ -160,11 +165,12 @@ class AnchoredPolymatrix(AnchoredGame):
     table: Float[Array, "own others *lane"]
 
     def values(self, policy: Profiles) -> Profiles:
+        """The value of each action, by one product of the matrix with all policies."""
         return lanes.contract(self.table, policy.reshape(-1, policy.shape[-1]), 1).reshape(policy.shape)
 
 
 def joint(policies: list[Float[Array, "_ lane"]], like: Profiles) -> Float[Array, "joint lane"]:
-    """The product of several players' policies, joint actions in player order; 1 of no players."""
+    """The joint policy of several players who play independently, joint actions in player order; 1 of no players."""
     product = jnp.ones((1, like.shape[-1]), dtype=like.dtype)
     for policy in policies:
         product = (product[:, None] * policy[None]).reshape(-1, product.shape[-1])
@@ -172,7 +178,7 @@ def joint(policies: list[Float[Array, "_ lane"]], like: Profiles) -> Float[Array
 
 
 def anchor(game: OneShotGame, regularizer: Regularizer) -> AnchoredGame:
-    """One game, without a lane axis; game and regularizer in one floating dtype."""
+    """A game with its regularizer as first-order methods take it, without a lane axis; both in one floating dtype."""
     references = padded(regularizer.log_reference, -jnp.inf)
     mask, temperatures = support(references), regularizer.temperatures
     levelled = level_payoffs(game, regularizer.masks)
@@ -186,7 +192,7 @@ def anchor(game: OneShotGame, regularizer: Regularizer) -> AnchoredGame:
 
 
 def unscaled(game: OneShotGame, regularizer: Regularizer) -> AnchoredGame:
-    """As `anchor`, with values in payoff units, of which nothing is subtracted."""
+    """The game of `anchor` with values in payoff units, of which nothing is subtracted."""
     references = padded(regularizer.log_reference, -jnp.inf)
     units = jnp.ones_like(regularizer.temperatures)
     shared = {"log_reference": references, "mask": support(references), "temperature": units}
@@ -199,12 +205,15 @@ def unscaled(game: OneShotGame, regularizer: Regularizer) -> AnchoredGame:
 def against_itself(
     payoffs: Float[Array, "actions actions"], log_reference: Float[Array, " actions"], temperature: Float[Array, ""]
 ) -> AnchoredSymmetric:
-    """A symmetric game of two in which both play one policy; the payoffs' first axis is the own action."""
+    """A symmetric game of two in which both play one policy, as first-order methods take it.
+
+    The payoffs' first axis is the own action.
+    """
     mask = support(log_reference)
     table = centre(payoffs.T, mask).T / temperature
     return AnchoredSymmetric(log_reference[None], mask[None], temperature[None], table)
 
 
 def unscaled_against_itself(payoffs: Float[Array, "actions actions"], log_reference: Array) -> AnchoredSymmetric:
-    """As `against_itself`, with values in payoff units, of which nothing is subtracted."""
+    """The game of `against_itself` with values in payoff units, of which nothing is subtracted."""
     return AnchoredSymmetric(log_reference[None], support(log_reference)[None], jnp.ones(1, payoffs.dtype), payoffs)

@@ -5,9 +5,9 @@ With a constant step eta,
     pi_i^{t+1} = argmax <q_i^t, p> - tau_i KL(p || pi_i^0) - KL(p || pi_i^t) / eta,
 
 and where the stage's game is monotone (as a zero-sum game is) KL(pi* || pi^t) falls by 1 / (1 + eta tau) a round or
-faster, for eta <= tau / L^2 (magnetic mirror descent, arXiv 2206.05825; the step condition is recalled). L is how far
-the action values move, in sup norm, with the profile in l1 norm; half the largest payoff range for each opponent bounds
-it (derived). Elsewhere the rounds may cycle for ever: `residual` and `gap` tell, and `gamd` is for such games.
+faster, for eta <= tau / L^2 (magnetic mirror descent, arXiv 2206.05825; derived, theory G). L is how far the action
+values move, in sup norm, with the profile in l1 norm; half the largest payoff range for each opponent bounds it
+(derived). Elsewhere the rounds may cycle for ever: `residual` and `gap` tell, and `gamd` is for such games.
 
 In Markov games the values of the last round's policies are what the stage before is played for (derived, theory C3;
 consistent with what is announced of SOS-MD).
@@ -77,7 +77,7 @@ def sos_md(
     tol: float | int | Float[Array, ""] | None = None,
     throw: bool = True,
 ) -> Solution | StagedSolution:
-    """Anchored mirror descent at every stage of a game, from the references; the last round's policies.
+    """Play anchored mirror descent at every stage of a game, from the references, and return the last round's policies.
 
     Args:
         game: a one-shot, contextual or Markov game, or an estimate's.
@@ -89,11 +89,14 @@ def sos_md(
         throw: raise where the status is not `Status.converged`; acts on concrete inputs only.
 
     Returns:
-        A `Solution`, or a `StagedSolution` of games in stages.
+        A `Solution`, or a `StagedSolution` of games in stages; gaps are in payoff units.
 
     Raises:
         ValueError: game and regularizer do not fit, or an option or (``throw``) a value is bad.
         SolveError: (``throw``) the residual stayed above `tol`.
+
+    Source: magnetic mirror descent (arXiv 2206.05825); the step condition and the rate in monotone games are derived,
+    theory G, and what a Markov game's stages are played for, theory C3.
     """
     check_play(game, regularizer, num_rounds, tol, None, throw)
     anchored("uniform", step_size)

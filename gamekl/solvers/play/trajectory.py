@@ -28,7 +28,7 @@ class Trajectory(Shown):
             the checkpoint, shape ``[checkpoint]``.
         regularized_gap: of the last round's profile in the anchored game.
         nash_gap: of the last round's profile, without regularisation, on the references' support.
-        average_nash_gap: of the profile of the players' policies averaged over all rounds, likewise.
+        average_nash_gap: the same of the profile of the players' policies averaged over all rounds.
         kl: KL(target || policy) in nats, or None where there is no target.
         log_policy: after the last checkpoint, ``[actions_i]`` for each player.
         first: after how many rounds the regularised gaps first sum up to `tol` or less; -1 if never.
@@ -50,7 +50,7 @@ class Trajectory(Shown):
 
 
 class Measured(NamedTuple):
-    """At the checkpoints so far, ``[checkpoint, player, lane]``."""
+    """What was measured at the checkpoints so far, ``[checkpoint, player, lane]``."""
 
     regularized_gap: Array
     nash_gap: Array
@@ -59,7 +59,7 @@ class Measured(NamedTuple):
 
 
 class Record(NamedTuple):
-    """Of all rounds so far.
+    """What is kept of all rounds so far.
 
     Attributes:
         measured: at the checkpoints.
@@ -77,7 +77,7 @@ class Record(NamedTuple):
 
 
 def _divergence(target: Profiles, policy: Profiles) -> Array:
-    """KL(target || policy), shape ``[player, lane]``, as a sum of terms that are all positive, so that none cancel."""
+    """The KL from a target, shape ``[player, lane]``, as a sum of terms that are all positive, so that none cancel."""
     positive = target > 0
     ratio = jnp.where(positive, policy, 1) / jnp.where(positive, target, 1)
     off = ratio - 1
@@ -87,7 +87,7 @@ def _divergence(target: Profiles, policy: Profiles) -> Array:
 
 
 def _regularized_gap(game: AnchoredGame, play: Play) -> Array:
-    """Of a round, shape ``[player, lane]``, payoff units."""
+    """The regularised gap of a round, shape ``[player, lane]``, payoff units."""
     mean = jnp.sum(play.policy * play.values, axis=1)
     return jnp.maximum(game.soft_most(play.values) - (mean - play.cost), 0) * game.temperature
 

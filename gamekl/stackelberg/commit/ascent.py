@@ -51,7 +51,7 @@ class Local(NamedTuple):
 
 
 class Climb(NamedTuple):
-    """A climb; of many, each leaf has a leading axis.
+    """The state of a climb; of many, each leaf has a leading axis.
 
     Attributes:
         here: the highest point so far.

@@ -14,7 +14,7 @@ FINEST = 200
 
 
 def _finest(actions: int) -> int:
-    """The m of the lattice."""
+    """The m of the lattice, of whose inverse entries are multiples."""
     finest = (m for m in range(FINEST, 1, -1) if math.comb(m + actions - 1, m) <= MOST_POINTS)
     return 1 if actions == 1 else next(finest, 1)
 
@@ -39,7 +39,7 @@ def lattice(actions: int) -> tuple[Float[np.ndarray, "point action"], Int[np.nda
 
 
 def highest(values: Float[Array, " point"], count: int) -> Int[Array, " place"]:
-    """Where the highest are, one after another: a few take less than to sort all."""
+    """The places of the highest points, one after another: a few take less than to sort all."""
 
     def find(left: Array, _: None) -> tuple[Array, Array]:
         place = jnp.argmax(left)

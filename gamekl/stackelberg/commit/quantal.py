@@ -64,12 +64,12 @@ class Commitment(Shown):
 
     @property
     def policy(self) -> tuple[Float[Array, "*batch leader"], Float[Array, "*batch follower"]]:
-        """The probabilities."""
+        """The policies of leader and follower as probabilities, ``[*stage, leader]`` and ``[*stage, follower]``."""
         return jnp.exp(self.log_policy[0]), jnp.exp(self.log_policy[1])
 
     @property
     def residual(self) -> Float[Array, "*batch"]:
-        """The first-order gap."""
+        """The first-order gap, by the name that other solutions have for what remains; payoff units."""
         return self.gap
 
 
@@ -151,12 +151,12 @@ def best_climb(objective: Objective, problems: Any, masks: Array, starts: Array,
 
 
 def log_policies(y: Float[Array, "*batch action"], mask: Bool[Array, "*batch action"]) -> Float[Array, "*batch action"]:
-    """log x of a point of the sphere."""
+    """The log-policy log x of a point of the sphere, with x = y * y."""
     return jnp.where(mask, 2 * jnp.log(jnp.where(mask, jnp.abs(y), 1)), -jnp.inf)
 
 
 def first_order_gap(log_policy: Array, log_reference: Array, values: Array, temperature: Array) -> Float[Array, ""]:
-    """max_p [<p, q> - tau KL(p || x0)] - [<x, q> - tau KL(x || x0)], also for tau = 0."""
+    """The first-order gap max_p [<p, q> - tau KL(p || x0)] - [<x, q> - tau KL(x || x0)], also for tau = 0."""
     mask = support(log_reference)
     top = jnp.max(jnp.where(mask, values, -jnp.inf))
     greedy = jnp.sum(jnp.where(mask, jnp.exp(log_policy) * (top - values), 0))
@@ -166,7 +166,7 @@ def first_order_gap(log_policy: Array, log_reference: Array, values: Array, temp
 
 
 def climb_status(gap: Array, bend: Array, scale: Array, finite: Array, more_steps: Array) -> Int[Array, ""]:
-    """The status of where a climb ended."""
+    """The status of a climb by where it ended."""
     local = (gap <= TOLERANCE[gap.dtype] * scale) & (bend <= FLAT[gap.dtype] * scale)
     missed = jnp.where(more_steps, Status.not_converged, Status.max_steps)
     status = jnp.where(local, Status.converged, missed)
@@ -194,7 +194,7 @@ def expected_payoff(policy: Float[Array, " leader"], problem: LeaderProblem) -> 
 
 
 def anchored(gain: Gain) -> Objective:
-    """gain(x) - tau_l KL(x || x0) of policies ``[1, leader]``."""
+    """The objective gain(x) - tau_l KL(x || x0) of policies ``[1, leader]``."""
 
     def objective(policy: Float[Array, "1 leader"], problem: LeaderProblem) -> Float[Array, ""]:
         regularizer = problem.regularizer
@@ -208,7 +208,6 @@ def anchored(gain: Gain) -> Objective:
 @partial(jax.jit, static_argnames=("gain", "max_steps"))
 def plan_by(gain: Gain, problem: LeaderProblem, max_steps: int) -> Commitment:
     """Maximise gain(x) - tau_l KL(x || x0), of which `value`, `gap` and `curvature` then speak."""
-
     objective = anchored(gain)
 
     def block(problems: LeaderProblem) -> Commitment:
@@ -229,7 +228,7 @@ def plan_by(gain: Gain, problem: LeaderProblem, max_steps: int) -> Commitment:
 def make_leader_problem(
     game: NormalFormGame, regularizer: Regularizer, starts: ArrayLike | Sequence[Any] | None, more: Any = None
 ) -> LeaderProblem:
-    """The problem, checked.
+    """Make the problem of a game to plan in, after checks.
 
     Raises:
         TypeError: `game` is no `NormalFormGame`.
@@ -257,9 +256,10 @@ def quantal_stackelberg(
     max_steps: int = MAX_STEPS,
     throw: bool = True,
 ) -> Commitment:
-    """The leader's policy that maximises J, found by a lattice of policies and climbs from its peaks.
+    """The leader's policy that maximises J, what it earns from a quantal follower less the KL from its reference.
 
-    It may be transformed by ``jax.jit`` and ``jax.vmap``, which give the climbs of a whole batch to one loop.
+    It is found by a lattice of policies and climbs from its peaks. It may be transformed by ``jax.jit`` and
+    ``jax.vmap``, which give the climbs of a whole batch to one loop.
 
     Args:
         game: leader and follower, known or estimated.
@@ -276,6 +276,9 @@ def quantal_stackelberg(
         TypeError: `game` is no `NormalFormGame`.
         ValueError: there are not two players, the regularizer does not fit, or a start is no policy.
         SolveError: no local maximum was certified.
+
+    Source: the setting is that of Chen, Wang and Yang (arXiv 2307.14085), by its abstract; the method is derived, in
+    `stackelberg.commit.ascent`.
     """
     check_options(None, max_steps)
     plan = plan_by(expected_payoff, make_leader_problem(game, regularizer, starts), max_steps)

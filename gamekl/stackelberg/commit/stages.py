@@ -71,12 +71,12 @@ class StagedCommitment(Shown):
 
     @property
     def policy(self) -> tuple[Float[Array, "*stage leader"], Float[Array, "*stage follower"]]:
-        """The probabilities."""
+        """The policies of leader and follower as probabilities, ``[*stage, leader]`` and ``[*stage, follower]``."""
         return jnp.exp(self.log_policy[0]), jnp.exp(self.log_policy[1])
 
     @property
     def residual(self) -> Float[Array, ""]:
-        """The first-order gap."""
+        """The first-order gap, by the name that other solutions have for what remains; payoff units."""
         return self.gap
 
 
@@ -104,7 +104,7 @@ def _collect(game: ContextualGame | MarkovGame, value: Array, plans: Commitment)
 
 
 def conclude(plan: StagedCommitment, throw: bool) -> StagedCommitment:
-    """The plan; raises `SolveError` where it is concrete, not certified, and `throw` says so."""
+    """Return the plan, or raise `SolveError` where it is concrete, not certified, and `throw` says so."""
     if throw:
         raise_unless_converged(plan)
     return plan
@@ -180,7 +180,7 @@ def myopic_stackelberg(
 def stagewise_stackelberg(
     game: MarkovGame, regularizer: Regularizer, *, max_steps: int = MAX_STEPS, throw: bool = True
 ) -> StagedCommitment:
-    """Stage by stage the leader's best policy against a farsighted follower; otherwise `myopic_stackelberg`."""
+    """The leader's best policy of each stage, if the follower looks ahead; arguments as of `myopic_stackelberg`."""
     check_commitment(game, regularizer, MarkovGame)
     check_options(None, max_steps)
     return conclude(_recursion(game, regularizer.astype(game.dtype), 1.0, max_steps), throw)
@@ -203,7 +203,7 @@ class StagedLeaderProblem(NamedTuple):
 
 
 def from_start(policy: Policy, problem: StagedLeaderProblem) -> Float[Array, ""]:
-    """J."""
+    """What the leader earns from the start by its policies, less its KLs, payoff units."""
     game, regularizer, patience, _ = problem
     return value_from_start(policy.reshape(*game.stage_shape, -1), game, regularizer, patience)
 
@@ -280,8 +280,7 @@ def farsighted_stackelberg(
     """The policy that a leader should announce for all stages to a follower that looks ahead.
 
     The whole policy climbs to a local maximum, from the plans of `myopic_stackelberg` and `stagewise_stackelberg`, from
-    the centre and from each pure policy; the highest one is returned. At stages that are not reached it is where it
-    began.
+    the centre and from each pure policy; the highest is returned. Stages that are not reached stay as they began.
 
     Args:
         game: leader and follower, who both see the state.

@@ -69,6 +69,8 @@ def strong_stackelberg(game: NormalFormGame, regularizer: Regularizer | None = N
     Raises:
         TypeError: `game` is no `NormalFormGame`, or is traced.
         ValueError: there are not two players, a payoff is not finite, or the regularizer does not fit.
+
+    Source: Conitzer and Sandholm (EC 2006), a linear programme for each action of the follower.
     """
     check_commitment(game, Regularizer.uniform(game, 1.0) if regularizer is None else regularizer)
     if not is_concrete(game, regularizer):

@@ -69,7 +69,7 @@ class FarsightedFit(Shown):
     status_type: ClassVar = FitStatus
 
     def payoffs(self, temperature: ArrayLike) -> Float[Array, "horizon state leader follower"]:
-        """r_f without what no response tells, payoff units, where the follower's temperature tau_f is known."""
+        """The payoffs r_f without what no response tells, payoff units, for the follower's temperature tau_f."""
         check_temperature(temperature)
         return jnp.asarray(temperature, self.utilities.dtype) * self.utilities
 
@@ -179,7 +179,7 @@ def fit_farsighted(
     penalty: ArrayLike = 0.0,
     max_steps: int = MAX_STEPS,
 ) -> FarsightedFit:
-    """The payoffs of maximal likelihood of a follower that looks ahead, in all stages at once.
+    """Fit the payoffs of a follower that looks ahead by maximum likelihood, in all stages at once.
 
     The function may be transformed by ``jax.jit`` and ``jax.vmap``, which never raise: there, the status tells where no
     maximum was found.
@@ -200,6 +200,8 @@ def fit_farsighted(
         TypeError: `responses` is something else.
         ValueError: no responses, masked ones, transitions that do not fit, a bad penalty; or (where concrete) an action
             never seen, payoffs that the log does not identify, or no maximum found.
+
+    Source: derived, in `stackelberg.fit.farsighted_likelihood`.
     """
     if not isinstance(responses, Responses):
         raise TypeError(f"responses: got {type(responses).__name__}, takes Responses")

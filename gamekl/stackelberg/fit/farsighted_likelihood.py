@@ -43,7 +43,7 @@ class FarsightedLog(NamedTuple):
 
 
 def _log_chances(log: FarsightedLog, u: Float[Array, " unknown"]) -> Float[Array, "strategy horizon state follower"]:
-    """log nu_k, and 0 where the reference is masked."""
+    """The follower's log-policies log nu_k, and 0 where the reference is masked."""
     utilities = u.reshape(log.transitions.shape[:-1])
     response = partial(
         respond_at_stages, utilities=utilities, transitions=log.transitions, log_reference=log.log_reference
@@ -52,7 +52,7 @@ def _log_chances(log: FarsightedLog, u: Float[Array, " unknown"]) -> Float[Array
 
 
 def derivatives(log: FarsightedLog, u: Float[Array, " unknown"]) -> tuple[Array, Array, Array]:
-    """L, its gradient and the information, without the penalty."""
+    """The log-likelihood L, its gradient and the information, without the penalty."""
 
     def twice(u: Array) -> tuple[Array, Array]:
         chances = _log_chances(log, u)

@@ -57,7 +57,7 @@ class ResponseLog(NamedTuple):
 
 
 def projected_features(log: ResponseLog) -> Float[Array, "strategy follower feature"]:
-    """psi_k(b), and 0 where the follower's reference is."""
+    """The features psi_k(b) under the leader's policies, and 0 where the follower's reference is."""
     found = jnp.einsum("ka,abj->kbj", log.strategies, log.features, precision=PRECISION)
     return jnp.where(support(log.log_reference)[:, None], found, 0)
 
@@ -67,7 +67,7 @@ def _log_chances(log: ResponseLog, projected: Array, weights: Array) -> Float[Ar
 
 
 def log_likelihood(log: ResponseLog, weights: Float[Array, " feature"]) -> Float[Array, ""]:
-    """L."""
+    """The log-likelihood L of weights, nats."""
     chances = _log_chances(log, projected_features(log), weights)
     seen = jnp.where(support(log.log_reference), log.counts * jnp.where(support(chances), chances, 0), 0)
     return jnp.sum(seen) - log.penalty / 2 * jnp.sum(weights**2)
@@ -78,7 +78,7 @@ def information(
     chances: Float[Array, "strategy follower"],
     rows: Float[Array, " strategy"],
 ) -> Float[Array, "feature feature"]:
-    """I of so many rows for each strategy."""
+    """The information I of so many rows for each strategy."""
     mean = jnp.einsum("kb,kbj->kj", chances, projected, precision=PRECISION)
     spread = (jnp.sqrt(rows[:, None] * chances)[..., None] * (projected - mean[:, None])).reshape(-1, mean.shape[1])
     return jnp.matmul(spread.T, spread, precision=PRECISION)

@@ -66,7 +66,7 @@ class FollowerFit(Shown):
     status_type: ClassVar = FitStatus
 
     def payoffs(self, temperature: ArrayLike) -> Float[Array, "*stage leader follower"]:
-        """r_f centred, payoff units, where the follower's temperature tau_f is known."""
+        """The payoffs r_f, centred, in payoff units, for a known temperature tau_f of the follower."""
         check_temperature(temperature)
         return jnp.asarray(temperature, self.utilities.dtype) * self.utilities
 
@@ -79,14 +79,14 @@ def check_temperature(temperature: ArrayLike) -> None:
 
 
 def unit_diagonal(matrix: Float[Array, "n n"]) -> Float[Array, "n n"]:
-    """A positive semidefinite matrix, its unknowns scaled so that its diagonal has ones, or zeros."""
+    """A positive semidefinite matrix with unknowns scaled so that its diagonal has ones, or zeros."""
     size = jnp.sqrt(jnp.diagonal(matrix))
     safe = jnp.where(size > 0, size, 1)
     return matrix / safe[:, None] / safe
 
 
 def _least(matrix: Float[Array, "n n"]) -> Float[Array, ""]:
-    """The least eigenvalue, with the diagonal scaled to ones."""
+    """The least eigenvalue of a matrix whose diagonal is scaled to ones."""
     return in_turn(lambda table: jax.lax.linalg.eigh(table)[1])(unit_diagonal(matrix))[0]
 
 
@@ -122,7 +122,7 @@ def _conclude(
 
 
 def _solve(logs: ResponseLog, unseen: Array, max_steps: int) -> FollowerFit:
-    """Fits side by side, in lanes."""
+    """Fit logs side by side, in lanes."""
     start = jnp.zeros((logs.features.shape[-1], len(logs.counts)), logs.counts.dtype)
     finite = jnp.all(jnp.isfinite(logs.counts) & (logs.counts >= 0), axis=(1, 2))
 
@@ -146,7 +146,7 @@ def _solve(logs: ResponseLog, unseen: Array, max_steps: int) -> FollowerFit:
 
 @partial(jax.jit, static_argnames="max_steps")
 def _fit(log: ResponseLog, unseen: Array, max_steps: int) -> FollowerFit:
-    """Of logs along the first axis; under ``jax.vmap``, nested or not, all batches' logs share their lanes."""
+    """Fit logs along the first axis; under ``jax.vmap``, nested or not, all batches' logs share their lanes."""
 
     def solve(batch: tuple[ResponseLog, Array]) -> FollowerFit:
         size = len(batch[1])
@@ -241,10 +241,11 @@ def fit_responses(
     penalty: ArrayLike = 0.0,
     max_steps: int = MAX_STEPS,
 ) -> FollowerFit:
-    """The follower's payoffs of maximal likelihood, by Newton's method with steps that rise from everywhere (derived).
+    """Fit the follower's payoffs to its actions by maximum likelihood.
 
-    Stages are fitted side by side; the function may be transformed by ``jax.jit`` and ``jax.vmap``, which never raise:
-    there, the status tells where no finite maximiser was found.
+    Newton's method takes steps that rise from everywhere (derived, in `offline.logistic`). Stages are fitted side by
+    side; the function may be transformed by ``jax.jit`` and ``jax.vmap``, which never raise: there, the status tells
+    where no finite maximiser was found.
 
     Args:
         responses: the data.

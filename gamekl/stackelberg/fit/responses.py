@@ -116,6 +116,9 @@ def expected_responses(
         behavior: how often each is announced, a distribution ``[strategy]``.
         num_samples: how many rows.
 
+    Returns:
+        `Responses` with the expectations of all counts and sums.
+
     Raises:
         TypeError: `game` is no `NormalFormGame`.
         ValueError: there are not two players, or a strategy is no policy.
@@ -145,6 +148,9 @@ def sample_responses(
         behavior: how often each is announced, a distribution ``[strategy]``.
         num_samples: how many rows, >= 1; may be traced, then with the limits of `sample_statistics`.
         noise: standard deviation of the leader's rewards, or "bernoulli"; None where no rewards are seen.
+
+    Returns:
+        `Responses`: how often each action answered each policy, and what the leader earned if `noise` is given.
 
     Raises:
         TypeError: `game` is no `NormalFormGame`.
@@ -176,7 +182,7 @@ def count_responses(
     played: ArrayLike | Sequence[Any] | None = None,
     rewards: ArrayLike | Sequence[Any] | None = None,
 ) -> Responses:
-    """Count the rows of a log.
+    """Count the rows of a log of a follower's actions.
 
     Args:
         strategies: x_k, shape ``[strategy, leader]``.
@@ -185,6 +191,9 @@ def count_responses(
         num_responses: how many actions the follower has.
         played: a of each row; with `rewards` only.
         rewards: the leader's reward of each row, payoff units; with `played` only.
+
+    Returns:
+        `Responses`: how often each action answered each policy, and what the leader earned if rewards are given.
 
     Raises:
         ValueError: no rows, columns that do not fit, or an entry out of range; the message names column and row.

@@ -64,15 +64,16 @@ class Episodes(Shown):
 
     @property
     def stage_probs(self) -> Float[Array, " stage"]:
-        """How often each context, or first state, was seen, of all rows."""
+        """The share of each context, or first state, among all rows, shape ``[stage]``."""
         counts = self.responses.counts
         visits = (counts if self.moves is None else counts[0]).sum(axis=(1, 2))
         return visits / visits.sum()
 
     @property
     def transitions(self) -> Float[Array, "horizon state leader follower next_state"]:
-        """How often each next state followed, of all visits of (h, s, a, b); 0 where there were none, so that an
-        episode ends there.
+        """The share of each next state among all visits of (h, s, a, b); 0 where there were none.
+
+        There an episode ends. Shape ``[horizon, state, leader, follower, next_state]``.
 
         Raises:
             ValueError: the game was contextual.
@@ -105,7 +106,7 @@ def _expected(_: Array, counts: Array, chances: Array) -> Array:
 
 @eqx.filter_jit
 def _draw(split: Split, key: Array, plays: _Plays, noise: Array | str, num_samples: Array) -> tuple[Array, ...]:
-    """Counts ``[*stage, strategy, follower]``, visits, reward sums and, of a Markov game, moves."""
+    """Draw counts ``[*stage, strategy, follower]``, visits, reward sums and, of a Markov game, moves."""
     first, joint, rewards, transitions = jax.tree.map(lambda leaf: leaf.astype(num_samples.dtype), plays)
     first_key, step_key = jax.random.split(key)
     begun = split(first_key, num_samples[None], first.reshape(1, -1)).reshape(first.shape)
@@ -184,6 +185,9 @@ def expected_episodes(
         response: how the follower responds: `myopic_response` or `farsighted_response`.
         num_samples: how many episodes.
 
+    Returns:
+        `Episodes` with the expectations of all counts and sums.
+
     Raises:
         TypeError: `game` is of another kind.
         ValueError: there are not two players, a strategy is no policy, or the game's chances are none.
@@ -208,17 +212,21 @@ def sample_episodes(
 
     Args:
         key: a jax random key, typed or legacy.
-        game: the true game; numbers get its dtype.
-        regularizer: as for `expected_episodes`.
-        strategies: likewise.
-        behavior: likewise.
-        response: likewise.
+        game: the true game, a `ContextualGame` or a `MarkovGame`; numbers get its dtype.
+        regularizer: the follower's references and temperature.
+        strategies: x_k, the policies that are announced, shape ``[*stage, strategy, leader]``.
+        behavior: how often each is announced, a distribution ``[strategy]``.
+        response: how the follower answers: `myopic_response` or `farsighted_response`.
         num_samples: how many episodes, >= 1; may be traced, then with the limits of `sample_statistics`.
         noise: standard deviation of the leader's rewards, or "bernoulli".
 
+    Returns:
+        `Episodes`: counts of responses, of next states, and the leader's reward sums.
+
     Raises:
         TypeError: `game` is of another kind.
-        ValueError: as for `expected_episodes`, or an option is bad.
+        ValueError: there are not two players, a strategy is no policy, the game's chances are none, or an option is
+            bad.
     """
     announced, plays = _plays(game, regularizer, strategies, behavior, response)
     check_noise(noise, NormalFormGame(plays.rewards.reshape(1, -1)))  # the leader's alone

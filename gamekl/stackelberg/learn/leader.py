@@ -91,7 +91,7 @@ def own_payoffs(
     noise: ArrayLike | str,
     prior_mean: ArrayLike,
 ) -> tuple[Array, Array]:
-    """r_l and v, of all stages."""
+    """The leader's payoffs r_l and their variances v, of all stages."""
     cells = (*responses.strategies.shape[:-2], responses.strategies.shape[-1], responses.counts.shape[-1])
     dtype = responses.counts.dtype
     if leader_payoffs is not None:
@@ -126,7 +126,7 @@ def estimate_follower(
     penalty: ArrayLike = 0.0,
     max_steps: int = FIT_STEPS,
 ) -> LeaderEstimate:
-    """The game as a log of a follower's actions tells it.
+    """Estimate the game from a log of a follower's actions.
 
     It may be transformed by ``jax.jit`` and ``jax.vmap``; there, payoffs are NaN where nothing could be fitted.
 
@@ -137,16 +137,18 @@ def estimate_follower(
         leader_payoffs: r_l, shape ``[leader, follower]``; if None they are estimated by the means of rewards.
         noise: standard deviation of a reward of the leader, or "bernoulli"; does not matter where they are known.
         prior_mean: of the leader's payoffs that no row shows, payoff units.
-        features: as for `fit_responses`.
-        penalty: likewise.
-        max_steps: likewise.
+        features: phi, shape ``[leader, follower, feature]``, in which the follower's payoffs over its temperature are
+            linear; all tables if None.
+        penalty: of |w|^2 / 2 beside the log-likelihood, nats^-2; >= 0, may be traced.
+        max_steps: Newton steps before giving up; static.
 
     Returns:
         A `LeaderEstimate`, whose game is for `quantal_stackelberg`.
 
     Raises:
         TypeError: `responses` or `regularizer` is something else.
-        ValueError: as for `fit_responses`; or leader's payoffs that neither are given nor can be estimated.
+        ValueError: no responses, bad features or penalty, a likelihood without a maximiser (where concrete), or
+            leader's payoffs that neither are given nor can be estimated.
     """
     if not isinstance(responses, Responses):
         raise TypeError(f"responses: got {type(responses).__name__}, takes Responses")
@@ -163,7 +165,7 @@ def estimate_follower(
 
 
 def standard_error(policy: Float[Array, " leader"], problem: LeaderProblem) -> Float[Array, ""]:
-    """s(x) of a problem whose `more` begins with covariance and variances."""
+    """The standard error s(x) of a policy's value, of a problem whose `more` begins with covariance and variances."""
     covariance, variances = problem.more[:2]
     tau = problem.regularizer.temperatures[1]
 
@@ -198,7 +200,7 @@ def _plan(
     max_steps: int,
     throw: bool,
 ) -> Commitment:
-    """Take `sign` times `scale` standard errors off."""
+    """Plan for the value with `sign` times `scale` standard errors taken off."""
     require_estimate(estimate)
     check_nonnegative(scale=scale)
     check_options(None, max_steps)
@@ -224,9 +226,9 @@ def pessimistic_commitment(
         estimate: from `estimate_follower`.
         regularizer: references and temperatures, as it was for the estimate.
         scale: c, how many standard errors; >= 0, may be traced.
-        starts: as for `quantal_stackelberg`.
-        max_steps: likewise.
-        throw: likewise.
+        starts: further policies to climb from, ``[start, leader]``.
+        max_steps: Newton steps of each climb; static.
+        throw: whether to raise where arguments are concrete and no local maximum was certified.
 
     Returns:
         A `Commitment`, whose `value`, `gap` and `curvature` are those of J_hat - c s. Where s has a kink, as between
@@ -234,7 +236,7 @@ def pessimistic_commitment(
 
     Raises:
         TypeError: `estimate` is something else.
-        ValueError: a bad scale, or as for `quantal_stackelberg`.
+        ValueError: a bad scale, a regularizer that does not fit, or a start that is no policy.
         SolveError: no local maximum was certified.
     """
     return _plan(estimate, regularizer, scale, 1, starts, max_steps, throw)
@@ -249,7 +251,7 @@ def optimistic_commitment(
     max_steps: int = MAX_STEPS,
     throw: bool = True,
 ) -> Commitment:
-    """The policy whose value is the highest when c standard errors are added; otherwise `pessimistic_commitment`."""
+    """The policy with the highest J_hat + c s; arguments, errors and result are those of `pessimistic_commitment`."""
     return _plan(estimate, regularizer, scale, -1, starts, max_steps, throw)
 
 
@@ -282,6 +284,9 @@ def value_band(
         regularizer: references and temperatures, as it was for the estimate.
         policy: x, the leader's probabilities ``[leader]``.
         level: of the band, above 0 and below 1.
+
+    Returns:
+        A `ValueBand`, payoff units.
 
     Raises:
         TypeError: `estimate` is something else.

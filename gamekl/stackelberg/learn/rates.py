@@ -69,7 +69,7 @@ def predicted_constant(
     scale: ArrayLike = 0.0,
     features: ArrayLike | Sequence[Any] | None = None,
 ) -> Float[Array, ""]:
-    """The limit of n E[J(x*) - J(x_hat)] of plans learnt from n rows, by the module's formula (derived).
+    """The limit of n E[J(x*) - J(x_hat)], the loss of plans that are learnt from n rows of a follower's actions.
 
     Args:
         game: the true game; concrete.
@@ -78,7 +78,7 @@ def predicted_constant(
         behavior: how often each is, a distribution ``[strategy]``.
         noise: standard deviation of the leader's rewards, or "bernoulli"; None where its payoffs are known.
         scale: c of the pessimistic or optimistic plan; 0 for the plug-in.
-        features: of the fit, as for `fit_responses`.
+        features: of the fit, shape ``[leader, follower, feature]``; all tables if None.
 
     Returns:
         The constant, payoff units; 0 where x* is a vertex, or nothing about its face must be learnt: then the
@@ -87,6 +87,8 @@ def predicted_constant(
     Raises:
         ValueError: bad arguments, payoffs that such rows do not identify, or a maximiser that is not strict.
         SolveError: x* was not certified.
+
+    Source: derived, by the delta method, in `stackelberg.learn.rates`.
     """
     check_nonnegative(scale=scale)
     plan = quantal_stackelberg(game, regularizer)

@@ -40,7 +40,7 @@ LEAST = 1e-9
 
 
 class Earned(NamedTuple):
-    """J_u(x) without the KL, and its derivatives by the weights of u."""
+    """The leader's expected payoff J_u(x), without the KL, and its derivatives by the weights of u."""
 
     value: Float[Array, ""]
     slope: Float[Array, " feature"]
@@ -74,7 +74,7 @@ def _newton(
 
 
 def worst_case(policy: Float[Array, " leader"], problem: LeaderProblem) -> Float[Array, ""]:
-    """J_low(x) - c s_l(x) without the KL, of a problem with log, weights, variances and c in its `more`."""
+    """The worst value J_low(x) - c s_l(x) without the KL, of a problem with log, weights, variances and c in `more`."""
     log, fitted, variances, scale = problem.more
     excess = scale**2 / 2 - log_likelihood(log, fitted)
     held = jax.lax.stop_gradient(policy)
@@ -117,10 +117,10 @@ def likelihood_commitment(
         regularizer: references and temperatures, as it was for the estimate.
         scale: c, > 0, may be traced: followers count whose log-likelihood is at most c^2 / 2 below the greatest.
         features: as they were for the estimate.
-        penalty: likewise.
-        starts: as for `quantal_stackelberg`.
-        max_steps: likewise.
-        throw: likewise.
+        penalty: as it was for the estimate.
+        starts: further policies to climb from, ``[start, leader]``.
+        max_steps: Newton steps of each climb; static.
+        throw: whether to raise where arguments are concrete and no local maximum was certified.
 
     Returns:
         A `Commitment`, whose `value`, `gap` and `curvature` are those of J_low - c s_l. It is not converged where the
@@ -128,7 +128,8 @@ def likelihood_commitment(
 
     Raises:
         TypeError: `responses` or `estimate` is something else.
-        ValueError: a scale that is not above 0, features of another estimate, or as for `quantal_stackelberg`.
+        ValueError: a scale that is not above 0, features of another estimate, a regularizer that does not fit, or a
+            start that is no policy.
         SolveError: no local maximum was certified.
     """
     require_estimate(estimate)

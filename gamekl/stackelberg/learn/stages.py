@@ -130,29 +130,30 @@ def estimate_myopic(
     penalty: ArrayLike = 0.0,
     max_steps: int = FIT_STEPS,
 ) -> StagedEstimate:
-    """The game as a log tells it of a follower that looks at each stage alone, as in a contextual game all do.
+    """Estimate the game from a log of a follower that looks at each stage alone, as in a contextual game all do.
 
     Stages that are not reached need no responses: payoffs are 0 there. It may be transformed by ``jax.jit`` and
     ``jax.vmap``; there, payoffs are NaN where nothing could be fitted.
 
     Args:
         log: the data, of contexts or of a Markov game.
-        regularizer: the follower's references and temperature, as for `estimate_follower`.
+        regularizer: the follower's references and temperature; where that is not known, any will do.
         transitions: of a Markov game, shape ``[horizon, state, leader, follower, next_state]``; if None the log's
             frequencies, and an episode ends where it shows no move.
         stage_probs: of contexts, or of first states, shape ``[context]`` or ``[state]``; the log's if None.
         leader_payoffs: r_l, shape ``[*stage, leader, follower]``; if None they are estimated by the means of rewards.
         noise: standard deviation of a reward of the leader, or "bernoulli"; does not matter where they are known.
         prior_mean: of the leader's payoffs that no row shows, payoff units.
-        penalty: as for `fit_responses`.
-        max_steps: likewise.
+        penalty: of |w|^2 / 2 beside the log-likelihood, nats^-2; >= 0, may be traced.
+        max_steps: Newton steps before giving up; static.
 
     Returns:
         A `StagedEstimate`, whose game is for `contextual_stackelberg` or `myopic_stackelberg`.
 
     Raises:
         TypeError: `log` or `regularizer` is something else.
-        ValueError: as for `fit_responses`; or chances or leader's payoffs that do not fit.
+        ValueError: no responses, a bad penalty, a likelihood without a maximiser (where concrete), or chances or
+            leader's payoffs that do not fit.
     """
     chances = (transitions, stage_probs)
     game, variances = _leaders_part(log, regularizer, chances, leader_payoffs, noise, prior_mean)
@@ -176,14 +177,27 @@ def estimate_farsighted(
     penalty: ArrayLike = 0.0,
     max_steps: int = FIT_STEPS,
 ) -> StagedEstimate:
-    """The game as a log tells it of a follower that looks ahead, for `farsighted_stackelberg`.
+    """Estimate the game from a log of a follower that looks ahead, for `farsighted_stackelberg`.
 
-    Arguments are those of `estimate_myopic`, but for the log, which is of a Markov game. What no response tells of the
-    follower's payoffs is 0; it changes no response and no plan.
+    What no response tells of the follower's payoffs is 0; it changes no plan.
+
+    Args:
+        log: the data, of a Markov game.
+        regularizer: the follower's references and temperature.
+        transitions: shape ``[horizon, state, leader, follower, next_state]``; the log's frequencies if None.
+        stage_probs: of first states, shape ``[state]``; the log's if None.
+        leader_payoffs: r_l, shape ``[*stage, leader, follower]``; estimated by the means of rewards if None.
+        noise: standard deviation of a reward of the leader, or "bernoulli", where these are estimated.
+        prior_mean: of the leader's payoffs that no row shows, payoff units.
+        penalty: of |u|^2 / 2 beside the log-likelihood, nats^-2; >= 0, may be traced.
+        max_steps: steps before giving up; static.
+
+    Returns:
+        A `StagedEstimate`, whose game is a `MarkovGame`.
 
     Raises:
-        TypeError: as for `estimate_myopic`.
-        ValueError: as for `fit_farsighted`; or chances or leader's payoffs that do not fit.
+        TypeError: `log` or `regularizer` is something else.
+        ValueError: no responses, a bad penalty, payoffs that the log does not identify, or chances that do not fit.
     """
     chances = (transitions, stage_probs)
     game, variances = _leaders_part(log, regularizer, chances, leader_payoffs, noise, prior_mean)
@@ -195,7 +209,7 @@ def estimate_farsighted(
 
 
 def staged_error(policy: Float[Array, "stage leader"], problem: StagedLeaderProblem) -> Float[Array, ""]:
-    """s(x) of a problem whose `more` begins with covariance, in blocks, and variances."""
+    """The standard error s(x) of a policy's value, of a problem whose `more` begins with covariance and variances."""
     covariance, variances = problem.more[:2]
 
     def earned(table: Array) -> Array:
@@ -210,7 +224,7 @@ def staged_error(policy: Float[Array, "stage leader"], problem: StagedLeaderProb
 
 
 def _cautious(policy: Float[Array, "stage leader"], problem: StagedLeaderProblem) -> Float[Array, ""]:
-    """J, less so many standard errors as the third of `more` says."""
+    """The value J, less so many standard errors as the third of `more` says."""
     return from_start(policy, problem) - problem.more[2] * staged_error(policy, problem)
 
 
@@ -272,6 +286,9 @@ def staged_value_band(
         regularizer: references and temperatures, as it was for the estimate.
         policy: x, the leader's probabilities ``[*stage, leader]``.
         level: of the band, above 0 and below 1.
+
+    Returns:
+        A `ValueBand`, payoff units.
 
     Raises:
         TypeError: `estimate` is something else.

@@ -1,5 +1,8 @@
-"""The tracer follows any system that says what `gamekl.solvers.nash.equations` asks: here one of games in which all
-play alike, with one policy for all players, beside the answers for the same games with a policy each."""
+"""The tracer follows any system that says what `gamekl.solvers.nash.equations` asks.
+
+Here it is one of games in which all play alike, with one policy for all players, beside the answers for the same games
+with a policy each.
+"""
 
 import equinox as eqx
 import jax

@@ -63,7 +63,6 @@ class Online(Sampled):
     online: OnlineConfig
     payoff_range: tuple[Finite, Finite] | None = None
     noise: NotNegative = 1.0
-    axis: Literal["num_samples"] = "num_samples"
 
     def curves(self, expected: Prediction, sizes: Sequence[int]) -> tuple[Curve, ...]:
         """Against the rounds."""
@@ -71,6 +70,8 @@ class Online(Sampled):
 
     @model_validator(mode="after")
     def _learns(self) -> "Online":
+        if self.axis != "num_samples":
+            raise ValueError(f"axis: got {self.axis!r} for solver 'online', takes 'num_samples', which are its rounds")
         online, game, takes = self.online, self.game, HYPOTHESES[self.online.hypotheses]
         one_shot = game.kind not in STAGED
         if game.kind not in takes and not (one_shot and "one-shot games" in takes):

@@ -25,7 +25,7 @@ WEIGHTINGS = ("uniform", "linear")
 
 
 def as_schedule(step_size: ArrayLike | Callable[..., Any]) -> Callable[..., Any]:
-    """A number, or a schedule of optax, as a schedule that is a pytree.
+    """A step size as a schedule that is a pytree, be it a number or a schedule of optax.
 
     Raises:
         ValueError: the number is not positive.
@@ -60,7 +60,7 @@ class Proven(NamedTuple):
 
 
 def falling(rule: "Rule", factor: ArrayLike) -> Proven:
-    """The KL falls by a factor in every round."""
+    """The rule as `Proven`, with a KL that falls by a factor in every round."""
     return Proven(rule, jax.tree_util.Partial(_falling, jnp.asarray(factor, float)))
 
 
@@ -69,7 +69,7 @@ def _falling(factor: Array, start: ArrayLike, rounds: ArrayLike) -> Array:
 
 
 class Rule(eqx.Module):
-    """A first-order method.
+    """A first-order method, by which each player's next policy follows from what its actions have earned.
 
     Attributes:
         weighting: of its rounds, one of `WEIGHTINGS`.
@@ -93,6 +93,9 @@ class Rule(eqx.Module):
         Args:
             temperature: preference per nat.
 
+        Returns:
+            The rule, and the bound on its KL from the equilibrium (theory G).
+
         Raises:
             ValueError: nothing is proven of how single rounds approach the anchored equilibrium.
         """
@@ -110,7 +113,7 @@ class Rule(eqx.Module):
     def bound(
         self, span: Float[Array, " player"], regularizer: Regularizer, rounds: Int[Array, "*rounds 1"]
     ) -> Float[Array, "*rounds player"] | None:
-        """On the gap of the averaged joint policy that this rule makes small, payoff units, or None.
+        """A bound on that gap of the averaged joint policy that this rule makes small, payoff units, or None.
 
         Args:
             span: each player's payoff range R_i.
@@ -122,15 +125,20 @@ class Rule(eqx.Module):
 
 
 class DualAveraging(Rule):
-    """Anchored mirror descent whose steps sum up to weights w_t: with W_t = w_1 + ... + w_t and a unit more,
+    """Respond to what the actions have earned so far, averaged with weights and anchored to the reference.
 
-        uniform   w_t = 1, steps 1 / (tau t):    log pi^t = log pi0 + sum_{s<t} q^s / t + const
-        linear    w_t = t:                       log pi^t = log pi0 + sum_{s<t} s q^s / (t (t + 1) / 2) + const
+    With weights w_t of the rounds and values q in nats,
 
-    which is smoothed fictitious play (derived, theory B1 and B2). The bound is on the regularised coarse gap.
+        log pi^t = log pi0 + sum_{s<t} w_s q^s / W_t + const,      W_t = w_1 + ... + w_t
+
+        uniform   w_t = 1, W_t = t                 smoothed fictitious play: mirror descent with steps 1 / (tau t)
+        linear    w_t = t, W_t = t (t + 1) / 2     a play of its own
+
+    (derived, theory B1). The bound is on the regularised coarse gap (theory B2).
     """
 
     def step(self, game: AnchoredGame, drift: Profiles, round: Int[Array, " lane"], /) -> tuple[Profiles, Play]:
+        """The drift after a round, by a running mean, and what was played."""
         play = game.play(drift)
         time = round.astype(drift.dtype)
         if self.weighting == "uniform":
@@ -138,13 +146,15 @@ class DualAveraging(Rule):
         return drift + (time / (time + 1) * play.values - drift) * (2 / (time + 2)), play
 
     def bound(self, span: Array, regularizer: Regularizer, rounds: Array) -> Array:
+        """The bound on the regularised coarse gap after these rounds, payoff units (theory B2)."""
         time, curvature = rounds.astype(span.dtype), span**2 / regularizer.temperatures
         return curvature * ((1 + jnp.log(time)) / (8 * time) if self.weighting == "uniform" else 1 / (2 * (time + 1)))
 
 
 class MultiplicativeWeights(Rule):
-    """No anchor: log pi^t = log pi0 + eta_t sum_{s<t} q^s + const, eta_t = 2 sqrt(L_i / t) / R_i, L_i = -log min pi0_i.
+    """Multiplicative weights (Hedge) with falling steps, without an anchor.
 
+    With eta_t = 2 sqrt(L_i / t) / R_i and L_i = -log min pi0_i, log pi^t = log pi0 + eta_t sum_{s<t} q^s + const.
     Whoever plays so has an unregularised coarse gap of at most R_i sqrt(L_i / T) after T rounds: L_i / eta_T for the
     best action, and eta_t R_i^2 / 8 for each round (derived; the classic argument for Hedge with falling step sizes).
 
@@ -157,16 +167,18 @@ class MultiplicativeWeights(Rule):
     pace: Float[Array, "*lane player"]
 
     def step(self, game: AnchoredGame, drift: Profiles, round: Int[Array, " lane"], /) -> tuple[Profiles, Play]:
+        """The drift after a round, and what was played."""
         play = game.play(drift)
         time = round.astype(drift.dtype)
         return (jnp.sqrt(time) * drift + self.pace.T[:, None] * play.values) / jnp.sqrt(time + 1), play
 
     def bound(self, span: Array, regularizer: Regularizer, rounds: Array) -> Array:
+        """The bound R_i sqrt(L_i / T) on the coarse gap after T rounds, payoff units."""
         return span * jnp.sqrt(_surprise(regularizer) / rounds.astype(span.dtype))
 
 
 def _surprise(regularizer: Regularizer) -> Float[Array, " player"]:
-    """-log of the least positive probability of each reference."""
+    """The greatest surprise, -log of the least positive probability, of each reference."""
     return jnp.stack([jnp.max(jnp.where(support(entry), -entry, 0)) for entry in regularizer.log_reference])
 
 
@@ -183,23 +195,33 @@ class Stepped(Rule):
     step_size: Callable[[Float[Array, " lane"]], Any] = eqx.field(converter=as_schedule)
 
     def pace(self, game: AnchoredGame, round: Int[Array, " lane"]) -> Float[Array, "player 1 lane"]:
-        """eta tau, which is a number."""
+        """The number eta tau of this round, by which a step is measured in nats."""
         rounds = (round - 1).astype(game.log_reference.dtype)
         return (jnp.asarray(self.step_size(rounds), rounds.dtype) * game.temperature)[:, None]
 
 
 class MMD(Stepped):
-    """Mirror descent with a magnet, pi0: pi^{t+1} = argmax <q^t, p> - KL(p || pi0) - KL(p || pi^t) / (eta tau).
+    """Anchored mirror descent: pi^{t+1} = argmax <q^t, p> - KL(p || pi0) - KL(p || pi^t) / (eta tau), q in nats.
 
-    Source: Sokota et al., magnetic mirror descent (arXiv 2206.05825). Its steps eta <= tau / L^2 have L = 1/2 for
-    preferences (recalled; derived for L).
+    In monotone games the KL to the equilibrium falls by 1 / (1 + eta tau) a round where eta <= tau / L^2; preferences
+    have L = 1/2 (derived, theory G).
+
+    Attributes:
+        step_size: eta, nats per payoff unit, a number or an optax schedule of the round counted from 0.
+
+    Raises:
+        ValueError: a number that is not positive.
+
+    Source: Sokota et al., magnetic mirror descent (arXiv 2206.05825).
     """
 
     @classmethod
     def proven(cls, temperature: ArrayLike) -> Proven:
+        """The rule with steps 4 tau, by which the KL falls by 1 / (1 + 4 tau^2) a round (theory G)."""
         return falling(cls(4 * temperature), 1 / (1 + 4 * jnp.square(temperature)))
 
     def step(self, game: AnchoredGame, drift: Profiles, round: Int[Array, " lane"], /) -> tuple[Profiles, Play]:
+        """The drift (u + a q) / (1 + a) after a round, a = eta tau, and what was played."""
         play = game.play(drift)
         pace = self.pace(game, round)
         return (drift + pace * play.values) / (1 + pace), play

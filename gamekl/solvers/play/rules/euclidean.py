@@ -43,16 +43,26 @@ class _Projected(Stepped):
         return jnp.exp(game.log_reference)
 
     def moved(self, game: AnchoredGame, policy: Profiles, round: Rounds) -> Profiles:
-        """-eta F at a profile."""
+        """The step -eta F at a profile, shape ``[player, actions, lane]``."""
         return self.pace(game, round) * game.values(policy)
 
 
 class Extragradient(_Projected):
-    """Source: Korpelevich (1976); its last round: Cai, Oikonomou and Zheng (arXiv 2204.09228)."""
+    """Extragradient: a projected step of the policies by the values that a first step of the same length leads to.
+
+    Attributes:
+        step_size: eta, inverse payoff units, a number or an optax schedule of the round counted from 0.
+
+    Raises:
+        ValueError: a number that is not positive.
+
+    Source: Korpelevich (1976); its last round: Cai, Oikonomou and Zheng (arXiv 2204.09228).
+    """
 
     evaluations = 2
 
     def step(self, game: AnchoredGame, policy: Profiles, round: Rounds, /) -> tuple[Profiles, Play]:
+        """The profile after a round of two projected steps, and what was played."""
         half = project(policy + self.moved(game, policy, round), game.mask)
         return project(policy + self.moved(game.again(), half, round), game.mask), game.play_policy(policy)
 
@@ -60,12 +70,19 @@ class Extragradient(_Projected):
 class Halpern(_Projected):
     """Extragradient that is drawn back to its first round, ever less.
 
+    Attributes:
+        step_size: eta, inverse payoff units, a number or an optax schedule of the round counted from 0.
+
+    Raises:
+        ValueError: a number that is not positive.
+
     Source: Yoon and Ryu, extra anchored gradient (arXiv 2102.07922), after Halpern (1967).
     """
 
     evaluations = 2
 
     def step(self, game: AnchoredGame, policy: Profiles, round: Rounds, /) -> tuple[Profiles, Play]:
+        """The profile after a round of two projected steps, both drawn back, and what was played."""
         back = (jnp.exp(game.log_reference) - policy) / (round + 1).astype(policy.dtype)
         half = project(policy + back + self.moved(game, policy, round), game.mask)
         return project(policy + back + self.moved(game.again(), half, round), game.mask), game.play_policy(policy)
@@ -79,15 +96,23 @@ class Accelerated(NamedTuple):
 
 
 class AOG(_Projected):
-    """Accelerated optimistic gradient: one evaluation a round, drawn back like `Halpern`.
+    """Accelerated optimistic gradient: one evaluation a round, drawn back to its first round like `Halpern`.
+
+    Attributes:
+        step_size: eta, inverse payoff units, a number or an optax schedule of the round counted from 0.
+
+    Raises:
+        ValueError: a number that is not positive.
 
     Source: Cai and Zheng, "Doubly Optimal No-Regret Learning in Monotone Games" (arXiv 2301.13120; recalled).
     """
 
     def init(self, game: AnchoredGame) -> Accelerated:
+        """The references, and no values yet."""
         return Accelerated(super().init(game), jnp.zeros_like(game.log_reference))
 
     def step(self, game: AnchoredGame, state: Accelerated, round: Rounds, /) -> tuple[Accelerated, Play]:
+        """The state after a round with one evaluation, and what was played."""
         policy, pace = state.policy, self.pace(game, round)
         from_here = policy + (jnp.exp(game.log_reference) - policy) / (round + 1).astype(policy.dtype)
         values = game.values(project(from_here + pace * state.values, game.mask))
