@@ -13,7 +13,7 @@ from shell_helpers import refused, run
 from gamekl.experiment.run.origin import Origin
 from gamekl.experiment.run.plan import make_chunks
 from gamekl.experiment.run.store import SCHEMA_VERSION, Store, StoreError
-from gamekl.experiment.schema.cases import Case, Plan
+from gamekl.experiment.schema.cases import Case, Curve, Plan
 from gamekl.experiment.schema.columns import PLACES, result_columns
 from gamekl.experiment.schema.load import parse_config
 from gamekl.experiment.show.export import export, take_stock
@@ -39,16 +39,7 @@ def config(**changes):
 def plan(labels=LABELS):
     shared = {
         "metrics": ["regularized_gap"],
-        "curves": [
-            {
-                "metric": "regularized_gap",
-                "axis": "num_samples",
-                "num_sizes": len(SIZES),
-                "slope": -1.0,
-                "constant": 2.0,
-                "fit": "independent",
-            }
-        ],
+        "curves": [Curve.of("regularized_gap", "num_samples", len(SIZES), slope=-1.0, constant=2.0, fit="independent")],
         "solver": "gane",
         "temperature": 0.5,
         "concentrability": None,

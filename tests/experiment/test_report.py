@@ -12,7 +12,7 @@ import pytest
 
 from gamekl.experiment.run.origin import Origin
 from gamekl.experiment.run.store import Store
-from gamekl.experiment.schema.cases import Case, Plan, Tuning
+from gamekl.experiment.schema.cases import Case, Curve, Plan, Tuning
 from gamekl.experiment.show.plot import STYLE, draw, save_figure
 from gamekl.experiment.show.report import summarize
 from gamekl.experiment.show.table import format_table
@@ -27,10 +27,10 @@ SPREAD = np.array([0.25, 0.5, 0.75, 1.0, 1.0, 1.25, 1.5, 1.75])
 def curves(metrics, slope=-1.0, constant=2.0, sizes=N, axis="num_samples", numbers=0):
     """Against data, or along an axis at each sample size."""
     if axis == "num_samples":
-        shared = {"axis": axis, "num_sizes": len(sizes), "slope": slope, "constant": constant, "fit": "independent"}
-        return [{"metric": metric, **shared} for metric in metrics]
-    shared = {"axis": axis, "num_sizes": numbers, "style": "tuning", "by": "num_samples", "slope": slope}
-    return [{"metric": metric, "held": n, **shared} for metric in metrics for n in sizes]
+        shared = {"slope": slope, "constant": constant, "fit": "independent"}
+        return [Curve.of(metric, axis, len(sizes), **shared) for metric in metrics]
+    shared = {"style": "tuning", "by": "num_samples", "slope": slope}
+    return [Curve.of(metric, axis, numbers, held=n, **shared) for metric in metrics for n in sizes]
 
 
 def case(label="a", **changes):

@@ -240,7 +240,7 @@ CASE = Case(
     label="pennies",
     panel="pennies",
     metrics=("regularized_gap",),
-    curves=(Curve(metric="regularized_gap", axis="num_samples", num_sizes=2, constant=0.1),),
+    curves=(Curve.of("regularized_gap", "num_samples", 2, constant=0.1),),
     solver="gane",
     temperature=0.5,
     concentrability=float("inf"),

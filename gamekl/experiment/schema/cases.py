@@ -1,7 +1,8 @@
 """What a sweep's plan says, case by case: what is computed, and how it is told. Loads no jax."""
 
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
+from gamekl.experiment.schema.metrics import METRICS
 from gamekl.experiment.schema.parts import Strict
 
 # How axes are written, in text.
@@ -54,7 +55,11 @@ class Curve(Strict):
     """How errors of a case are told: a metric along an axis, and what stands beside it.
 
     Attributes:
-        metric: which one.
+        metric: which one; its title, group, floor and first column are those that `Metric` had when it was planned.
+        title: in figures and tables.
+        group: metrics of one group share axes.
+        has_floor: whether the solver's own gap is a part of it.
+        first: the column of the first round at which it was small enough, or None.
         axis: the column of the sizes; or one of `Tuning`: then the curve goes through all cases that differ in it
             alone.
         num_sizes: how many sizes there are along the axis.
@@ -73,6 +78,10 @@ class Curve(Strict):
     """
 
     metric: str
+    title: str
+    group: str
+    has_floor: bool
+    first: str | None
     axis: str
     num_sizes: int
     style: Literal["rate", "tuning", "approach"] = "rate"
@@ -86,6 +95,13 @@ class Curve(Strict):
     is_bounded: bool = False
     fit: Literal["independent", "paired", "none"] = "none"
     goal: float | None = None
+
+    @classmethod
+    def of(cls, metric: str, axis: str, num_sizes: int, **fields: Any) -> "Curve":
+        """The curve of a metric of `METRICS`."""
+        known = METRICS[metric]
+        told = {"title": known.title, "group": known.panel, "has_floor": known.has_floor, "first": known.first}
+        return cls(metric=metric, axis=axis, num_sizes=num_sizes, **told, **fields)
 
     @property
     def is_tuned(self) -> bool:

@@ -157,10 +157,10 @@ class Sampled(FamilyConfig):
             return tuple(self.curve(metric, expected, len(sizes)) for metric in self.shown)
         numbers = len({getattr(tuning, self.axis) for tuning in self.tunings()})
         return tuple(
-            Curve(
-                metric=self.measured(metric),
-                axis=self.axis,
-                num_sizes=numbers,
+            Curve.of(
+                self.measured(metric),
+                self.axis,
+                numbers,
                 style="tuning",
                 by="num_samples",
                 held=size,
@@ -178,10 +178,10 @@ class Sampled(FamilyConfig):
         """A metric against data; of what the solver does not make small the slope -1/2 is expected."""
         own = metric == self.made_small
         slope = expected.slope if own else -0.5
-        return Curve(
-            metric=metric,
-            axis=axis,
-            num_sizes=num_sizes,
+        return Curve.of(
+            metric,
+            axis,
+            num_sizes,
             slope=slope,
             constant=expected.constant if own else None,
             source=self.source,

@@ -15,7 +15,6 @@ from gamekl.experiment.run.origin import Origin, Run
 from gamekl.experiment.run.store import Store
 from gamekl.experiment.schema.cases import SYMBOLS, Case
 from gamekl.experiment.schema.load import config_toml
-from gamekl.experiment.schema.metrics import METRICS
 from gamekl.experiment.show.export import Stock, check_paths, read_shards, take_stock, write_file
 from gamekl.experiment.show.panels import Panel, group_panels
 from gamekl.experiment.show.plot import caption, panel_svg
@@ -95,7 +94,7 @@ def inline_svg(svg: str, prefix: str, label: str) -> str:
 
 
 def _describe(panel: Panel) -> str:
-    metrics = dict.fromkeys(METRICS[entry.metric].title for entry in panel.summaries)
+    metrics = dict.fromkeys(entry.curve.title for entry in panel.summaries)
     curves = "; ".join(dict.fromkeys(full_name(entry) for entry in panel.summaries))
     return printable(f"{panel.title}: {' and '.join(metrics)} against {AXIS_WORDS[panel.axis]}. Curves: {curves}.")
 

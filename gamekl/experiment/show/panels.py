@@ -2,7 +2,6 @@
 
 from typing import NamedTuple
 
-from gamekl.experiment.schema.metrics import METRICS
 from gamekl.experiment.show.report import Summary
 
 MOST_SPREADS = 3  # bands of more curves would hide each other
@@ -47,6 +46,6 @@ def group_panels(summaries: list[Summary]) -> list[Panel]:
             shared = summary.case.tuning.name(shared)
         if played and shared == summary.case.label:  # many curves: temperatures do not share axes
             shared = summary.case.name
-        metric = METRICS[summary.metric].panel if len(summary.case.metrics) > 1 else ""
+        metric = summary.curve.group if len(summary.case.metrics) > 1 else ""
         panels.setdefault((shared, summary.axis, metric), []).append(summary)
     return [Panel(name, axis, group) for (name, axis, _), group in panels.items()]

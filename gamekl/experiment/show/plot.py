@@ -14,7 +14,6 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from gamekl.experiment.schema.cases import SYMBOLS
-from gamekl.experiment.schema.metrics import METRICS
 from gamekl.experiment.show.panels import Panel, group_panels
 from gamekl.experiment.show.report import Summary
 from gamekl.experiment.show.table import curve_name, printable
@@ -144,9 +143,7 @@ def _draw_tuning(axes: Axes, panel: Panel) -> None:
         name = ", ".join(filter(None, (short, curve_name(summary))))
         _draw_curve(axes, summary, COLOURS[colour % len(COLOURS)], name, alpha=faint if len(labels) > 1 else 1.0)
     sizes = np.unique(np.concatenate([entry.sizes for entry in summaries]))
-    axes.set(
-        yscale="log", xlabel=AXIS_NAMES[panel.axis], ylabel=f"{METRICS[summaries[0].metric].title} in the true game"
-    )
+    axes.set(yscale="log", xlabel=AXIS_NAMES[panel.axis], ylabel=f"{summaries[0].curve.title} in the true game")
     if panel.axis != "scale":
         axes.set_xscale("log")
     if not np.all(np.isfinite(sizes)):
@@ -167,7 +164,7 @@ def _draw_followed(axes: Axes, panel: Panel) -> None:
     metric = summaries[0].metric
     if metric.endswith("nash_gap"):
         _guides(axes, panel, max((float(entry.means[0]) for entry in summaries if len(entry.means)), default=0.0))
-    axes.set(xscale="log", yscale="log", xlabel=AXIS_NAMES[panel.axis], ylabel=METRICS[metric].title)
+    axes.set(xscale="log", yscale="log", xlabel=AXIS_NAMES[panel.axis], ylabel=summaries[0].curve.title)
     shown = [entry.means for entry in summaries] + [entry.predicted for entry in summaries if entry.is_bound]
     values = np.concatenate([np.asarray(entry) for entry in shown])
     if values.max(initial=0) > 0:
@@ -187,7 +184,7 @@ def _draw_level(axes: Axes, panel: Panel) -> None:
     axes.set(
         xscale="log",
         xlabel=AXIS_NAMES[panel.axis],
-        ylabel=METRICS[summaries[0].metric].title,
+        ylabel=summaries[0].curve.title,
         ylim=(min(least, 0.8), 1),
     )
     axes.legend(frameon=False, loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=2)
@@ -200,7 +197,7 @@ def _draw_rates(axes: Axes, panel: Panel) -> None:
     mixed = len({entry.metric for entry in summaries}) > 1 or len(summaries) == 1
     for index, summary in enumerate(summaries):
         short = _short_name(summary, panel.name) if len(summaries) > 1 else ""
-        metric = METRICS[summary.metric].title if mixed and not played else ""
+        metric = summary.curve.title if mixed and not played else ""
         parts = [short, curve_name(summary)] if played else [metric, short]
         colour = COLOURS[index % len(COLOURS)]
         _draw_curve(axes, summary, colour, ", ".join(filter(None, parts)), spread=panel.has_spread)
@@ -209,7 +206,7 @@ def _draw_rates(axes: Axes, panel: Panel) -> None:
         _guides(axes, panel, start)
         axes.set(xscale="log", yscale="log")
     gaps = all(entry.metric.endswith("gap") for entry in summaries)
-    what = "gap" if mixed and gaps and not played else METRICS[summaries[0].metric].title
+    what = "gap" if mixed and gaps and not played else summaries[0].curve.title
     axes.set(xlabel=AXIS_NAMES[panel.axis], ylabel=f"{what} in the true game" if gaps else what)
     if not played:  # else the curves themselves end in the solver's floor
         _draw_floor(axes, summaries)

@@ -9,7 +9,6 @@ import pyarrow as pa
 from gamekl.evaluate.fit import Rate, bootstrap_means, fit_paired_rate, fit_rate
 from gamekl.experiment.run.store import Store
 from gamekl.experiment.schema.cases import Case, Curve, Tuning
-from gamekl.experiment.schema.metrics import METRICS
 
 # Means closer to the solver's own gap than this are not fitted.
 ABOVE_FLOOR = 10.0
@@ -112,7 +111,7 @@ def _summarize(case: Case, curve: Curve, rows: dict[str, np.ndarray], seed: int)
     own = curve.metric == "solver_gap"
     bounds = np.array([entry["bound"].mean() for entry in at_size])
     floor = np.array([0.0 if own else entry["solver_gap"].mean() for entry in at_size])
-    if not METRICS[curve.metric].has_floor:
+    if not curve.has_floor:
         floor = np.full(len(sizes), np.nan)
     line = _line(curve, sizes, bounds)
     return Summary(
@@ -138,7 +137,7 @@ def _summarize(case: Case, curve: Curve, rows: dict[str, np.ndarray], seed: int)
 
 
 def _first(case: Case, curve: Curve, rows: dict[str, np.ndarray]) -> np.ndarray:
-    column = METRICS[curve.metric].first
+    column = curve.first
     if curve.goal is None or column is None:
         return np.zeros(0, int)
     return rows[column][rows["num_rounds"] == case.num_rounds[-1]].astype(int)
@@ -178,9 +177,9 @@ def summarize(store: Store) -> list[Summary]:
 
 def summarize_table(table: pa.Table, cases: Sequence[Case], seed: int) -> list[Summary]:
     """As `summarize`, of rows that are there already; the bootstrap's random numbers follow from the seed."""
-    shown = {curve.metric for case in cases for curve in case.curves}
-    firsts = [METRICS[name].first or "status" for name in shown]
-    names = {*COLUMNS, *Tuning._fields, "solver_gap", *shown, *firsts}
+    curves = [curve for case in cases for curve in case.curves]
+    told = {name for curve in curves for name in (curve.metric, curve.first) if name is not None}
+    names = {*COLUMNS, *Tuning._fields, "solver_gap", *told}
     columns = {name: table[name].to_numpy() for name in names}
     found = []
     for number, case in enumerate(cases):

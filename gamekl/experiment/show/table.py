@@ -7,7 +7,6 @@ from typing import NamedTuple
 import numpy as np
 
 from gamekl.experiment.schema.cases import SYMBOLS
-from gamekl.experiment.schema.metrics import METRICS
 from gamekl.experiment.show.report import COMPARED, Summary
 
 HEADER = ("game", "seeds x sizes", "slope [95 % interval]", "size^s mean", "predicted", "ratios at largest", "failed")
@@ -50,7 +49,7 @@ def curve_name(entry: Summary) -> str:
 
 def full_name(entry: Summary) -> str:
     """What tells a curve from all others of a run."""
-    metric = METRICS[entry.metric].title if len(entry.case.metrics) > 1 else ""
+    metric = entry.curve.title if len(entry.case.metrics) > 1 else ""
     return ", ".join(filter(None, (entry.case.name, curve_name(entry), metric)))
 
 
@@ -121,7 +120,7 @@ def followed_cells(entry: Summary) -> list[str]:
     rounds = len(checkpoints)
     failed = f"{entry.failures // rounds} of {entry.solves // rounds}"
     failed += f", {entry.exceeded} points above" if entry.is_bound else ""
-    name = ", ".join([entry.case.name, METRICS[entry.metric].title])
+    name = ", ".join([entry.case.name, entry.curve.title])
     return [name, f"{checkpoints[-1]:,}", value, proven, to, middle, reached, failed]
 
 

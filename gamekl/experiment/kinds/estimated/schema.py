@@ -196,40 +196,17 @@ class Played(Estimated, Tempered):
         """Against the rounds at some sample sizes and in the game that was played, then against the rows of data."""
         if self.axis != "num_samples":
             return super().curves(expected, sizes)
-        rounds = self.rounds
-        against = Curve(
-            metric="regularized_cce_gap" if self.has_temperatures else "cce_gap",
-            axis="num_rounds",
-            num_sizes=len(rounds),
-            in_table=False,
-            by="num_samples",
-            slope=expected.slope,
-        )
-        playing = against.model_copy(
-            update={
-                "metric": "solver_gap",
-                "in_table": True,
-                "held": sizes[-1],
-                "slope": PLAYED[self.solver],
-                "is_bounded": True,
-                "fit": "paired",
-            }
-        )
-        data = against.model_copy(
-            update={
-                "axis": "num_samples",
-                "num_sizes": len(sizes),
-                "in_table": True,
-                "by": "num_rounds",
-                "fit": "independent" if expected.slope else "none",
-                "source": self.source,
-            }
-        )
+        rounds, metric = self.rounds, "regularized_cce_gap" if self.has_temperatures else "cce_gap"
+        of_rounds: dict[str, Any] = {"by": "num_samples", "in_table": False, "slope": expected.slope}
+        playing: dict[str, Any] = {"slope": PLAYED[self.solver], "is_bounded": True, "fit": "paired"}
+        fit = "independent" if expected.slope else "none"
+        of_data: dict[str, Any] = {"by": "num_rounds", "slope": expected.slope, "fit": fit, "source": self.source}
+        constants = {rounds[-1]: expected.constant}  # of the equilibrium, to which play must have come
         return (
-            *(against.model_copy(update={"held": size}) for size in some(sizes)),
-            playing,
+            *(Curve.of(metric, "num_rounds", len(rounds), held=size, **of_rounds) for size in some(sizes)),
+            Curve.of("solver_gap", "num_rounds", len(rounds), by="num_samples", held=sizes[-1], **playing),
             *(
-                data.model_copy(update={"held": last, "constant": expected.constant if last == rounds[-1] else None})
+                Curve.of(metric, "num_samples", len(sizes), held=last, constant=constants.get(last), **of_data)
                 for last in some(rounds)
             ),
         )

@@ -104,10 +104,10 @@ class Follow(Tempered, Referenced):
         del expected, sizes
         goals = {"regularized_gap": self.rule.tol, "kl": self.rule.kl_tol}
         return tuple(
-            Curve(
-                metric=metric,
-                axis=axis,
-                num_sizes=len(self.rounds),
+            Curve.of(
+                metric,
+                axis,
+                len(self.rounds),
                 style="approach",
                 in_table=axis == "num_rounds",
                 slope=-0.5,
