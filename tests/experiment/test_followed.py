@@ -256,3 +256,11 @@ def test_a_preference_game_is_one():
     )
     upper = many[:, *np.triu_indices(4, 1)].ravel()
     assert abs(upper.mean() - 1 / 2) < 0.01 and abs(upper.var() - 1 / 12) < 0.002
+
+
+@pytest.mark.parametrize("name", gk.rules.LISTED)
+def test_the_list_of_rules_tells_what_they_are(name):
+    entry, kind = gk.rules.LISTED[name], getattr(gk.rules, name)
+    assert kind.__name__ == name and kind.anchored == entry.anchored
+    assert entry.proven == ("proven" in vars(kind)) and entry.has_magnet == ("magnet_rounds" in kind.__annotations__)
+    assert entry.tempered == (entry.anchored or entry.has_magnet)

@@ -4,10 +4,11 @@ from typing import Literal
 
 from gamekl.experiment.kinds import register_kind
 from gamekl.experiment.kinds.estimated.estimators import Estimator, register_estimator
-from gamekl.experiment.kinds.follow.rules import SweptRule, register_rule
+from gamekl.experiment.kinds.follow.rules import register_rule
 from gamekl.experiment.schema.cases import Tuning
 from gamekl.experiment.schema.family import Referenced, Sampled, Tempered, grid
 from gamekl.experiment.schema.metrics import Metric, register_metric
+from gamekl.rules import Listed
 
 register_metric(
     Metric(
@@ -16,13 +17,14 @@ register_metric(
         unit="payoff",
         meaning="what players earn less than they could together",
         panel="welfare",
+        vanishes=False,
         has_floor=False,
         measure="plugin.computing:welfare_loss",
     )
 )
 register_metric(Metric("imitation_error", "error of imitation", "", "squared errors of policies", has_floor=False))
 register_estimator(Estimator("shrunk", "plugin.computing:shrunk"))
-register_rule(SweptRule("slow", "plugin.computing:Slow", anchored=True, tempered=True))
+register_rule(Listed("plugin.computing:Slow", "slow", anchored=True, tempered=True))
 
 
 @register_kind

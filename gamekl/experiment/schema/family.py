@@ -177,7 +177,7 @@ class Sampled(FamilyConfig):
     def curve(self, metric: str, expected: Prediction, num_sizes: int, axis: str = "num_samples") -> Curve:
         """A metric against data; of what the solver does not make small the slope -1/2 is expected."""
         own = metric == self.made_small
-        slope = expected.slope if own else -0.5
+        slope = expected.slope if own else -0.5 if METRICS[metric].vanishes else 0.0
         return Curve.of(
             metric,
             axis,

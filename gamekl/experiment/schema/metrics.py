@@ -15,6 +15,7 @@ class Metric(NamedTuple):
         unit: "payoff" or "nat"; empty where there is none.
         meaning: in a sentence.
         panel: of the panels of a family that shows several: those of one name share axes.
+        vanishes: whether it tends to 0 with more data; else no slope is looked for.
         has_floor: whether the solver's own gap is a part of it.
         first: the column of the first round at which it was small enough, of rules that are followed; or None.
         coarse: what stands for it where a joint policy is measured; None where nothing does.
@@ -27,6 +28,7 @@ class Metric(NamedTuple):
     unit: str
     meaning: str
     panel: str = ""
+    vanishes: bool = True
     has_floor: bool = True
     first: str | None = None
     coarse: str | None = None
@@ -115,6 +117,7 @@ for _metric in (
         "",
         "of 'lead': 1 where the band has the true value of the leader's policy, else 0",
         "coverage",
+        vanishes=False,
         has_floor=False,
     ),
     Metric("regret", "regret", "payoff", "of 'online': over all rounds", "regret", has_floor=False),

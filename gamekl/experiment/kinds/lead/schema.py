@@ -63,7 +63,7 @@ class Lead(Sampled, Tempered, Referenced):
         found = super().curve(metric, expected, num_sizes, axis)
         if metric != "coverage":
             return found
-        return found.model_copy(update={"slope": 0.0, "level": self.lead.level, "fit": "none"})
+        return found.model_copy(update={"level": self.lead.level})
 
     @model_validator(mode="after")
     def _leads(self) -> "Lead":
