@@ -146,6 +146,18 @@ def test_a_schema_from_another_version(capsys, config, run, command):
     assert f"plan.json has schema 99, this gamekl takes {SCHEMA_VERSION}; use the gamekl that made it" in message
 
 
+@pytest.mark.parametrize("command", ["plot", "report", "results", "sweep"])
+def test_a_run_of_schema_5(capsys, config, run, command):
+    """As gamekl wrote it before kinds of sweeps were classes: families had the keys of all kinds, null or default."""
+    plan_of_version(run, 5)
+    path = run / "config.json"
+    old = json.loads(path.read_text())
+    old["family"] = [family | {"rule": None, "lead": None, "online": None, "scales": []} for family in old["family"]]
+    path.write_text(json.dumps(old))
+    given = {"sweep": ("sweep", config, "--out", run)}.get(command, (command, run))
+    assert "plan.json has schema 5, this gamekl takes 6; use the gamekl that made it" in refused(capsys, *given)
+
+
 @pytest.mark.parametrize("content", [b"", b"{}", b"[]", b"\xff"])
 def test_a_damaged_plan(capsys, run, content):
     (run / "plan.json").write_bytes(content)

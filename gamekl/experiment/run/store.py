@@ -39,6 +39,10 @@ class StoreError(RuntimeError):
     """A results folder that cannot be used as asked; the message says why and what helps."""
 
 
+class OtherVersionError(StoreError):
+    """A results folder of another gamekl."""
+
+
 def _differences(there: Any, here: Any, path: str = "") -> Iterator[str]:
     if isinstance(there, dict) and isinstance(here, dict):
         for key in sorted(there.keys() | here.keys()):
@@ -83,7 +87,8 @@ class Store:
         """Make the folder, or check that it was made by the same config.
 
         Raises:
-            StoreError: another config or another version made it, it holds something else, or it cannot be written.
+            StoreError: another config or another version made it, its plan is damaged, it holds something else, or it
+                cannot be written.
         """
         with self._writing():
             for folder in (self.shards, self.manifest.folder):
@@ -93,6 +98,7 @@ class Store:
             raise StoreError(f"out: got {self.root}, which has shards but no config.json; takes a new folder (--out)")
         with self._writing(), suppress(FileExistsError):
             publish_new(path, json.dumps(config, indent=1, sort_keys=True).encode())
+        self.plan()  # another version's is told as that, not as another config
         differences = list(_differences(self.config(), config))
         if differences:
             raise StoreError(
@@ -157,7 +163,7 @@ class Store:
         plan = self._read_json(path)
         if not isinstance(plan, dict) or plan.get("schema") != SCHEMA_VERSION:
             there = plan.get("schema", "1 or 2") if isinstance(plan, dict) else "none"
-            raise StoreError(
+            raise OtherVersionError(
                 f"run: {path} has schema {there}, this gamekl takes {SCHEMA_VERSION}; use the gamekl that made it, or "
                 "run gamekl sweep into a new folder (--out)"
             )
@@ -169,7 +175,7 @@ class Store:
             made = Plan.model_validate(plan)
         except pydantic.ValidationError as error:
             where = ".".join(map(str, error.errors()[0]["loc"]))
-            raise StoreError(
+            raise OtherVersionError(
                 f"run: {path} is of another gamekl ({where}); use the one that made it, or run gamekl sweep into a "
                 "new folder (--out)"
             ) from error

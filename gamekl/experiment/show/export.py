@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 from gamekl.experiment.run.origin import Run, mixture
 from gamekl.experiment.run.plan import make_chunks
 from gamekl.experiment.run.publish import publish
-from gamekl.experiment.run.store import Store, StoreError
+from gamekl.experiment.run.store import OtherVersionError, Store, StoreError
 from gamekl.experiment.schema.cases import Plan
 from gamekl.experiment.schema.config import SweepConfig
 from gamekl.experiment.schema.load import ConfigError, parse_config
@@ -69,19 +69,21 @@ def take_stock(store: Store) -> Stock:
     """Read config and plan and verify every shard, whatever is damaged.
 
     Raises:
-        StoreError: config or plan cannot be read, and no shard either.
+        StoreError: config or plan cannot be read, and no shard either; or another version made them.
     """
     faults: list[str] = []
 
     def attempt(read: Callable[[], Any]) -> Any:
         try:
             return read()
+        except OtherVersionError:
+            raise
         except (StoreError, ConfigError) as error:
             faults.append(str(error))
             return None
 
-    config = attempt(lambda: parse_config(store.config()))
     plan = attempt(store.plan)
+    config = attempt(lambda: parse_config(store.config()))
     whole, damaged = store.verified()
     if faults and not whole:
         raise StoreError(faults[0])
