@@ -391,7 +391,7 @@ def test_impossible_family_is_named(family, message):
 
 def test_game_that_cannot_be_solved(monkeypatch):
     """Without the true equilibrium there is no prediction: an error if n depends on it, else a remark."""
-    monkeypatch.setattr("gamekl.experiment.run.plan.solve_nash", partial(gk.solve_nash, max_steps=1))
+    monkeypatch.setattr("gamekl.experiment.kinds.estimated.computing.solve_nash", partial(gk.solve_nash, max_steps=1))
     family = {"label": "hard", "game": {"kind": "uniform", "num_actions": [2, 2]}, "temperatures": [0.05]}
     with pytest.raises(ValueError, match=r"family\.0 \(hard\): num_samples\.first: got 'auto'.*max_steps"):
         make_plan(sweep(family=[family]))

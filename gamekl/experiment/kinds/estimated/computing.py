@@ -84,7 +84,7 @@ def predict(family: Estimated, tuning: Tuning, settings: list[Setting]) -> Predi
     return Prediction(-1.0, float(np.mean(constants)), _round_up(max(firsts)))
 
 
-def _constant(family: Estimated, setting: Setting) -> tuple[Any, float]:
+def _constant(family: Estimated, setting: Setting) -> tuple[Any, int]:
     """The mean regularised gap times n, and the n from which it may be expected."""
     game, regularizer, behavior, features, _ = setting
     design = features
@@ -97,7 +97,7 @@ def _constant(family: Estimated, setting: Setting) -> tuple[Any, float]:
     return found.sum(), first_sample_size(game, found, regularizer, behavior, features=design)
 
 
-def _round_up(number: float | int) -> int:
+def _round_up(number: int) -> int:
     """To two significant digits."""
     unit = 10 ** max(math.floor(math.log10(number)) - 1, 0)
     return math.ceil(number / unit) * unit
