@@ -28,7 +28,8 @@ from gamekl.preference.joint_comparisons import independent_pairs, unilateral_pa
 from gamekl.preference.rates import predicted_preference_constant
 from gamekl.solvers.nash.exact import check_enumerable
 from gamekl.solvers.nash.solve import solve_nash
-from gamekl.solvers.solution import SolveError
+from gamekl.solvers.solution import Solution, SolveError
+from gamekl.solvers.staged import StagedSolution
 
 PAIRS = {"unilateral": unilateral_pairs, "independent": independent_pairs}
 
@@ -84,20 +85,20 @@ def predict(family: Estimated, tuning: Tuning, settings: list[Setting]) -> Predi
     return Prediction(-1.0, float(np.mean(constants)), _round_up(max(firsts)))
 
 
-def _constant(family: Estimated, setting: Setting) -> tuple[Any, float]:
+def _constant(family: Estimated, setting: Setting) -> tuple[Array, int]:
     """The mean regularised gap times n, and the n from which it may be expected."""
     game, regularizer, behavior, features, _ = setting
     design = features
     if features is not None and family.game.kind != "linear":
         design = per_action(features, game.num_actions)
-    solution = solve_nash(game, regularizer)
+    solution = cast(Solution | StagedSolution, solve_nash(game, regularizer))
     if ESTIMATORS[family.estimator].compares:
         return predicted_preference_constant(game, regularizer, solution, behavior).sum(), 1
     found = predicted_constant(game, regularizer, solution, behavior, family.noise, features=design)
     return found.sum(), first_sample_size(game, found, regularizer, behavior, features=design)
 
 
-def _round_up(number: float | int) -> int:
+def _round_up(number: int) -> int:
     """To two significant digits."""
     unit = 10 ** max(math.floor(math.log10(number)) - 1, 0)
     return math.ceil(number / unit) * unit
