@@ -15,7 +15,7 @@ T = TypeVar("T")
 Noise = ArrayLike | str
 
 # Whole numbers up to here are exact in each dtype.
-MAX_EXACT = {jnp.dtype("float32"): 2**24, jnp.dtype("float64"): 2**53}
+MAX_EXACT: dict[np.dtype[Any], int] = {jnp.dtype("float32"): 2**24, jnp.dtype("float64"): 2**53}
 # jax's float32 binomial is right in law up to here (chi-squared over 4e6 draws); at 1e6 its mean is visibly off.
 MAX_DRAWN_IN_FLOAT32 = 2**17
 

@@ -31,7 +31,7 @@ num_samples = { first = 100, decades = 2, points = 3 }
 
 [[family]]
 label = "shrunk"
-estimator = "shrunk"
+estimator = "outside_shrunk"
 game = { kind = "uniform", num_actions = [2, 2] }
 temperatures = [0.5]
 metrics = ["regularized_gap", "welfare_loss"]
@@ -41,7 +41,7 @@ num_samples = { first = 1000, decades = 1, points = 2 }
 label = "slow"
 panel = "rules"
 solver = "follow"
-rule = { name = "slow", step_size = 0.2 }
+rule = { name = "outside_slow", step_size = 0.2 }
 game = { kind = "uniform", num_actions = [3, 3] }
 temperatures = [0.5]
 num_rounds = { first = 10, decades = 2, points = 3 }

@@ -158,7 +158,7 @@ def followed(rule, num_queries=None):
     return program(call, SELF, anchors(SELF), KEY)
 
 
-STEPPED = ("AOG", "EGPO", "INPO", "MMD", "MNPO", "ONPO", "SPO", "Extragradient", "Halpern", "NashMD", "NashMP")
+STEPPED = tuple(name for name, entry in gk.rules.LISTED.items() if not entry.has_magnet)
 RULES = {
     **{f"rules.{name}": followed(partial(getattr(gk.rules, name), 0.1)) for name in STEPPED},
     "rules.MPO": followed(lambda: gk.rules.MPO(0.1, 5)),

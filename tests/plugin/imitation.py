@@ -23,8 +23,8 @@ register_metric(
     )
 )
 register_metric(Metric("imitation_error", "error of imitation", "", "squared errors of policies", has_floor=False))
-register_estimator(Estimator("shrunk", "plugin.computing:shrunk"))
-register_rule(Listed("plugin.computing:Slow", "slow", anchored=True, tempered=True))
+register_estimator(Estimator("outside_shrunk", "plugin.computing:shrunk"))
+register_rule(Listed("plugin.computing:Slow", "outside_slow", anchored=True, tempered=True))
 
 
 @register_kind

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 from jax.sharding import Mesh, PartitionSpec
 from jaxtyping import Array
 
-from gamekl.experiment.kinds.setting import Setting
+from gamekl.experiment.kinds.setting import Setting, map_arrays
 from gamekl.experiment.schema.cases import Case, Prediction, Tuning
 from gamekl.experiment.schema.family import FamilyConfig
 
@@ -74,10 +74,12 @@ def on_devices(batch: Batch, mesh: Mesh) -> Batch:
     games, everywhere = PartitionSpec("games"), PartitionSpec()
 
     def spread(keys: Array, settings: Setting, *rest: Any) -> dict[str, Array]:
-        arrays, static = eqx.partition(rest, eqx.is_array)
+        # What equinox says of trees is no type to pyright.
+        arrays, static = cast(tuple[Any, Any], eqx.partition(rest, eqx.is_array))  # pyright: ignore[reportUnknownMemberType]
 
         def local(keys: Array, settings: Setting, arrays: Any) -> dict[str, Array]:
-            return batch(keys, settings, *eqx.combine(arrays, static))
+            given = cast(tuple[Any, ...], eqx.combine(arrays, static))  # pyright: ignore[reportUnknownMemberType]
+            return batch(keys, settings, *given)
 
         specs = (games, games, everywhere)
         # Nothing to check: inside, each device works as if it were alone.
@@ -106,6 +108,6 @@ def compute(program: Program, keys: Array, settings: Setting, mesh: Mesh | None 
     parts = mesh.size // math.gcd(games, mesh.size)
     width = -(-seeds // parts)
     padded = keys[:, jnp.arange(parts * width) % seeds].reshape(games * parts, width)
-    repeated = jax.tree.map(lambda leaf: jnp.repeat(leaf, parts, axis=0), settings)
+    repeated = map_arrays(lambda leaf: jnp.repeat(leaf, parts, axis=0), settings)
     found = on_devices(program.batch, mesh)(padded, repeated, *program.rest)
-    return jax.tree.map(lambda leaf: leaf.reshape(games, parts * width, *leaf.shape[2:])[:, :seeds], found)
+    return map_arrays(lambda leaf: leaf.reshape(games, parts * width, *leaf.shape[2:])[:, :seeds], found)

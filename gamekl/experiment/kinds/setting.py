@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -18,6 +18,8 @@ from gamekl.games.featured import Featured
 
 # Of keys: a seed means the same numbers whatever jax's default is, or is set to.
 RANDOM = "threefry2x32"
+
+T = TypeVar("T")
 
 
 class Setting(NamedTuple):
@@ -111,6 +113,11 @@ def make_regularizer(family: Referenced, drawn: Drawn, temperature: Any) -> Regu
         )
     with np.errstate(divide="ignore"):
         return Regularizer([np.log(np.asarray(row)) for row in reference], temperature)
+
+
+def map_arrays(function: Callable[[Array], Array], tree: T) -> T:
+    """The tree with each of its arrays replaced by what the function makes of it."""
+    return jax.tree.map(function, tree)
 
 
 def for_games_and_seeds(function: Callable[..., Any]) -> Callable[..., Any]:

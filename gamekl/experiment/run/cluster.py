@@ -195,7 +195,7 @@ def dask(scheduler: str) -> Engine:
             client.wait_for_workers(1, timeout=PATIENCE)
         except (OSError, TimeoutError, ValueError) as error:
             if client is not None:
-                client.close()
+                client.close()  # pyright: ignore[reportUnknownMemberType]
             raise EngineError(
                 f"scheduler: got {scheduler!r}, where no Dask scheduler with workers answers ({error}); takes the "
                 "address that `dask scheduler` prints, such as tcp://host:8786"

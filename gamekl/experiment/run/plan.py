@@ -114,7 +114,7 @@ def make_plan(config: SweepConfig) -> Plan:
 
 def make_chunks(plan: Plan) -> list[Chunk]:
     """The chunks of a plan, in order."""
-    chunks = []
+    chunks: list[Chunk] = []
     for number, case in enumerate(plan.cases):
         slug = re.sub(r"[^a-z0-9]+", "-", case.label.lower()).strip("-")
         width = case.width

@@ -4,7 +4,7 @@ import io
 import json
 import platform
 import threading
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,17 +13,17 @@ import jax
 import jax.numpy as jnp
 import jaxlib
 import numpy as np
-import optax
+import optax  # pyright: ignore[reportMissingTypeStubs]
 import pyarrow as pa
 import pyarrow.parquet as pq
-import scipy
+import scipy  # pyright: ignore[reportMissingTypeStubs]
 from jax.sharding import Mesh
 from jaxtyping import Array
 
 import gamekl
 from gamekl.core.games import stack
 from gamekl.experiment.kinds.computing import Program, compute, computing
-from gamekl.experiment.kinds.setting import Setting, family_key
+from gamekl.experiment.kinds.setting import Setting, family_key, map_arrays
 from gamekl.experiment.run.origin import Origin
 from gamekl.experiment.run.plan import Chunk, check_files, make_settings
 from gamekl.experiment.run.store import SCHEMA_VERSION
@@ -95,7 +95,7 @@ def batched_settings(config: SweepConfig, family: FamilyConfig, case: Case) -> S
     return stack(
         [
             entry._replace(
-                game=jax.tree.map(lambda leaf: leaf.astype(dtype), entry.game),
+                game=map_arrays(lambda leaf: leaf.astype(dtype), entry.game),
                 regularizer=entry.regularizer.astype(dtype),
             )
             for entry in make_settings(config, family, case.tuning)
@@ -107,8 +107,16 @@ def data_keys(config: SweepConfig, family: FamilyConfig, case: Case, point: int,
     """One key for each game and seed, ``[game, seed]``: each dataset is independent of all others."""
     index = family.tunings().index(case.tuning)
     key = jax.random.fold_in(jax.random.fold_in(jax.random.fold_in(family_key(config, family), 1), index), point)
-    game_keys = jax.vmap(lambda game: jax.random.fold_in(key, game))(jnp.arange(case.num_games))
-    return jax.vmap(lambda game_key: jax.vmap(lambda seed: jax.random.fold_in(game_key, seed))(seeds))(game_keys)
+    game_keys = jax.vmap(partial(jax.random.fold_in, key))(jnp.arange(case.num_games))
+
+    def of_seeds(game_key: Array) -> Array:
+        return jax.vmap(partial(jax.random.fold_in, game_key))(seeds)
+
+    return jax.vmap(of_seeds)(game_keys)
+
+
+def _shape(leaf: Any) -> Any:
+    return jax.typeof(leaf) if eqx.is_array(leaf) else leaf
 
 
 class _Task(NamedTuple):
@@ -123,7 +131,7 @@ class _Task(NamedTuple):
         whole: Any = self.program.batch, self.program.rest
         function, rest = self.program.compiled or whole
         used = function.lower(self.keys, self.settings, *rest).compile().compiled.memory_analysis()
-        shapes = jax.tree.map(lambda leaf: jax.typeof(leaf) if eqx.is_array(leaf) else leaf, (self.keys, *rest))
+        shapes = jax.tree.map(_shape, (self.keys, *rest))
         key = f"{function} {shapes} {jax.tree.map(jnp.shape, self.settings)}"
         memory = used.temp_size_in_bytes + used.argument_size_in_bytes + used.output_size_in_bytes
         return Compiled(key, memory, self.program.works_on_host)

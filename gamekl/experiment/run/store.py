@@ -15,7 +15,7 @@ import fcntl
 import hashlib
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -29,6 +29,7 @@ from gamekl.experiment.run.manifest import Manifest
 from gamekl.experiment.run.origin import Origin, Run
 from gamekl.experiment.run.publish import publish, publish_new
 from gamekl.experiment.schema.cases import Plan
+from gamekl.experiment.schema.plain import is_list, is_table
 
 # Of shards, plan and manifest, and of what a seed draws: raised when numbers change by more than their last digits.
 # Folders of another one are refused.
@@ -44,10 +45,10 @@ class OtherVersionError(StoreError):
 
 
 def _differences(there: Any, here: Any, path: str = "") -> Iterator[str]:
-    if isinstance(there, dict) and isinstance(here, dict):
+    if is_table(there) and is_table(here):
         for key in sorted(there.keys() | here.keys()):
             yield from _differences(there.get(key), here.get(key), f"{path}.{key}" if path else key)
-    elif isinstance(there, list) and isinstance(here, list) and len(there) == len(here):
+    elif is_list(there) and is_list(here) and len(there) == len(here):
         for index, (one, other) in enumerate(zip(there, here, strict=True)):
             yield from _differences(one, other, f"{path}.{index}")
     elif there != here:
@@ -73,7 +74,7 @@ class Store:
         return self.shards / f"{name}.parquet"
 
     @contextmanager
-    def _writing(self) -> Iterator[None]:
+    def _writing(self) -> Generator[None, None, None]:
         """Whatever stands in the way of writing is told with the folder and what helps."""
         try:
             yield
@@ -125,7 +126,7 @@ class Store:
         return self._hold(fcntl.LOCK_SH)
 
     @contextmanager
-    def _hold(self, operation: int) -> Iterator[None]:
+    def _hold(self, operation: int) -> Generator[None, None, None]:
         with self._writing():
             self.root.mkdir(parents=True, exist_ok=True)
             file = open(self.root / ".lock", "a+")  # network file systems lock only what may be read and written
@@ -161,8 +162,8 @@ class Store:
         if not path.exists():
             return None
         plan = self._read_json(path)
-        if not isinstance(plan, dict) or plan.get("schema") != SCHEMA_VERSION:
-            there = plan.get("schema", "1 or 2") if isinstance(plan, dict) else "none"
+        if not is_table(plan) or plan.get("schema") != SCHEMA_VERSION:
+            there = plan.get("schema", "1 or 2") if is_table(plan) else "none"
             raise OtherVersionError(
                 f"run: {path} has schema {there}, this gamekl takes {SCHEMA_VERSION}; use the gamekl that made it, or "
                 "run gamekl sweep into a new folder (--out)"

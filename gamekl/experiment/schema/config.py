@@ -12,13 +12,14 @@ from gamekl.core.schema import Chosen
 from gamekl.experiment.kinds import KINDS
 from gamekl.experiment.schema.family import FamilyConfig
 from gamekl.experiment.schema.parts import Strict
+from gamekl.experiment.schema.plain import is_table
 
 DEFAULT = "gane"
 
 
 def _kind_of(values: Any) -> type[FamilyConfig]:
     """The kind of a family, by its solver."""
-    if not isinstance(values, dict):
+    if not is_table(values):
         return FamilyConfig  # which says what is wrong
     solver = values.get("solver", DEFAULT)
     if not isinstance(solver, str) or solver not in KINDS:

@@ -8,6 +8,7 @@ from typing import Any
 
 from gamekl.core.schema import ConfigError, parse, read_toml
 from gamekl.experiment.schema.config import SweepConfig
+from gamekl.experiment.schema.plain import is_list, is_table
 
 __all__ = ["ConfigError", "config_toml", "load_config", "parse_config"]
 
@@ -34,9 +35,9 @@ def load_config(path: str | PathLike[str], **overrides: Any) -> SweepConfig:
 
 def _value(value: Any) -> str:
     """As TOML."""
-    if isinstance(value, dict):
+    if is_table(value):
         return f"{{ {', '.join(_pairs(value))} }}"
-    if isinstance(value, list):
+    if is_list(value):
         return f"[{', '.join(map(_value, value))}]"
     if isinstance(value, float) and not math.isfinite(value):
         return str(value)

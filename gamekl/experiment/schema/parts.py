@@ -1,7 +1,7 @@
 """The parts of a sweep's schema that kinds share: games, sample sizes, rounds. Loads no jax."""
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 import pydantic
 from pydantic import AfterValidator, Field, model_validator
@@ -25,8 +25,8 @@ DRAWN = (*RANDOM, "contextual", "markov", *FEATURED)
 T = TypeVar("T")
 
 
-def one_of(registry: Mapping[str, Any]) -> Any:
-    """The type of a name that a registry has when the value is read."""
+def one_of(registry: Mapping[str, Any]) -> AfterValidator:
+    """Of a string, that a registry has it when the value is read."""
 
     def check(name: str) -> str:
         if name not in registry:
@@ -34,7 +34,7 @@ def one_of(registry: Mapping[str, Any]) -> Any:
             raise PydanticKnownError("literal_error", {"expected": " or ".join(filter(None, (", ".join(names), last)))})
         return name
 
-    return Annotated[str, AfterValidator(check)]
+    return AfterValidator(check)
 
 
 def _differ(values: tuple[T, ...]) -> tuple[T, ...]:
@@ -59,6 +59,12 @@ class Strict(pydantic.BaseModel):
     model_config = pydantic.ConfigDict(frozen=True, extra="forbid", strict=False, ser_json_inf_nan="constants")
 
 
+if TYPE_CHECKING:
+    Kind = RandomKind = str
+else:
+    Kind, RandomKind = Literal[(*CLASSIC, *RANDOM, *STAGED, "file")], Literal[RANDOM]
+
+
 class GameConfig(Strict):
     """Which games a family has.
 
@@ -73,11 +79,11 @@ class GameConfig(Strict):
         path: of the payoff file, for kind "file"; relative to the folder in which the sweep is started.
     """
 
-    kind: Literal[(*CLASSIC, *RANDOM, *STAGED, "file")]  # pyright: ignore[reportInvalidTypeForm]
+    kind: Kind
     num_actions: tuple[Annotated[int, Field(ge=1)], ...] | None = None
     num_games: Annotated[int, Field(ge=1)] = 1
     seed: Annotated[int, Field(ge=0, lt=2**32)] | None = None
-    rewards: Literal[RANDOM] | None = None  # pyright: ignore[reportInvalidTypeForm]
+    rewards: RandomKind | None = None
     parameters: dict[str, float | int] = {}
     path: str | None = None
 

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from gamekl.core.schema import meant
+from gamekl.experiment.schema.plain import is_row
 
 NAMES = ("uniform", "reference")
 TAKES = (
@@ -22,7 +23,7 @@ def _shown(value: Any) -> str:
 
 def _leaves(value: Any, place: tuple[int, ...] = ()) -> Iterator[tuple[tuple[int, ...], Any]]:
     """Whatever is no list, with its place."""
-    if not isinstance(value, list | tuple):
+    if not is_row(value):
         yield place, value
         return
     for index, entry in enumerate(value):
@@ -35,7 +36,7 @@ def _is_chance(value: Any) -> bool:
 
 def _shape(value: Any) -> tuple[int, ...] | None:
     """Of nested lists; None where they are no table."""
-    if not isinstance(value, list | tuple):
+    if not is_row(value):
         return ()
     inner = {_shape(entry) for entry in value}
     if len(inner) != 1 or None in inner:
@@ -44,7 +45,7 @@ def _shape(value: Any) -> tuple[int, ...] | None:
 
 
 def _frozen(value: Any) -> Any:
-    return tuple(map(_frozen, value)) if isinstance(value, list | tuple) else float(value)
+    return tuple(map(_frozen, value)) if is_row(value) else float(value)
 
 
 def _total(values: Any) -> float:
@@ -53,7 +54,7 @@ def _total(values: Any) -> float:
 
 def _are_policies(value: Sequence[Any]) -> bool:
     """Lists of numbers, each of which sums to 1; the table of two players sums to 1 as a whole."""
-    flat = all(isinstance(row, list | tuple) and _shape(row) == (len(row),) for row in value)
+    flat = all(is_row(row) and _shape(row) == (len(row),) for row in value)
     return flat and all(abs(_total(row) - 1) <= SLACK for row in value)
 
 
@@ -68,7 +69,7 @@ def parse_behavior(value: Any) -> Any:
         raise ValueError(f"got {value!r}{f'; did you mean {close!r}?' if close else ','} takes {TAKES}")
     if isinstance(value, str):
         return value
-    if not isinstance(value, list | tuple) or not value:
+    if not is_row(value) or not value:
         raise ValueError(f"got {_shown(value)}, takes {TAKES}")
     wrong = [(place, leaf) for place, leaf in _leaves(value) if not _is_chance(leaf)]
     if wrong:

@@ -51,7 +51,7 @@ def _text(value: Any) -> str:
 def _table(label: str, header: list[str] | tuple[str, ...], rows: list[list[str]]) -> str:
     """The first cell of each row is its header."""
     heads = "".join(f'<th scope="col">{_text(cell)}</th>' for cell in header)
-    lines = []
+    lines: list[str] = []
     for first, *rest in rows:
         cells = "".join(f"<td{LONG_CELL * (len(cell) > LONG)}>{_text(cell)}</td>" for cell in rest)
         lines.append(f'<tr><th scope="row">{_text(first)}</th>{cells}</tr>')
@@ -117,7 +117,7 @@ def _figures(summaries: list[Summary]) -> str:
 
 def _curves(summaries: list[Summary]) -> str:
     rates, others, followed = split_tables(summaries)
-    parts = []
+    parts: list[str] = []
     if rates:
         rows = [rate_cells(entry) for entry in rates]
         parts += [_table("Slopes and constants", HEADER, rows), f'<p class="note">{_text(LEGEND)}</p>']
@@ -149,7 +149,8 @@ def _share(entry: Tally) -> str:
 
 
 def _solves(tallies: list[Tally]) -> str:
-    rows, ends = [], sorted({status for entry in tallies for status in entry.statuses if status})
+    rows: list[list[str]] = []
+    ends = sorted({status for entry in tallies for status in entry.statuses if status})
     for entry in tallies:
         failed = [f"{entry.statuses[end]:,} {_status(end)[0]}" for end in ends if end in entry.statuses]
         rows.append([entry.case.name, f"{entry.solves:,}", ", ".join(failed) or "none", _share(entry)])
@@ -177,7 +178,7 @@ def _range(sizes: Sequence[int]) -> str:
 
 
 def _asked(stock: Stock) -> str:
-    parts = []
+    parts: list[str] = []
     if stock.plan is not None:
         rows = [
             [
@@ -232,8 +233,9 @@ def _facts(stock: Stock, tallies: list[Tally]) -> str:
 
 
 def _page(store: Store, stock: Stock) -> str:
-    cases = stock.plan.cases if stock.plan is not None else []
-    sections, tallies = [], []
+    cases = stock.plan.cases if stock.plan is not None else ()
+    sections: list[str] = []
+    tallies: list[Tally] = []
     if stock.whole and cases:
         table = read_shards(store, stock.whole)
         summaries = summarize_table(table, cases, 0 if stock.config is None else stock.config.seed)

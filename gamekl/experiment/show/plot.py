@@ -1,4 +1,6 @@
 """The rate plot: mean error against sample size or rounds, log-log, one panel for each group of families."""
+# matplotlib leaves its **kwargs without types, so that every method that has them counts as partly unknown.
+# pyright: reportUnknownMemberType=false
 
 import io
 import textwrap
@@ -149,7 +151,8 @@ def _draw_tuning(axes: Axes, panel: Panel) -> None:
     if not np.all(np.isfinite(sizes)):
         beyond, finite = _places(sizes)[-1], sizes[np.isfinite(sizes)]
         axes.axvline(beyond, color="0.8", lw=0.6, ls=":", zorder=0)
-        powers = np.arange(np.ceil(np.log10(finite[0])), np.floor(np.log10(finite[-1])) + 1)
+        first, last = float(np.ceil(np.log10(finite[0]))), float(np.floor(np.log10(finite[-1])))
+        powers = np.arange(first, last + 1)
         axes.set_xticks([*10.0**powers, beyond], [*(f"$10^{{{power:g}}}$" for power in powers), "$\\infty$"])
     axes.legend(frameon=False, loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=2)
 

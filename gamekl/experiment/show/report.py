@@ -181,7 +181,7 @@ def summarize_table(table: pa.Table, cases: Sequence[Case], seed: int) -> list[S
     told = {name for curve in curves for name in (curve.metric, curve.first) if name is not None}
     names = {*COLUMNS, *Tuning._fields, "solver_gap", *told}
     columns = {name: table[name].to_numpy() for name in names}
-    found = []
+    found: list[Summary] = []
     for number, case in enumerate(cases):
         for curve in case.curves:
             numbers = _along(case, cases, curve.axis) if curve.is_tuned else [number]

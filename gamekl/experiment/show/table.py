@@ -154,7 +154,7 @@ def split_tables(summaries: list[Summary]) -> Tables:
 def format_table(summaries: list[Summary]) -> str:
     """Plain text: slopes, scaled means beside predicted constants; means along other axes; rules."""
     rates, others, followed = split_tables(summaries)
-    parts = []
+    parts: list[str] = []
     if rates:
         parts += [*aligned([[*HEADER], *map(rate_cells, rates)]), "", textwrap.fill(LEGEND, 120)]
     if others:

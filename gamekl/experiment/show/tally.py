@@ -40,7 +40,7 @@ class Tally(NamedTuple):
 def tally(table: pa.Table, cases: Sequence[Case]) -> list[Tally]:
     """One for each case, those without data too."""
     columns = {name: table[name].to_numpy() for name in ("case", "num_samples", "status", "unvisited")}
-    found = []
+    found: list[Tally] = []
     for number, case in enumerate(cases):
         mine = {name: column[columns["case"] == number] for name, column in columns.items()}
         statuses, counts = np.unique(mine["status"], return_counts=True)

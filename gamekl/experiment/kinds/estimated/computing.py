@@ -28,7 +28,8 @@ from gamekl.preference.joint_comparisons import independent_pairs, unilateral_pa
 from gamekl.preference.rates import predicted_preference_constant
 from gamekl.solvers.nash.exact import check_enumerable
 from gamekl.solvers.nash.solve import solve_nash
-from gamekl.solvers.solution import SolveError
+from gamekl.solvers.solution import Solution, SolveError
+from gamekl.solvers.staged import StagedSolution
 
 PAIRS = {"unilateral": unilateral_pairs, "independent": independent_pairs}
 
@@ -84,13 +85,13 @@ def predict(family: Estimated, tuning: Tuning, settings: list[Setting]) -> Predi
     return Prediction(-1.0, float(np.mean(constants)), _round_up(max(firsts)))
 
 
-def _constant(family: Estimated, setting: Setting) -> tuple[Any, int]:
+def _constant(family: Estimated, setting: Setting) -> tuple[Array, int]:
     """The mean regularised gap times n, and the n from which it may be expected."""
     game, regularizer, behavior, features, _ = setting
     design = features
     if features is not None and family.game.kind != "linear":
         design = per_action(features, game.num_actions)
-    solution = solve_nash(game, regularizer)
+    solution = cast(Solution | StagedSolution, solve_nash(game, regularizer))
     if ESTIMATORS[family.estimator].compares:
         return predicted_preference_constant(game, regularizer, solution, behavior).sum(), 1
     found = predicted_constant(game, regularizer, solution, behavior, family.noise, features=design)

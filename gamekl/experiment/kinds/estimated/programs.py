@@ -15,7 +15,7 @@ from jaxtyping import Array
 from gamekl.core.response import nash_gap, regularized_gap
 from gamekl.experiment.kinds.computing import named
 from gamekl.experiment.kinds.estimated.estimates import Data
-from gamekl.experiment.kinds.setting import Setting, for_games_and_seeds
+from gamekl.experiment.kinds.setting import Setting, for_games_and_seeds, map_arrays
 from gamekl.experiment.schema.metrics import METRICS
 from gamekl.learning.pessimistic import pnvi
 from gamekl.offline.pessimism import lower_confidence
@@ -64,7 +64,11 @@ def _solved(data: Data, setting: Setting, found: Estimate) -> dict[str, Array]:
 @eqx.filter_jit
 def gane_batch(keys: Array, settings: Setting, data: Data) -> dict[str, Array]:
     """Estimate, solve and evaluate in the true game; every result is ``[game, seed]``."""
-    return for_games_and_seeds(lambda key, setting: _solved(data, setting, data.estimate(key, setting)))(keys, settings)
+
+    def one(key: Array, setting: Setting) -> dict[str, Array]:
+        return _solved(data, setting, data.estimate(key, setting))
+
+    return for_games_and_seeds(one)(keys, settings)
 
 
 @eqx.filter_jit
@@ -72,12 +76,12 @@ def neural_batch(keys: Array, settings: Setting, data: Data) -> dict[str, Array]
     """As `gane_batch`, one dataset after another: networks have work for all processors, and need memory."""
 
     def one(place: Array) -> dict[str, Array]:
-        setting = jax.tree.map(lambda leaf: leaf[place[0]], settings)
+        setting = map_arrays(lambda leaf: leaf[place[0]], settings)
         return _solved(data, setting, data.estimate(keys[place[0], place[1]], setting))
 
     grid = jnp.stack(jnp.indices(keys.shape), axis=-1)
-    found = jax.lax.map(one, grid.reshape(-1, 2))
-    return jax.tree.map(lambda leaf: leaf.reshape(keys.shape), found)
+    found = cast(dict[str, Array], jax.lax.map(one, grid.reshape(-1, 2)))  # pyright: ignore[reportUnknownMemberType]
+    return map_arrays(lambda leaf: leaf.reshape(keys.shape), found)
 
 
 @eqx.filter_jit
@@ -120,9 +124,9 @@ def _measure_profiles(
 def pnvi_batch(keys: Array, settings: Setting, data: Data, scale: Array, payoff_range: Array) -> dict[str, Array]:
     """As `gane_batch`, with pessimistic Nash value iteration, on the host."""
     found = estimate_batch(keys, settings, data)
-    policies = []
+    policies: list[tuple[Array, ...]] = []
     for index in np.ndindex(keys.shape):
-        alone = jax.tree.map(lambda leaf: leaf[index], found)  # noqa: B023
+        alone = map_arrays(lambda leaf: leaf[index], found)  # noqa: B023
         policies.append(pnvi(alone, scale=scale, payoff_range=payoff_range, noise=data.spread).log_policy)
     stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves).reshape(*keys.shape, *leaves[0].shape), *policies)
     measured = _measure_profiles(data, settings, found, stacked)
@@ -177,7 +181,7 @@ def gamd_batch(keys: Array, settings: Setting, data: Data, num_rounds: Array, we
 
     def one(key: Array, setting: Setting) -> dict[str, Array]:
         found = data.estimate(key, setting)
-        options = {"num_rounds": num_rounds, "evaluate_on": setting.game, "throw": False}
+        options: dict[str, Any] = {"num_rounds": num_rounds, "evaluate_on": setting.game, "throw": False}
         history = gamd_history(found.game, setting.regularizer, weighting=weighting, **options)
         return _of_joint_policies(found, history, history.regularized_cce_gap_estimated)
 
@@ -190,7 +194,7 @@ def weights_batch(keys: Array, settings: Setting, data: Data, num_rounds: Array)
 
     def one(key: Array, setting: Setting) -> dict[str, Array]:
         found = data.estimate(key, setting)
-        options = {"num_rounds": num_rounds, "evaluate_on": setting.game, "throw": False}
+        options: dict[str, Any] = {"num_rounds": num_rounds, "evaluate_on": setting.game, "throw": False}
         history = multiplicative_weights_history(found.game, setting.regularizer, **options)
         return _of_joint_policies(found, history, history.cce_gap_estimated)
 

@@ -48,7 +48,7 @@ class Estimated(Sampled, Referenced):
     computes = "gamekl.experiment.kinds.estimated.computing"
     metrics_known = GAPS
 
-    estimator: one_of(ESTIMATORS) = "tabular"  # pyright: ignore[reportInvalidTypeForm]
+    estimator: Annotated[str, one_of(ESTIMATORS)] = "tabular"
     penalty: NotNegative = 1.0
     behavior: Annotated[Any, BeforeValidator(parse_behavior)] = "uniform"
     concentrability: Concentrability | Concentrabilities | None = None

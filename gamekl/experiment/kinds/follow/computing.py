@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
+from gamekl.core.games import NormalFormGame
 from gamekl.core.validation import validate
 from gamekl.experiment.kinds.computing import Program, named
 from gamekl.experiment.kinds.follow.rules import RULES
@@ -77,10 +78,11 @@ def follow_batch(
     rounds = np.asarray((0, *num_rounds), dtype=np.int32)
 
     def one(key: Array, setting: Setting) -> dict[str, Array]:
-        target = solve_nash(setting.game, setting.regularizer, throw=False).log_policy if rule.anchored else None
-        measured = {"num_rounds": rounds, "target": target, "tol": tols[0], "kl_tol": tols[1]}
-        asked = {} if num_queries is None else {"num_queries": num_queries, "key": key}
-        found = follow(setting.game, setting.regularizer, rule, **measured, **asked, throw=False)
+        game: NormalFormGame = setting.game
+        target = solve_nash(game, setting.regularizer, throw=False).log_policy if rule.anchored else None
+        measured: dict[str, Any] = {"num_rounds": rounds, "target": target, "tol": tols[0], "kl_tol": tols[1]}
+        asked: dict[str, Any] = {} if num_queries is None else {"num_queries": num_queries, "key": key}
+        found = follow(game, setting.regularizer, rule, **measured, **asked, throw=False)
         results = _of_rounds(found) if found.kl is None else _of_rounds(found) | _of_anchored(found, kl_bound)
         return {name: jnp.broadcast_to(column, rounds.shape)[1:] for name, column in results.items()}
 
@@ -92,7 +94,10 @@ def make_rule(config: RuleConfig, temperature: float | None) -> tuple[Rule, Call
 
     The proofs are for values that are told.
     """
-    kind = named(RULES[config.name].makes)
+    entry = RULES[config.name]
+    kind = named(entry.makes)
+    if kind.anchored != entry.anchored:
+        raise ValueError(f"rule.name: got {config.name!r}, listed with anchored={entry.anchored}, takes the class's own")
     if config.step_size == "proven":
         known = kind.proven(cast(float, temperature))
         return known.rule, known.kl if config.num_queries is None else None

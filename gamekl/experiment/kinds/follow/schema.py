@@ -25,7 +25,7 @@ class RuleConfig(Strict):
         kl_tol: likewise the total KL from the anchored equilibrium, nats, of rules that head for it.
     """
 
-    name: one_of(RULES)  # pyright: ignore[reportInvalidTypeForm]
+    name: Annotated[str, one_of(RULES)]
     step_size: Positive | Literal["proven", "temperature"]
     magnet_rounds: Annotated[int, Field(ge=1, lt=2**31)] | None = None
     num_queries: Annotated[int, Field(ge=1)] | None = None

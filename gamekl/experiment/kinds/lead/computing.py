@@ -1,6 +1,6 @@
 """Leaders that learn from a follower's actions, over games, seeds and sample sizes."""
 
-from typing import Any
+from typing import Any, cast
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -54,7 +54,8 @@ def lead_batch(
         value = committed_value(plan.policy[0], game, regularizer)
         band = value_band(estimate, regularizer, plan.policy[0], level)
         lost = best.value - value
-        small = ROUNDING * jnp.finfo(game.dtype).eps * payoff_scale(game.payoffs[0], regularizer.temperatures[0])
+        eps = cast(Any, jnp.finfo(game.dtype)).eps
+        small = ROUNDING * eps * payoff_scale(game.payoffs[0], regularizer.temperatures[0])
         wrong = estimate.game.payoffs[1] - centre(game.payoffs[1], support(regularizer.log_reference[1]))
         return {
             "suboptimality": jnp.where(lost > small, lost, 0),
@@ -80,7 +81,8 @@ def _is_kept(config: LeadConfig, setting: Setting) -> bool:
 
 def make_settings(family: Lead, tuning: Tuning, key: Array) -> list[Setting]:
     """The games that are kept, with the policies that their leaders announce."""
-    config, settings = family.lead, []
+    config = family.lead
+    settings: list[Setting] = []
     for drawn in drawn_games(key, family.game):
         regularizer = make_regularizer(family, drawn, (config.anchor, tuning.temperature))
         check_commitment(drawn.game, regularizer)

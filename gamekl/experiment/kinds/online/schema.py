@@ -1,7 +1,7 @@
 """What a TOML may say of families that learn games while playing them. Loads no jax."""
 
 from collections.abc import Sequence
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field, model_validator
 
@@ -16,6 +16,10 @@ HYPOTHESES = {
     "models": ("markov", "doors"),
     "values": ("markov", "doors"),
 }
+if TYPE_CHECKING:
+    Hypothesis = str
+else:
+    Hypothesis = Literal[tuple(HYPOTHESES)]
 
 
 class OnlineConfig(Strict):
@@ -33,7 +37,7 @@ class OnlineConfig(Strict):
         truth: for kind "doors", the number of the true model: its binary digits are the doors that are open.
     """
 
-    hypotheses: Literal[tuple(HYPOTHESES)] = "tabular"  # pyright: ignore[reportInvalidTypeForm]
+    hypotheses: Hypothesis = "tabular"
     concept: Literal["nash", "ce", "cce"] = "cce"
     exploration: Annotated[float, Field(ge=0, le=1)] | None = None
     eta: Positive | None = None

@@ -1,0 +1,9 @@
+from io import BytesIO
+from os import PathLike
+from typing import Any
+
+from pyarrow import Table
+
+def read_table(source: PathLike[str], *, page_checksum_verification: bool) -> Table: ...
+def write_table(table: Table, where: BytesIO, *, compression: str, write_page_checksum: bool) -> None: ...
+def __getattr__(name: str) -> Any: ...

@@ -1,0 +1,6 @@
+from typing import Any
+
+from pyarrow import DataType
+
+def is_dictionary(t: DataType) -> bool: ...
+def __getattr__(name: str) -> Any: ...
