@@ -332,3 +332,15 @@ def test_the_table_of_columns_is_that_of_a_sweep(tmp_path, monkeypatch, capsys):
     names = {"string": "text", "double": "float64"}
     assert told == [(field.name, names.get(str(field.type), str(field.type))) for field in schema]
     assert all(column.meaning for column in (*PLACES, *result_columns()))
+
+
+def test_shards_from_before_a_metric_are_read(tmp_path):
+    """The older ones have null there."""
+    store = make_run(tmp_path / "run")
+    name = sorted(store.verified()[0])[0]
+    table = pq.read_table(store.shard_path(name))
+    newer = table.append_column("fresh", pa.array(np.ones(table.num_rows)))
+    store.write_shard(name, parquet(newer), newer.num_rows, ORIGIN)
+    export(store, tmp_path / "all.parquet")
+    fresh = pq.read_table(tmp_path / "all.parquet")["fresh"]
+    assert fresh.null_count == len(fresh) - newer.num_rows > 0 and store.read().column_names[-1] == "fresh"

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 import gamekl as gk
+from gamekl.experiment.kinds.follow.rules import RULES
 from gamekl.experiment.run.plan import make_plan, make_settings
 from gamekl.experiment.run.store import Store
 from gamekl.experiment.run.sweep import run_sweep
@@ -264,3 +265,9 @@ def test_the_list_of_rules_tells_what_they_are(name):
     assert kind.__name__ == name and kind.anchored == entry.anchored
     assert entry.proven == ("proven" in vars(kind)) and entry.has_magnet == ("magnet_rounds" in kind.__annotations__)
     assert entry.tempered == (entry.anchored or entry.has_magnet)
+
+
+def test_a_rule_that_is_listed_as_what_it_is_not(monkeypatch):
+    monkeypatch.setitem(RULES, "aog", gk.rules.LISTED["AOG"]._replace(anchored=True, tempered=True))
+    with pytest.raises(ValueError, match=r"rule\.name: got 'aog', listed as anchored=True, takes what its class"):
+        make_plan(sweep({**EGPO, "rule": {"name": "aog", "step_size": 0.1}}))

@@ -55,6 +55,7 @@ def config(tmp_path, monkeypatch):
         (HEAD + FAMILY.replace("100,", "0,"), "family.0.num_samples.first: got 0"),
         (HEAD + FAMILY.replace("decades = 1", "decades = 13"), "family.0.num_samples.decades: got 13"),
         (HEAD + FAMILY.replace("points = 2", "points = 1"), "family.0.num_samples.points: got 1"),
+        (HEAD + FAMILY + "penalty = 2.0", "penalty: got 2.0 for estimator 'tabular', takes it for 'ridge'"),
         (HEAD + FAMILY + "noise = nan", "family.0.noise: got nan"),
         (HEAD + FAMILY + "noise = -1.0", "family.0.noise: got -1.0"),
         (HEAD + FAMILY + "concentrability = 0.5", "family.0.concentrability: got 0.5"),
@@ -185,3 +186,12 @@ def test_a_run_in_use(capsys, config, run):
 def test_shards_of_nobody(capsys, config, run):
     (run / "config.json").unlink()
     assert "has shards but no config.json; takes a new folder" in refused(capsys, "sweep", config, "--out", run)
+
+
+def test_a_config_that_could_not_be_planned_is_no_run(capsys, config):
+    """What is mended may go on in the folder in which nothing was computed."""
+    config.write_text(HEAD + FAMILY + "concentrability = 1.5")
+    assert "takes at least C_min" in refused(capsys, "sweep", config, "--out", "run")
+    config.write_text(HEAD + FAMILY)
+    main(["sweep", str(config), "--out", "run"])
+    assert "2 shards made" in capsys.readouterr().out

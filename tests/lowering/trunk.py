@@ -201,6 +201,8 @@ CERTIFICATES = {
 }
 
 ON_HOST = {
+    "rules.LISTED": "a table",
+    "rules.Listed": "an entry of it",
     "games.load_game": "reads a file",
     **{f"games.read_{kind}": "reads a file" for kind in ("agg", "bagg", "csv", "efg", "nfg", "npz")},
     **dict.fromkeys(("games.parse_efg", "games.parse_nfg"), "reads a text"),

@@ -84,8 +84,10 @@ class Store:
                 "room and permission (--out). What is finished is kept: the same command goes on"
             ) from error
 
-    def open(self, config: dict[str, Any]) -> None:
+    def open(self, config: dict[str, Any], *, alone: bool = False) -> None:
         """Make the folder, or check that it was made by the same config.
+
+        Where that was not even planned, and the caller is `alone` in the folder, the new config takes its place.
 
         Raises:
             StoreError: another config or another version made it, its plan is damaged, it holds something else, or it
@@ -99,7 +101,9 @@ class Store:
             raise StoreError(f"out: got {self.root}, which has shards but no config.json; takes a new folder (--out)")
         with self._writing(), suppress(FileExistsError):
             publish_new(path, json.dumps(config, indent=1, sort_keys=True).encode())
-        self.plan()  # another version's is told as that, not as another config
+        if self.plan() is None and alone and not any(self.shards.iterdir()):
+            with self._writing():  # nothing was computed by the config that is there
+                publish(path, json.dumps(config, indent=1, sort_keys=True).encode())
         differences = list(_differences(self.config(), config))
         if differences:
             raise StoreError(
@@ -234,7 +238,7 @@ class Store:
             return None
 
     def read(self) -> pa.Table:
-        """All shards as one table, every checksum verified.
+        """All shards as one table, every checksum verified; a metric that some did not have yet is null there.
 
         Raises:
             StoreError: a shard is damaged, or there is none.
@@ -247,7 +251,7 @@ class Store:
             )
         if not whole:
             raise StoreError(f"run: got {self.root}, which has no finished shard; takes a folder made by gamekl sweep")
-        return pa.concat_tables(self.tables(sorted(whole)))
+        return pa.concat_tables(self.tables(sorted(whole)), promote_options="default")
 
     def tables(self, names: list[str]) -> list[pa.Table]:
         """The shards of these names, which are verified already."""

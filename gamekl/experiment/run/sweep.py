@@ -68,7 +68,7 @@ def run_sweep(
     check_part(part)
     store = Store(out)
     with store.share() if part else store.lock():
-        store.open(config.canonical())
+        store.open(config.canonical(), alone=part is None)
         if part is None:
             store.clear()
         plan = store.plan() or store.write_plan(plan_sweep(config, memory, stop=stop))

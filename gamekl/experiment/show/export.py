@@ -128,7 +128,7 @@ def read_shards(store: Store, names: list[str]) -> pa.Table:
     for table in tables:
         for key, value in (table.schema.metadata or {}).items():
             facts.setdefault(key, set()).add(value)
-    joined = pa.concat_tables(tables)
+    joined = pa.concat_tables(tables, promote_options="default")
     plain = pa.schema(
         field.with_type(field.type.value_type) if pa.types.is_dictionary(field.type) else field
         for field in joined.schema

@@ -117,6 +117,12 @@ def _draw_curve(
         axes.plot([], [], " ", label=f"{summary.failures} of {summary.solves} solves failed")
 
 
+def _legend(axes: Axes, columns: int) -> None:
+    """Below the axes, where it covers no curve."""
+    if axes.get_legend_handles_labels()[0]:
+        axes.legend(frameon=False, loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=columns)
+
+
 def _draw_floor(axes: Axes, summaries: list[Summary]) -> None:
     """The solver's own gap: a line where it is in sight, a remark where it is far below."""
     known = [float(entry.floor.max()) for entry in summaries if len(entry.floor) and np.all(np.isfinite(entry.floor))]
@@ -154,7 +160,7 @@ def _draw_tuning(axes: Axes, panel: Panel) -> None:
         first, last = float(np.ceil(np.log10(finite[0]))), float(np.floor(np.log10(finite[-1])))
         powers = np.arange(first, last + 1)
         axes.set_xticks([*10.0**powers, beyond], [*(f"$10^{{{power:g}}}$" for power in powers), "$\\infty$"])
-    axes.legend(frameon=False, loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=2)
+    _legend(axes, 2)
 
 
 def _draw_followed(axes: Axes, panel: Panel) -> None:
@@ -172,7 +178,7 @@ def _draw_followed(axes: Axes, panel: Panel) -> None:
     values = np.concatenate([np.asarray(entry) for entry in shown])
     if values.max(initial=0) > 0:
         axes.set_ylim(max(values.min() / 2, ROUNDING), 2 * values.max())
-    axes.legend(frameon=False, loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=2)
+    _legend(axes, 2)
 
 
 def _draw_level(axes: Axes, panel: Panel) -> None:
@@ -190,7 +196,7 @@ def _draw_level(axes: Axes, panel: Panel) -> None:
         ylabel=summaries[0].curve.title,
         ylim=(min(least, 0.8), 1),
     )
-    axes.legend(frameon=False, loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=2)
+    _legend(axes, 2)
 
 
 def _draw_rates(axes: Axes, panel: Panel) -> None:
@@ -217,10 +223,10 @@ def _draw_rates(axes: Axes, panel: Panel) -> None:
     if panel.axis == "num_rounds" and rounds[-1] < 100 * rounds[0]:  # less than two decades
         axes.set_xticks(rounds, [f"{size:,}" for size in rounds])
         axes.minorticks_off()
-    if len(summaries) == 1:
+    if len(summaries) == 1 and axes.get_legend_handles_labels()[0]:
         axes.legend(frameon=False, loc="lower left" if panel.axis == "num_samples" else "best")
-    else:  # below the axes, where it covers no curve
-        axes.legend(frameon=False, loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=_legend_columns(summaries[0]))
+    else:
+        _legend(axes, _legend_columns(summaries[0]))
 
 
 def _drawn_by(panel: Panel) -> Callable[[Axes, Panel], None]:

@@ -23,6 +23,7 @@ class Estimator(NamedTuple):
         auto: whether the first sample size may follow from the prediction.
         alone: whether one dataset is estimated after another, and each sample size is a program of its own.
         known: whether the constant of its rate may be predicted.
+        penalized: whether it has a `penalty`.
     """
 
     name: str
@@ -35,6 +36,7 @@ class Estimator(NamedTuple):
     auto: bool = True
     alone: bool = False
     known: bool = False
+    penalized: bool = False
 
 
 ESTIMATORS: dict[str, Estimator] = {}
@@ -54,7 +56,7 @@ def register_estimator(estimator: Estimator) -> Estimator:
 _HERE = "gamekl.experiment.kinds.estimated.estimates"
 for _estimator in (
     Estimator("tabular", f"{_HERE}:tabular", known=True),
-    Estimator("ridge", f"{_HERE}:ridge", games=FEATURED, any_solver=False, known=True),
+    Estimator("ridge", f"{_HERE}:ridge", games=FEATURED, any_solver=False, known=True, penalized=True),
     Estimator(
         "neural", f"{_HERE}:neural", games=FEATURED[1:], any_solver=False, alone=True
     ),  # a network needs features of contexts

@@ -103,6 +103,8 @@ class Estimated(Sampled, Referenced):
             )
         if not entry.noisy and self.changed("noise"):
             raise ValueError(f"noise: got {self.noise!r} for estimator {self.estimator!r}, takes none")
+        if not entry.penalized and self.changed("penalty"):
+            raise ValueError(f"penalty: got {self.penalty!r} for estimator {self.estimator!r}, takes it for 'ridge'")
         if not entry.compares and self.pairs != "unilateral":
             raise ValueError(f"pairs: got {self.pairs!r} for estimator {self.estimator!r}, takes it for 'preferences'")
         if not entry.auto and self.num_samples.first == "auto":

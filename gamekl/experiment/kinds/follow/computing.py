@@ -97,7 +97,9 @@ def make_rule(config: RuleConfig, temperature: float | None) -> tuple[Rule, Call
     entry = RULES[config.name]
     kind = named(entry.makes)
     if kind.anchored != entry.anchored:
-        raise ValueError(f"rule.name: got {config.name!r}, listed with anchored={entry.anchored}, takes the class's own")
+        raise ValueError(
+            f"rule.name: got {config.name!r}, listed as anchored={entry.anchored}, takes what its class says"
+        )
     if config.step_size == "proven":
         known = kind.proven(cast(float, temperature))
         return known.rule, known.kl if config.num_queries is None else None
