@@ -43,7 +43,7 @@ async def _result(future: Any) -> Any:
 
 
 def _task(future: Any) -> asyncio.Task[Any]:
-    """As a task of ours; where it is dropped, so is the future, and with it what the cluster does for it."""
+    """A task of ours that waits for it; a dropped one drops the future too, and what the cluster does for it."""
     task = asyncio.ensure_future(_result(future))
     task.add_done_callback(lambda done: done.cancelled() or done.exception())  # asyncio complains of faults unheard
     return task

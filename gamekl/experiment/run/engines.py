@@ -95,7 +95,7 @@ class _Worker(SpawnProcess):
     terminate = SpawnProcess.kill  # a pool that has broken ends its workers by a signal that these ignore
 
     def start(self) -> None:
-        """As a process that no signal reaches until it has begun to ignore them."""
+        """Start, with all signals blocked until the process has begun to ignore them."""
         resource_tracker.ensure_running()  # which undoes the mask, if it comes after it
         kept = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
         try:

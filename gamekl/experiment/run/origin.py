@@ -29,7 +29,7 @@ class Origin(NamedTuple):
 
     @classmethod
     def read(cls, facts: dict[str, Any]) -> "Origin":
-        """Of a manifest's line, which another gamekl may have written."""
+        """The origin that a manifest's line tells, which another gamekl may have written."""
         return cls(**{name: facts[name] for name in cls._fields if name in facts})
 
 

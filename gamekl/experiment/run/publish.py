@@ -37,7 +37,7 @@ def publish(path: Path, content: bytes) -> None:
 
 
 def publish_new(path: Path, content: bytes) -> None:
-    """As `publish`, where nothing is there.
+    """Publish a file where there is none.
 
     Raises:
         FileExistsError: something is.

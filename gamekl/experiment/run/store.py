@@ -126,7 +126,7 @@ class Store:
         return self._hold(fcntl.LOCK_EX)
 
     def share(self) -> AbstractContextManager[None]:
-        """As `lock`, together with others that share it."""
+        """Hold the folder together with others that share it; as `lock` otherwise."""
         return self._hold(fcntl.LOCK_SH)
 
     @contextmanager

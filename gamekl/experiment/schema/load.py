@@ -34,7 +34,7 @@ def load_config(path: str | PathLike[str], **overrides: Any) -> SweepConfig:
 
 
 def _value(value: Any) -> str:
-    """As TOML."""
+    """A value as TOML writes it."""
     if is_table(value):
         return f"{{ {', '.join(_pairs(value))} }}"
     if is_list(value):

@@ -26,7 +26,7 @@ T = TypeVar("T")
 
 
 def one_of(registry: Mapping[str, Any]) -> AfterValidator:
-    """Of a string, that a registry has it when the value is read."""
+    """A check that a registry has a string when the value is read."""
 
     def check(name: str) -> str:
         if name not in registry:
@@ -118,7 +118,7 @@ class SamplesConfig(Strict):
     points: Annotated[int, Field(ge=2, le=1000)] = 10
 
     def numbers(self, first: int) -> tuple[int, ...]:
-        """They themselves, from a first one."""
+        """The sample sizes, from a first one."""
         steps = self.points - 1
         return tuple(round(first * 10.0 ** (self.decades * index / steps)) for index in range(self.points))
 
@@ -137,7 +137,7 @@ class RoundsConfig(Strict):
     points: Annotated[int, Field(ge=2, le=100)] = 9
 
     def numbers(self) -> tuple[int, ...]:
-        """They themselves."""
+        """The numbers of rounds."""
         return tuple(
             round(self.first * 10 ** (self.decades * index / (self.points - 1))) for index in range(self.points)
         )

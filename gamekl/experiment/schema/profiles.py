@@ -35,7 +35,7 @@ def _is_chance(value: Any) -> bool:
 
 
 def _shape(value: Any) -> tuple[int, ...] | None:
-    """Of nested lists; None where they are no table."""
+    """The shape of nested lists; None where they are no table."""
     if not is_row(value):
         return ()
     inner = {_shape(entry) for entry in value}

@@ -18,7 +18,7 @@ def _size(memory: int) -> str:
 
 
 def format_forecast(found: Forecast, num_workers: int) -> str:
-    """As a table, with the sum for so many workers at once."""
+    """The forecast as a table, with the sum for so many workers at once."""
     lines = [["game", "games x seeds x sizes", "shards", "seeds of each", "memory of each", "time, one after another"]]
     for case, chunks, width, memory, on_host, seconds in found.cases:
         cells = f"{case.num_games} x {case.num_seeds} x {len(case.num_samples)}"

@@ -86,7 +86,7 @@ class Summary(NamedTuple):
 
     @property
     def ratios(self) -> np.ndarray | None:
-        """Of the means to what is predicted, if anything is."""
+        """The means over what is predicted, if anything is."""
         return None if self.predicted is None else self.means / self.predicted
 
 
@@ -176,7 +176,7 @@ def summarize(store: Store) -> list[Summary]:
 
 
 def summarize_table(table: pa.Table, cases: Sequence[Case], seed: int) -> list[Summary]:
-    """As `summarize`, of rows that are there already; the bootstrap's random numbers follow from the seed."""
+    """One summary for each curve of these rows; the bootstrap's random numbers follow from the seed."""
     curves = [curve for case in cases for curve in case.curves]
     told = {name for curve in curves for name in (curve.metric, curve.first) if name is not None}
     names = {*COLUMNS, *Tuning._fields, "solver_gap", *told}

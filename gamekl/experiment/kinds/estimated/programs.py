@@ -73,7 +73,7 @@ def gane_batch(keys: Array, settings: Setting, data: Data) -> dict[str, Array]:
 
 @eqx.filter_jit
 def neural_batch(keys: Array, settings: Setting, data: Data) -> dict[str, Array]:
-    """As `gane_batch`, one dataset after another: networks have work for all processors, and need memory."""
+    """Do what `gane_batch` does, one dataset after another: a network has work for all processors, and needs memory."""
 
     def one(place: Array) -> dict[str, Array]:
         setting = map_arrays(lambda leaf: leaf[place[0]], settings)
@@ -86,7 +86,7 @@ def neural_batch(keys: Array, settings: Setting, data: Data) -> dict[str, Array]
 
 @eqx.filter_jit
 def lower_confidence_batch(keys: Array, settings: Setting, data: Data, scale: Array) -> dict[str, Array]:
-    """As `gane_batch`, on lower confidence bounds."""
+    """Solve for the regularised equilibrium of lower confidence bounds; results as of `gane_batch`."""
 
     def one(key: Array, setting: Setting) -> dict[str, Array]:
         return _solved(data, setting, lower_confidence(data.estimate(key, setting), scale, data.spread))
@@ -98,7 +98,7 @@ def lower_confidence_batch(keys: Array, settings: Setting, data: Data, scale: Ar
 def surrogate_batch(
     keys: Array, settings: Setting, data: Data, scale: Array, payoff_range: Array, minimize: Callable[..., Any]
 ) -> dict[str, Array]:
-    """As `gane_batch`, with profiles that minimise a pessimistic surrogate; there is no `solver_gap`."""
+    """Find profiles that minimise a pessimistic surrogate; results as of `gane_batch`, without `solver_gap`."""
 
     def one(key: Array, setting: Setting) -> dict[str, Array]:
         found = data.estimate(key, setting)
@@ -122,7 +122,7 @@ def _measure_profiles(
 
 
 def pnvi_batch(keys: Array, settings: Setting, data: Data, scale: Array, payoff_range: Array) -> dict[str, Array]:
-    """As `gane_batch`, with pessimistic Nash value iteration, on the host."""
+    """Run pessimistic Nash value iteration, on the host; results as of `gane_batch`, without `solver_gap`."""
     found = estimate_batch(keys, settings, data)
     policies: list[tuple[Array, ...]] = []
     for index in np.ndindex(keys.shape):
@@ -142,7 +142,7 @@ def _unregularized(data: Data, settings: Setting, log_policy: tuple[Array, ...])
 
 
 def exact_batch(keys: Array, settings: Setting, data: Data) -> dict[str, Array]:
-    """As `gane_batch`, with the unregularised plug-in equilibrium, found on the host."""
+    """Find the unregularised plug-in equilibrium, on the host, and evaluate it; every result is ``[game, seed]``."""
     found = estimate_batch(keys, settings, data)
     solution = solve_two_player_batch(np.asarray(found.game.payoffs))
     return {
@@ -177,7 +177,7 @@ def _of_joint_policies(found: Estimate, history: History, made_small: Array) -> 
 
 @eqx.filter_jit
 def gamd_batch(keys: Array, settings: Setting, data: Data, num_rounds: Array, weighting: str) -> dict[str, Array]:
-    """As `gane_batch`, with the joint policies that GAMD plays; every result is ``[game, seed, checkpoint]``."""
+    """Play GAMD in the estimates and measure its joint policies; every result is ``[game, seed, checkpoint]``."""
 
     def one(key: Array, setting: Setting) -> dict[str, Array]:
         found = data.estimate(key, setting)
@@ -190,7 +190,7 @@ def gamd_batch(keys: Array, settings: Setting, data: Data, num_rounds: Array, we
 
 @eqx.filter_jit
 def weights_batch(keys: Array, settings: Setting, data: Data, num_rounds: Array) -> dict[str, Array]:
-    """As `gamd_batch`, with unregularised multiplicative weights."""
+    """Play unregularised multiplicative weights in the estimates; results as of `gamd_batch`."""
 
     def one(key: Array, setting: Setting) -> dict[str, Array]:
         found = data.estimate(key, setting)

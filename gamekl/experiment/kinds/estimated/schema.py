@@ -72,7 +72,7 @@ class Estimated(Sampled, Referenced):
         return (*self.metrics_known, *(name for name, metric in METRICS.items() if metric.measure))
 
     def tunings(self) -> list[Tuning]:
-        """Every C."""
+        """The cases: one for each C."""
         return [Tuning(concentrability=value) for (value,) in grid(self.concentrabilities)]
 
     def own_program(self, num_samples: int) -> int | None:
@@ -123,12 +123,12 @@ class Gane(Estimated, Tempered):
 
     @property
     def may_predict(self) -> bool:
-        """It may."""
+        """Its rate is that of the trace formula."""
         return True
 
     @property
     def takes_any_estimate(self) -> bool:
-        """It does."""
+        """Any estimate of a game will do."""
         return True
 
     @property
@@ -173,7 +173,7 @@ class Played(Estimated, Tempered):
 
     @property
     def may_predict(self) -> bool:
-        """Of regularised play, the rate of its equilibrium."""
+        """Whether play is regularised: then it has the rate of its equilibrium."""
         return self.has_temperatures
 
     @property

@@ -96,7 +96,7 @@ class Follow(Tempered, Referenced):
         return self.metrics_known if self.is_anchored else ("nash_gap", "average_nash_gap")
 
     def tunings(self) -> list[Tuning]:
-        """Every temperature."""
+        """The cases: one for each temperature."""
         return [Tuning(temperature=value) for (value,) in grid(self.temperatures)]
 
     def curves(self, expected: Prediction, sizes: Sequence[int]) -> tuple[Curve, ...]:

@@ -51,7 +51,7 @@ class Lead(Sampled, Tempered, Referenced):
 
     @property
     def source(self) -> str:
-        """Of its constants."""
+        """Where the constants come from."""
         return "delta method"
 
     def tunings(self) -> list[Tuning]:
