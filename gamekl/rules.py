@@ -35,6 +35,11 @@ class Listed(NamedTuple):
     proven: bool = False
     has_magnet: bool = False
 
+    def __repr__(self) -> str:
+        from gamekl.core.show import show  # loads jax
+
+        return show(self)
+
 
 LISTED = {
     "MMD": Listed(f"{HERE}.anchored:MMD", "mmd", anchored=True, tempered=True, proven=True),

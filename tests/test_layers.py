@@ -18,7 +18,7 @@ BELOW = {
     "core": {"core"},
     **{folder: {folder, "core"} for folder in MIDDLE},
     "learning": TRUNK,
-    "rules": {"solvers"},
+    "rules": {"core", "solvers"},
     **{wing: {wing, *TRUNK} for wing in WINGS},
     "experiment": {"experiment", "rules", "gamekl", *WINGS, *TRUNK},
     "commands": {"commands", "experiment", "gamekl", *WINGS, *TRUNK},

@@ -1,5 +1,6 @@
 """What a sweep will take, told before it is run, against what it then takes; few shapes, because each is compiled."""
 
+import json
 import threading
 from types import SimpleNamespace
 
@@ -9,12 +10,13 @@ from shell_helpers import run
 
 from gamekl.experiment.run import forecast as module
 from gamekl.experiment.run import progress
-from gamekl.experiment.run.forecast import forecast, format_forecast, plan_sweep
+from gamekl.experiment.run.forecast import forecast, plan_sweep
 from gamekl.experiment.run.plan import make_chunks
 from gamekl.experiment.run.shards import Compiled, Work, compile_program
 from gamekl.experiment.run.store import Store
 from gamekl.experiment.run.sweep import run_sweep
 from gamekl.experiment.schema.load import config_toml, parse_config
+from gamekl.experiment.show.forecast import format_forecast
 
 SAMPLES = {"first": 100, "decades": 1, "points": 2}
 GANE = {"label": "gane", "game": {"kind": "matching_pennies"}, "temperatures": [0.5, 1.0], "num_samples": SAMPLES}
@@ -80,7 +82,8 @@ def measured(monkeypatch):
 
     def compile_one(work, number, point, num_seeds):
         compiled.append((number, point, num_seeds))
-        return Compiled(f"of {num_seeds}", (3 + num_seeds) * GIB)
+        on_host = json.loads(work.cases)[number]["solver"] == "exact"
+        return Compiled(f"of {num_seeds}", (3 + num_seeds) * GIB, on_host)
 
     monkeypatch.setattr(module, "compile_program", compile_one)
     monkeypatch.setattr(module, "make_shard", lambda work, chunk: None)
@@ -146,7 +149,7 @@ def test_what_the_host_needs_is_not_counted(measured):
     assert (gane.on_host, exact.on_host) == (False, True)
     table = format_forecast(forecast(sweep()), 2).splitlines()
     assert ["and the host's" in line for line in table[1:4]] == [False, False, True]
-    assert table[-1].startswith('the host\'s: what "exact" and "pnvi" need beside what is compiled')
+    assert table[-1].startswith("the host's: what a solver needs there beside what is compiled")
     assert "host" not in format_forecast(forecast(sweep(family=[GANE])), 2)
 
 

@@ -154,7 +154,7 @@ class Compiled(NamedTuple):
 
     key: str
     memory: int
-    works_on_host: bool
+    works_on_host: bool = False
 
 
 def compile_program(work: Work, number: int, point: int, num_seeds: int) -> Compiled:
