@@ -360,3 +360,9 @@ def test_figure_tells_of_the_floor(tmp_path, floor, drawn):
     assert any("solver's floor below $10^{-20}$" in label for label in labels) == (not drawn)
     if drawn:
         assert axes.get_ylim()[0] < floor
+
+
+def test_play_of_which_nothing_is_left(tmp_path):
+    """The figure of rounds is drawn where all solves failed, too."""
+    told = [Curve.of("regularized_gap", "num_rounds", len(N), slope=-1.0)]
+    save_figure(summarize(make(tmp_path, [case(curves=told)], law(2.0, -1.0, status=3))), tmp_path)

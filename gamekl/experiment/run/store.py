@@ -99,13 +99,15 @@ class Store:
         path = self.root / "config.json"
         if not path.exists() and any(self.shards.iterdir()):
             raise StoreError(f"out: got {self.root}, which has shards but no config.json; takes a new folder (--out)")
+        content = json.dumps(config, indent=1, sort_keys=True).encode()
         with self._writing(), suppress(FileExistsError):
-            publish_new(path, json.dumps(config, indent=1, sort_keys=True).encode())
-        if self.plan() is None and alone and not any(self.shards.iterdir()):
-            with self._writing():  # nothing was computed by the config that is there
-                publish(path, json.dumps(config, indent=1, sort_keys=True).encode())
+            publish_new(path, content)
+        planned = self.plan() is not None  # another version's is told as that, not as another config
         differences = list(_differences(self.config(), config))
-        if differences:
+        if differences and alone and not planned and not any(self.shards.iterdir()):
+            with self._writing():  # nothing was computed by the config that is there
+                publish(path, content)
+        elif differences:
             raise StoreError(
                 f"out: got {self.root}, which was made by another config: {'; '.join(differences[:8])}; "
                 "takes a new folder (--out) or the same config"

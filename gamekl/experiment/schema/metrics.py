@@ -5,6 +5,8 @@ One table, `METRICS`; `register_metric` adds to it, from a module that a config 
 
 from typing import NamedTuple
 
+from gamekl.experiment.schema.parts import register
+
 
 class Metric(NamedTuple):
     """One of them.
@@ -44,9 +46,7 @@ def register_metric(metric: Metric) -> Metric:
     Raises:
         ValueError: another one has its name.
     """
-    if METRICS.setdefault(metric.name, metric) != metric:
-        raise ValueError(f"metric: got {metric.name!r}, which there is already; takes another name")
-    return metric
+    return register(METRICS, metric.name, metric, "metric")
 
 
 for _metric in (

@@ -25,6 +25,17 @@ DRAWN = (*RANDOM, "contextual", "markov", *FEATURED)
 T = TypeVar("T")
 
 
+def register(registry: dict[str, T], name: str, entry: T, field: str) -> T:
+    """Add an entry to a registry, and return it.
+
+    Raises:
+        ValueError: another one has its name; the message begins with `field`.
+    """
+    if registry.setdefault(name, entry) != entry:
+        raise ValueError(f"{field}: got {name!r}, which there is already; takes another name")
+    return entry
+
+
 def one_of(registry: Mapping[str, Any]) -> AfterValidator:
     """A check that a registry has a string when the value is read."""
 

@@ -220,7 +220,7 @@ def _draw_rates(axes: Axes, panel: Panel) -> None:
     if not played:  # else the curves themselves end in the solver's floor
         _draw_floor(axes, summaries)
     rounds = np.unique(np.concatenate([entry.sizes for entry in summaries]))
-    if panel.axis == "num_rounds" and rounds[-1] < 100 * rounds[0]:  # less than two decades
+    if panel.axis == "num_rounds" and len(rounds) and rounds[-1] < 100 * rounds[0]:  # less than two decades
         axes.set_xticks(rounds, [f"{size:,}" for size in rounds])
         axes.minorticks_off()
     if len(summaries) == 1 and axes.get_legend_handles_labels()[0]:

@@ -5,7 +5,7 @@
 
 from typing import NamedTuple
 
-from gamekl.experiment.schema.parts import FEATURED
+from gamekl.experiment.schema.parts import FEATURED, register
 
 
 class Estimator(NamedTuple):
@@ -48,9 +48,7 @@ def register_estimator(estimator: Estimator) -> Estimator:
     Raises:
         ValueError: another one has its name.
     """
-    if ESTIMATORS.setdefault(estimator.name, estimator) != estimator:
-        raise ValueError(f"estimator: got {estimator.name!r}, which there is already; takes another name")
-    return estimator
+    return register(ESTIMATORS, estimator.name, estimator, "estimator")
 
 
 _HERE = "gamekl.experiment.kinds.estimated.estimates"

@@ -3,6 +3,7 @@
 Those of `gamekl.rules`, and what modules register that a config names under `plugins`.
 """
 
+from gamekl.experiment.schema.parts import register
 from gamekl.rules import LISTED, Listed
 
 RULES: dict[str, Listed] = {}
@@ -14,9 +15,7 @@ def register_rule(rule: Listed) -> Listed:
     Raises:
         ValueError: another one has its name.
     """
-    if RULES.setdefault(rule.key, rule) != rule:
-        raise ValueError(f"rule.name: got {rule.key!r}, which there is already; takes another name")
-    return rule
+    return register(RULES, rule.key, rule, "rule.name")
 
 
 for _rule in LISTED.values():
