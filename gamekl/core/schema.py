@@ -47,7 +47,7 @@ FEW = 2  # names that are told from each other at a glance
 
 
 class Chosen:
-    """Of an annotation: which model takes a value follows from the value."""
+    """A mark of an annotation: which model takes a value follows from the value."""
 
     def __init__(self, choose: Callable[[Any], type[pydantic.BaseModel]]) -> None:
         """Let `choose` say it; what it raises is the value's fault."""

@@ -127,7 +127,7 @@ class _Task(NamedTuple):
     settings: Setting
 
     def compile(self) -> "Compiled":
-        """Of a function and shapes that it compiled before, jax has kept the program."""
+        """Compile it; of a function and shapes that it compiled before, jax has kept the program."""
         whole: Any = self.program.batch, self.program.rest
         function, rest = self.program.compiled or whole
         used = function.lower(self.keys, self.settings, *rest).compile().compiled.memory_analysis()

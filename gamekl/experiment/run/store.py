@@ -213,7 +213,7 @@ class Store:
             self.manifest.enter(name, hashlib.sha256(content).hexdigest(), rows, self._current, origin)
 
     def _plan_digest(self) -> str | None:
-        """Of the stored plan, or None where there is none that can be read."""
+        """The digest of the stored plan, or None where there is none that can be read."""
         try:
             return None if self.plan() is None else self._current
         except StoreError:
