@@ -5,6 +5,7 @@ they stop.
 """
 
 import time
+from collections.abc import Callable
 from concurrent.futures import Executor
 from functools import cache, partial
 from typing import Any
@@ -16,22 +17,25 @@ from common import digits, middle, uniform_batch
 import gamekl as gk
 from gamekl.core.kernels.batching import in_blocks
 from gamekl.core.kernels.platforms import CPU
-from gamekl.solvers.nash.ladder import Solver, make_nash_problem
+from gamekl.solvers.nash.ladder import Options, Solver
+from gamekl.solvers.nash.prepare import make_nash_problem
 from gamekl.solvers.nash.queue import Task, Traced, num_lanes, solve_alone, solve_tasks
 from gamekl.solvers.nash.solve import MAX_STEPS
 
 SEED = 0
+OPTIONS = Options(MAX_STEPS)
 HARD = 0.01  # the fraction of the mixed games at the low temperature
 
 
 def _vmapped(tasks: Task, width: int) -> Traced:
     """A loop for one game under ``jax.vmap``: what one writes first."""
-    return jax.vmap(lambda task: solve_alone(task, MAX_STEPS))(tasks)
+    alone = jax.vmap(lambda task: solve_alone(jax.tree.map(lambda leaf: leaf[None], task), MAX_STEPS))(tasks)
+    return jax.tree.map(lambda leaf: leaf[:, 0], alone)
 
 
 def _lanes(tasks: Task, width: int) -> Traced:
     """The library's layout, with as many lanes as there are games: none is ever refilled."""
-    return solve_tasks(tasks, tasks.usable.shape[0], MAX_STEPS)
+    return solve_tasks(tasks, tasks.usable.shape[0], MAX_STEPS, joined=True)
 
 
 def _blocks(tasks: Task, width: int) -> Traced:
@@ -40,7 +44,7 @@ def _blocks(tasks: Task, width: int) -> Traced:
     The number of games is a multiple of `width`.
     """
     blocks = jax.tree.map(lambda leaf: leaf.reshape(-1, width, *leaf.shape[1:]), tasks)
-    traced = jax.lax.map(lambda block: solve_tasks(block, width, MAX_STEPS), blocks)
+    traced = jax.lax.map(lambda block: solve_tasks(block, width, MAX_STEPS, joined=True), blocks)
     return jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), traced)
 
 
@@ -48,8 +52,12 @@ def _blocks(tasks: Task, width: int) -> Traced:
 def _solve(games: gk.NormalFormGame, regularizers: gk.Regularizer, loop: Any) -> gk.Solution:
     problems = jax.vmap(lambda game, regularizer: make_nash_problem(game, regularizer, None, None))(games, regularizers)
     width = num_lanes(CPU, games)
-    solver = Solver(lambda function, *batch: in_blocks(jax.vmap(function), width, *batch), partial(loop, width=width))
-    return solver.solve(problems, refine=False)
+
+    def each(function: Callable[..., Any], *batch: Any) -> Any:
+        return in_blocks(function, width, *batch)
+
+    solver = Solver(each, partial(loop, width=width), OPTIONS)
+    return solver.solve(problems)
 
 
 PLAIN = ("one plain loop, vmapped", "one plain loop, in lanes")

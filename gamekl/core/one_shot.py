@@ -144,16 +144,6 @@ def scaled_payoffs(game: NormalFormGame, regularizer: Regularizer) -> tuple[Floa
     )
 
 
-def topped_payoffs(game: NormalFormGame, regularizer: Regularizer) -> tuple[Float[Array, "..."], ...]:
-    """(r_i - max_a r_i) / temperature_i for each player, in nats, its own axis first; 0 for masked actions."""
-    found = []
-    for player, (payoffs, mask) in enumerate(zip(game.payoffs, regularizer.masks, strict=True)):
-        _, top = _ends(payoffs, mask, player)
-        scaled = jnp.where(_along(mask, player, payoffs.ndim), payoffs - top, 0) / regularizer.temperatures[player]
-        found.append(jnp.moveaxis(scaled, player, 0))
-    return tuple(found)
-
-
 def best_response(game: OneShotGame, regularizer: Regularizer, log_policy: Profile) -> tuple[Float[Array, " _"], ...]:
     """Each player's best response to the others' policies, ``log softmax(log_reference + q / temperature)``.
 
@@ -176,7 +166,7 @@ def best_response(game: OneShotGame, regularizer: Regularizer, log_policy: Profi
     )
 
 
-def _excess(deviation: Array) -> Array:
+def excess(deviation: Array) -> Array:
     """phi(d) = exp(-d) - 1 + d, without cancellation for small d."""
     small = jnp.abs(deviation) < SERIES_BELOW
     d = jnp.where(small, deviation, 0)
@@ -204,7 +194,7 @@ def _gap(log_policy: Array, response: Array, log_reference: Array, scaled: Array
     # Near a best response a difference of two nearly equal values would be all rounding, so the gap is computed from
     # the deviation of the logits itself; far from it that formula overflows, and the KL form is exact enough.
     near = jnp.all(mask == played) & jnp.all(jnp.abs(deviation) < 1)
-    close = temperature * jnp.log1p(jnp.sum(policy * _excess(jnp.where(near, deviation, 0))))
+    close = temperature * jnp.log1p(jnp.sum(policy * excess(jnp.where(near, deviation, 0))))
     far = temperature * kl(log_policy, response)
     return jnp.where(near, close, jnp.maximum(far, 0))
 
@@ -213,20 +203,6 @@ def player_gap(log_policy: Array, log_reference: Array, values: Array, temperatu
     """The regularised gap of one player, to whom its actions have these values, up to a shift."""
     response, scaled = _response(log_reference, values, temperature)
     return _gap(normalize(log_policy), response, log_reference, scaled, temperature)
-
-
-def respond(
-    game: OneShotGame, regularizer: Regularizer, log_policy: tuple[Float[Array, " _"], ...]
-) -> tuple[tuple[Float[Array, " _"], ...], Float[Array, " player"]]:
-    """`best_response` and `regularized_gap` of a normalised profile, at the cost of one."""
-    values = _action_values(level_payoffs(game, regularizer.masks), [jnp.exp(entry) for entry in log_policy])
-    players = list(zip(log_policy, regularizer.log_reference, values, regularizer.temperatures, strict=True))
-    found = [_response(reference, value, temperature) for _, reference, value, temperature in players]
-    gaps = [
-        _gap(policy, response, reference, scaled, temperature)
-        for (policy, reference, _, temperature), (response, scaled) in zip(players, found, strict=True)
-    ]
-    return tuple(response for response, _ in found), jnp.stack(gaps)
 
 
 def regularized_gap(game: OneShotGame, regularizer: Regularizer, log_policy: Profile) -> Float[Array, " player"]:

@@ -32,7 +32,8 @@ from gamekl.core.show import Shown
 from gamekl.core.validation import refuse
 from gamekl.preference.newton import solve_drift
 from gamekl.solvers.driver import Device, in_chunks
-from gamekl.solvers.nash.ladder import NashProblem, Options, make_nash_problem, solve_problems
+from gamekl.solvers.nash.ladder import Options, solve_problems
+from gamekl.solvers.nash.prepare import NashProblem, make_nash_problem
 from gamekl.solvers.nash.solve import MAX_STEPS as MAX_CORRECTIONS
 from gamekl.solvers.solution import Status, raise_unless_all_converged
 

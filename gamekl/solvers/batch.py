@@ -21,7 +21,8 @@ from gamekl.core.policies import Profile, is_concrete
 from gamekl.core.regularizer import Regularizer
 from gamekl.solvers.correlated_solution import CorrelatedSolution
 from gamekl.solvers.driver import Device, in_chunks
-from gamekl.solvers.nash.ladder import Options, make_nash_problem, solve_problems
+from gamekl.solvers.nash.ladder import Options, solve_plain_problems, solve_problems
+from gamekl.solvers.nash.prepare import NashProblem, make_nash_problem
 from gamekl.solvers.nash.queue import num_lanes
 from gamekl.solvers.nash.solve import MAX_STEPS, precision
 from gamekl.solvers.play.gamd import gamd
@@ -56,13 +57,47 @@ def _check_batch(games: NormalFormGame, regularizers: Regularizer) -> int:
     return shape[0]
 
 
+def _problems(games: NormalFormGame, regularizers: Regularizer, initial: Any, tol: Any) -> NashProblem:
+    axes = (0, 0, None if initial is None else 0, None if tol is None else 0)
+    return jax.vmap(make_nash_problem, in_axes=axes, axis_size=games.payoffs.shape[0])(
+        games, regularizers, initial, tol
+    )
+
+
 @partial(jax.jit, static_argnames="options")
 def _solve_chunk(
     games: NormalFormGame, regularizers: Regularizer, initial: Any, tol: Any, options: Options
 ) -> Solution:
-    axes = (0, 0, None if initial is None else 0, None if tol is None else 0)
-    problems = jax.vmap(make_nash_problem, in_axes=axes)(games, regularizers, initial, tol)
-    return solve_problems(problems, options)
+    return solve_problems(_problems(games, regularizers, initial, tol), options)
+
+
+@partial(jax.jit, static_argnames="options")
+def _solve_plain_chunk(
+    games: NormalFormGame, regularizers: Regularizer, initial: Any, tol: Any, options: Options
+) -> tuple[Solution, Any]:
+    return solve_plain_problems(_problems(games, regularizers, initial, tol), options)
+
+
+def _solve_chunks(solve: Any, batch: tuple[Any, ...], devices: Any, x64: bool, options: Options) -> Any:
+    return in_chunks(solve, batch, lambda platform: num_lanes(platform, batch[0]), devices, x64, options=options)
+
+
+def _refine_chunks(batch: tuple[Any, ...], devices: Any, x64: bool, options: Options) -> Solution:
+    """Games with plain paths in float32 first; what is left by a program of its own, compiled where there is any."""
+    solution, solved = _solve_chunks(_solve_plain_chunk, batch, devices, x64, options)
+    left = np.flatnonzero(~np.asarray(solved))
+    if not len(left):
+        return solution
+    rows = jax.tree.map(lambda leaf: leaf[left], batch)
+    others = _solve_chunks(_solve_chunk, rows, devices, x64, options)
+
+    def mend(leaf: Any, other: Any) -> Any:
+        leaf = np.array(leaf)
+        leaf[left] = other
+        return leaf
+
+    with jax.enable_x64(x64):
+        return jax.tree.map(lambda *leaves: jnp.asarray(mend(*leaves)), solution, others)
 
 
 def solve_nash_batch(
@@ -118,14 +153,12 @@ def solve_nash_batch(
         tol = np.broadcast_to(np.asarray(tol, dtype=float), (size,))
     games = jax.tree.map(lambda leaf: np.asarray(leaf).astype(dtype or leaf.dtype, copy=False), games)
     batch = (games, *jax.tree.map(np.asarray, (regularizers, initial, tol)))
-    solution = in_chunks(
-        _solve_chunk,
-        batch,
-        lambda platform: num_lanes(platform, games),
-        devices,
-        x64,
-        options=Options(int(max_steps), refine=refine is not None, certify=bool(certify_path)),
-    )
+    options = Options(int(max_steps), certify=bool(certify_path))
+    plain = games.payoffs.dtype == np.float64 and initial is None and not certify_path
+    if plain:
+        solution = _refine_chunks(batch, devices, x64, options)
+    else:
+        solution = _solve_chunks(_solve_chunk, batch, devices, x64, options)
     if initial is not None:
         solution = with_left(solution)
     if throw:

@@ -16,7 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import SingleDeviceSharding
 
-from gamekl.core.kernels.platforms import CPU, Platform, platform_of
+from gamekl.core.kernels.platforms import CPU, Platform, platform_of, wide_options
 
 Device = Any  # a jax.Device
 
@@ -56,7 +56,8 @@ def _compiled(
             jax.ShapeDtypeStruct(shape, jax.dtypes.canonicalize_dtype(dtype), sharding=SingleDeviceSharding(device))
             for shape, dtype in types
         ]
-        return function.lower(*jax.tree.unflatten(structure, leaves), **options).compile()
+        lowered = function.lower(*jax.tree.unflatten(structure, leaves), **options)
+        return lowered.compile(compiler_options=wide_options() if platform_of(device) is CPU else None)
 
 
 def _rows(batch: Any, start: int, chunk: int) -> Any:

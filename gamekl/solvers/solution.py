@@ -13,7 +13,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from gamekl.core.arrays import read_arrays
 from gamekl.core.games import OneShotGame
-from gamekl.core.policies import is_concrete, padded
+from gamekl.core.policies import is_concrete
 from gamekl.core.regularizer import Regularizer
 from gamekl.core.show import Shown
 from gamekl.core.status import StatusBase
@@ -55,15 +55,25 @@ def check_options(tol: Any, max_steps: Any, tol_shape: tuple[int, ...] = ()) -> 
         raise ValueError(f"tol: got {tol!r}, takes a number >= 0 or None")
 
 
-def input_status(game: OneShotGame, regularizer: Regularizer) -> Int[Array, ""]:
-    """`Status.converged` where game and regularizer can be solved, else what is wrong with them."""
-    temperatures = regularizer.temperatures
-    finite = jnp.all(jnp.isfinite(game.payoffs)) & jnp.all(jnp.isfinite(temperatures))
-    valid = jnp.all(temperatures > 0)
-    references = padded(regularizer.log_reference, -jnp.inf)
-    finite &= ~jnp.any(jnp.isnan(references) | jnp.isposinf(references))
-    valid &= jnp.all(jnp.abs(jnp.sum(jnp.exp(references), axis=1) - 1) < 1e-3)
+def input_status(
+    finite: Bool[Array, "*lane"], temperatures: Float[Array, "player *lane"], totals: Float[Array, "player *lane"]
+) -> Int[Array, "*lane"]:
+    """`Status.converged` where a game can be solved, else what is wrong with it or with its regularizer.
+
+    Args:
+        finite: whether all payoffs are.
+        temperatures: of the players.
+        totals: what their references sum to.
+    """
+    finite = finite & jnp.all(jnp.isfinite(temperatures) & jnp.isfinite(totals), axis=0)
+    valid = jnp.all((temperatures > 0) & (jnp.abs(totals - 1) < 1e-3), axis=0)
     return jnp.where(finite, jnp.where(valid, Status.converged, Status.invalid_input), Status.nonfinite_input)
+
+
+def status_of(game: OneShotGame, regularizer: Regularizer) -> Int[Array, ""]:
+    """`input_status` of one game."""
+    totals = [jnp.sum(jnp.exp(entry)) for entry in regularizer.log_reference]
+    return input_status(jnp.all(jnp.isfinite(game.payoffs)), regularizer.temperatures, jnp.stack(totals))
 
 
 LEFT = (

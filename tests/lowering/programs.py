@@ -11,5 +11,5 @@ PROGRAMS = {"float32": PUBLIC, "float64": PUBLIC | sweeps.PROGRAMS}
 ON_HOST: dict[str, str] = {**trunk.ON_HOST, **data.ON_HOST, **wings.ON_HOST}
 # Jitted functions that compute nothing, and what for.
 PROBES: dict[str, str] = {
-    "gamekl.core.kernels.platforms.quick_options.<locals>.<lambda>": "asks XLA which options it knows"
+    "gamekl.core.kernels.platforms.known_option.<locals>.<lambda>": "asks XLA which options it knows"
 }

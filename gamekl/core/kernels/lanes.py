@@ -14,6 +14,7 @@ import jax.numpy as jnp
 from jax.custom_batching import custom_vmap
 from jaxtyping import Array, Float
 
+from gamekl.core.kernels.calls import materialize
 from gamekl.core.kernels.platforms import CPU, Platform, by_platform
 
 T = TypeVar("T")
@@ -51,15 +52,12 @@ def _fold(combine: Callable[[Array, Array], Array], values: Float[Array, "n *res
 
 
 def _over_first(
-    combine: Callable[[Array, Array], Array], stored: Callable[[Array], Array], values: Array, once: bool
+    combine: Callable[[Array, Array], Array], reduction: Callable[[Array], Array], values: Array, once: bool
 ) -> Array:
     if not _unrolls(values.shape[0], values.shape[-1]):
-        return stored(values)
-
-    def fold(platform: Platform, values: Array) -> Array:  # XLA for CPUs stores what it reduces.
-        return stored(values) if platform is CPU else _fold(combine, values)
-
-    return by_platform(fold, values) if once else _fold(combine, values)
+        return reduction(values)
+    fold = partial(_fold, combine)
+    return materialize(fold, values, on_accelerators=False) if once else fold(values)
 
 
 def total(values: Float[Array, "n *rest lane"], *, once: bool = False) -> Float[Array, "*rest lane"]:
@@ -260,41 +258,3 @@ def solve(
         return jnp.moveaxis(solution, 0, -1), Determinant.of(jnp.moveaxis(pivots, 0, -1), divisors)
     solution, pivots = by_platform(_solve_written_out, table)
     return solution, Determinant.of(pivots, divisors)
-
-
-# From here on XLA's compiler for CPUs keeps its barriers until it has fused what lies between them.
-KEEPS_BARRIERS = jax.__version_info__ >= (0, 11)
-
-
-def materialize(function: Callable[..., T], *arguments: Any, on_accelerators: bool = True) -> T:
-    """The results of ``function(*arguments)``, stored: nothing that uses them computes them anew.
-
-    XLA fuses cheap operations into their uses, and its compiler for CPUs does so for every one of them, so that a long
-    calculation with many results is repeated for each. Barriers stop it; where they go too early, a conditional does.
-
-    Args:
-        function: what to compute.
-        arguments: what to compute it from.
-        on_accelerators: whether it is to have a kernel of its own there, too, which costs a launch.
-    """
-
-    def stored(platform: Platform, *given: Any) -> T:
-        if platform is CPU and not KEEPS_BARRIERS:
-            return _in_conditional(function, *given)
-        found = function(*given)
-        return jax.lax.optimization_barrier(found) if platform is CPU or on_accelerators else found
-
-    if KEEPS_BARRIERS and on_accelerators:
-        return stored(CPU, *arguments)
-    return by_platform(stored, *arguments)
-
-
-def _in_conditional(function: Callable[..., T], *arguments: Any) -> T:
-    def always(*arguments: Any) -> T:
-        return function(*arguments)
-
-    def never(*arguments: Any) -> T:
-        return jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), jax.eval_shape(function, *arguments))
-
-    unknown = jax.lax.optimization_barrier(True)  # to the compiler
-    return jax.lax.cond(unknown, always, never, *arguments)

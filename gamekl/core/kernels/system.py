@@ -26,7 +26,8 @@ from jaxtyping import Array, Bool, Float
 
 from gamekl.core.games import NormalFormGame
 from gamekl.core.kernels import lanes
-from gamekl.core.one_shot import scaled_payoffs, supported_range, topped_payoffs
+from gamekl.core.kernels.calls import materialize
+from gamekl.core.one_shot import scaled_payoffs, supported_range
 from gamekl.core.policies import centre, normalize
 from gamekl.core.regularizer import Regularizer
 
@@ -87,15 +88,13 @@ class Linearization(NamedTuple):
         return jnp.concatenate(lines, axis=0)
 
     def _levelled(self, part: Array, player: int) -> Float[Array, "_ r lane"]:
-        """`part` of a player's logits, shifted on its support to mean 0 under its policy."""
-        mask = split(self.mask, self.sizes)[player][:, None]
-        policy = split(self.policy, self.sizes)[player][:, None]
-        return (part - lanes.total(part * policy, once=True)) * mask
+        """`part` of a player's logits, levelled."""
+        policy, mask = (split(joined, self.sizes)[player] for joined in (self.policy, self.mask))
+        return _levelled(part, policy, mask)
 
     def level(self, joined: Float[Array, "logits r lane"]) -> Float[Array, "logits r lane"]:
         """The columns with each player's part shifted, on its support, to mean 0 under its policy."""
-        parts = split(joined, self.sizes)
-        return jnp.concatenate([self._levelled(part, player) for player, part in enumerate(parts)], axis=0)
+        return level(joined, self.policy, self.mask, self.sizes)
 
     def solve(
         self, right: Float[Array, "logits r lane"], weight: Float[Array, " lane"]
@@ -133,6 +132,20 @@ class Linearization(NamedTuple):
         return jnp.concatenate(found, axis=0), determinant, lanes.largest(jnp.abs(diagonal))
 
 
+def _levelled(
+    part: Float[Array, "_ r lane"], policy: Float[Array, "_ lane"], mask: Float[Array, "_ lane"]
+) -> Float[Array, "_ r lane"]:
+    return (part - lanes.total(part * policy[:, None], once=True)) * mask[:, None]
+
+
+def level(
+    joined: Float[Array, "logits r lane"], policy: Vector, mask: Vector, sizes: tuple[int, ...]
+) -> Float[Array, "logits r lane"]:
+    """The columns with each player's part shifted, on its support, to mean 0 under its policy."""
+    parts = zip(*(split(entry, sizes) for entry in (joined, policy, mask)), strict=True)
+    return jnp.concatenate([_levelled(*part) for part in parts], axis=0)
+
+
 def split(joined: Float[Array, "logits *rest"], sizes: tuple[int, ...] | list[int]) -> list[Float[Array, "_ *rest"]]:
     """The players' parts of a joined array."""
     return jnp.split(joined, [sum(sizes[:player]) for player in range(1, len(sizes))], axis=0)
@@ -158,21 +171,14 @@ class LogitSystem(eqx.Module):
     pace: Float[Array, "*lane"]
 
     @classmethod
-    def of(cls, game: NormalFormGame, regularizer: Regularizer, *, centred: bool = True) -> "LogitSystem":
-        """The equations of one game, without a lane axis; game and regularizer in one floating dtype.
-
-        Args:
-            game: the game.
-            regularizer: references and temperatures.
-            centred: which of the two ways of the module's to shift.
-        """
+    def of(cls, game: NormalFormGame, regularizer: Regularizer) -> "LogitSystem":
+        """The equations of one game, centred, without a lane axis; game and regularizer in one floating dtype."""
         temperatures = regularizer.temperatures
         masks = regularizer.masks
-        reference = list(zip(regularizer.log_reference, masks, strict=True))
-        anchor = [centre(entry, mask) if centred else jnp.where(mask, entry, 0) for entry, mask in reference]
+        anchor = [centre(entry, mask) for entry, mask in zip(regularizer.log_reference, masks, strict=True)]
         scale = jnp.max(supported_range(game, masks) / temperatures)
         return cls(
-            payoffs=scaled_payoffs(game, regularizer) if centred else topped_payoffs(game, regularizer),
+            payoffs=scaled_payoffs(game, regularizer),
             anchor=jnp.concatenate(anchor),
             mask=jnp.concatenate(masks).astype(game.dtype),
             scale=scale,
@@ -196,7 +202,7 @@ class LogitSystem(eqx.Module):
 
     def linearize(self, z: Vector, beta: Float[Array, " lane"]) -> Linearization:
         """F, dF/dz and dF/dbeta at (z, beta), from one expectation for each pair of players."""
-        return self.linearize_at(z, lanes.materialize(self.normalized, z)[1], beta)
+        return self.linearize_at(z, materialize(self.normalized, z)[1], beta)
 
     def linearize_at(self, z: Vector, policy: Vector, beta: Float[Array, " lane"]) -> Linearization:
         """F, dF/dz and dF/dbeta at (z, beta), where the policies of z are known."""
@@ -207,9 +213,9 @@ class LogitSystem(eqx.Module):
         if len(self.sizes) == 2:
             pairs = tuple((block,) for block in self.payoffs)
         else:
-            pairs = lanes.materialize(self._pair_values, players)
-        push = lanes.materialize(self._action_values, pairs, players)
-        couplings = lanes.materialize(self._couplings, pairs, push, players, beta)
+            pairs = materialize(self._pair_values, players)
+        push = materialize(self._action_values, pairs, players)
+        couplings = materialize(self._couplings, pairs, push, players, beta)
         return Linearization(policy, self.mask, z - self.anchor - beta * push, -push, couplings)
 
     def _others(self, player: int) -> list[int]:

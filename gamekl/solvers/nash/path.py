@@ -21,6 +21,7 @@ import jax.numpy as jnp
 from jaxtyping import Array
 
 from gamekl.core.kernels import lanes
+from gamekl.core.kernels.calls import materialize
 from gamekl.core.kernels.system import Vector
 from gamekl.solvers.nash.equations import Equations, Linearized
 from gamekl.solvers.nash.step_control import (
@@ -107,6 +108,7 @@ def start(system: Equations, guess: Vector, guessed: Flag, free: Flag, usable: F
         folds=count,
         orientation=zero + 1,
         bifurcations=count,
+        plain=~no,
     )
 
 
@@ -180,15 +182,15 @@ def advance(system: Equations, trace: Trace, max_steps: int) -> Trace:
     """One correction in every running lane, and the verdict on its step where that settles it."""
     kappa = system.scale
     given = trace.trial
-    z, policy = lanes.materialize(system.normalized, given.z)
+    z, policy = materialize(system.normalized, given.z)
     trace = trace._replace(trial=Point(z, trace.trial.s))
     linear = system.linearize_at(z, policy, trace.trial.s * system.pace)
     right = _right_sides(linear, system.pace)
     solved, determinant, weight = linear.solve(right, trace.weight)
     newton, drift = solved[:, 0], solved[:, 1]
     solution = -right[:, 0], newton, drift, determinant, weight
-    measure = lanes.materialize(measure_step, trace, *solution, on_accelerators=False)
-    decision = lanes.materialize(_decide, system, trace, measure)
+    measure = materialize(measure_step, trace, *solution, on_accelerators=False)
+    decision = materialize(_decide, system, trace, measure)
     measure, verdict, forward, running, renewed, mending, final, step = decision
 
     change = jnp.where(measure.solved, 0, newton + drift * measure.shift)
@@ -228,4 +230,5 @@ def advance(system: Equations, trace: Trace, max_steps: int) -> Trace:
         folds=jnp.where(verdict.restart, 0, trace.folds + turned.astype(jnp.int32)),
         orientation=jnp.where(verdict.restart, 1, jnp.where(verdict.branching, -trace.orientation, trace.orientation)),
         bifurcations=jnp.where(verdict.restart, 0, trace.bifurcations + crossed.astype(jnp.int32)),
+        plain=trace.plain & ~(verdict.mend | verdict.restart | verdict.kinked | crossed),
     )

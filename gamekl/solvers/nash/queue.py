@@ -14,7 +14,8 @@ from jaxtyping import Array, Bool, Float, Int
 
 from gamekl.core.games import NormalFormGame
 from gamekl.core.kernels.batching import fitting_lanes
-from gamekl.core.kernels.lanes import materialize, writes_out
+from gamekl.core.kernels.calls import as_one_function, materialize
+from gamekl.core.kernels.lanes import writes_out
 from gamekl.core.kernels.platforms import Platform
 from gamekl.solvers.nash import path
 from gamekl.solvers.nash.equations import Equations
@@ -58,6 +59,7 @@ class Traced(NamedTuple):
         folds: turning points passed.
         bifurcations: branching points passed.
         spread: of the pivots of dF/dz at the last correction.
+        plain: whether the path is plain (`path.Trace`).
     """
 
     z: Float[Array, "*batch logits"]
@@ -68,16 +70,47 @@ class Traced(NamedTuple):
     folds: Int[Array, "*batch"]
     bifurcations: Int[Array, "*batch"]
     spread: Float[Array, "*batch"]
+    plain: Bool[Array, "*batch"]
 
 
 class _Lanes(NamedTuple):
-    """What the lanes work on: the row of each one's task, the task, its state; the first row that waits; the ends."""
+    """What the lanes work on: the row of each one's task, the task, and its state; and the first row that waits."""
 
     row: Int[Array, " lane"]
     task: Task
     trace: path.Trace
     waiting: Int[Array, ""]
-    traced: Traced
+
+
+class _Records(NamedTuple):
+    """`Traced` in two tables, as writing takes about as long for a row as for a number."""
+
+    numbers: Float[Array, "rows columns"]
+    counts: Int[Array, "rows columns"]
+
+    @classmethod
+    def of(cls, traced: Traced) -> "_Records":
+        """The records of all lanes, as rows."""
+        counts = traced.phase, traced.guessed, traced.num_steps, traced.folds, traced.bifurcations, traced.plain
+        return cls(
+            numbers=jnp.concatenate([traced.z, traced.beta[None], traced.spread[None]]).T,
+            counts=jnp.stack([count.astype(jnp.int32) for count in counts], axis=1),
+        )
+
+    def traced(self) -> Traced:
+        """What was recorded, with a leading axis."""
+        phase, guessed, num_steps, folds, bifurcations, plain = self.counts.T
+        return Traced(
+            z=self.numbers[:, :-2],
+            beta=self.numbers[:, -2],
+            phase=phase,
+            guessed=guessed != 0,
+            num_steps=num_steps,
+            folds=folds,
+            bifurcations=bifurcations,
+            spread=self.numbers[:, -1],
+            plain=plain != 0,
+        )
 
 
 def num_lanes(platform: Platform, games: NormalFormGame) -> int:
@@ -100,6 +133,7 @@ def _traced(task: Task, trace: path.Trace) -> Traced:
         folds=trace.folds,
         bifurcations=trace.bifurcations,
         spread=trace.spread,
+        plain=found & trace.plain,
     )
 
 
@@ -108,44 +142,45 @@ def _start(task: Task) -> path.Trace:
 
 
 def solve_alone(task: Task, max_steps: int) -> Traced:
-    """Solve one task in a lane of its own, at a fraction of the queue's compilation; leaves have no leading axis."""
-    task = jax.tree.map(lambda leaf: leaf[..., None], task)
+    """Solve a batch of one task, in a lane of its own, at a fraction of the queue's compilation."""
+    task = jax.tree.map(lambda leaf: jnp.moveaxis(leaf, 0, -1), task)
     trace = jax.lax.while_loop(
         lambda trace: trace.phase[0] == path.RUNNING,
         lambda trace: path.advance(task.system, trace, max_steps),
         _start(task),
     )
-    return jax.tree.map(lambda leaf: leaf[..., 0], _traced(task, trace))
+    return jax.tree.map(lambda leaf: jnp.moveaxis(leaf, -1, 0), _traced(task, trace))
 
 
-def solve_tasks(tasks: Task, width: int, max_steps: int) -> Traced:
-    """Solve a batch of tasks, `width` at a time; every leaf of either has a leading axis."""
+def solve_tasks(tasks: Task, width: int, max_steps: int, joined: bool) -> Traced:
+    """Solve a batch of tasks, `width` at a time; every leaf of either has a leading axis.
+
+    Args:
+        tasks: the tasks.
+        width: the number of lanes.
+        max_steps: most corrections for a task.
+        joined: whether nothing is left to libraries, so that all work in lanes may be compiled as one function.
+    """
     size = tasks.usable.shape[0]
 
     def blank(struct: jax.ShapeDtypeStruct) -> Array:
         return jnp.zeros(struct.shape, struct.dtype)
 
-    def load(row: Int[Array, " lane"]) -> Task:
+    def load(tasks: Task, row: Int[Array, " lane"]) -> Task:
         task = jax.tree.map(lambda leaf: jnp.moveaxis(leaf[jnp.minimum(row, size - 1)], 0, -1), tasks)
         return task._replace(usable=task.usable & (row < size))
 
-    def refill(lanes: _Lanes) -> _Lanes:
+    def refill(tasks: Task, lanes: _Lanes) -> _Lanes:
         done = lanes.trace.phase != path.RUNNING
-        written = jnp.where(done, lanes.row, size)
-        traced = jax.tree.map(
-            lambda all_games, lane: all_games.at[written].set(jnp.moveaxis(lane, -1, 0), mode="drop"),
-            lanes.traced,
-            _traced(lanes.task, lanes.trace),
-        )
         taken = jnp.cumsum(done, dtype=jnp.int32)
         row = jnp.where(done, jnp.minimum(lanes.waiting + taken - 1, size), lanes.row)
-        task = materialize(load, row)
+        task = materialize(load, tasks, row)
         trace = _start(task)
         task, trace = jax.tree.map(lambda new, old: jnp.where(done, new, old), (task, trace), (lanes.task, lanes.trace))
-        return _Lanes(row, task, trace, lanes.waiting + taken[-1], traced)
+        return _Lanes(row, task, trace, lanes.waiting + taken[-1])
 
-    def work(lanes: _Lanes) -> _Lanes:
-        lanes = refill(lanes)
+    def turn(tasks: Task, lanes: _Lanes) -> _Lanes:
+        lanes = refill(tasks, lanes)
         idle_limit = jnp.where(lanes.waiting < size, max(1, int(REFILL * width)), width)
 
         def busy(trace: path.Trace) -> Bool[Array, ""]:
@@ -154,12 +189,22 @@ def solve_tasks(tasks: Task, width: int, max_steps: int) -> Traced:
         trace = jax.lax.while_loop(busy, lambda trace: path.advance(lanes.task.system, trace, max_steps), lanes.trace)
         return lanes._replace(trace=trace)
 
+    def work(state: tuple[_Lanes, _Records]) -> tuple[_Lanes, _Records]:
+        lanes, records = state
+        lanes = as_one_function(turn, tasks, lanes) if joined else turn(tasks, lanes)
+        row = jnp.where(lanes.trace.phase != path.RUNNING, lanes.row, size)
+        ended = _Records.of(_traced(lanes.task, lanes.trace))
+        return lanes, jax.tree.map(lambda table, rows: table.at[row].set(rows, mode="drop"), records, ended)
+
+    def unfinished(state: tuple[_Lanes, _Records]) -> Bool[Array, ""]:
+        lanes, _ = state
+        return (lanes.waiting < size) | jnp.any(lanes.trace.phase == path.RUNNING)
+
     empty = jnp.full((width,), size, dtype=jnp.int32)
-    task = jax.tree.map(blank, jax.eval_shape(load, empty))
+    task = jax.tree.map(blank, jax.eval_shape(load, tasks, empty))
     trace = jax.tree.map(blank, jax.eval_shape(_start, task))
-    traced = jax.tree.map(
-        lambda struct: jnp.zeros((size, *struct.shape[:-1]), struct.dtype), jax.eval_shape(_traced, task, trace)
-    )
-    lanes = _Lanes(empty, task, trace._replace(phase=trace.phase + path.FAILED), jnp.int32(0), traced)
-    lanes = jax.lax.while_loop(lambda lanes: (lanes.waiting < size) | jnp.any(lanes.row < size), work, lanes)
-    return lanes.traced
+    trace = trace._replace(phase=trace.phase + path.FAILED)
+    ends = jax.eval_shape(lambda task, trace: _Records.of(_traced(task, trace)), task, trace)
+    records = jax.tree.map(lambda table: jnp.zeros((size, table.shape[1]), table.dtype), ends)
+    _, records = jax.lax.while_loop(unfinished, work, (_Lanes(empty, task, trace, jnp.int32(0)), records))
+    return records.traced()

@@ -23,7 +23,8 @@ from gamekl.core.policies import Profile, check_profile, is_concrete
 from gamekl.core.regularizer import Regularizer
 from gamekl.core.validation import validate
 from gamekl.solvers.nash.implicit import attach
-from gamekl.solvers.nash.ladder import Options, make_nash_problem, solve_problem, solve_problems
+from gamekl.solvers.nash.ladder import Options, solve_problem, solve_problems
+from gamekl.solvers.nash.prepare import make_nash_problem
 from gamekl.solvers.solution import Solution, check_options, raise_unless_converged, with_left
 from gamekl.solvers.staged import StagedSolution, solve_stages
 

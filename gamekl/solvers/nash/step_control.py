@@ -19,6 +19,7 @@ from typing import NamedTuple
 import jax.numpy as jnp
 
 from gamekl.core.kernels import lanes
+from gamekl.core.kernels.calls import materialize
 from gamekl.core.kernels.system import Vector
 from gamekl.solvers.nash.equations import Equations
 from gamekl.solvers.nash.trace import RUNNING, Flag, Lane, Point, Trace
@@ -113,6 +114,7 @@ class Verdict(NamedTuple):
         failed: nothing is left to be tried.
         branching: another branch crosses the path here, or an odd number of them.
         multiple: an even number of them.
+        kinked: the slope of log |det dF/dz| leapt on it, as it does near other branches.
         step: length of the next step.
     """
 
@@ -126,6 +128,7 @@ class Verdict(NamedTuple):
     failed: Flag
     branching: Flag
     multiple: Flag
+    kinked: Flag
     step: Lane
 
 
@@ -139,6 +142,40 @@ def weights(z: Vector, faint: Lane) -> Vector:
     return jnp.clip(1 + (z - faint) / FADING, 0, 1)
 
 
+class _Products(NamedTuple):
+    """Inner products over the logits that matter, by lane; each is written out, as XLA cannot fuse a table of them."""
+
+    aside: Lane
+    ahead: Lane
+    steepness: Lane
+    extent: Lane
+    rate: Lane
+
+
+def _products(trial: Vector, faint: Lane, tangent: Vector, newton: Vector, drift: Vector) -> _Products:
+    matter = weights(trial, faint)
+    tangent, sideways, along = tangent * matter, newton * matter, drift * matter
+    return _Products(
+        aside=lanes.dot(tangent, sideways),
+        ahead=lanes.dot(tangent, along),
+        steepness=lanes.dot(along, along),
+        extent=lanes.dot(tangent, tangent),
+        rate=lanes.largest(jnp.abs(tangent)),
+    )
+
+
+def _sizes(
+    trial: Vector, faint: Lane, here: Vector, residual: Vector, newton: Vector, drift: Vector, shift: Lane
+) -> tuple[Lane, Lane, Lane, Lane]:
+    """The largest logit, residual and change of a logit, and the squared length of the step; of logits that matter."""
+    matter = weights(trial, faint)
+    change = newton + drift * shift
+    chord = (trial + change - here) * matter
+    counts = jnp.maximum(matter, weights(trial + change, faint))  # what was not played may be now
+    farthest, off, size = (lanes.largest(jnp.abs(part) * counts) for part in (trial, residual, change))
+    return farthest, off, size, lanes.dot(chord, chord)
+
+
 def measure_step(
     trace: Trace,
     residual: Vector,
@@ -148,25 +185,18 @@ def measure_step(
     weight: Lane,
 ) -> Measure:
     """What the solved linear system, newton and drift = dz/ds, says of the correction that is to be made."""
-    here, trial = trace.here, trace.trial
-    matter = weights(trial.z, trace.faint)
-    tangent, sideways, along = here.tangent.z * matter, newton * matter, drift * matter
-    products = jnp.stack([tangent * sideways, tangent * along, along * along, tangent * tangent], axis=1)
-    aside, ahead, steepness, extent = lanes.total(products)
+    here, trial, faint = trace.here, trace.trial, trace.faint
+    products = materialize(_products, trial.z, faint, here.tangent.z, newton, drift, on_accelerators=False)
     # In the hyperplane normal to the tangent, or in that of beta = 1.
-    shift = jnp.where(trace.final, 0, -aside / (here.tangent.s + ahead))
-    change = newton + drift * shift
-    chord = (trial.z + change - here.point.z) * matter
-    # What was not played may be now.
-    counts = jnp.maximum(matter, weights(trial.z + change, trace.faint))
-    sizes = jnp.abs(jnp.stack([trial.z * counts, residual * counts, change * counts, tangent], axis=1))
-    farthest, off, size, rate = lanes.largest(sizes)
+    shift = jnp.where(trace.final, 0, -products.aside / (here.tangent.s + products.ahead))
+    moved = trial.z, faint, here.point.z, residual, newton, drift, shift
+    farthest, off, size, chord = materialize(_sizes, *moved, on_accelerators=False)
     magnitude = jnp.maximum(farthest, jnp.sqrt(weight)) + 1
     # The solution itself may be a singular point; then a correction would be a quotient of rounding errors.
     solved = trace.final & (off <= jnp.finfo(weight.dtype).eps * magnitude)
     # The sign of det [dF/dw; tangent] tells forward from backward without looking back.
-    forward = determinant.sign * trace.orientation / jnp.sqrt(1 + steepness)
-    length = jnp.sqrt(lanes.dot(chord, chord) + (trial.s + shift - here.point.s) ** 2)
+    forward = determinant.sign * trace.orientation / jnp.sqrt(1 + products.steepness)
+    length = jnp.sqrt(chord + (trial.s + shift - here.point.s) ** 2)
     climb = determinant.log - here.level
     rise = jnp.where(forward * here.tangent.s > 0, climb / length, jnp.inf)
     return Measure(
@@ -174,12 +204,12 @@ def measure_step(
         size=jnp.where(solved, 0, jnp.maximum(size, jnp.abs(shift))),
         solved=solved,
         forward=forward,
-        cosine=forward * (ahead + here.tangent.s) / jnp.sqrt(extent + here.tangent.s**2),
+        cosine=forward * (products.ahead + here.tangent.s) / jnp.sqrt(products.extent + here.tangent.s**2),
         length=length,
         level=determinant.log,
         rise=jnp.where(trace.mending, here.rise + climb / trace.stride, rise),
         magnitude=magnitude,
-        rate=rate + jnp.abs(here.tangent.s) / (1 + here.point.s),
+        rate=products.rate + jnp.abs(here.tangent.s) / (1 + here.point.s),
     )
 
 
@@ -265,5 +295,6 @@ def judge(system: Equations, trace: Trace, measure: Measure) -> Verdict:
         failed=lost & ~restart,
         branching=accepted & branching,
         multiple=accepted & multiple,
+        kinked=running & fine & kink,
         step=jnp.where(restart, CARE * first_step(system, trace.free), step),
     )

@@ -69,6 +69,8 @@ class Trace(NamedTuple):
         folds: turning points in beta that were passed.
         orientation: sign of det [dF/dw; tangent]; folds keep it, and it flips where another branch crosses the path.
         bifurcations: points that were passed where other branches cross it.
+        plain: whether nothing on the path asked for care: no place was mended or returned to, and
+            log |det dF/dz| never bent so much that another branch could be near.
     """
 
     here: Place
@@ -96,6 +98,7 @@ class Trace(NamedTuple):
     folds: Count
     orientation: Lane
     bifurcations: Count
+    plain: Flag
 
 
 def plus(point: Point, direction: Point, length: Lane) -> Point:

@@ -19,7 +19,7 @@ from gamekl.solvers.play.feedback import Asking
 from gamekl.solvers.play.products import AnchoredGame, against_itself, anchor, unscaled, unscaled_against_itself
 from gamekl.solvers.play.rules.anchored import Proven, Rule
 from gamekl.solvers.play.trajectory import Record, Trajectory, follow_lanes
-from gamekl.solvers.solution import Status, input_status, raise_unless_converged
+from gamekl.solvers.solution import Status, status_of, raise_unless_converged
 
 
 class FollowProblem(NamedTuple):
@@ -184,7 +184,7 @@ def follow(
         kl_tol=jnp.asarray(kl_tol, dtype=game.dtype),
         asked=None if key is None else (unscaled(game, regularizer), key),
     )
-    trajectory = _trajectory(problem, game.num_actions, num_queries, input_status(game, regularizer))
+    trajectory = _trajectory(problem, game.num_actions, num_queries, status_of(game, regularizer))
     if throw:
         raise_unless_converged(trajectory)
     return trajectory
@@ -248,7 +248,7 @@ def self_play(
     reference, tau = regularizer.log_reference[0], regularizer.temperature
     slack = 16 * float(jnp.finfo(game.dtype).eps)
     fair = jnp.all((game.payoffs >= 0) & (jnp.abs(game.payoffs[0] + game.payoffs[1] - 1) <= slack))
-    status = input_status(game, regularizer)
+    status = status_of(game, regularizer)
     status = jnp.where((status == Status.converged) & ~fair, Status.invalid_input, status)
     if target is not None:
         [target] = check_profile("target", [target], game.num_actions[:1], log=True)

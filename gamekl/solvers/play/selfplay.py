@@ -24,7 +24,7 @@ from gamekl.solvers.play.loop import Block, Run, iterate, start
 from gamekl.solvers.play.mixture import Gaps, Kept, Summary, empty, gaps, observe
 from gamekl.solvers.play.products import anchor
 from gamekl.solvers.play.rules.anchored import Rule
-from gamekl.solvers.solution import Status, input_status
+from gamekl.solvers.solution import Status, status_of
 
 
 class PlayProblem(NamedTuple):
@@ -139,7 +139,7 @@ def _conclude(problem: PlayProblem, played: Played) -> CorrelatedSolution:
         status = jnp.where(solved.regularized_cce.max() <= problem.tol, status, Status.max_steps)
     finite = jnp.all(jnp.isfinite(measured.cce)) & jnp.all(jnp.isfinite(solved.regularized_cce))
     status = jnp.where(finite, status, Status.not_converged)
-    wrong = input_status(game, regularizer)
+    wrong = status_of(game, regularizer)
     if problem.target is not None:
         unseen = ~jnp.all(jnp.isfinite(problem.target.payoffs))
         wrong = jnp.where((wrong == Status.converged) & unseen, Status.nonfinite_input, wrong)

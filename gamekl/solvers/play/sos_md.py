@@ -20,9 +20,9 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from gamekl.core.games import ContextualGame, MarkovGame, NormalFormGame, StagedGame
-from gamekl.core.one_shot import best_response, payoff_range, regularized_gap
+from gamekl.core.one_shot import best_response, magnitude, payoff_range, regularized_gap
 from gamekl.core.regularizer import Regularizer
-from gamekl.solvers.nash.ladder import default_tolerance, resolution
+from gamekl.solvers.nash.conclude import default_tolerance, resolution
 from gamekl.solvers.play.gamd import gamd
 from gamekl.solvers.play.rules.anchored import anchored
 from gamekl.solvers.play.selfplay import check_play
@@ -45,7 +45,7 @@ def _descend(game: NormalFormGame, regularizer: Regularizer, num_rounds: Any, st
     response = best_response(game, regularizer, log_policy)
     moved = [jnp.max(jnp.abs(jnp.exp(a) - jnp.exp(b))) for a, b in zip(response, log_policy, strict=True)]
     residual, nothing = jnp.stack(moved).max(), jnp.zeros((), jnp.int32)
-    least = default_tolerance(resolution(game, regularizer, log_policy))
+    least = default_tolerance(resolution(magnitude(game, regularizer, log_policy)))
     good = residual <= (least if tol is None else tol.astype(game.dtype))
     status = jnp.where((played.status == Status.converged) & ~good, Status.max_steps, played.status)
     return Solution(

@@ -9,12 +9,11 @@ from gamekl.solvers.nash import solve
 
 
 def test_an_option_that_xla_does_not_know_is_left_out():
-    assert platforms.quick_options(xla_no_such_option=True) == {}
+    assert platforms.known_option("xla_no_such_option", True) == {}
 
 
 def test_an_option_that_xla_knows_is_taken():
-    known = {"xla_cpu_enable_fast_min_max": False}
-    assert platforms.quick_options(**known) == known
+    assert platforms.known_option("xla_cpu_enable_fast_min_max", False) == {"xla_cpu_enable_fast_min_max": False}
 
 
 def test_a_game_is_solved_with_and_without_the_options(monkeypatch):
