@@ -27,24 +27,24 @@ OPTIONS = Options(MAX_STEPS)
 HARD = 0.01  # the fraction of the mixed games at the low temperature
 
 
-def _vmapped(tasks: Task, width: int) -> Traced:
+def _vmapped(tasks: Task, max_steps: int, width: int) -> Traced:
     """A loop for one game under ``jax.vmap``: what one writes first."""
-    alone = jax.vmap(lambda task: solve_alone(jax.tree.map(lambda leaf: leaf[None], task), MAX_STEPS))(tasks)
+    alone = jax.vmap(lambda task: solve_alone(jax.tree.map(lambda leaf: leaf[None], task), max_steps))(tasks)
     return jax.tree.map(lambda leaf: leaf[:, 0], alone)
 
 
-def _lanes(tasks: Task, width: int) -> Traced:
+def _lanes(tasks: Task, max_steps: int, width: int) -> Traced:
     """The library's layout, with as many lanes as there are games: none is ever refilled."""
-    return solve_tasks(tasks, tasks.usable.shape[0], MAX_STEPS, joined=True)
+    return solve_tasks(tasks, max_steps, width=tasks.usable.shape[0], joined=True)
 
 
-def _blocks(tasks: Task, width: int) -> Traced:
+def _blocks(tasks: Task, max_steps: int, width: int) -> Traced:
     """The same in blocks that stay in cache, each of which runs until its own slowest game is done.
 
     The number of games is a multiple of `width`.
     """
     blocks = jax.tree.map(lambda leaf: leaf.reshape(-1, width, *leaf.shape[1:]), tasks)
-    traced = jax.lax.map(lambda block: solve_tasks(block, width, MAX_STEPS, joined=True), blocks)
+    traced = jax.lax.map(lambda block: solve_tasks(block, max_steps, width=width, joined=True), blocks)
     return jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), traced)
 
 

@@ -89,7 +89,7 @@ def _refine_chunks(batch: tuple[Any, ...], devices: Any, x64: bool, options: Opt
     if not len(left):
         return solution
     rows = jax.tree.map(lambda leaf: leaf[left], batch)
-    others = _solve_chunks(_solve_chunk, rows, devices, x64, options)
+    others = _solve_chunks(_solve_chunk, rows, devices, x64, options._replace(refine=False))
 
     def mend(leaf: Any, other: Any) -> Any:
         leaf = np.array(leaf)
@@ -123,8 +123,9 @@ def solve_nash_batch(
         max_steps: most Newton corrections for a game.
         initial: log-policies to try first, ``[batch, actions_i]`` for each player; ``path.left`` and the log ``gamekl``
             tell where they were left for the path from the reference.
-        refine: "float64" traces the path in float32 and then solves and certifies in float64; None works in the
-            payoffs' dtype.
+        refine: "float64" solves games in float32 in float64, too. In either case games in float64 whose path is plain
+            (no place of it asks for care, `solvers.nash.trace`) are traced in float32 and then solved and certified in
+            float64, and only the others are traced in float64.
         certify_path: trace each path in steps of which each is proven, which takes some 20 to 1,000 times as long;
             where there is no proof, the status is `Status.unproven`.
         devices: where to work; all local devices of jax's default backend if None.
@@ -153,9 +154,9 @@ def solve_nash_batch(
         tol = np.broadcast_to(np.asarray(tol, dtype=float), (size,))
     games = jax.tree.map(lambda leaf: np.asarray(leaf).astype(dtype or leaf.dtype, copy=False), games)
     batch = (games, *jax.tree.map(np.asarray, (regularizers, initial, tol)))
-    options = Options(int(max_steps), certify=bool(certify_path))
-    plain = games.payoffs.dtype == np.float64 and initial is None and not certify_path
-    if plain:
+    refine_here = games.payoffs.dtype == np.float64 and initial is None
+    options = Options(int(max_steps), refine=refine_here, certify=bool(certify_path))
+    if options.refines:
         solution = _refine_chunks(batch, devices, x64, options)
     else:
         solution = _solve_chunks(_solve_chunk, batch, devices, x64, options)

@@ -135,22 +135,24 @@ def conclude(problems: NashProblem, traced: Traced, polish: bool = False) -> Sol
     quality = materialize(_assess, prepared, z, policy)
     status = _status(tol, traced.phase, quality, prepared.wrong)
     regular = traced.spread.astype(tol.dtype) * jnp.finfo(tol.dtype).eps < WORST_ERROR
-    log_policy = jnp.where(system.mask > 0, z, -jnp.inf)
-    return in_rows(
-        Solution(
-            log_policy=tuple(split(log_policy, system.sizes)),
-            gap=quality.gap,
-            residual=quality.residual,
-            num_steps=traced.num_steps + POLISHING * polish,
-            status=status,
-            differentiable=(status == Status.converged) & regular,
-            path=PathSummary(
-                temperature=prepared.temperatures / traced.beta.astype(tol.dtype),
-                folds=traced.folds,
-                bifurcations=traced.bifurcations,
-                crossings=((traced.phase == path.FOUND) & ~traced.guessed).astype(jnp.int32),
-            ),
-        )
+    log_policy = tuple(split(jnp.where(system.mask > 0, z, -jnp.inf), system.sizes))
+    reached = prepared.temperatures / traced.beta.astype(tol.dtype)
+    log_policy, gap, reached, residual, status, regular, traced = in_rows(
+        (log_policy, quality.gap, reached, quality.residual, status, regular, traced)
+    )
+    return Solution(
+        log_policy=log_policy,
+        gap=gap,
+        residual=residual,
+        num_steps=traced.num_steps + POLISHING * polish,
+        status=status,
+        differentiable=(status == Status.converged) & regular,
+        path=PathSummary(
+            temperature=reached,
+            folds=traced.folds,
+            bifurcations=traced.bifurcations,
+            crossings=((traced.phase == path.FOUND) & ~traced.guessed).astype(jnp.int32),
+        ),
     )
 
 

@@ -29,7 +29,7 @@ from gamekl.core.kernels.lanes import writes_out
 from gamekl.core.kernels.platforms import Platform, by_platform
 from gamekl.core.kernels.system import LogitSystem, to_log_policy
 from gamekl.solvers.nash import path
-from gamekl.solvers.nash.conclude import certified, conclude
+from gamekl.solvers.nash.conclude import POLISHING, certified, conclude
 from gamekl.solvers.nash.prepare import NashProblem, in_lanes, in_rows, make_tasks
 from gamekl.solvers.nash.proof import Proof, prove
 from gamekl.solvers.nash.queue import Task, Traced, num_lanes, solve_alone, solve_tasks
@@ -52,6 +52,11 @@ class Options(NamedTuple):
     refine: bool = False
     certify: bool = False
 
+    @property
+    def refines(self) -> bool:
+        """Whether so few steps leave any to float32."""
+        return self.refine and not self.certify and self.max_steps > POLISHING
+
 
 def _log_policy(problem: NashProblem, z: Array) -> tuple[Array, ...]:
     return to_log_policy(z, problem.regularizer.masks)
@@ -66,24 +71,25 @@ class Solver(NamedTuple):
 
     Attributes:
         each: maps a function of a batch over the blocks of one.
-        trace: solves tasks.
+        trace: solves tasks, with so many corrections at most.
         options: the options.
     """
 
     each: Callable[..., Any]
-    trace: Callable[[Task], Traced]
+    trace: Callable[[Task, int], Traced]
     options: Options
 
-    def _find(self, problems: NashProblem, dtype: Any, wanted: Bool[Array, " problem"] | bool = True) -> Traced:
-        tasks = self.each(partial(make_tasks, dtype=dtype), problems)
-        return self.trace(tasks._replace(usable=tasks.usable & wanted))
+    def _find(self, problems: NashProblem, wanted: Bool[Array, " problem"] | bool = True) -> Traced:
+        tasks = self.each(partial(make_tasks, dtype=problems.tol.dtype), problems)
+        return self.trace(tasks._replace(usable=tasks.usable & wanted), self.options.max_steps)
 
     def _solve(self, problems: NashProblem, wanted: Bool[Array, " problem"] | bool = True) -> Solution:
-        return self.each(conclude, problems, self._find(problems, problems.tol.dtype, wanted))
+        return self.each(conclude, problems, self._find(problems, wanted))
 
     def solve_plain(self, problems: NashProblem) -> tuple[Solution, Bool[Array, " problem"]]:
         """Solve those with plain paths, traced in float32; and which problems these are."""
-        traced = self._find(problems, jnp.float32)
+        tasks = self.each(partial(make_tasks, dtype=jnp.float32), problems)
+        traced = self.trace(tasks, self.options.max_steps - POLISHING)
         solution = self.each(partial(conclude, polish=True), problems, traced)
         return solution, traced.plain & (solution.status == Status.converged)
 
@@ -95,7 +101,7 @@ class Solver(NamedTuple):
         """Prove the paths, and solve from where the proofs end."""
         proof = self.each(partial(_prove, max_steps=self.options.max_steps * PROOF_STEPS), problems)
         guess = self.each(jax.vmap(_log_policy), problems, proof.trial.z)
-        traced = self._find(problems._replace(guess=guess, guessed=proof.phase == path.FOUND), problems.tol.dtype)
+        traced = self._find(problems._replace(guess=guess, guessed=proof.phase == path.FOUND))
         solution = self.each(conclude, problems, traced)
         return self.each(jax.vmap(certified), problems, solution, traced, proof)
 
@@ -103,7 +109,7 @@ class Solver(NamedTuple):
         """Solve from the guess, or up the ladder; the answer has no derivatives."""
         if self.options.certify:
             return self._certify(problems)
-        return self._refine(problems) if self.options.refine else self._solve(problems)
+        return self._refine(problems) if self.options.refines else self._solve(problems)
 
 
 def _prove(problems: NashProblem, max_steps: int) -> Proof:
@@ -117,7 +123,7 @@ def solve_problem(problem: NashProblem, options: Options) -> Solution:
     """Solve one problem by the ladder; the answer has no derivatives."""
     solver = Solver(
         each=lambda function, *batch: function(*batch),
-        trace=partial(solve_alone, max_steps=options.max_steps),
+        trace=solve_alone,
         options=options,
     )
     solution = solver.solve(jax.tree.map(lambda leaf: leaf[None], problem))
@@ -129,7 +135,7 @@ def _in_batches(platform: Platform, problems: NashProblem, options: Options) -> 
     joined = writes_out(problems.game.payoffs.shape[2:])
     return Solver(
         each=lambda function, *batch: in_blocks(function, width, *batch),
-        trace=partial(solve_tasks, width=width, max_steps=options.max_steps, joined=joined),
+        trace=partial(solve_tasks, width=width, joined=joined),
         options=options,
     )
 

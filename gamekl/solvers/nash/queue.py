@@ -152,13 +152,13 @@ def solve_alone(task: Task, max_steps: int) -> Traced:
     return jax.tree.map(lambda leaf: jnp.moveaxis(leaf, -1, 0), _traced(task, trace))
 
 
-def solve_tasks(tasks: Task, width: int, max_steps: int, joined: bool) -> Traced:
+def solve_tasks(tasks: Task, max_steps: int, *, width: int, joined: bool) -> Traced:
     """Solve a batch of tasks, `width` at a time; every leaf of either has a leading axis.
 
     Args:
         tasks: the tasks.
-        width: the number of lanes.
         max_steps: most corrections for a task.
+        width: the number of lanes.
         joined: whether nothing is left to libraries, so that all work in lanes may be compiled as one function.
     """
     size = tasks.usable.shape[0]
