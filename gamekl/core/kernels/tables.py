@@ -38,12 +38,11 @@ def shifted(table: Table, level: Float[Array, "..."], mask: Bool[Array, "_ lane"
     return jnp.where(mask.reshape(len(mask), *(1,) * (table.ndim - 2), -1), table - level, 0)
 
 
-def supported_range(
-    low: Float[Array, "..."], high: Float[Array, "..."], others: Masks
-) -> Float[Array, " lane"]:
+def supported_range(low: Float[Array, "..."], high: Float[Array, "..."], others: Masks) -> Float[Array, " lane"]:
     """The range of a player's payoffs over all supports; `low` and `high` are its `ends`."""
-    along = [mask.reshape(*(1,) * axis, len(mask), *(1,) * (len(others) - axis - 1), -1) for axis, mask in
-             enumerate(others)]
+    along = [
+        mask.reshape(*(1,) * axis, len(mask), *(1,) * (len(others) - axis - 1), -1) for axis, mask in enumerate(others)
+    ]
     inside = reduce(jnp.logical_and, along, jnp.ones((), dtype=bool))
     return _over_all(jnp.where(inside, high, -jnp.inf)) + _over_all(jnp.where(inside, -low, -jnp.inf))
 
@@ -82,9 +81,7 @@ def doubly_centred(table: Table, own: Bool[Array, "_ lane"], other: Bool[Array, 
     return materialize(shift, table, rows, columns, mean, own, other)
 
 
-def action_values(
-    tables: Sequence[Table], policy: Sequence[Float[Array, "_ lane"]]
-) -> list[Float[Array, "_ lane"]]:
+def action_values(tables: Sequence[Table], policy: Sequence[Float[Array, "_ lane"]]) -> list[Float[Array, "_ lane"]]:
     """What each action of each player is worth, averaged over the others' play."""
     values = []
     for player, table in enumerate(tables):

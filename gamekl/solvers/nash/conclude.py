@@ -176,5 +176,3 @@ def certified(problem: NashProblem, solution: Solution, traced: Traced, proof: P
             margin=jnp.where(proven, proof.margin, 0),
         ),
     )
-
-

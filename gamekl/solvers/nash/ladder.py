@@ -146,5 +146,5 @@ def solve_problems(problems: NashProblem, options: Options) -> Solution:
 
 
 def solve_plain_problems(problems: NashProblem, options: Options) -> tuple[Solution, Bool[Array, " problem"]]:
-    """Solve those of a batch whose paths are plain, in float32 and then in their own precision; which ones these are."""
+    """Solve those of a batch with plain paths, traced in float32; and which problems these are."""
     return by_platform(lambda platform, given: _in_batches(platform, given, options).solve_plain(given), problems)

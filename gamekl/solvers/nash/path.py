@@ -20,7 +20,6 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array
 
-from gamekl.core.kernels import lanes
 from gamekl.core.kernels.calls import materialize
 from gamekl.core.kernels.system import Vector
 from gamekl.solvers.nash.equations import Equations, Linearized

@@ -1,4 +1,4 @@
-"""From problems to what is traced: equations in lanes, what is known of them beforehand, and what is wrong with them."""
+"""From problems to what is traced: equations in lanes, and what is known of them beforehand."""
 
 from typing import Any, NamedTuple, TypeVar
 
@@ -8,7 +8,6 @@ from jaxtyping import Array, Bool, Float, Int
 
 from gamekl.core.games import NormalFormGame
 from gamekl.core.kernels import lanes, tables
-from gamekl.core.kernels.calls import materialize
 from gamekl.core.kernels.system import LogitSystem
 from gamekl.core.regularizer import Regularizer
 from gamekl.solvers.nash.queue import Task
@@ -81,7 +80,7 @@ class Prepared(NamedTuple):
 
 def prepare(problems: NashProblem) -> Prepared:
     """The problems of a batch, side by side in lanes."""
-    payoffs, regularizer = materialize(in_lanes, (problems.game.payoffs, problems.regularizer))
+    payoffs, regularizer = in_lanes((problems.game.payoffs, problems.regularizer))
     masks = regularizer.masks
     temperatures = jnp.broadcast_to(regularizer.temperature, (len(masks), payoffs.shape[-1]))
     topped, levelled, ranges = [], [], []

@@ -19,7 +19,7 @@ from gamekl.solvers.play.feedback import Asking
 from gamekl.solvers.play.products import AnchoredGame, against_itself, anchor, unscaled, unscaled_against_itself
 from gamekl.solvers.play.rules.anchored import Proven, Rule
 from gamekl.solvers.play.trajectory import Record, Trajectory, follow_lanes
-from gamekl.solvers.solution import Status, status_of, raise_unless_converged
+from gamekl.solvers.solution import Status, raise_unless_converged, status_of
 
 
 class FollowProblem(NamedTuple):

@@ -91,7 +91,7 @@ def test_games_in_which_all_play_alike(players, rate):
     )
     no = jnp.zeros(number, bool)
     tasks = Task(system=system, guess=jnp.zeros((number, size)), guessed=no, free=no, usable=~no)
-    found = jax.jit(lambda tasks: solve_tasks(tasks, 8, 1_000))(tasks)
+    found = jax.jit(lambda tasks: solve_tasks(tasks, 1_000, width=8, joined=False))(tasks)
     assert (found.phase == path.FOUND).all() and (found.beta == 1).all()
     batch = jax.tree.map(lambda *leaves: jnp.stack(leaves), *games)
     regularizers = jax.vmap(lambda game: gk.Regularizer.uniform(game, 1 / rate))(batch)
