@@ -114,6 +114,9 @@ SOLVERS = {
     "solve_nash_batch": program(
         batches._solve_chunk, many(GAME), many(ANCHOR), initial=None, tol=None, options=Options(100)
     ),
+    "solve_nash_batch, plain paths": program(
+        batches._solve_plain_chunk, many(GAME), many(ANCHOR), initial=None, tol=None, options=Options(100, refine=True)
+    ),
     "gamd": program(gk.gamd, GAME, ANCHOR, num_rounds=10, **options),
     "gamd, vmap": batch(gk.gamd, GAME, ANCHOR, num_rounds=10, **options),
     **staged("gamd", gk.gamd, num_rounds=10, **options),
