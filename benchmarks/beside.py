@@ -16,6 +16,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from importlib import import_module
 from importlib.util import find_spec
 from io import StringIO
 from pathlib import Path
@@ -146,8 +147,7 @@ def _failed(case: Case, solution: Any) -> int:
 
 def _gambit(case: Case) -> Callable[[], int]:
     """What solves the first games by Gambit's tuned tracer, and says how many it could not solve."""
-    import pygambit
-
+    pygambit: Any = import_module("pygambit")  # 16.7, which pyright may see, cannot read games
     players = " ".join(f'"{player}"' for player in range(len(case.shape)))
     games = []
     for payoffs in case.payoffs(case.games)[:MOST_FOR_GAMBIT]:
@@ -178,7 +178,8 @@ class Measured(NamedTuple):
 
 def work(contender: str, games: int) -> None:
     """Take the name of a case on a line, then solve it once for each line with a dot."""
-    cases, solve, failed, count = {case.name: case for case in all_cases(games)}, None, 0, 0
+    cases: dict[str, Case] = {case.name: case for case in all_cases(games)}
+    solve, failed, count = print, 0, 0
     for line in map(str.strip, sys.stdin):
         if line in cases:
             case = cases[line]
