@@ -27,7 +27,11 @@ CORRELATED = {
 # Tables of more joint actions are not printed.
 LARGEST_PRINTED = 10_000
 # One game is solved in milliseconds, so it is compilation that counts.
-SOON = {"xla_backend_optimization_level": 0, "xla_cpu_use_fusion_emitters": False}
+SOON = {
+    "xla_backend_optimization_level": 0,
+    "xla_cpu_parallel_codegen_split_count": 1,
+    "xla_cpu_use_fusion_emitters": False,  # gone since jax 0.11
+}
 # Of more actions than these, only the probabilities are printed.
 MOST_NAMED = 1000
 

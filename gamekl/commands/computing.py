@@ -1,4 +1,7 @@
-"""What `gamekl solve` computes: arrays in, named arrays out, so that whole functions can be compiled and kept."""
+"""What `gamekl solve` computes: arrays in, named arrays out, so that whole functions can be compiled and kept.
+
+Solvers are loaded by the functions that call them: scipy, for one, takes as long to load as a small game to compile.
+"""
 
 from pathlib import Path
 from typing import Any
@@ -10,12 +13,6 @@ from gamekl.core.policies import is_concrete
 from gamekl.core.regularizer import Regularizer
 from gamekl.core.response import nash_gap
 from gamekl.core.validation import validate
-from gamekl.solvers.correlated.solve import solve_correlated
-from gamekl.solvers.correlated.welfare import solve_welfare
-from gamekl.solvers.nash.exact import check_enumerable, solve_nash_exact
-from gamekl.solvers.nash.solve import solve_nash
-from gamekl.solvers.play.gamd import gamd
-from gamekl.solvers.play.mixture import Kept
 from gamekl.solvers.solution import Solution, load_solution
 
 Found = dict[str, Any]
@@ -37,6 +34,8 @@ def _nash(game: NormalFormGame, solution: Solution) -> Found:
 
 def nash(payoffs: Any, temperature: Any, tol: Any, initial: Path | None = None) -> Found:
     """The regularised Nash equilibrium: `Solution.arrays`, and the ``nash_gap``."""
+    from gamekl.solvers.nash.solve import solve_nash
+
     game, regularizer = _checked(payoffs, temperature)
     start = None if initial is None else _start(initial)
     return _nash(game, solve_nash(game, regularizer, tol=tol, initial=start, throw=False))
@@ -55,6 +54,8 @@ def exact(payoffs: Any, takes: str) -> Found:
     Raises:
         ValueError: there is no exact solver for such a game; the message says what `takes` in its place.
     """
+    from gamekl.solvers.nash.exact import check_enumerable, solve_nash_exact
+
     game = NormalFormGame(payoffs)
     validate(game)
     try:
@@ -67,6 +68,9 @@ def exact(payoffs: Any, takes: str) -> Found:
 
 def joint(payoffs: Any, temperature: Any, num_rounds: Any, tol: Any) -> Found:
     """What GAMD comes to, with the players' ``marginal_0``, ...; no ``joint_policy`` where that is no table."""
+    from gamekl.solvers.play.gamd import gamd
+    from gamekl.solvers.play.mixture import Kept
+
     solution = gamd(*_checked(payoffs, temperature), num_rounds=num_rounds, tol=tol, throw=False)
     names = ("regularized_cce_gap", "bound", "cce_gap", "ce_gap", "num_rounds", "status")
     found = {name: getattr(solution, name) for name in names}
@@ -80,8 +84,12 @@ def correlated(payoffs: Any, epsilon: Any, tol: Any, concept: str, objective: st
     if is_concrete(payoffs):
         validate(game)
     if objective == "welfare":
+        from gamekl.solvers.correlated.welfare import solve_welfare
+
         solution = solve_welfare(game, concept=concept, epsilon=epsilon)
     else:
+        from gamekl.solvers.correlated.solve import solve_correlated
+
         solution = solve_correlated(game, concept=concept, objective=objective, epsilon=epsilon, tol=tol, throw=False)
     names = ("joint_policy", "cce_gap", "ce_gap", "duality_gap", "violation", "num_steps", "status")
     return {name: getattr(solution, name) for name in names}

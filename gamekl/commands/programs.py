@@ -185,14 +185,14 @@ def _compile(name: str, arguments: tuple[Any, ...], options: dict[str, Any], sta
 
     function = getattr(import_module("gamekl.commands.computing"), name)
     lowered = jax.jit(function, static_argnames=tuple(static)).lower(*arguments, **static)
-    try:
-        return lowered.compile(compiler_options=options)
-    except jax.errors.JaxRuntimeError:  # an option that this XLA does not know
-        known = {key: value for key, value in options.items() if key == "xla_backend_optimization_level"}
+    left = list(options.items())
+    while True:
         try:
-            return lowered.compile(compiler_options=known)
-        except jax.errors.JaxRuntimeError:
-            return lowered.compile()
+            return lowered.compile(compiler_options=dict(left))
+        except jax.errors.JaxRuntimeError:  # one that this XLA does not know
+            if not left:
+                raise
+            left.pop()
 
 
 def call(place: Path | None, name: str, *arguments: Any, options: dict[str, Any], **static: Any) -> dict[str, Any]:
@@ -202,7 +202,7 @@ def call(place: Path | None, name: str, *arguments: Any, options: dict[str, Any]
         place: the folder of programs; None to keep none.
         name: of the function.
         arguments: numpy's arrays and numbers, or None.
-        options: of XLA's compiler, of which those that this one does not know are left out.
+        options: of XLA's compiler; where it does not know them, the last are left out.
         static: further arguments, which shape the program.
 
     Returns:

@@ -77,6 +77,11 @@ def test_settings_of_jax_have_their_own(place, compilations, monkeypatch):
     assert compilations == ["nash"] * 2
 
 
+def test_options_that_xla_does_not_know_are_left_out(place):
+    options = {"xla_backend_optimization_level": 0, "xla_no_such_option": True}
+    assert call(place, "nash", PAYOFFS, TEMPERATURE, None, options=options)["status"] == 0
+
+
 def damaged(content, how):
     middle = len(content) // 2
     match how:
