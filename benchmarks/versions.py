@@ -11,8 +11,6 @@ interpreter.
 import argparse
 import json
 import math
-import os
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -21,6 +19,7 @@ from statistics import fmean, median
 from typing import Any, NamedTuple
 
 import numpy as np
+from beside import Tree, Worker
 from common import RESULTS, digits, facts, table
 
 HERE = Path(__file__).parent
@@ -171,28 +170,10 @@ def work(rounds: int) -> None:
         jax.clear_caches()
 
 
-class Worker:
-    """A process with its own jax."""
-
-    def __init__(self, python: str, rounds: int) -> None:
-        command = [python, __file__, "--work", "--rounds", str(rounds)]
-        settings = {"PYTHONPATH": os.pathsep.join([str(HERE.parent), str(HERE)]), "JAX_PLATFORMS": "cpu"}
-        self.process = subprocess.Popen(  # noqa: S603
-            command, env=os.environ | settings, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-        )
-        self.jax = self._read()
-
-    def _read(self) -> Any:
-        line = self.process.stdout.readline()
-        if not line:
-            raise RuntimeError(f"{self.process.args[0]} ended with {self.process.wait()}")
-        return json.loads(line)
-
-    def measure(self, name: str) -> tuple[float, float]:
-        """Seconds to compile, and to run."""
-        print(name, file=self.process.stdin, flush=True)
-        first, *later = self._read()
-        return max(first - median(later), 0), median(later)
+def measure(worker: Worker, name: str) -> tuple[float, float]:
+    """Seconds to compile a case, and to run it."""
+    first, *later = worker.ask(name)
+    return max(first - median(later), 0), median(later)
 
 
 class Compared(NamedTuple):
@@ -218,7 +199,7 @@ def ratios(times: list[float]) -> list[str]:
 def compare(workers: list[Worker], names: list[str]) -> Iterator[Compared]:
     """Each case with all workers in turn."""
     for name in names:
-        turns = [[worker.measure(name) for worker in workers] for _ in range(TURNS)]
+        turns = [[measure(worker, name) for worker in workers] for _ in range(TURNS)]
         least = np.min(turns, axis=0)  # [worker, compile or run]
         found = Compared(name, *least.T.tolist())
         print(*found.row, sep=" | ", flush=True)
@@ -238,9 +219,12 @@ def main() -> None:
         return
     if len(options.pythons) < 2:
         parser.error("takes two interpreters or more")
-    workers = [Worker(python, options.rounds) for python in options.pythons]
+    workers = [
+        Worker(Tree(python, HERE.parent, python), __file__, "--work", "--rounds", str(options.rounds))
+        for python in options.pythons
+    ]
+    versions = [worker.read() for worker in workers]
     names = [name for name in cases() if name.startswith(options.only)]
-    versions = [worker.jax for worker in workers]
     header = ["case"]
     for what in ("compile, {}, s", "run, {}, ms"):
         header += [*map(what.format, versions), *("ratio" for _ in versions[1:])]

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from gamekl.core.games import ContextualGame, MarkovGame, NormalFormGame, PolymatrixGame, stack
     from gamekl.core.regularizer import Regularizer
     from gamekl.core.response import action_values, best_response, nash_gap, regularized_gap
+    from gamekl.core.status import Status
     from gamekl.core.validation import validate
     from gamekl.evaluate.gaps import exploitability, nash_conv
     from gamekl.solvers.batch import gamd_batch, solve_nash_batch
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from gamekl.solvers.play.history import gamd_history, multiplicative_weights_history
     from gamekl.solvers.play.sos_md import sos_md
     from gamekl.solvers.play.trajectory import Trajectory
-    from gamekl.solvers.solution import Solution, SolveError, Status, load_solution
+    from gamekl.solvers.solution import Solution, SolveError, load_solution
 
 __version__ = "0.1.0"
 
@@ -59,7 +60,7 @@ _HOMES = {
     "solve_welfare": "solvers.correlated.welfare",
     "CorrelatedEquilibrium": "solvers.correlated.solve",
     "Solution": "solvers.solution",
-    "Status": "solvers.solution",
+    "Status": "core.status",
     "SolveError": "solvers.solution",
     "DerivativeWarning": "solvers.nash.implicit",
     "load_solution": "solvers.solution",

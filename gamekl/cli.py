@@ -62,7 +62,7 @@ def _run(arguments: list[str]) -> None:
         print(f"gamekl {__version__}")
         return
     if arguments[0] not in COMMANDS:
-        from gamekl.core.schema import meant
+        from gamekl.core.names import meant
 
         close = meant(arguments[0], COMMANDS)
         hint = f"; did you mean {close!r}?" if close else ""

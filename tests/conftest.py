@@ -19,6 +19,7 @@ if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
     os.environ["JAX_COMPILATION_CACHE_DIR"] = compiled.name
     os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
     os.environ["JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES"] = "-1"
+    os.environ["GAMEKL_CACHE"] = str(Path(compiled.name, "shell"))
 
 # As in pyproject.toml, for the processes that tests start.
 os.environ.setdefault("PYTHONWARNINGS", "error::DeprecationWarning")

@@ -1,22 +1,18 @@
 """What `gamekl solve` prints of a game: an equilibrium of the asked kind, its gaps and its status."""
 
+import math
+from collections.abc import Iterator, Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from gamekl.commands.game_names import joint_lines, name_arrays, policy_lines
-from gamekl.core.games import NormalFormGame
-from gamekl.core.regularizer import Regularizer
-from gamekl.core.response import nash_gap
-from gamekl.core.validation import validate
-from gamekl.solvers.correlated.solve import CorrelatedEquilibrium, solve_correlated
-from gamekl.solvers.correlated.welfare import solve_welfare
-from gamekl.solvers.correlated_solution import CorrelatedSolution
-from gamekl.solvers.nash.exact import check_enumerable, solve_nash_exact
-from gamekl.solvers.nash.solve import solve_nash
-from gamekl.solvers.play.gamd import gamd
-from gamekl.solvers.solution import Solution, Status, load_solution
+from gamekl.commands.programs import call
+from gamekl.core.names import distinct, numbered
+from gamekl.core.status import Status
+from gamekl.games.files.table import Table
+from gamekl.solvers.notes import path_notes
 
 # What the short names of correlated equilibria stand for: the concept, and what is to be best.
 CORRELATED = {
@@ -30,22 +26,99 @@ CORRELATED = {
 }
 # Tables of more joint actions are not printed.
 LARGEST_PRINTED = 10_000
+# One game is solved in milliseconds, so it is compilation that counts.
+SOON = {
+    "xla_backend_optimization_level": 0,
+    "xla_cpu_parallel_codegen_split_count": 1,
+    "xla_cpu_use_fusion_emitters": False,  # gone since jax 0.11
+}
+# Of more actions than these, only the probabilities are printed.
+MOST_NAMED = 1000
+
+
+def _text(values: Any) -> str:
+    """An array as the text that is printed."""
+    with np.printoptions(precision=8, suppress=True, floatmode="fixed", linewidth=120):
+        return str(np.asarray(values))
+
+
+def _printed(names: Sequence[str]) -> tuple[str, ...]:
+    """The names on one line each, and still all different."""
+    return distinct(name if name.isprintable() else name.encode("unicode_escape").decode() for name in names)
+
+
+def _players(game: Table) -> tuple[str, ...]:
+    if game.names is None:
+        return tuple(f"player {number}" for number in numbered(len(game.payoffs)))
+    return _printed(game.names.players)
+
+
+def _actions(game: Table) -> list[tuple[str, ...] | None]:
+    """Each player's names of actions; None where they are but numbers, or too many to print."""
+    if game.names is None:
+        return [None] * len(game.payoffs)
+    own = [_printed(names) if len(names) <= MOST_NAMED else None for names in game.names.actions]
+    return [None if names is None or names == numbered(len(names)) else names for names in own]
+
+
+def _policy_lines(game: Table, policies: Sequence[Any], when: str = "") -> Iterator[str]:
+    """Each player's probabilities: a line for each action that has a name, else one for all."""
+    for player, actions, policy in zip(_players(game), _actions(game), policies, strict=True):
+        if actions is None:
+            yield f"{player}{when}: {_text(policy)}"
+            continue
+        yield f"{player}{when}:"
+        width = max(map(len, actions))
+        yield from (f"  {name:<{width}}  {share:.8f}" for name, share in zip(actions, np.asarray(policy), strict=True))
+
+
+def _joint_lines(game: Table, joint: Any) -> Iterator[str]:
+    """The probabilities of joint actions, and what the axes of their table are."""
+    yield "joint policy:"
+    for axis, (player, actions) in enumerate(zip(_players(game), _actions(game), strict=True)):
+        if actions is not None:
+            yield f"  axis {axis + 1}, {player}: {', '.join(actions)}"
+    yield _text(joint)
+
+
+def _name_arrays(game: Table) -> dict[str, np.ndarray]:
+    """The names as arrays of strings, to be saved: ``players``, ``actions_0``, ...; none if the game has none."""
+    if game.names is None:
+        return {}
+    actions = {f"actions_{player}": np.array(names) for player, names in enumerate(game.names.actions)}
+    return {"players": np.array(game.names.players), **actions}
 
 
 def _numbers(values: Any) -> str:
     return " ".join(f"{float(value):.3e}" for value in np.atleast_1d(values))
 
 
-def _report(lines: dict[str, Any], status: Status, effort: str) -> bool:
+def _report(lines: dict[str, Any], status: Any, effort: str) -> bool:
+    ended = Status(int(status))
     width = max(map(len, lines)) + 1
     for name, values in lines.items():
         print(f"{name + ':':<{width}} {_numbers(values)}")
-    print(f"{'status:':<{width}} {status.name}: {status.message} ({effort})")
-    return status == Status.converged
+    print(f"{'status:':<{width}} {ended.name}: {ended.message} ({effort})")
+    return ended == Status.converged
+
+
+def _compute(
+    name: str, *arguments: Any, usual: bool, place: Path | None = None, options: Any = None, **static: Any
+) -> dict[str, Any]:
+    """What a function of `commands.computing` finds; not in one program where the arguments are to be looked at."""
+    if usual:
+        given = [None if entry is None else np.asarray(entry) for entry in arguments]
+        return call(place, name, *given, options=options or {}, **static)
+    return getattr(import_module("gamekl.commands.computing"), name)(*arguments, **static)
+
+
+def _positive(*values: float | None) -> bool:
+    """Whether all numbers that there are are usual ones."""
+    return all(value is None or 0 < value < math.inf for value in values)
 
 
 def answer(
-    game: NormalFormGame,
+    game: Table,
     concept: str,
     temperature: float | None,
     tol: float | None,
@@ -53,11 +126,12 @@ def answer(
     epsilon: float | int,
     save: Path | None,
     initial: Path | None = None,
+    programs: Path | None = None,
 ) -> bool:
     """Solve a game with uniform references, print what was found, and tell whether it converged.
 
     Args:
-        game: the game.
+        game: its payoffs, in the dtype in which it is to be solved, and names.
         concept: "nash" and "cce" (by GAMD), which are regularised and take a temperature, or one of `CORRELATED`.
         temperature: payoff units per nat; None for an exact Nash equilibrium, where `solve_nash_exact` finds one.
         tol: of the solver; its default if None.
@@ -65,6 +139,7 @@ def answer(
         epsilon: what a deviation from one of `CORRELATED` may gain, payoff units.
         save: where to write the solution and the names in the game as ``.npz``, or None.
         initial: a saved solution to start from, of "nash", or None.
+        programs: where compiled programs are kept; None to keep none.
 
     Raises:
         ValueError: an argument is bad, or missing.
@@ -73,95 +148,96 @@ def answer(
         got = f"concept {concept!r}" if concept != "nash" else "no temperature"
         raise ValueError(f"initial: got {initial} with {got}, takes it for nash at a temperature")
     if concept in CORRELATED:
-        return _correlated(game, *CORRELATED[concept], tol, epsilon, save)
+        return _correlated(game, *CORRELATED[concept], tol, epsilon, save, programs)
     if temperature is None:
         return _exact(game, concept, tol, save)
-    regularizer = Regularizer.uniform(game, temperature)
-    validate(game, regularizer)
-    told = f"temperature {temperature:g} payoff units per nat (lambda = 1 / temperature = {1 / temperature:.6g})"
+    usual = _positive(temperature, tol)
     if concept == "cce":
-        return _joint(game, gamd(game, regularizer, num_rounds=num_rounds, tol=tol, throw=False), told, save)
-    start = None if initial is None else _start(initial)
-    return _nash(game, solve_nash(game, regularizer, tol=tol, initial=start, throw=False), told, save)
+        usual &= num_rounds >= 1
+        found = _compute("joint", game.payoffs, temperature, num_rounds, tol, usual=usual, place=programs)
+        return _joint(game, found, _at(temperature), save)
+    more = {} if initial is None else {"initial": initial}
+    usual &= initial is None
+    found = _compute("nash", game.payoffs, temperature, tol, usual=usual, place=programs, options=SOON, **more)
+    return _nash(game, found, _at(temperature), save)
 
 
-def _start(path: Path) -> tuple[Any, ...]:
-    try:
-        return load_solution(path).log_policy
-    except (ValueError, OSError) as error:
-        raise ValueError(f"initial: got {path}, takes a solution that `gamekl solve --save` wrote") from error
+def _at(temperature: float) -> str:
+    return f"temperature {temperature:g} payoff units per nat (lambda = 1 / temperature = {1 / temperature:.6g})"
 
 
-def _exact(game: NormalFormGame, concept: str, tol: float | None, save: Path | None) -> bool:
+def _exact(game: Table, concept: str, tol: float | None, save: Path | None) -> bool:
     """Answer without a temperature: print an exact Nash equilibrium, and tell whether it converged."""
-    validate(game)
     size = float(np.ptp(game.payoffs)) / 10 or 0.1
     takes = f"takes a number > 0, payoff units per nat (1 / lambda), such as --temperature {size:.2g}"
     if concept != "nash":
         raise ValueError(f"temperature: got none, {takes}, for --concept {concept}")
     if tol is not None:
         raise ValueError(f"tol: got {tol:g} without a temperature, where the equilibrium is exact; takes none")
-    try:
-        zero_sum = check_enumerable(game)
-    except ValueError as error:
-        why = str(error).removeprefix("game: got ").partition(", takes")[0]
-        raise ValueError(f"temperature: got none for {why}, of which there is no exact solver here; {takes}") from error
-    which = "a zero-sum game" if zero_sum else "of several the first of least support"
-    return _nash(game, solve_nash_exact(game), f"no temperature: an exact Nash equilibrium ({which})", save)
+    found = _compute("exact", game.payoffs, takes, usual=False)
+    which = "a zero-sum game" if found.pop("zero_sum") else "of several the first of least support"
+    return _nash(game, found, f"no temperature: an exact Nash equilibrium ({which})", save)
 
 
-def _nash(game: NormalFormGame, solution: Solution, told: str, save: Path | None) -> bool:
+def _nash(game: Table, found: dict[str, Any], told: str, save: Path | None) -> bool:
     print(told)
-    for line in (*policy_lines(game, solution.policy), *solution.path.notes()):
+    policies = [np.exp(found[f"log_policy_{player}"]) for player in range(len(game.payoffs))]
+    notes = path_notes(found["path_folds"], found["path_bifurcations"], found.get("path_left"))
+    for line in (*_policy_lines(game, policies), *notes):
         print(line)
-    if save is not None:
-        solution.save(save, **name_arrays(game))
-    gaps = {"Nash gap": nash_gap(game, solution.log_policy)}
-    if solution.differentiable is not None:  # of a regularised solver
-        gaps = {"regularised gap": solution.gap} | gaps
-    return _report({**gaps, "residual": solution.residual}, Status(int(solution.status)), f"{solution.num_steps} steps")
+    gaps = {"Nash gap": found.pop("nash_gap")}
+    _save(save, game, found)
+    if "differentiable" in found:  # of a regularised solver
+        gaps = {"regularised gap": found["gap"]} | gaps
+    return _report({**gaps, "residual": found["residual"]}, found["status"], f"{found['num_steps']} steps")
 
 
-def _joint(game: NormalFormGame, solution: CorrelatedSolution, told: str, save: Path | None) -> bool:
+def _joint(game: Table, found: dict[str, Any], told: str, save: Path | None) -> bool:
     print(told)
-    print("\n".join(policy_lines(game, solution.marginals, ", on average")))
-    if np.prod(solution.num_actions, dtype=float) <= LARGEST_PRINTED:
-        print("\n".join(joint_lines(game, solution.joint_policy)))
-    if save is not None:
-        _save(save, game, solution, "num_rounds")
+    marginals = [found[f"marginal_{player}"] for player in range(len(game.payoffs))]
+    print("\n".join(_policy_lines(game, marginals, ", on average")))
+    if game.payoffs[0].size <= LARGEST_PRINTED:
+        print("\n".join(_joint_lines(game, found["joint_policy"])))
+    if save is not None and "joint_policy" not in found:
+        raise ValueError(f"save: got {save} for {game.payoffs[0].size:,} joint actions, of which no table is made")
+    _save(save, game, found, ("joint_policy", "cce_gap", "ce_gap", "num_rounds", "status"))
     lines = {
-        "regularised CCE gap": solution.regularized_cce_gap,
-        "bound": solution.bound,
-        "CCE gap": solution.cce_gap,
-        "CE gap": solution.ce_gap,
+        "regularised CCE gap": found["regularized_cce_gap"],
+        "bound": found["bound"],
+        "CCE gap": found["cce_gap"],
+        "CE gap": found["ce_gap"],
     }
-    return _report(lines, Status(int(solution.status)), f"{solution.num_rounds} rounds")
+    return _report(lines, found["status"], f"{found['num_rounds']} rounds")
 
 
 def _correlated(
-    game: NormalFormGame, concept: str, objective: str, tol: float | None, epsilon: float | int, save: Path | None
+    game: Table,
+    concept: str,
+    objective: str,
+    tol: float | None,
+    epsilon: float | int,
+    save: Path | None,
+    programs: Path | None,
 ) -> bool:
-    if objective == "welfare":
-        solution = solve_welfare(game, concept=concept, epsilon=epsilon)
-    else:
-        validate(game)
-        options = {"epsilon": epsilon, "tol": tol, "throw": False}
-        solution = solve_correlated(game, concept=concept, objective=objective, **options)
-    print("\n".join(joint_lines(game, solution.joint_policy)))
-    if save is not None:
-        _save(save, game, solution, "num_steps")
+    usual = objective != "welfare" and 0 <= epsilon < math.inf and _positive(tol)
+    static = {"concept": concept, "objective": objective}
+    found = _compute("correlated", game.payoffs, epsilon, tol, usual=usual, place=programs, **static)
+    print("\n".join(_joint_lines(game, found["joint_policy"])))
+    _save(save, game, found, ("joint_policy", "cce_gap", "ce_gap", "num_steps", "status"))
     lines = {
-        "CCE gap": solution.cce_gap,
-        "CE gap": solution.ce_gap,
-        "welfare": np.sum(np.asarray(game.payoffs) * np.asarray(solution.joint_policy)),
-        "duality gap": solution.duality_gap,
-        "violation": solution.violation,
+        "CCE gap": found["cce_gap"],
+        "CE gap": found["ce_gap"],
+        "welfare": np.sum(game.payoffs * np.asarray(found["joint_policy"])),
+        "duality gap": found["duality_gap"],
+        "violation": found["violation"],
     }
-    return _report(lines, Status(int(solution.status)), f"{solution.num_steps} steps")
+    return _report(lines, found["status"], f"{found['num_steps']} steps")
 
 
-def _save(path: Path, game: NormalFormGame, solution: CorrelatedSolution | CorrelatedEquilibrium, effort: str) -> None:
-    names = ("joint_policy", "cce_gap", "ce_gap", effort, "status")
-    arrays = {name: np.asarray(getattr(solution, name)) for name in names}
+def _save(path: Path | None, game: Table, found: dict[str, Any], names: Sequence[str] | None = None) -> None:
+    """Write what was found, or what is named of it, and the names in the game."""
+    if path is None:
+        return
+    arrays = {name: np.asarray(found[name]) for name in (found if names is None else names)}
     with open(path, "wb") as file:
-        np.savez(file, allow_pickle=False, **arrays, **name_arrays(game))
+        np.savez(file, allow_pickle=False, **arrays, **_name_arrays(game))

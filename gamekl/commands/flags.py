@@ -4,14 +4,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
-import tyro
+from gamekl.commands.arguments import Mark
 
 
 @dataclass
 class Data:
     """Tell what a log of joint actions and rewards has and what it covers, before anything is solved."""
 
-    logs: Annotated[tuple[Path, ...], tyro.conf.Positional]
+    logs: Annotated[tuple[Path, ...], Mark.POSITIONAL]
     """The log: .parquet, .csv or .csv.gz files, or folders of them."""
     schema: Path
     """The TOML file that says what its columns mean."""

@@ -5,16 +5,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-import tyro
-
-from gamekl.commands.arguments import read_arguments
+from gamekl.commands.arguments import Mark, read_arguments
 
 
 @dataclass
 class Plot:
     """Draw a run's figure and print its table."""
 
-    run: Annotated[Path, tyro.conf.Positional]
+    run: Annotated[Path, Mark.POSITIONAL]
     """The results folder."""
     out: Path | None = None
     """Folder for the figure; the results folder if not given."""

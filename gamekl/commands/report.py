@@ -6,16 +6,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-import tyro
-
-from gamekl.commands.arguments import read_arguments
+from gamekl.commands.arguments import Mark, read_arguments
 
 
 @dataclass
 class Report:
     """Write all about a run, finished or not, as one HTML file that opens without a network."""
 
-    run: Annotated[Path, tyro.conf.Positional]
+    run: Annotated[Path, Mark.POSITIONAL]
     """The results folder."""
     out: Path | None = None
     """The file; report.html in the results folder if not given."""

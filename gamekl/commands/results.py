@@ -6,22 +6,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-import tyro
-
-from gamekl.commands.arguments import read_arguments
+from gamekl.commands.arguments import Mark, read_arguments
 
 
 @dataclass
 class Results:
     """Write the results of a run, finished or not, as one table; --columns says what its columns mean."""
 
-    run: Annotated[Path | None, tyro.conf.Positional] = None
+    run: Annotated[Path | None, Mark.POSITIONAL] = None
     """The results folder."""
     out: Path | None = None
     """The file, .parquet or .csv; results.parquet in the results folder if not given."""
-    drop_empty: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    drop_empty: Annotated[bool, Mark.ALONE] = False
     """Leave out columns without any value, which are of other solvers."""
-    columns: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    columns: Annotated[bool, Mark.ALONE] = False
     """Tell the name, unit and meaning of each column, and do nothing else."""
 
 

@@ -5,10 +5,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Literal
 
-import tyro
-
-from gamekl.commands.arguments import enable_x64, read_arguments
+from gamekl.commands.arguments import Mark, enable_x64, read_arguments
 from gamekl.commands.flags import LogSolve
+from gamekl.commands.programs import keep_programs
 
 
 @dataclass
@@ -18,7 +17,7 @@ class Solve:
     At a temperature tau the Nash equilibrium is the logit (quantal response) equilibrium of lambda = 1 / tau.
     """
 
-    game: Annotated[Path | None, tyro.conf.Positional] = None
+    game: Annotated[Path | None, Mark.POSITIONAL] = None
     """The file: Gambit's .nfg, .efg, .agg or .bagg, or a .csv or .npz."""
     temperature: float | None = None
     """Payoff units per nat, 1 / lambda of a logit equilibrium, for nash and cce; nash without one is exact, of two
@@ -38,7 +37,9 @@ class Solve:
     """Of the payoffs and the solver."""
     save: Path | None = None
     """Write the solution to this .npz file."""
-    log: Annotated[LogSolve, tyro.conf.OmitArgPrefixes] = field(default_factory=LogSolve)
+    cache: bool = True
+    """Keep compiled programs for the next run, in the folder of the variable GAMEKL_CACHE or the user's cache."""
+    log: Annotated[LogSolve, Mark.FLAT] = field(default_factory=LogSolve)
 
 
 def run(arguments: Sequence[str]) -> None:
@@ -49,6 +50,7 @@ def run(arguments: Sequence[str]) -> None:
         raise ValueError(f"game: got {got}, takes a payoff file, or --data LOG --schema TOML in its place")
     if flags.save is not None and (flags.save.is_dir() or not flags.save.parent.is_dir()):
         raise ValueError(f"save: got {flags.save}, takes a file in a folder that is there")
+    programs = keep_programs(flags.cache)
     enable_x64()
     if flags.game is None:
         for name, taken in {"concept": "nash", "dtype": "float64", "initial": None}.items():
@@ -58,9 +60,9 @@ def run(arguments: Sequence[str]) -> None:
 
         raise SystemExit(0 if solve_log(flags.log, flags.temperature, flags.tol, flags.save) else 1)
     from gamekl.commands.answer import answer
-    from gamekl.games import load_game
+    from gamekl.games.files.tables import load_as
 
-    game = load_game(flags.game, dtype=flags.dtype)
+    game = load_as(flags.game, lambda table: table.cast(flags.dtype))
     given = (flags.temperature, flags.tol, flags.num_rounds, flags.epsilon, flags.save, flags.initial)
-    if not answer(game, flags.concept, *given):
+    if not answer(game, flags.concept, *given, programs):
         raise SystemExit(1)

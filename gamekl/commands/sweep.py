@@ -5,16 +5,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
-import tyro
-
-from gamekl.commands.arguments import read_arguments
+from gamekl.commands.arguments import Mark, read_arguments
+from gamekl.commands.programs import keep_programs
 
 
 @dataclass
 class Sweep:
     """Run the sweep of a TOML config, or what is left of it; flags take the place of the file's values."""
 
-    config: Annotated[Path, tyro.conf.Positional]
+    config: Annotated[Path, Mark.POSITIONAL]
     """The TOML file."""
     out: Path | None = None
     """Results folder; runs/NAME if not given."""
@@ -40,11 +39,14 @@ class Sweep:
     """Independent datasets for each game, temperature and sample size."""
     seeds_per_chunk: int | None = None
     """How many of them one shard holds."""
+    cache: bool = True
+    """Keep compiled programs for the next run, in the folder of the variable GAMEKL_CACHE or the user's cache."""
 
 
 def run(arguments: Sequence[str]) -> None:
     """Run ``gamekl sweep``: run the sweep of a config, or what is left of it."""
     flags = read_arguments(Sweep, "gamekl sweep", arguments)
+    keep_programs(flags.cache)
     from gamekl.commands.launch import Launch, launch, preview
     from gamekl.experiment.schema.load import load_config
 

@@ -1,5 +1,6 @@
 """What a file calls a game, its players and their actions."""
 
+import difflib
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -71,3 +72,8 @@ def distinct(names: Iterable[str]) -> tuple[str, ...]:
 def numbered(count: int) -> tuple[str, ...]:
     """Names where there are none: 1, 2, ..."""
     return tuple(map(str, range(1, count + 1)))
+
+
+def meant(got: Any, known: Iterable[str]) -> str | None:
+    """The one of the known names that was probably meant."""
+    return next(iter(difflib.get_close_matches(got.lower(), known, n=1)), None) if isinstance(got, str) else None

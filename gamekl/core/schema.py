@@ -1,9 +1,8 @@
 """From TOML to checked values: all faults at once, each with its key path. Loads no jax."""
 
-import difflib
 import re
 import tomllib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from itertools import groupby
 from os import PathLike
@@ -13,6 +12,8 @@ from typing import Annotated, Any, NamedTuple, TypeVar, Union, get_args, get_ori
 
 import pydantic
 from pydantic_core import CoreSchema, core_schema
+
+from gamekl.core.names import meant
 
 M = TypeVar("M", bound=pydantic.BaseModel)
 
@@ -137,11 +138,6 @@ def _list_of(annotation: Any, got: Any, key: int | str) -> str:
         return f"a list of {len(entries)} {name}"
     alone = type(got) in types and len(_alternatives(annotation)) == 1
     return f"a list of {name}, such as [{got!r}]" if alone else f"a list of {name}"
-
-
-def meant(got: Any, known: Iterable[str]) -> str | None:
-    """The one of the known names that was probably meant."""
-    return next(iter(difflib.get_close_matches(got.lower(), known, n=1)), None) if isinstance(got, str) else None
 
 
 def _fault(error: Any, model: type[pydantic.BaseModel], values: Any) -> _Fault:

@@ -14,6 +14,7 @@ import numpy as np
 from gamekl.core.games import NormalFormGame, require_normal_form
 from gamekl.core.validation import validate
 from gamekl.games.files.efg import efg_table
+from gamekl.games.files.game_text import make_game
 from gamekl.games.files.limits import MAX_LEVELS, refuse
 from gamekl.games.files.nfg import nfg_table, nfg_text
 from gamekl.games.files.table import Table
@@ -118,11 +119,11 @@ def from_pygambit(game: Any, *, dtype: Any = None) -> NormalFormGame:
         if _reaches(pygambit, game, MAX_LEVELS + 1):
             raise ValueError(f"game: got a pygambit tree of more moves in a row, takes at most {MAX_LEVELS}")
         try:
-            return efg_table(_written(game.to_efg)).game(dtype)
+            return make_game(efg_table(_written(game.to_efg)), dtype)
         except ValueError as error:
             raise ValueError(f"game: got a pygambit tree that has no strategic form here: {error}") from error
     refuse("game", "a pygambit table", [log10(count) for count in _count_table(game)])
     table = nfg_table(_written(game.to_nfg))
     if not np.isfinite(table.payoffs).all():
         raise ValueError(f"payoffs: got one beyond {np.finfo(float).max:.3g}, takes finite numbers")
-    return Table(table.payoffs + 0.0, table.names).game(dtype)  # a rational knows no -0
+    return make_game(Table(table.payoffs + 0.0, table.names), dtype)  # a rational knows no -0

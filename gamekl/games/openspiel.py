@@ -13,6 +13,7 @@ import numpy as np
 
 from gamekl.core.games import NormalFormGame, require_normal_form
 from gamekl.core.validation import validate
+from gamekl.games.files.game_text import make_game
 from gamekl.games.files.limits import MAX_HISTORIES, MAX_LEVELS, MAX_LOG, refuse
 from gamekl.games.files.table import Table
 from gamekl.games.tools import tool
@@ -65,7 +66,7 @@ def from_pyspiel(game: Any, *, dtype: Any = None) -> NormalFormGame:
         raise TypeError(f"game: got {type(game).__name__}, takes a pyspiel game or its name")
     try:
         loaded = pyspiel.load_game(game) if isinstance(game, str) else game
-        return Table(_payoffs(pyspiel, loaded)).game(dtype)
+        return make_game(Table(_payoffs(pyspiel, loaded)), dtype)
     except (pyspiel.SpielError, RuntimeError, LookupError) as error:  # a damaged file is an index out of range
         raise ValueError(f"game: got {game}, takes one that has a normal form ({error})") from error
 

@@ -16,28 +16,10 @@ from gamekl.core.games import OneShotGame
 from gamekl.core.policies import is_concrete
 from gamekl.core.regularizer import Regularizer
 from gamekl.core.show import Shown
-from gamekl.core.status import StatusBase
+from gamekl.core.status import Status
+from gamekl.solvers.notes import LEFT, path_notes
 
 logger = logging.getLogger("gamekl")
-
-
-class Status(StatusBase):
-    """How a solve ended; `message` says it in words."""
-
-    converged = 0, "what was asked for was found"
-    max_steps = 1, "the step limit was reached first"
-    path_failed = 2, "the logit path met a singular point that it could not pass"
-    not_converged = 3, "the answer stayed above the tolerance, or is not finite"
-    nonfinite_input = 4, "a payoff, reference or temperature is NaN or infinite"
-    invalid_input = (
-        5,
-        "a temperature or a number of rounds is not positive, a reference does not sum to one, or P + P^T is not 1",
-    )
-    too_few_digits = (
-        6,
-        "payoffs so large beside the temperature leave their dtype too few digits; float64 (refine='float64') has more",
-    )
-    unproven = 7, "solved, but it could not be proven that this is on the principal branch"
 
 
 def check_options(tol: Any, max_steps: Any, tol_shape: tuple[int, ...] = ()) -> None:
@@ -76,10 +58,6 @@ def status_of(game: OneShotGame, regularizer: Regularizer) -> Int[Array, ""]:
     return input_status(jnp.all(jnp.isfinite(game.payoffs)), regularizer.temperatures, jnp.stack(totals))
 
 
-LEFT = (
-    "as Newton's method did not converge from there, or only by a first step of 4 nats or more; the answer is the "
-    "first crossing of the path from the reference"
-)
 PATH_FIELDS = ("temperature", "folds", "bifurcations", "crossings")
 
 
@@ -125,19 +103,8 @@ class PathSummary(Shown):
 
     def notes(self) -> Iterator[str]:
         """What happened on the way to an equilibrium, of one game or of several, and what it means; concrete only."""
-        if self.folds is None or self.bifurcations is None:  # of a part of a solution
-            return
-        folds, crossings = int(np.sum(self.folds)), int(np.sum(self.bifurcations))
-        if folds:
-            yield f"path: it folds {folds} times: lower temperatures came first, then higher ones, before this was met"
-        if crossings:
-            yield (
-                f"path: other branches cross it at {crossings} point{'s' * (crossings > 1)}, and it was followed "
-                "straight on; a game that differs ever so little may have its principal equilibrium elsewhere"
-            )
-        if self.left is not None and np.any(self.left):
-            games = f" in {np.sum(self.left):,} of {self.left.size:,} games" if self.left.ndim else ""
-            yield f"initial: left{games}, {LEFT}"
+        if self.folds is not None and self.bifurcations is not None:  # of a whole solution
+            yield from path_notes(self.folds, self.bifurcations, self.left)
 
 
 class Solution(Shown):
@@ -176,17 +143,18 @@ class Solution(Shown):
         """The probabilities, one array ``[actions_i]`` for each player."""
         return tuple(jnp.exp(entry) for entry in self.log_policy)
 
+    def arrays(self) -> dict[str, Array]:
+        """The solution as named arrays, as `save` writes them."""
+        arrays = {f"log_policy_{index}": entry for index, entry in enumerate(self.log_policy)}
+        arrays |= {name: getattr(self, name) for name in ("gap", "residual", "num_steps", "status")}
+        arrays |= {f"path_{name}": getattr(self.path, name) for name in PATH_FIELDS}
+        more = {"differentiable": self.differentiable, "path_margin": self.path.margin, "path_left": self.path.left}
+        return arrays | {name: value for name, value in more.items() if value is not None}
+
     def save(self, path: str | PathLike[str], **others: np.ndarray) -> None:
         """Write the solution, and `others`, as an ``.npz`` file (checksummed, no pickle); `load_solution` reads it."""
-        arrays = {f"log_policy_{index}": np.asarray(entry) for index, entry in enumerate(self.log_policy)}
-        for name in ("gap", "residual", "num_steps", "status"):
-            arrays[name] = np.asarray(getattr(self, name))
-        for name in PATH_FIELDS:
-            arrays[f"path_{name}"] = np.asarray(getattr(self.path, name))
-        more = {"differentiable": self.differentiable, "path_margin": self.path.margin, "path_left": self.path.left}
-        arrays |= {name: np.asarray(value) for name, value in more.items() if value is not None}
         with open(path, "wb") as file:
-            np.savez(file, allow_pickle=False, **arrays, **others)
+            np.savez(file, allow_pickle=False, **jax.tree.map(np.asarray, self.arrays()), **others)
 
 
 def load_solution(path: str | PathLike[str]) -> Solution:

@@ -7,7 +7,7 @@ import pytest
 import scipy.optimize
 
 import gamekl as gk
-from gamekl.games.hard_pair import hard_pair
+from gamekl.games.hard_games import hard_pair
 from gamekl.learning.pessimistic import bellman_consistent, bellman_consistent_cce, pnvi, strategy_wise
 from gamekl.offline import Estimate, estimate, sample_statistics
 from gamekl.offline.pessimism import lower_confidence

@@ -13,3 +13,8 @@ ON_HOST: dict[str, str] = {**trunk.ON_HOST, **data.ON_HOST, **wings.ON_HOST}
 PROBES: dict[str, str] = {
     "gamekl.core.kernels.platforms.known_option.<locals>.<lambda>": "asks XLA which options it knows"
 }
+# Those of the shell, which compute by public functions alone.
+OF_THE_SHELL: dict[str, str] = {
+    "gamekl.commands.programs.function": "any of `gamekl.commands.computing`",
+    "gamekl.commands.computing.nash_gap": "is public",
+}

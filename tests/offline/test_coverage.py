@@ -9,7 +9,7 @@ import pytest
 from helpers import dirichlet_policy, log
 
 import gamekl as gk
-from gamekl.games.hard_pair import hard_pair
+from gamekl.games.hard_games import hard_pair
 from gamekl.offline import Dataset, Estimate, Statistics, concentrability, estimate, sample_statistics
 from gamekl.offline.coverage import coverage
 

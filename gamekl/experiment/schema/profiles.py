@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from gamekl.core.schema import meant
+from gamekl.core.names import meant
 from gamekl.experiment.schema.plain import is_row
 
 NAMES = ("uniform", "reference")

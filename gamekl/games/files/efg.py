@@ -8,9 +8,7 @@ format".
 import re
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any
 
-from gamekl.core.games import NormalFormGame
 from gamekl.core.names import Names, distinct
 from gamekl.games.files.limits import MAX_HISTORIES
 from gamekl.games.files.table import Table
@@ -169,25 +167,7 @@ class Tree:
 
 
 def efg_table(content: str) -> Table:
-    """The reduced strategic form of the tree in the text of an ``.efg`` file; the errors are those of `parse_efg`."""
+    """The reduced strategic form of the tree in the text of an ``.efg`` file (errors: `game_text.parse_efg`)."""
     tree = Tree(content)
     payoffs, strategies = strategic_form(tree.movers, tree.leaves, tree.nodes)
     return Table(payoffs, Names(distinct(tree.players), tuple(map(distinct, strategies)), tree.title))
-
-
-def parse_efg(content: str, *, dtype: Any = None) -> NormalFormGame:
-    """Parse the text of an ``.efg`` file: the reduced strategic form of its tree, in Gambit's order of strategies.
-
-    Strategies that differ only where the player's own moves never lead are one action; what merely pays the same stays
-    apart (`merge_equivalent` merges that, too). Each payoff, an expectation over chance, is the float next to the exact
-    one. An action's name in `names` is what the strategy does: its moves, set by set.
-
-    Args:
-        content: the text.
-        dtype: of the payoffs; jax's default where it is None.
-
-    Raises:
-        ValueError: the text is truncated or malformed, or the tree has more than 200,000 nodes or 2^20 joint
-            strategies, which are counted before any is made; the message says where.
-    """
-    return efg_table(content).game(dtype)

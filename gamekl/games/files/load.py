@@ -4,30 +4,13 @@ All parsers are our own and capped: sizes are checked before anything is allocat
 or time that its own length does not pay for.
 """
 
-from collections.abc import Callable, Mapping
+from functools import partial
 from os import PathLike
-from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from gamekl.core.arrays import read_arrays
 from gamekl.core.games import NormalFormGame
-from gamekl.core.names import Names, numbered
-from gamekl.games.files.agg import agg_table, bagg_table
-from gamekl.games.files.csv_tables import csv_table
-from gamekl.games.files.efg import efg_table
-from gamekl.games.files.nfg import nfg_table
-from gamekl.games.files.table import Table
-from gamekl.games.files.text import read_text
-
-
-def _read(path: str | PathLike[str], table: Callable[[str], Table], what: str, dtype: Any) -> NormalFormGame:
-    content = read_text(path)
-    try:
-        return table(content).game(dtype)
-    except ValueError as error:
-        raise ValueError(f"path: got {path}, which is no readable {what}: {error}") from error
+from gamekl.games.files.game_text import make_game
+from gamekl.games.files.tables import load_as, read_as
 
 
 def read_nfg(path: str | PathLike[str], *, dtype: Any = None) -> NormalFormGame:
@@ -41,7 +24,7 @@ def read_nfg(path: str | PathLike[str], *, dtype: Any = None) -> NormalFormGame:
         OSError: the file cannot be read.
         ValueError: it is truncated, malformed, or of an absurd size; the message names the file.
     """
-    return _read(path, nfg_table, ".nfg payoff file", dtype)
+    return read_as(path, ".nfg", partial(make_game, dtype=dtype))
 
 
 def read_efg(path: str | PathLike[str], *, dtype: Any = None) -> NormalFormGame:
@@ -55,7 +38,7 @@ def read_efg(path: str | PathLike[str], *, dtype: Any = None) -> NormalFormGame:
         OSError: the file cannot be read.
         ValueError: it is truncated or malformed, or its tree is too large; the message names the file.
     """
-    return _read(path, efg_table, ".efg game", dtype)
+    return read_as(path, ".efg", partial(make_game, dtype=dtype))
 
 
 def read_agg(path: str | PathLike[str], *, dtype: Any = None) -> NormalFormGame:
@@ -69,7 +52,7 @@ def read_agg(path: str | PathLike[str], *, dtype: Any = None) -> NormalFormGame:
         OSError: the file cannot be read.
         ValueError: no action graph game, or one too large; the message names the file.
     """
-    return _read(path, agg_table, ".agg game", dtype)
+    return read_as(path, ".agg", partial(make_game, dtype=dtype))
 
 
 def read_bagg(path: str | PathLike[str], *, dtype: Any = None) -> NormalFormGame:
@@ -85,7 +68,7 @@ def read_bagg(path: str | PathLike[str], *, dtype: Any = None) -> NormalFormGame
         OSError: the file cannot be read.
         ValueError: no Bayesian action graph game, or one too large; the message names the file.
     """
-    return _read(path, bagg_table, ".bagg game", dtype)
+    return read_as(path, ".bagg", partial(make_game, dtype=dtype))
 
 
 def read_csv(path: str | PathLike[str], *, dtype: Any = None) -> NormalFormGame:
@@ -104,7 +87,7 @@ def read_csv(path: str | PathLike[str], *, dtype: Any = None) -> NormalFormGame:
         OSError: the file cannot be read.
         ValueError: it has neither form, or a joint action is missing or there twice; the message names the file.
     """
-    return _read(path, csv_table, ".csv payoff file", dtype)
+    return read_as(path, ".csv", partial(make_game, dtype=dtype))
 
 
 def read_npz(path: str | PathLike[str], *, dtype: Any = None) -> NormalFormGame:
@@ -121,43 +104,7 @@ def read_npz(path: str | PathLike[str], *, dtype: Any = None) -> NormalFormGame:
         FileNotFoundError: there is no such file.
         ValueError: it is damaged or holds no payoffs; the message names the file.
     """
-    arrays = read_arrays(path, ".npz payoff file")
-    try:
-        return _npz_table(arrays).game(dtype)
-    except ValueError as error:
-        raise ValueError(f"path: got {path}, which is no readable .npz payoff file: {error}") from error
-
-
-def _npz_table(arrays: Mapping[str, np.ndarray]) -> Table:
-    if "payoffs" in arrays:
-        return Table(_real("payoffs", arrays["payoffs"]))
-    shapes = {name: array.shape for name, array in arrays.items()}
-    if len(set(shapes.values())) != 1 or {len(shape) for shape in shapes.values()} != {len(arrays)}:
-        spelled = ", ".join(f"{name} {shape}" for name, shape in list(shapes.items())[:9])
-        raise ValueError(
-            f"it holds no array named 'payoffs' [player, *actions], nor one [*actions] for each player, but {spelled}"
-        )
-    numbered_arrays = [f"arr_{number}" for number in range(len(arrays))]
-    if set(arrays) == set(numbered_arrays):
-        return Table(np.stack([_real(name, arrays[name]) for name in numbered_arrays]))
-    payoffs = np.stack([_real(name, array) for name, array in arrays.items()])
-    return Table(payoffs, Names(tuple(arrays), tuple(map(numbered, payoffs.shape[1:]))))
-
-
-def _real(name: str, array: np.ndarray) -> np.ndarray:
-    if array.dtype.kind not in "iuf":
-        raise ValueError(f"{name}: got dtype {array.dtype}, takes real numbers")
-    return array
-
-
-READERS = {
-    ".nfg": read_nfg,
-    ".efg": read_efg,
-    ".agg": read_agg,
-    ".bagg": read_bagg,
-    ".csv": read_csv,
-    ".npz": read_npz,
-}
+    return read_as(path, ".npz", partial(make_game, dtype=dtype))
 
 
 def load_game(path: str | PathLike[str], *, dtype: Any = None) -> NormalFormGame:
@@ -171,10 +118,4 @@ def load_game(path: str | PathLike[str], *, dtype: Any = None) -> NormalFormGame
         OSError: the file cannot be read.
         ValueError: it has another suffix, or holds no payoffs; the message names the file.
     """
-    reader = READERS.get(Path(path).suffix.lower())
-    if reader is None:
-        raise ValueError(f"path: got {path}, takes a file that ends in {', '.join(READERS)}")
-    try:
-        return reader(path, dtype=dtype)
-    except OSError as error:
-        raise type(error)(f"path: got {path}, takes a payoff file that can be read ({error.strerror})") from error
+    return load_as(path, partial(make_game, dtype=dtype))

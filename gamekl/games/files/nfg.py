@@ -2,22 +2,18 @@
 
 The parser is our own and capped: sizes are checked before anything is allocated, so a short file cannot claim memory
 or time that its own length does not pay for. Format: https://gambitproject.readthedocs.io, "The strategic game (.nfg)
-file format".
+file format". Loads no jax.
 """
 
 import re
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from math import prod
-from os import PathLike
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from gamekl.core.games import NormalFormGame, require_normal_form
 from gamekl.core.names import Names, distinct, numbered
-from gamekl.core.validation import check_finite
 from gamekl.games.files.table import MAX_NUMBERS, Table
 from gamekl.games.files.text import Reader, floats
 
@@ -94,7 +90,7 @@ def _outcome_payoffs(reader: Reader, players: int, cells: int) -> np.ndarray:
 
 
 def nfg_table(content: str) -> Table:
-    """The table in the text of an ``.nfg`` file; the errors are those of `parse_nfg`."""
+    """The table in the text of an ``.nfg`` file (errors: `game_text.parse_nfg`)."""
     reader = Reader("nfg", content)
     title, players = reader.prologue("1")
     strategies = _strategies(reader, len(players))
@@ -109,22 +105,6 @@ def nfg_table(content: str) -> Table:
     # In the file the first player's strategy runs fastest, and a cell holds all players' payoffs.
     payoffs = numbers.reshape(*reversed(sizes), len(players)).transpose()
     return Table(payoffs, Names(distinct(players), actions, title))
-
-
-def parse_nfg(content: str, *, dtype: Any = None) -> NormalFormGame:
-    """Parse the text of an ``.nfg`` file, payoff or outcome variant.
-
-    Decimals and rationals become the nearest float. The title and the names of players and strategies are the game's
-    `names`; those that are empty or repeated are numbered.
-
-    Args:
-        content: the text.
-        dtype: of the payoffs; jax's default where it is None.
-
-    Raises:
-        ValueError: the text is truncated, malformed, or of an absurd size; the message says where.
-    """
-    return nfg_table(content).game(dtype)
 
 
 def _quoted(name: str) -> str:
@@ -143,23 +123,3 @@ def nfg_text(payoffs: np.ndarray, title: str = "gamekl", names: Names | None = N
     cells = payoffs.transpose().reshape(-1, len(payoffs))
     body = "\n".join(" ".join(repr(float(value)).replace("e+", "e") for value in cell) for cell in cells)
     return f"NFG 1 R {_quoted(title)}\n{{ {' '.join(map(_quoted, players))} }} {{ {sizes} }}\n\n{body}\n"
-
-
-def write_nfg(game: NormalFormGame, path: str | PathLike[str], *, title: str | None = None) -> None:
-    """Write a game in the payoff variant; numbers are written so that reading them gives the same bits.
-
-    Args:
-        game: with its names, if it has any; quotes and backslashes in them, which Gambit misreads, become ' and /.
-        path: of the file.
-        title: of the game; that of its names if None, "gamekl" if there is none.
-
-    Raises:
-        OSError: the file cannot be written.
-        TypeError: `game` is no `NormalFormGame`.
-        ValueError: payoffs that are not finite.
-    """
-    require_normal_form(game)
-    payoffs = np.asarray(game.payoffs)
-    check_finite("payoffs", payoffs)
-    known = "gamekl" if game.names is None else game.names.title
-    Path(path).write_text(nfg_text(payoffs, known if title is None else title, game.names), encoding="utf-8")

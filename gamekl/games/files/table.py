@@ -1,14 +1,11 @@
-"""What every file of payoffs comes to: a table and the names in it."""
+"""What every file of payoffs comes to: a table and the names in it. Loads no jax."""
 
 from dataclasses import dataclass
 from typing import Any
 
-import jax.numpy as jnp
 import numpy as np
 
-from gamekl.core.games import NormalFormGame
 from gamekl.core.names import Names
-from gamekl.core.validation import check_finite
 
 MAX_NUMBERS = 1 << 27
 
@@ -25,14 +22,12 @@ class Table:
     payoffs: np.ndarray
     names: Names | None = None
 
-    def game(self, dtype: Any) -> NormalFormGame:
-        """The game of payoffs that are finite also after they are cast."""
-        try:
-            known = dtype is None or jnp.dtype(dtype).name in ("float32", "float64")
-        except TypeError:
-            known = False
-        if not known:
-            raise ValueError(f"dtype: got {dtype!r}, takes 'float32' or 'float64'")
-        game = NormalFormGame(jnp.asarray(self.payoffs, dtype=dtype or float))
-        check_finite("payoffs", np.asarray(game.payoffs))
-        return game if self.names is None else game.with_names(self.names)
+    def cast(self, dtype: Any) -> "Table":
+        """The same table in another dtype, in which its payoffs must be finite, too."""
+        with np.errstate(over="ignore"):
+            payoffs = np.asarray(self.payoffs, dtype=dtype)
+        if not np.all(np.isfinite(payoffs)):
+            from gamekl.core.validation import check_finite  # which loads jax
+
+            check_finite("payoffs", payoffs)
+        return Table(payoffs, self.names)

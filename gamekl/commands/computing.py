@@ -1,0 +1,95 @@
+"""What `gamekl solve` computes: arrays in, named arrays out, so that whole functions can be compiled and kept.
+
+Solvers are loaded by the functions that call them: scipy, for one, takes as long to load as a small game to compile.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import jax
+
+from gamekl.core.games import NormalFormGame
+from gamekl.core.policies import is_concrete
+from gamekl.core.regularizer import Regularizer
+from gamekl.core.response import nash_gap
+from gamekl.core.validation import validate
+from gamekl.solvers.solution import Solution, load_solution
+
+Found = dict[str, Any]
+_nash_gap = jax.jit(nash_gap)
+
+
+def _checked(payoffs: Any, temperature: Any) -> tuple[NormalFormGame, Regularizer]:
+    """The game with uniform references; values are checked where they are concrete."""
+    game = NormalFormGame(payoffs)
+    regularizer = Regularizer.uniform(game, temperature)
+    if is_concrete(payoffs, temperature):
+        validate(game, regularizer)
+    return game, regularizer
+
+
+def _nash(game: NormalFormGame, solution: Solution) -> Found:
+    return solution.arrays() | {"nash_gap": _nash_gap(game, solution.log_policy)}
+
+
+def nash(payoffs: Any, temperature: Any, tol: Any, initial: Path | None = None) -> Found:
+    """The regularised Nash equilibrium: `Solution.arrays`, and the ``nash_gap``."""
+    from gamekl.solvers.nash.solve import solve_nash
+
+    game, regularizer = _checked(payoffs, temperature)
+    start = None if initial is None else _start(initial)
+    return _nash(game, solve_nash(game, regularizer, tol=tol, initial=start, throw=False))
+
+
+def _start(path: Path) -> tuple[Any, ...]:
+    try:
+        return load_solution(path).log_policy
+    except (ValueError, OSError) as error:
+        raise ValueError(f"initial: got {path}, takes a solution that `gamekl solve --save` wrote") from error
+
+
+def exact(payoffs: Any, takes: str) -> Found:
+    """An exact Nash equilibrium, like `nash`; ``zero_sum`` tells whether the game is.
+
+    Raises:
+        ValueError: there is no exact solver for such a game; the message says what `takes` in its place.
+    """
+    from gamekl.solvers.nash.exact import check_enumerable, solve_nash_exact
+
+    game = NormalFormGame(payoffs)
+    validate(game)
+    try:
+        zero_sum = check_enumerable(game)
+    except ValueError as error:
+        why = str(error).removeprefix("game: got ").partition(", takes")[0]
+        raise ValueError(f"temperature: got none for {why}, of which there is no exact solver here; {takes}") from error
+    return _nash(game, solve_nash_exact(game)) | {"zero_sum": zero_sum}
+
+
+def joint(payoffs: Any, temperature: Any, num_rounds: Any, tol: Any) -> Found:
+    """What GAMD comes to, with the players' ``marginal_0``, ...; no ``joint_policy`` where that is no table."""
+    from gamekl.solvers.play.gamd import gamd
+    from gamekl.solvers.play.mixture import Kept
+
+    solution = gamd(*_checked(payoffs, temperature), num_rounds=num_rounds, tol=tol, throw=False)
+    names = ("regularized_cce_gap", "bound", "cce_gap", "ce_gap", "num_rounds", "status")
+    found = {name: getattr(solution, name) for name in names}
+    found |= {f"marginal_{player}": entry for player, entry in enumerate(solution.marginals)}
+    return found if isinstance(solution.mixture, Kept) else found | {"joint_policy": solution.joint_policy}
+
+
+def correlated(payoffs: Any, epsilon: Any, tol: Any, concept: str, objective: str) -> Found:
+    """A (coarse) correlated equilibrium, with its welfare."""
+    game = NormalFormGame(payoffs)
+    if is_concrete(payoffs):
+        validate(game)
+    if objective == "welfare":
+        from gamekl.solvers.correlated.welfare import solve_welfare
+
+        solution = solve_welfare(game, concept=concept, epsilon=epsilon)
+    else:
+        from gamekl.solvers.correlated.solve import solve_correlated
+
+        solution = solve_correlated(game, concept=concept, objective=objective, epsilon=epsilon, tol=tol, throw=False)
+    names = ("joint_policy", "cce_gap", "ce_gap", "duality_gap", "violation", "num_steps", "status")
+    return {name: getattr(solution, name) for name in names}
