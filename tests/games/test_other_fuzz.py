@@ -9,6 +9,7 @@ from test_csv_files import PAIRS, ROWS
 
 from gamekl.games.files.agg import agg_table, bagg_table
 from gamekl.games.files.csv_tables import csv_table
+from gamekl.games.files.game_text import make_game
 
 GRAPH = "#AGG\n2 2 2\n2 2\n0 1\n0 1\n2 2 3\n1 3\n2 0 1\n1 1\n10 0 [ 1 2 ]\n1\n0 1 2 3 4\n0 0 1"
 
@@ -19,7 +20,7 @@ def tokens(text):
 
 
 def game(table):
-    return lambda text: table(text).game(None)
+    return lambda text: make_game(table(text), None)
 
 
 test_broken_agg = never_dies(st.one_of(tokens(BAR), tokens(GRAPH)), game(agg_table), ["agg: "], 200)
