@@ -59,6 +59,7 @@ def maximize(
     start: Float[Array, "n lane"],
     usable: Bool[Array, " lane"],
     max_steps: int,
+    first: Slopes | None = None,
 ) -> Fit:
     """Maximise L by the steps of the module, in every lane until its gradient vanishes and then once more.
 
@@ -68,6 +69,7 @@ def maximize(
         start: where to begin.
         usable: which lanes to work on; the others stay where they are.
         max_steps: of each lane.
+        first: derivatives at the start of a quadratic whose maximiser is where to begin; a step of its own.
     """
     tol = jnp.asarray(TOLERANCE[start.dtype], start.dtype)
 
@@ -75,14 +77,19 @@ def maximize(
         return usable & (state.residual > tol) & (state.num_steps < max_steps)  # NaN is not busy
 
     def step(state: Fit) -> Fit:
-        slopes, active = derivatives(state.x), busy(state)
+        slopes, active, begins = derivatives(state.x), busy(state), state.num_steps == 0
+        if first is not None:
+            slopes = jax.tree.map(lambda given, found: jnp.where(begins, given, found), first, slopes)
         table = jnp.concatenate([slopes.curvature, slopes.gradient[:, None]], axis=1)
         move = solve(table)[0][:, 0]
         reach = widest(move)
         length = jnp.where(reach > 0, jnp.log1p(reach) / jnp.where(reach > 0, reach, 1), 1)
+        residual = slopes.residual
+        if first is not None:
+            length, residual = jnp.where(begins, 1, length), jnp.where(begins, jnp.inf, residual)
         return Fit(
             jnp.where(active, state.x + length * move, state.x),
-            jnp.where(active, slopes.residual, state.residual),
+            jnp.where(active, residual, state.residual),
             state.num_steps + active.astype(jnp.int32),
             state.converged,
         )

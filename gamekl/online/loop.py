@@ -18,6 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
+from gamekl.core.kernels.lanes import in_turn
 from gamekl.core.policies import is_concrete
 from gamekl.core.show import Shown
 from gamekl.core.validation import check_whole
@@ -35,11 +36,13 @@ class Planned(Shown):
         joint_policy: pi^k, shape ``[*stage, *choices]``.
         oracle_gap: the most that a player could gain in that game, payoff units.
         scale: the largest of that game's payoffs.
+        known: what planning the next round takes over from this one.
     """
 
     joint_policy: Float[Array, "..."]
     oracle_gap: Float[Array, ""]
     scale: Float[Array, ""]
+    known: Any = None
 
 
 class Learner(eqx.Module):
@@ -49,9 +52,18 @@ class Learner(eqx.Module):
     def begin(self) -> Any:
         """What was seen before the first round: nothing."""
 
+    @property
+    def plans_in_turn(self) -> bool:
+        """Whether runs side by side are faster one after another, on CPUs."""
+        return False
+
+    def prepare(self) -> Any:
+        """What planning the first round takes over: nothing."""
+        return None
+
     @abstractmethod
-    def plan(self, seen: Any) -> Planned:
-        """The joint policy pi^k for the next round, from what was seen."""
+    def plan(self, seen: Any, known: Any = None) -> Planned:
+        """The joint policy pi^k for the next round, from what was seen, and what was known of the round before."""
 
     @abstractmethod
     def play(self, key: Array, seen: Any, joint_policy: Float[Array, "..."]) -> Any:
@@ -104,25 +116,50 @@ def init(learner: Learner, most_rounds: int) -> OnlinePlay:
     )
 
 
-def step(key: Array, learner: Learner, so_far: OnlinePlay, index: Int[Array, ""]) -> OnlinePlay:
-    """Play round number `index`, from 0: plan, play and learn."""
-    planned = learner.plan(so_far.seen)
+def step(key: Array, learner: Learner, so_far: OnlinePlay, known: Any, index: Int[Array, ""]) -> tuple[OnlinePlay, Any]:
+    """Play round number `index`, from 0: plan, play and learn; also what the next one takes over."""
+    planned = learner.plan(so_far.seen, known)
     failed = ~(planned.oracle_gap <= float(jnp.finfo(planned.scale.dtype).eps) ** CERTIFIED * planned.scale)
-    return OnlinePlay(
+    after = OnlinePlay(
         regret=so_far.regret.at[index].set(learner.regret(planned.joint_policy)),
         oracle_gap=jnp.maximum(so_far.oracle_gap, planned.oracle_gap),
         uncertified=so_far.uncertified + failed.astype(jnp.int32),
         joint_policy=planned.joint_policy,
         seen=learner.play(key, so_far.seen, planned.joint_policy),
     )
+    return after, planned.known
+
+
+def drawn(share: Float[Array, ""], probs: Float[Array, " entry"]) -> Int[Array, ""]:
+    """The place at which the sum of `probs` so far first exceeds this share of it: a draw, where that is uniform.
+
+    Gumbel's noise would take as many random bits and twice as many logarithms as there are entries.
+    """
+    so_far = jnp.cumsum(probs)
+    above = so_far > jnp.minimum(share, 1 - jnp.finfo(probs.dtype).eps) * so_far[-1]
+    return jnp.min(jnp.where(above & (probs > 0), jnp.arange(len(probs)), len(probs) - 1))
+
+
+def _run(key: Array, learner: Learner, num_rounds: Array, most_rounds: int) -> OnlinePlay:
+    def play(index: Array, state: tuple[OnlinePlay, Any]) -> tuple[OnlinePlay, Any]:
+        return step(jax.random.fold_in(key, index), learner, *state, index)
+
+    return jax.lax.fori_loop(0, num_rounds, play, (init(learner, most_rounds), learner.prepare()))[0]
 
 
 @eqx.filter_jit
 def _play(key: Array, learner: Learner, num_rounds: Array, most_rounds: int) -> OnlinePlay:
-    def play(index: Array, so_far: OnlinePlay) -> OnlinePlay:
-        return step(jax.random.fold_in(key, index), learner, so_far, index)
+    if not learner.plans_in_turn:
+        return _run(key, learner, num_rounds, most_rounds)
+    leaves, tree = jax.tree.flatten((key, learner, num_rounds))
 
-    return jax.lax.fori_loop(0, num_rounds, play, init(learner, most_rounds))
+    # Jitted, so that it is traced once for all platforms.
+    @jax.jit
+    def run(*leaves: Array) -> OnlinePlay:
+        key, learner, num_rounds = jax.tree.unflatten(tree, leaves)
+        return _run(key, learner, num_rounds, most_rounds)
+
+    return in_turn(run)(*leaves)
 
 
 def play_online(key: Array, learner: Any, num_rounds: Any, *, most_rounds: int | None = None) -> OnlinePlay:

@@ -25,14 +25,19 @@ import numpy as np
 from jaxtyping import Array, ArrayLike, Float, Int
 
 from gamekl.core.games import NormalFormGame
-from gamekl.core.policies import is_concrete, sample_joint
-from gamekl.online.loop import Learner, Planned, check_concept
+from gamekl.core.kernels.platforms import CPU, Platform, by_platform
+from gamekl.core.policies import is_concrete
+from gamekl.online.loop import Learner, Planned, check_concept, drawn
+from gamekl.solvers.correlated.follow import Vertex, follow, nowhere, table_size
 from gamekl.solvers.correlated.pivots import gains_of, oracle
 
 Payoffs = Float[Array, "block player *choices"]
 Joint = Float[Array, "block *choices"]
 # Most pure joint policies that are enumerated, where no other limit is given.
 LARGEST_SET = 10_000
+# Dictionaries of so many entries are followed from round to round, one run after another; smaller ones are made anew,
+# for many runs side by side.
+FOLLOWED_FROM = 1_000
 
 
 def every_policy(num_actions: Sequence[int], num_stages: int) -> tuple[Int[Array, "policy stage"], ...]:
@@ -51,6 +56,11 @@ class Hypotheses(eqx.Module):
     @abstractmethod
     def truth(self) -> Payoffs:
         """What pure joint policies earn in the true game, V_i^a, shape ``[block, player, *choices]``, payoff units."""
+
+    @property
+    def teaches_one_cell(self) -> bool:
+        """Whether what happens after a choice changes nothing but the payoffs of that choice."""
+        return False
 
     @abstractmethod
     def begin(self) -> Any:
@@ -161,6 +171,19 @@ def step_size(num_rounds: ArrayLike, noise: ArrayLike) -> Float[Array, ""]:
     return 1 / (2 * jnp.asarray(noise, float) * jnp.sqrt(jnp.asarray(num_rounds, float)))
 
 
+def _follow_blocks(known: Vertex, payoffs: Payoffs) -> tuple[Vertex, Joint]:
+    """The equilibria of all blocks; on CPUs one after another, as most of them are as they were."""
+    if len(payoffs) == 1:
+        return jax.tree.map(lambda leaf: leaf[None], follow(*jax.tree.map(lambda leaf: leaf[0], (known, payoffs))))
+
+    def found(platform: Platform, known: Vertex, payoffs: Payoffs) -> tuple[Vertex, Joint]:
+        if platform is CPU:
+            return jax.lax.map(lambda block: follow(*block), (known, payoffs))
+        return jax.vmap(follow)(known, payoffs)
+
+    return by_platform(found, known, payoffs)
+
+
 class Mamex(Learner):
     """A learner that plays an equilibrium of what a rule makes of a class of hypotheses.
 
@@ -187,23 +210,36 @@ class Mamex(Learner):
                 raise TypeError(f"{name}: got {type(getattr(self, name)).__name__}, takes a {kind.__name__}")
         check_concept(self.concept, self.hypotheses.truth.shape[1])
 
+    @property
+    def plans_in_turn(self) -> bool:
+        """Whether equilibria are followed from round to round: one run's dictionary leaves no room for others'."""
+        sizes = self.hypotheses.truth.shape[2:]
+        return self.concept == "ce" and self.hypotheses.teaches_one_cell and table_size(sizes) >= FOLLOWED_FROM
+
     def begin(self) -> Any:
         """What the hypotheses have seen before the first round: nothing."""
         return self.hypotheses.begin()
 
-    def plan(self, seen: Any) -> Planned:
+    def prepare(self) -> Vertex | None:
+        """No vertex yet, in every block, where equilibria are followed."""
+        return jax.vmap(nowhere)(self.hypotheses.truth) if self.plans_in_turn else None
+
+    def plan(self, seen: Any, known: Vertex | None = None) -> Planned:
         """The equilibrium of the rule's payoffs, in every block, as the rule mixes it."""
         payoffs = self.rule.payoffs(self.hypotheses, seen)
-        found = jax.vmap(oracle(self.concept))(payoffs)
+        if known is None:
+            found = jax.vmap(oracle(self.concept))(payoffs)
+        else:
+            known, found = _follow_blocks(known, payoffs)
         gap = jnp.max(jnp.maximum(self._gains(payoffs, found), 0))
-        return Planned(self.rule.mix(found), gap, jnp.max(jnp.abs(payoffs)))
+        return Planned(self.rule.mix(found), gap, jnp.max(jnp.abs(payoffs)), known)
 
     def play(self, key: Array, seen: Any, joint_policy: Joint) -> Any:
         """Draw a pure joint policy, play it in the true game, and add what happens to what was seen."""
         draw_key, play_key = jax.random.split(key)
-        sizes = joint_policy.shape[1:]
-        keys = jax.random.split(draw_key, len(joint_policy))
-        choice = jax.vmap(lambda key, joint: sample_joint(key, joint.ravel(), sizes, 1)[0])(keys, joint_policy)
+        shares = jax.random.uniform(draw_key, joint_policy.shape[:1], joint_policy.dtype)
+        cells = jax.vmap(drawn)(shares, joint_policy.reshape(len(joint_policy), -1))
+        choice = jnp.stack(jnp.unravel_index(cells, joint_policy.shape[1:]), axis=-1)
         return self.hypotheses.observe(play_key, seen, choice)
 
     def regret(self, joint_policy: Joint) -> Float[Array, ""]:

@@ -72,7 +72,7 @@ class OptimisticStages(Learner):
         """The counts of next states and the sums of rewards before the first round, all 0."""
         return jnp.zeros_like(self.game.transitions), jnp.zeros_like(self.game.rewards)
 
-    def plan(self, seen: Sums) -> Planned:
+    def plan(self, seen: Sums, known: None = None) -> Planned:
         """The equilibria of the stages' optimistic action values, from the last step to the first."""
         moves, sums = seen
         visits = moves.sum(axis=-1)

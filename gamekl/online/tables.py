@@ -33,6 +33,7 @@ from gamekl.core.games import ContextualGame, NormalFormGame
 from gamekl.core.kernels.lanes import PRECISION
 from gamekl.core.policies import is_concrete
 from gamekl.core.validation import check_finite, check_nonnegative, validate
+from gamekl.online.loop import drawn
 from gamekl.online.mamex import LARGEST_SET, Hypotheses, Payoffs, every_policy
 
 Scalar = Array | float | int
@@ -98,8 +99,10 @@ class _OneShot(Hypotheses):
 
     def _happens(self, key: Array, actions: Int[Array, "context player"]) -> tuple[Array, tuple[Array, ...], Array]:
         """The context, the joint action in it of those for all contexts, and each player's reward."""
-        context_key, reward_key = jax.random.split(key)
-        context = jax.random.categorical(context_key, jnp.log(self.game.context_probs))
+        context, reward_key = jnp.zeros((), int), key
+        if self.game.context_probs.size > 1:
+            context_key, reward_key = jax.random.split(key)
+            context = drawn(jax.random.uniform(context_key, (), self.game.dtype), self.game.context_probs)
         joint = tuple(actions[context])
         paid = self.game.payoffs[(context, slice(None), *joint)]
         return context, joint, paid + self.noise * jax.random.normal(reward_key, paid.shape, paid.dtype)
@@ -138,6 +141,11 @@ class TabularPayoffs(_OneShot):
                     f"payoffs: got {least:.6g} to {largest:.6g}, takes values in [low, high] = "
                     f"[{float(self.low):.6g}, {float(self.high):.6g}]"
                 )
+
+    @property
+    def teaches_one_cell(self) -> bool:
+        """Whether what happens after a choice changes nothing but the payoffs of that choice: it does not."""
+        return True
 
     def begin(self) -> Tables:
         """The visits and the sums of rewards before the first round, all 0."""

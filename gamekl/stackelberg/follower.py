@@ -44,8 +44,9 @@ def respond(
 def payoff_part(strategy: Float[Array, " leader"], game: NormalFormGame, regularizer: Regularizer) -> Float[Array, ""]:
     """The leader's expected payoff, which is J without the KL."""
     own, others = game.payoffs
-    log_nu = respond(strategy, others / regularizer.temperatures[1], regularizer.log_reference[1])
-    return jnp.matmul(strategy, jnp.matmul(own, jnp.exp(log_nu), precision=PRECISION), precision=PRECISION)
+    utilities = jnp.matmul(strategy, others / regularizer.temperatures[1], precision=PRECISION)
+    nu = jax.nn.softmax(regularizer.log_reference[1] + utilities)
+    return jnp.matmul(strategy, jnp.matmul(own, nu, precision=PRECISION), precision=PRECISION)
 
 
 def anchor_cost(
@@ -60,7 +61,7 @@ def anchor_cost(
     # Nor do they have one below this: 1 / x^2 would be infinite there.
     positive = strategy > math.sqrt(jnp.finfo(strategy.dtype).tiny)
     inside = positive & support(log_reference) & (temperature > 0)
-    ratio = jnp.log(jnp.where(inside, strategy, 1)) - jnp.where(inside, log_reference, 0)
+    ratio = jnp.log(jnp.where(positive, strategy, 1)) - jnp.where(inside, log_reference, 0)
     return temperature * jnp.sum(jnp.where(inside, strategy * ratio, 0), axis=-1)
 
 

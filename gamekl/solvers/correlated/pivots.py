@@ -37,7 +37,7 @@ ROUNDING = 0.5
 MOST_PIVOTS = 20
 
 
-def _levelled(payoffs: Float[Array, "player *actions"]) -> NormalFormGame:
+def levelled(payoffs: Float[Array, "player *actions"]) -> NormalFormGame:
     """Each player's payoffs shifted and divided into [-1/2, 1/2]: that changes no concept's equilibria."""
     axes = tuple(range(1, payoffs.ndim))
     low, high = payoffs.min(axis=axes, keepdims=True), payoffs.max(axis=axes, keepdims=True)
@@ -45,22 +45,23 @@ def _levelled(payoffs: Float[Array, "player *actions"]) -> NormalFormGame:
     return NormalFormGame((payoffs - (low + size / 2)) / jnp.where(size > 0, size, 1))
 
 
-def _tie_breaks(size: int, dtype: Any) -> Float[Array, " size"]:
+def tie_breaks(size: int, dtype: Any) -> Float[Array, " size"]:
     """Small numbers that no small whole numbers relate."""
     index = np.arange(1, size + 1)
     fractions = np.modf(np.sqrt(2.0) * index + np.sqrt(5.0) * index**2)[0]
     return jnp.asarray(float(jnp.finfo(dtype).eps) ** TIES * fractions, dtype)
 
 
-def _rounding(table: Array) -> float:
+def rounding(table: Array) -> float:
+    """Entries of a table that are no larger are none."""
     return float(jnp.finfo(table.dtype).eps) ** ROUNDING
 
 
-def _pivot(table: Float[Array, "row column"], row: Array, column: Array) -> Float[Array, "row column"]:
+def exchange(table: Float[Array, "row column"], row: Array, column: Array) -> Float[Array, "row column"]:
     """Exchange the basic variable of a row for the one of a column, of basic = last column - table @ others."""
     across, down = table[row], table[:, column]
     pivot = across[column]
-    rows, columns = (jnp.arange(size) for size in table.shape)
+    rows, columns = (jnp.arange(size, dtype=row.dtype) for size in table.shape)
     here, there = (rows == row)[:, None], (columns == column)[None]
     others = table - down[:, None] * (across / pivot)
     return jnp.where(here, jnp.where(there, 1, across[None]) / pivot, jnp.where(there, -down[:, None] / pivot, others))
@@ -69,7 +70,7 @@ def _pivot(table: Float[Array, "row column"], row: Array, column: Array) -> Floa
 def _undominated(game: NormalFormGame) -> Bool[Array, "*actions"]:
     """Joint actions that are left when strictly dominated actions are struck out, until there are none."""
     sizes = game.num_actions
-    better = deviations.coarse_gains(game) > _rounding(game.payoffs)
+    better = deviations.coarse_gains(game) > rounding(game.payoffs)
     better = [part.reshape(-1, *sizes) for part in jnp.split(better, np.cumsum(sizes)[:-1])]
 
     def strike(state: tuple) -> tuple:
@@ -88,10 +89,10 @@ def _repair(
 ) -> Float[Array, " cell"]:
     """Maximise goal x over distributions x on the allowed cells with matrix x <= 0, by the dual simplex method."""
     rows, cells = matrix.shape
-    small = _rounding(matrix)
+    small = rounding(matrix)
     last = jnp.stack([jnp.ones(cells + 1, goal.dtype), jnp.append(-goal, jnp.zeros((), goal.dtype))])
     first = jnp.argmax(jnp.where(allowed, goal, -jnp.inf))
-    table = _pivot(jnp.concatenate([jnp.pad(matrix, ((0, 0), (0, 1))), last]), jnp.asarray(rows), first)
+    table = exchange(jnp.concatenate([jnp.pad(matrix, ((0, 0), (0, 1))), last]), jnp.asarray(rows), first)
     # Numbers of variables: cells, then slacks, then what stays 0: what is left of sum x = 1, and cells not allowed.
     basic = jnp.append(cells + jnp.arange(rows), first)
     others = jnp.where(allowed, jnp.arange(cells), cells + rows).at[first].set(cells + rows)
@@ -112,7 +113,7 @@ def _repair(
         down = table[:, column]
         reference = weights[row] / across[column] ** 2
         heavier = jnp.maximum(weights, down[:-1] ** 2 * reference).at[row].set(jnp.maximum(reference, 1))
-        after = (_pivot(table, row, column), basic.at[row].set(enters), others.at[column].set(leaves), heavier)
+        after = (exchange(table, row, column), basic.at[row].set(enters), others.at[column].set(leaves), heavier)
         return *jax.tree.map(lambda old, new: jnp.where(done, old, new), state[:4], after), done, count + 1
 
     begin = (table, basic, others, jnp.ones(rows + 1, goal.dtype), jnp.asarray(False), jnp.asarray(0))
@@ -129,20 +130,20 @@ def best_correlated(payoffs: Float[Array, "player *actions"], concept: str) -> F
         payoffs: finite.
         concept: "ce" or "cce"; static.
     """
-    game = _levelled(payoffs)
+    game = levelled(payoffs)
     matrix, allowed = deviations.coarse_gains(game), jnp.ones(game.num_actions, bool)
     if concept == "ce":
         matrix = deviations.gains(game)[np.concatenate([~np.eye(n, dtype=bool).ravel() for n in game.num_actions])]
         allowed = _undominated(game)
     welfare = game.payoffs.sum(axis=0).ravel()
-    goal = welfare + _tie_breaks(welfare.size, welfare.dtype)
+    goal = welfare + tie_breaks(welfare.size, welfare.dtype)
     return _repair(goal, matrix, allowed.ravel()).reshape(game.num_actions)
 
 
 def _exchange(table: Float[Array, "row column"], basic: Array, label: Array) -> tuple[Array, Array, Array]:
     """Let a label enter the basis of a polytope; the table, the basis and the label that leaves."""
     down = table[:, label]
-    row = jnp.argmin(jnp.where(down > _rounding(table), table[:, -1] / down, jnp.inf))
+    row = jnp.argmin(jnp.where(down > rounding(table), table[:, -1] / down, jnp.inf))
     across = table[row] / down[row]
     others = table - down[:, None] * across
     return jnp.where((jnp.arange(len(basic)) == row)[:, None], across, others), basic.at[row].set(label), basic[row]
@@ -154,14 +155,14 @@ def complementary_nash(payoffs: Float[Array, "player actions_1 actions_2"]) -> F
     Args:
         payoffs: finite.
     """
-    game = _levelled(payoffs)
+    game = levelled(payoffs)
     first, second = game.num_actions
     labels = first + second
 
     def polytope(matrix: Array) -> Array:
         """The table [matrix, the right side, the moved right side]."""
         right = jnp.ones((len(matrix), 2), game.dtype)
-        return jnp.concatenate([matrix, right.at[:, 1].add(_tie_breaks(len(matrix), game.dtype))], axis=1)
+        return jnp.concatenate([matrix, right.at[:, 1].add(tie_breaks(len(matrix), game.dtype))], axis=1)
 
     own, other = game.payoffs[0] + 1.5, game.payoffs[1] + 1.5
     p = polytope(jnp.concatenate([other.T, jnp.eye(second, dtype=game.dtype)], axis=1))

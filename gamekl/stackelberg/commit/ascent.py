@@ -30,6 +30,8 @@ ROUNDING = 16
 # Over the scale of payoffs, or where a climb bends more, over that.
 FIRST_DAMPING = 1e-2
 MOST_DAMPING = 1e8
+# Games, and climbs, side by side.
+WIDTH = 64
 
 Objective = Callable[[Float[Array, "row action"], Any], Float[Array, ""]]
 
@@ -121,6 +123,14 @@ def curvature(here: Local, mask: Bool[Array, "row action"]) -> Float[Array, ""]:
     return jnp.where(jnp.sum(mask) == len(mask), -jnp.inf, largest)
 
 
+def rest(starts: Float[Array, "lane row action"]) -> Climb:
+    """The state of climbs that have not begun."""
+    y, size = jnp.sqrt(starts), starts[0].size
+    lanes, dtype = starts.shape[:1], starts.dtype
+    nowhere = Local(y, *(jnp.zeros((*lanes, *[size] * axes), dtype) for axes in range(3)))
+    return Climb(nowhere, y, jnp.zeros(lanes, dtype), jnp.zeros(lanes, dtype), jnp.zeros(lanes, jnp.int32))
+
+
 def climb(
     objective: Objective,
     problems: Any,
@@ -165,8 +175,50 @@ def climb(
         trial, rise = jax.vmap(_step)(here, masks, damping)
         return Climb(here, trial, rise, damping, state.num_steps + active.astype(jnp.int32))
 
-    y, size = jnp.sqrt(starts), starts[0].size
-    lanes, dtype = starts.shape[:1], starts.dtype
-    nowhere = Local(y, *(jnp.zeros((*lanes, *[size] * axes), dtype) for axes in range(3)))
-    begin = Climb(nowhere, y, jnp.zeros(lanes, dtype), jnp.zeros(lanes, dtype), jnp.zeros(lanes, jnp.int32))
-    return jax.lax.while_loop(lambda state: jnp.any(busy(state)), step, begin)
+    return jax.lax.while_loop(lambda state: jnp.any(busy(state)), step, rest(starts))
+
+
+def best_climb(
+    objective: Objective,
+    problems: Any,
+    masks: Array,
+    starts: Array,
+    there: Array,
+    scale: Array,
+    max_steps: int,
+) -> Climb:
+    """The climb that ends highest, for each problem.
+
+    Args:
+        objective: J of policies ``[row, action]`` and a problem.
+        problems: a tree whose leaves have a leading axis.
+        masks: which actions there are, ``[problem, row, action]``.
+        starts: where to climb from, ``[problem, start, row, action]``.
+        there: which of these there are, ``[problem, start]``; of each problem at least one.
+        scale: how large payoffs are, ``[problem]``.
+        max_steps: of each climb; static.
+    """
+    size, count = starts.shape[:2]
+
+    def climb_some(rows: Array) -> Climb:
+        some = jax.tree.map(lambda leaf: leaf[rows // count], (problems, masks, scale))
+        return climb(objective, some[0], some[1], starts[rows // count, rows % count], some[2], max_steps)
+
+    def climb_block(state: tuple[Array, Climb]) -> tuple[Array, Climb]:
+        index, ends = state
+        rows = order[index]
+        return index + 1, jax.tree.map(lambda leaf, found: leaf.at[rows].set(found), ends, climb_some(rows))
+
+    if size * count <= WIDTH:
+        ends = climb_some(jnp.arange(size * count))
+    else:
+        order = jnp.argsort(~there.ravel())  # those that there are come first, and no others are climbed from
+        order = jnp.pad(order, (0, -order.size % WIDTH), mode="edge").reshape(-1, WIDTH)
+        begin = jnp.zeros((), jnp.int32), rest(starts.reshape(-1, *starts.shape[2:]))
+        ends = jax.lax.while_loop(lambda state: state[0] * WIDTH < jnp.sum(there, dtype=jnp.int32), climb_block, begin)[
+            1
+        ]
+    ends = jax.tree.map(lambda leaf: leaf.reshape(size, count, *leaf.shape[1:]), ends)
+    values = jnp.where(there & ~jnp.isnan(ends.here.value), ends.here.value, -jnp.inf)
+    best = jnp.argmax(values, axis=1)
+    return jax.tree.map(lambda leaf: jax.vmap(lambda row, index: row[index])(leaf, best), ends)

@@ -24,7 +24,7 @@ from gamekl.core.regularizer import Regularizer
 from gamekl.core.show import Shown
 from gamekl.core.validation import check_distribution
 from gamekl.solvers.solution import Status, check_options, raise_unless_converged
-from gamekl.stackelberg.commit.ascent import ROUNDING, Climb, Objective, climb, curvature
+from gamekl.stackelberg.commit.ascent import ROUNDING, WIDTH, Climb, Objective, best_climb, curvature
 from gamekl.stackelberg.commit.lattice import highest, lattice
 from gamekl.stackelberg.follower import anchor_cost, check_commitment, payoff_part, respond
 
@@ -33,8 +33,6 @@ MAX_STEPS = 300
 CLIMBED = 4
 INWARD = 0.02
 BARELY = 1e-6
-# Games side by side.
-WIDTH = 64
 # Of `payoff_scale`: what may be missing, and what an eigenvalue may be above 0, of a local maximum.
 TOLERANCE = {jnp.dtype("float32"): 1e-5, jnp.dtype("float64"): 1e-9}
 FLAT = {jnp.dtype("float32"): 1e-3, jnp.dtype("float64"): 1e-6}
@@ -115,8 +113,11 @@ def _scale(problem: LeaderProblem) -> Float[Array, ""]:
     return payoff_scale(problem.game.payoffs[0], problem.regularizer.temperatures[0])
 
 
-def _starts(objective: Objective, problem: LeaderProblem) -> Float[Array, "start leader"]:
-    """The best points of the lattice that have no better neighbour, the centre, and those given; on the support."""
+def _starts(objective: Objective, problem: LeaderProblem) -> tuple[Float[Array, "start leader"], Bool[Array, " start"]]:
+    """The best points of the lattice that have no better neighbour, the centre, and those given; on the support.
+
+    Also which of them there are: there may be fewer such points.
+    """
     mask = support(problem.regularizer.log_reference[0])
     dtype = problem.game.dtype
     points, neighbours = lattice(len(mask))
@@ -125,29 +126,12 @@ def _starts(objective: Objective, problem: LeaderProblem) -> Float[Array, "start
     values = jnp.where(jnp.any((points > 0) & ~mask, axis=1), -jnp.inf, values)
     peaks = values >= values[neighbours].max(axis=1)
     order = highest(jnp.where(peaks, values, -jnp.inf), min(CLIMBED, len(points)))
+    there = (peaks & (values > -jnp.inf))[order]
     found = jnp.concatenate([points[order], problem.starts])
     share = jnp.where(jnp.arange(len(found)) < len(order), INWARD, BARELY).astype(dtype)[:, None]
     inside = jnp.where(mask, (1 - share) * found + share * problem.starts[0], 0)
-    return inside / inside.sum(axis=1, keepdims=True)
-
-
-def best_climb(objective: Objective, problems: Any, masks: Array, starts: Array, scale: Array, max_steps: int) -> Climb:
-    """The climb that ends highest, for each problem.
-
-    Args:
-        objective: J of policies ``[row, action]`` and a problem.
-        problems: a tree whose leaves have a leading axis.
-        masks: which actions there are, ``[problem, row, action]``.
-        starts: where to climb from, ``[problem, start, row, action]``.
-        scale: how large payoffs are, ``[problem]``.
-        max_steps: of each climb; static.
-    """
-    size, count = starts.shape[:2]
-    spread = jax.tree.map(lambda leaf: jnp.repeat(leaf, count, axis=0), (problems, masks, scale))
-    ends = climb(objective, spread[0], spread[1], starts.reshape(-1, *starts.shape[2:]), spread[2], max_steps)
-    ends = jax.tree.map(lambda leaf: leaf.reshape(size, count, *leaf.shape[1:]), ends)
-    best = jnp.argmax(jnp.where(jnp.isnan(ends.here.value), -jnp.inf, ends.here.value), axis=1)
-    return jax.tree.map(lambda leaf: jax.vmap(lambda row, index: row[index])(leaf, best), ends)
+    there = jnp.concatenate([there, jnp.ones(len(problem.starts), bool)])
+    return inside / inside.sum(axis=1, keepdims=True), there
 
 
 def log_policies(y: Float[Array, "*batch action"], mask: Bool[Array, "*batch action"]) -> Float[Array, "*batch action"]:
@@ -213,8 +197,8 @@ def plan_by(gain: Gain, problem: LeaderProblem, max_steps: int) -> Commitment:
     def block(problems: LeaderProblem) -> Commitment:
         masks = support(problems.regularizer.log_reference[0])[:, None]
         scale = jax.vmap(_scale)(problems)
-        starts = jax.vmap(partial(_starts, objective))(problems)
-        ends = best_climb(objective, problems, masks, starts[:, :, None], scale, max_steps)
+        starts, there = jax.vmap(partial(_starts, objective))(problems)
+        ends = best_climb(objective, problems, masks, starts[:, :, None], there, scale, max_steps)
         return jax.vmap(lambda problem, end: _certify(gain, problem, end, max_steps))(problems, ends)
 
     def together(problems: LeaderProblem) -> Commitment:

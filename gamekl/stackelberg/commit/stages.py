@@ -28,13 +28,12 @@ from gamekl.core.regularizer import Regularizer
 from gamekl.core.show import Shown
 from gamekl.core.stages import backward, occupancies
 from gamekl.solvers.solution import Status, check_options, raise_unless_converged
-from gamekl.stackelberg.commit.ascent import Climb, Objective, curvature
+from gamekl.stackelberg.commit.ascent import Climb, Objective, best_climb, curvature
 from gamekl.stackelberg.commit.quantal import (
     INWARD,
     MAX_STEPS,
     Commitment,
     LeaderProblem,
-    best_climb,
     climb_status,
     expected_payoff,
     first_order_gap,
@@ -259,7 +258,8 @@ def _climb(objective: Objective, problem: StagedLeaderProblem, starts: Array, ma
     game, regularizer = problem.game, problem.regularizer
     mask = support(regularizer.log_reference[0]).reshape(starts.shape[1:])
     lane = jax.tree.map(lambda leaf: leaf[None], problem)
-    ends = best_climb(objective, lane, mask[None], starts[None], _scale(game, regularizer)[None], max_steps)
+    scale, there = _scale(game, regularizer)[None], jnp.ones((1, len(starts)), bool)
+    ends = best_climb(objective, lane, mask[None], starts[None], there, scale, max_steps)
     return _certify(objective, problem, jax.tree.map(lambda leaf: leaf[0], ends), mask, max_steps)
 
 

@@ -84,12 +84,37 @@ def information(
     return jnp.matmul(spread.T, spread, precision=PRECISION)
 
 
-def slopes(log: ResponseLog, weights: Float[Array, " feature"]) -> Slopes:
-    """Derivatives of L; without a lane axis."""
-    projected = projected_features(log)
+def slopes_at(
+    log: ResponseLog, projected: Float[Array, "strategy follower feature"], weights: Float[Array, " feature"]
+) -> Slopes:
+    """Derivatives of L, where `projected_features` are known; without a lane axis."""
     chances, rows = jnp.exp(_log_chances(log, projected, weights)), log.counts.sum(axis=1)
     surprise = log.counts - rows[:, None] * chances
     gradient = jnp.einsum("kb,kbj->j", surprise, projected, precision=PRECISION) - log.penalty * weights
-    curvature = information(projected, chances, rows) + log.penalty * jnp.eye(len(weights), dtype=weights.dtype)
-    mean = jnp.trace(curvature) / len(weights)
-    return Slopes(gradient, curvature + mean * log.guard)
+    return Slopes(gradient, _guarded(log, information(projected, chances, rows)))
+
+
+def slopes(log: ResponseLog, weights: Float[Array, " feature"]) -> Slopes:
+    """Derivatives of L; without a lane axis."""
+    return slopes_at(log, projected_features(log), weights)
+
+
+def _guarded(log: ResponseLog, told: Float[Array, "feature feature"]) -> Float[Array, "feature feature"]:
+    curvature = told + log.penalty * jnp.eye(len(told), dtype=told.dtype)
+    return curvature + jnp.trace(curvature) / len(told) * log.guard
+
+
+def least_squares(log: ResponseLog, projected: Float[Array, "strategy follower feature"]) -> Slopes:
+    """The quadratic whose maximiser fits the logarithms of how often responses were seen; without a lane axis.
+
+    Half a response is added to each, so that none is infinite. Weights are those of the information there, so that L
+    comes to this as rows grow: its maximiser is where to begin (derived).
+    """
+    inside = support(log.log_reference)
+    seen = jnp.where(inside, log.counts + 0.5, 0)
+    chances = seen / seen.sum(axis=1, keepdims=True)
+    logits = jnp.where(inside, jnp.log(jnp.where(inside, chances, 1)) - jnp.where(inside, log.log_reference, 0), 0)
+    apart = logits - jnp.sum(chances * logits, axis=1, keepdims=True)
+    rows = log.counts.sum(axis=1)
+    gradient = jnp.einsum("kb,kbj->j", rows[:, None] * chances * apart, projected, precision=PRECISION)
+    return Slopes(gradient, _guarded(log, information(projected, chances, rows)))

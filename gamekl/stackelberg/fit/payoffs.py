@@ -17,7 +17,7 @@ from typing import Any, ClassVar
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, ArrayLike, Float, Int
+from jaxtyping import Array, ArrayLike, Bool, Float, Int
 
 from gamekl.core.arrays import as_float_array
 from gamekl.core.kernels.batching import joining_batches
@@ -26,9 +26,9 @@ from gamekl.core.policies import centre, is_concrete, support
 from gamekl.core.show import Shown
 from gamekl.core.status import FitStatus
 from gamekl.core.validation import check_distribution, check_finite, check_nonnegative, check_whole, refuse, show_place
-from gamekl.offline.logistic import Slopes, maximize
+from gamekl.offline.logistic import Fit, Slopes, maximize
 from gamekl.stackelberg.fit.checks import refuse_unfit
-from gamekl.stackelberg.fit.likelihood import ResponseLog, projected_features, slopes, tabular
+from gamekl.stackelberg.fit.likelihood import ResponseLog, least_squares, projected_features, slopes_at, tabular
 from gamekl.stackelberg.fit.responses import Responses
 from gamekl.stackelberg.follower import respond
 
@@ -85,70 +85,84 @@ def unit_diagonal(matrix: Float[Array, "n n"]) -> Float[Array, "n n"]:
     return matrix / safe[:, None] / safe
 
 
-def _least(matrix: Float[Array, "n n"]) -> Float[Array, ""]:
-    """The least eigenvalue of a matrix whose diagonal is scaled to ones."""
-    return in_turn(lambda table: jax.lax.linalg.eigh(table)[1])(unit_diagonal(matrix))[0]
+def _is_regular(matrix: Float[Array, "n n"]) -> Bool[Array, ""]:
+    """Whether no eigenvalue of a matrix whose diagonal is scaled to ones is 0: Cholesky's factors tell that soonest."""
+    above = unit_diagonal(matrix) - SINGULAR_BELOW[matrix.dtype] * jnp.eye(len(matrix), dtype=matrix.dtype)
+    return jnp.all(jnp.isfinite(in_turn(jnp.linalg.cholesky)(above)))
+
+
+def _inverse_times(matrix: Float[Array, "n n"], right: Float[Array, "n r"]) -> Float[Array, "n r"]:
+    return jax.scipy.linalg.cho_solve(jax.scipy.linalg.cho_factor(matrix), right)
+
+
+def _spread(log: ResponseLog) -> Float[Array, "feature cell"]:
+    """What a unit of each weight does to the centred payoffs."""
+    features = jnp.moveaxis(log.features, -1, 0)
+    return centre(features, support(log.log_reference)).reshape(len(features), -1)
 
 
 def _conclude(
-    log: ResponseLog, usable: Array, status: Array, weights: Array, residual: Array, steps: Array, found: Array
+    log: ResponseLog, usable: Array, status: Array, fit: Fit, solved: Float[Array, "feature cell_and_one"]
 ) -> FollowerFit:
-    gradient, curvature = slopes(log, weights)
-    mask = support(log.log_reference)
-    table = jnp.einsum("abj,j->ab", log.features, weights, precision=PRECISION)
-    spread = centre(jnp.moveaxis(log.features, -1, 0), mask).reshape(len(weights), -1)
-    safe = jnp.where(usable, curvature, jnp.eye(len(weights), dtype=weights.dtype))
-    inverse = in_turn(lambda matrix, right: jax.scipy.linalg.cho_solve(jax.scipy.linalg.cho_factor(matrix), right))
-    covariance = jnp.matmul(spread.T, inverse(safe, spread), precision=PRECISION)
+    """What is told of one fit; `solved` is the inverse curvature times the spread, and times the gradient."""
+    mask, spread = support(log.log_reference), _spread(log)
+    table = jnp.einsum("abj,j->ab", log.features, fit.x, precision=PRECISION)
+    covariance = jnp.matmul(spread.T, solved[:, :-1], precision=PRECISION)
     # Where the maximiser is infinite, the likelihood is flat at last, and Newton's steps stay as long as they were.
-    left = jnp.matmul(spread.T, inverse(safe, gradient[:, None])[:, 0], precision=PRECISION)
-    escapes = usable & found & (jnp.max(jnp.abs(left)) > SETTLED)
+    left = jnp.matmul(spread.T, solved[:, -1], precision=PRECISION)
+    escapes = usable & fit.converged & (jnp.max(jnp.abs(left)) > SETTLED)
     status = jnp.where(escapes, FitStatus.no_maximizer, status)
     usable = usable & ~escapes
     utilities = jnp.where(usable, centre(table, mask), jnp.nan)
     chances = respond(log.strategies, utilities, log.log_reference)
     likelihood = jnp.sum(jnp.where(log.counts > 0, log.counts * chances, 0))
-    ended = jnp.where(found, FitStatus.converged, FitStatus.max_steps)
+    ended = jnp.where(fit.converged, FitStatus.converged, FitStatus.max_steps)
     status = jnp.where(usable, ended, status).astype(jnp.int32)
     return FollowerFit(
         utilities,
-        jnp.where(usable, weights, jnp.nan),
+        jnp.where(usable, fit.x, jnp.nan),
         jnp.where(usable, covariance, jnp.nan),
         likelihood,
-        residual,
-        steps,
+        fit.residual,
+        fit.num_steps,
         status,
     )
 
 
 def _solve(logs: ResponseLog, unseen: Array, max_steps: int) -> FollowerFit:
     """Fit logs side by side, in lanes."""
-    start = jnp.zeros((logs.features.shape[-1], len(logs.counts)), logs.counts.dtype)
+    nowhere = jnp.zeros((logs.features.shape[-1], len(logs.counts)), logs.counts.dtype)
     finite = jnp.all(jnp.isfinite(logs.counts) & (logs.counts >= 0), axis=(1, 2))
+    projected = jax.vmap(projected_features)(logs)
 
     def derivatives(weights: Array) -> Slopes:
-        return jax.vmap(slopes, in_axes=(0, -1), out_axes=-1)(logs, weights)
+        return jax.vmap(slopes_at, in_axes=(0, 0, -1), out_axes=-1)(logs, projected, weights)
 
     def widest(move: Array) -> Array:
-        moved = jnp.einsum("lkbj,jl->kbl", jax.vmap(projected_features)(logs), move, precision=PRECISION)
+        moved = jnp.einsum("lkbj,jl->kbl", projected, move, precision=PRECISION)
         inside = support(logs.log_reference).T
         top = jnp.max(jnp.where(inside, moved, -jnp.inf), axis=1)
         return largest(top - jnp.min(jnp.where(inside, moved, jnp.inf), axis=1))
 
-    least = jax.vmap(_least)(jnp.moveaxis(derivatives(start).curvature, -1, 0))
-    identified = (least > SINGULAR_BELOW[start.dtype]) | (logs.penalty > 0)
+    regular = jax.vmap(_is_regular)(jnp.moveaxis(derivatives(nowhere).curvature, -1, 0))
+    identified = regular | (logs.penalty > 0)
     usable = finite & identified & ~unseen
     status = jnp.where(identified, FitStatus.no_maximizer, FitStatus.not_identified)
     status = jnp.where(finite, status, FitStatus.nonfinite_input)
-    fit = maximize(derivatives, widest, start, usable, max_steps)
-    return jax.vmap(_conclude)(logs, usable, status, fit.x.T, fit.residual, fit.num_steps, fit.converged)
+    simple = jax.vmap(least_squares, out_axes=-1)(logs, projected)
+    fit = maximize(derivatives, widest, nowhere, usable, max_steps, simple)
+    ended = jax.vmap(slopes_at, in_axes=(0, 0, -1))(logs, projected, fit.x)
+    known = jnp.where(usable[:, None, None], ended.curvature, jnp.eye(len(nowhere), dtype=nowhere.dtype))
+    right = jnp.concatenate([jax.vmap(_spread)(logs), ended.gradient[..., None]], axis=2)
+    solved = jax.vmap(in_turn(_inverse_times))(known, right)
+    return jax.vmap(_conclude, in_axes=(0, 0, 0, -1, 0))(logs, usable, status, fit, solved)
 
 
 @partial(jax.jit, static_argnames="max_steps")
 def _fit(log: ResponseLog, unseen: Array, max_steps: int) -> FollowerFit:
     """Fit logs along the first axis; under ``jax.vmap``, nested or not, all batches' logs share their lanes."""
 
-    def solve(batch: tuple[ResponseLog, Array]) -> FollowerFit:
+    def together(batch: tuple[ResponseLog, Array]) -> FollowerFit:
         size = len(batch[1])
         if size <= WIDTH:
             return _solve(*batch, max_steps)
@@ -160,7 +174,7 @@ def _fit(log: ResponseLog, unseen: Array, max_steps: int) -> FollowerFit:
 
         return jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:])[:size], jax.lax.map(block, rows))
 
-    return joining_batches(solve)((log, unseen))
+    return joining_batches(together)((log, unseen))
 
 
 def follower_reference(
