@@ -9,6 +9,8 @@ import numpy as np
 from jaxtyping import Array, ArrayLike, Float
 
 from gamekl.core.arrays import has_float64
+from gamekl.core.kernels.binomials import draw_binomials
+from gamekl.core.kernels.words import draw_normals
 from gamekl.core.policies import is_concrete
 
 T = TypeVar("T")
@@ -16,8 +18,11 @@ Noise = ArrayLike | str
 
 # Whole numbers up to here are exact in each dtype.
 MAX_EXACT: dict[np.dtype[Any], int] = {jnp.dtype("float32"): 2**24, jnp.dtype("float64"): 2**53}
-# jax's float32 binomial is right in law up to here (chi-squared over 4e6 draws); at 1e6 its mean is visibly off.
+# Binomials in float32 are right in law up to here (chi-squared over 4e6 draws).
 MAX_DRAWN_IN_FLOAT32 = 2**17
+
+# What a turn of the loop in `split_counts` costs beside its binomials, in binomials.
+TURN = 16
 
 
 def in_float64(function: Callable[..., T], *arguments: Any) -> T:
@@ -33,54 +38,81 @@ def in_float64(function: Callable[..., T], *arguments: Any) -> T:
     return jax.tree.map(jnp.asarray, result)
 
 
+def _starts(cells: int, width: int) -> list[int]:
+    """Where to begin, so that the parent of each of `width` nodes in a row, from there on, was seen before.
+
+    A node's parent is the integer half of the number before it. Those that were not are seen again later.
+    """
+    starts = [0]
+    while starts[-1] + width < cells - 1 or 2 * starts[-1] + 1 < cells - 1:
+        starts.append(min(2 * starts[-1] + 1, starts[-1] + width))
+    return starts
+
+
+def _node_masses(masses: Float[Array, "cell group"]) -> Float[Array, "node group"]:
+    """Masses of all nodes of a binary tree, node k having 2k + 1 and 2k + 2 below it, the cells last."""
+    nodes, start = masses, len(masses) - 1
+    while start > 0:
+        first = start // 2
+        below = nodes[2 * first + 1 - start : start + 1]
+        nodes = jnp.concatenate([below[::2] + below[1::2], nodes])
+        start = first
+    return nodes
+
+
 def split_counts(
     key: Array, counts: Float[Array, " group"], masses: Float[Array, "group cell"]
 ) -> Float[Array, "group cell"]:
-    """Split each group's count over its cells: multinomial by successive binomials, a cell of all groups at a time."""
-    tails = jnp.cumsum(masses[:, ::-1], axis=1)[:, ::-1]
-    # Exactly 1 at a group's last cell that has mass, so that totals are kept to the last row.
-    shares = jnp.where(masses > 0, masses / jnp.where(tails > 0, tails, 1), 0)
-    last = masses.shape[1] - 1
+    """Split each group's count over its cells: multinomial by binomials, between the halves of a binary tree.
 
-    def draw(left: Array, inputs: tuple[Array, Array]) -> tuple[Array, Array]:
-        cell_key, share = inputs
-        drawn = jax.random.binomial(cell_key, left, share, dtype=left.dtype)
-        return left - drawn, drawn
+    Cells without mass get none. Some nodes of the tree are drawn at once, for all groups, and the next ones in the next
+    turn of a loop: so there is one binomial for each cell, and few turns.
+    """
+    groups, cells = masses.shape
+    if cells == 1:
+        return counts[:, None]
+    width = min(range(1, cells), key=lambda width: (width * groups + TURN) * len(_starts(cells, width)))
+    starts = _starts(cells, width)
+    nodes = _node_masses(masses.T)
+    first, second = (jnp.pad(side, ((0, width), (0, 0))) for side in (nodes[1::2], nodes[2::2]))
+    total = first + second
+    shares = jnp.minimum(first, second) / jnp.where(total > 0, total, 1)
+    shares = jnp.where(first > second, -shares, shares)  # the sign says which side is rarer
 
-    left, drawn = jax.lax.scan(draw, counts, (jax.random.split(key, last + 1)[:last], shares[:, :last].T))
-    return jnp.concatenate(
-        [drawn, (left * shares[:, last])[None]]
-    ).T  # the last cell takes what is left, or has no mass
+    def split(tree: Array, inputs: tuple[Array, Array]) -> tuple[Array, None]:
+        turn_key, start = inputs
+        whole, share = (jax.lax.dynamic_slice_in_dim(part, start, width) for part in (tree, shares))
+        rarer = draw_binomials(turn_key, whole, jnp.abs(share))
+        rarer = jnp.where(jnp.signbit(share), whole - rarer, rarer)
+        halves = jnp.stack([rarer, whole - rarer], axis=1)
+        return jax.lax.dynamic_update_slice_in_dim(tree, halves.reshape(-1, groups), 2 * start + 1, axis=0), None
+
+    tree = jnp.zeros((2 * (cells + width), groups), counts.dtype).at[0].set(counts)
+    tree, _ = jax.lax.scan(split, tree, (jax.random.split(key, len(starts)), jnp.asarray(starts)))
+    return tree[cells - 1 : 2 * cells - 1].T
 
 
 def sample_counts(
     key: Array, num_samples: Float[Array, ""], probs: Float[Array, "*actions"]
 ) -> Float[Array, "*actions"]:
-    """Counts ~ multinomial(num_samples, probs), in the dtype of `probs`; cells without mass get none.
-
-    Two rounds of successive binomials, over groups of about sqrt(cells) and then within all groups at once, take
-    2 sqrt(cells) steps one after another instead of as many as there are cells.
-    """
-    flat = probs.ravel()
-    width = max(1, round(flat.size**0.5))
-    groups = -(-flat.size // width)
-    masses = jnp.pad(flat, (0, groups * width - flat.size)).reshape(groups, width)
-    outer_key, inner_key = jax.random.split(key)
-    per_group = split_counts(outer_key, num_samples[None], masses.sum(axis=1)[None])[0]
-    return split_counts(inner_key, per_group, masses).ravel()[: flat.size].reshape(probs.shape)
+    """Counts ~ multinomial(num_samples, probs), in the dtype of `probs`; cells without mass get none."""
+    return split_counts(key, num_samples[None], probs.ravel()[None])[0].reshape(probs.shape)
 
 
 def sample_sums(
     key: Array, counts: Float[Array, "*actions"], means: Float[Array, "player *actions"], noise: Array | str
 ) -> Float[Array, "player *actions"]:
     """Draw sums of as many rewards as counts say, in the counts' dtype; NaN where "bernoulli" meets no probability."""
-    means = means.astype(counts.dtype)
+    shape = means.shape
+    # One axis of cells: XLA's loops for CPUs are slow where the last axes are short.
+    counts, means = counts.ravel(), means.astype(counts.dtype).reshape(shape[0], -1)
     if isinstance(noise, str):
         in_range = (means >= 0) & (means <= 1)
-        drawn = jax.random.binomial(key, counts, jnp.where(in_range, means, 0), means.shape, counts.dtype)
-        return jnp.where(in_range, drawn, jnp.nan)
-    normals = jax.random.normal(key, means.shape, counts.dtype)
-    return counts * means + jnp.sqrt(counts) * noise.astype(counts.dtype) * normals
+        counts = jnp.broadcast_to(counts, means.shape)
+        drawn = draw_binomials(key, counts, jnp.where(in_range, jnp.minimum(means, 1 - means), 0))
+        return jnp.where(in_range, jnp.where(means > 0.5, counts - drawn, drawn), jnp.nan).reshape(shape)
+    normals = draw_normals(key, means.size, counts.dtype).reshape(means.shape)
+    return (counts * means + jnp.sqrt(counts) * noise.astype(counts.dtype) * normals).reshape(shape)
 
 
 def check_whole(num_samples: ArrayLike) -> None:

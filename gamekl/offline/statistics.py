@@ -99,8 +99,7 @@ def _draw_episodes(
         action_key, reward_key, move_key = jax.random.split(step_key, 3)
         counts = split_counts(action_key, visits, policy.astype(dtype).reshape(states, -1))
         cells = counts.reshape(states, *actions)
-        draw = jax.vmap(lambda key, counts, means: sample_sums(key, counts, means, noise))
-        sums = draw(jax.random.split(reward_key, states), cells, rewards)
+        sums = jnp.moveaxis(sample_sums(reward_key, cells, jnp.moveaxis(rewards, 1, 0), noise), 0, 1)
         moved = split_counts(move_key, counts.ravel(), transitions.astype(dtype).reshape(-1, states))
         return moved.sum(axis=0), (cells, sums.astype(rewards.dtype), moved.reshape(states, *actions, states))
 

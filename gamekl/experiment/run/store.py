@@ -33,7 +33,7 @@ from gamekl.experiment.schema.plain import is_list, is_table
 
 # Of shards, plan and manifest, and of what a seed draws: raised when numbers change by more than their last digits.
 # Folders of another one are refused.
-SCHEMA_VERSION = 6
+SCHEMA_VERSION = 7
 
 
 class StoreError(RuntimeError):
