@@ -191,9 +191,9 @@ def main() -> None:
         "worst batch / loop",
         "loop / largest batch",
     ]
-    text = f"# Batches beside loops\n\n{facts()}; microseconds of processor time a game, medians of {given.rounds} rounds.\n"
+    what = f"{facts()}; microseconds of processor time a game, medians of {given.rounds} rounds."
     given.out.mkdir(parents=True, exist_ok=True)
-    (given.out / "bench_vmap.md").write_text(f"{text}\n{table(header, rows)}\n")
+    (given.out / "bench_vmap.md").write_text(f"# Batches beside loops\n\n{what}\n\n{table(header, rows)}\n")
     print(f"wrote {given.out / 'bench_vmap.md'}")
 
 

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
 from gamekl.core.kernels.lanes import FEWEST_LANES, KEEPS_BARRIERS, _in_conditional, in_turn
@@ -49,7 +50,7 @@ def _inverse_factor(block: Float[Array, "p p lane"]) -> Float[Array, "p p lane"]
     rows = [[block[i, j] for j in range(i + 1)] for i in range(size)]
     roots: list[Array] = []
     for k in range(size):
-        roots.append(jax.lax.rsqrt(rows[k][k] * (1 + RIDGE)))
+        roots.append(jax.lax.rsqrt(rows[k][k]))
         for i in range(k + 1, size):
             rows[i][k] = rows[i][k] * roots[k]
         for i in range(k + 1, size):
@@ -119,6 +120,7 @@ def factor(columns: Columns, size: int, lanes: int, platform: Platform | None) -
 
         def reduced(*before: Array, start: int = start, stop: int = stop) -> Array:
             column = columns(start, stop)
+            column = jnp.where(np.eye(*column.shape[:2], dtype=bool)[..., None], (1 + RIDGE) * column, column)
             for index, earlier in enumerate(before):
                 rows = earlier[start - index * BLOCK :]
                 column = _minus_products(column, rows, _turned(rows[: stop - start]))

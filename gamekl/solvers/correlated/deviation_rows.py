@@ -174,7 +174,7 @@ class Recommended(DeviationRows):
 
         return solve
 
-    def _blocks(self, stiffness: Rows) -> list[Float[Array, "a others others lane"]]:
+    def _blocks(self, stiffness: Rows) -> list[Float[Array, "_ _ _ lane"]]:
         """The parts of G^T diag(stiffness) G that one player's rows make, for each recommended action."""
         found = []
         for changes, weights in zip(self.changes(), self._by_player(stiffness), strict=True):
@@ -186,11 +186,11 @@ class Recommended(DeviationRows):
             found.append(block)
         return found
 
-    def _joined(self, blocks: list[Float[Array, "a others others lane"]]) -> Float[Array, "cell cell lane"]:
+    def _joined(self, blocks: list[Float[Array, "_ _ _ lane"]]) -> Float[Array, "cell cell lane"]:
         """The sum of what all players' blocks are among pairs of cells."""
         cells, lanes = math.prod(self.num_actions), blocks[0].shape[-1]
         if lanes > 1:
-            return sum((self._spread_out(block, player) for player, block in enumerate(blocks)), jnp.zeros(()))
+            return _written_out(lambda player: self._spread_out(blocks[player], player), len(blocks))
         numbers = jnp.arange(cells)[:, None]
         found = jnp.zeros((cells, cells), blocks[0].dtype)
         for player, block in enumerate(blocks):
