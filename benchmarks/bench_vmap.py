@@ -111,7 +111,7 @@ def contests() -> list[Contest]:
         Contest(
             "follow EGPO 5x5, 100 rounds",
             games(5, 5, kind="zero_sum"),
-            lambda *given: gk.follow(*given, gk.rules.EGPO(0.3), num_rounds=100, throw=False),
+            lambda game, anchor: gk.follow(game, anchor, gk.rules.EGPO(0.3), num_rounds=100, throw=False),
         ),
         Contest("quantal_stackelberg 4x4", games(4, 4), gk.stackelberg.quantal_stackelberg),
         Contest(
@@ -130,7 +130,7 @@ def contests() -> list[Contest]:
             "nash_policies, 8 responses",
             prompts,
             lambda chances, reference: gk.preference.nash_policies(chances[None], reference[None], 0.1),
-            lambda *given: gk.preference.nash_policies(*given, 0.1),
+            lambda chances, reference: gk.preference.nash_policies(chances, reference, 0.1),
         ),
     ]
     return found

@@ -14,8 +14,6 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Int
 
-from gamekl.core.kernels.lanes import materialize
-
 T = TypeVar("T")
 S = TypeVar("S")
 
@@ -83,7 +81,7 @@ def solve_in_turns(method: Method, problems: Any, width: int) -> Any:
         )
         taken = jnp.cumsum(free, dtype=jnp.int32)
         row = jnp.where(free, jnp.minimum(lanes.waiting + taken - 1, size), lanes.row)
-        problem = materialize(load, row)
+        problem = load(row)
         fresh = (problem, method.start(problem))
         problem, state = jax.tree.map(lambda new, old: jnp.where(free, new, old), fresh, (lanes.problem, lanes.state))
         return _Lanes(row, problem, state, lanes.waiting + taken[-1], found)

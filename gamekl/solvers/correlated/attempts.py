@@ -39,7 +39,7 @@ MULTIPLIERS = {"cce": 0.1, "ce": 1.0}
 # What a lane holds for each joint action, beside the matrix of its steps.
 NUMBERS_A_CELL = 32
 # What the lanes hold is as much as this many times the platform's budget.
-ROOM = 4
+ROOM = 16
 MOST_LANES = 32
 FEWEST_GAMES = 8
 

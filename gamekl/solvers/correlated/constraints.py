@@ -12,7 +12,6 @@ down, are in `solvers.correlated.deviation_rows`.
 import math
 from abc import abstractmethod
 from collections.abc import Callable
-from typing import NamedTuple
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -42,41 +41,21 @@ def largest(values: Float[Array, "n *more lane"]) -> Float[Array, "*more lane"]:
     return jnp.max(values, axis=0)
 
 
-class Sizes(NamedTuple):
-    """Of numbers that are not 0 the sum of their logarithms, in size, how many there are, and the largest's logarithm.
-
-    The sum is that of a product, which takes one logarithm in place of many.
-    """
-
-    logs: Float[Array, "*axes lane"]
-    count: Float[Array, "*axes lane"]
-    most: Float[Array, "*axes lane"]
-
-    @classmethod
-    def of(cls, values: Float[Array, "..."], axis: int) -> "Sizes":
-        """Of numbers along an axis."""
-        sizes = jnp.abs(values)
-        some = sizes > 0
-        # From 1 to below 2, and the power of 2 that they are multiplied by.
-        fractions, powers = jnp.frexp(jnp.where(some, sizes, 1))
-        fractions, powers = 2 * fractions, (powers - 1).astype(sizes.dtype)
-        length = values.shape[axis]
-        if length < jnp.finfo(sizes.dtype).maxexp:
-            logs = jnp.log(jnp.prod(fractions, axis=axis))
-        else:
-            logs = jnp.sum(jnp.log(fractions), axis=axis)
-        largest = jnp.max(sizes, axis=axis)
-        return cls(
-            logs=logs + math.log(2) * jnp.sum(powers, axis=axis),
-            count=jnp.sum(some, axis=axis, dtype=sizes.dtype),
-            most=jnp.log(largest),
-        )
-
-    def typical(self) -> Float[Array, "*axes lane"]:
-        """A typical size, most of all the geometric mean; 1 if there are none."""
-        mean = self.logs / jnp.maximum(self.count, 1)
-        mixed = (1 - LARGEST_COUNTS) * mean + LARGEST_COUNTS * self.most
-        return jnp.exp(jnp.where(self.count > 0, mixed, 0))
+def typical(values: Float[Array, "..."], axes: tuple[int, ...]) -> Float[Array, "..."]:
+    """A typical size of the numbers along some axes that are not 0, most of all the geometric mean; 1 without any."""
+    sizes = jnp.abs(values)
+    some = sizes > 0
+    # From 1 to below 2, and the power of 2 that they are multiplied by: one logarithm of a product, not many.
+    fractions, powers = jnp.frexp(jnp.where(some, sizes, 1))
+    fractions, powers = 2 * fractions, (powers - 1).astype(sizes.dtype)
+    if math.prod(sizes.shape[axis] for axis in axes) < jnp.finfo(sizes.dtype).maxexp:
+        logs = jnp.log(jnp.prod(fractions, axis=axes))
+    else:
+        logs = jnp.sum(jnp.log(fractions), axis=axes)
+    count = jnp.sum(some, axis=axes, dtype=sizes.dtype)
+    mean = (logs + math.log(2) * jnp.sum(powers, axis=axes)) / jnp.maximum(count, 1)
+    most = jnp.log(jnp.max(sizes, axis=axes))
+    return jnp.exp(jnp.where(count > 0, (1 - LARGEST_COUNTS) * mean + LARGEST_COUNTS * most, 0))
 
 
 class Constraints(eqx.Module):
@@ -176,7 +155,7 @@ class ByRows(Constraints):
 
     def sizes(self) -> Rows:
         """A typical entry of each row, in size."""
-        return Sizes.of(self.matrix, 1).typical()
+        return typical(self.matrix, (1,))
 
     def reduced(self, spread: Cells, softness: Rows, platform: Platform | None) -> Solve:
         """The solver of a step's linear system, by factors of a matrix of the size of the rows."""

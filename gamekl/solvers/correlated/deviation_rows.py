@@ -12,7 +12,6 @@ alike. All arrays have one lane for each problem on their last axis.
 import math
 from collections.abc import Callable, Sequence
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Shaped
@@ -21,7 +20,7 @@ from gamekl.core.deviations import difference
 from gamekl.core.kernels import cholesky
 from gamekl.core.kernels.lanes import PRECISION
 from gamekl.core.kernels.platforms import Platform
-from gamekl.solvers.correlated.constraints import Cells, Constraints, Rows, Sizes, Solve, by_rows, total
+from gamekl.solvers.correlated.constraints import Cells, Constraints, Rows, Solve, by_rows, total, typical
 
 Table = Float[Array, "own others lane"]
 # Sums of more products than these are not written out.
@@ -51,17 +50,6 @@ def products(a: Float[Array, "i *more k lane"], b: Float[Array, "k j lane"]) -> 
 def _along(weights: Float[Array, "*more k lane"]) -> Float[Array, "*more lane"]:
     """The sum over the last axis but lanes, written out."""
     return _written_out(lambda k: weights[..., k, :], weights.shape[-2])
-
-
-def _sizes(table: Table) -> Sizes:
-    """The sizes of r(b, o) - r(a, o) over o, shape ``[a, b, lane]``; each pair's once."""
-    size = len(table)
-    first, second = np.triu_indices(size, 1)
-    found = Sizes.of(difference(table[second], table[first]), 1)
-    number = np.full((size, size), len(first))  # behind all pairs, of a and a
-    number[first, second] = number[second, first] = np.arange(len(first))
-    nothing = Sizes(*(jnp.full((1, table.shape[-1]), value, table.dtype) for value in (0, 0, -jnp.inf)))
-    return jax.tree.map(lambda pairs, same: jnp.concatenate([pairs, same])[number], found, nothing)
 
 
 def _turned(a: Array) -> Array:
@@ -148,7 +136,7 @@ class Recommended(DeviationRows):
 
     def sizes(self) -> Rows:
         """A typical entry of each row, in size."""
-        found = [_sizes(table).typical() for table in self.tables()]
+        found = [typical(changes, (2,)) for changes in self.changes()]
         return jnp.concatenate([sizes.reshape(-1, sizes.shape[-1]) for sizes in found])
 
     def reduced(self, spread: Cells, softness: Rows, platform: Platform | None) -> Solve:
@@ -244,10 +232,7 @@ class Coarse(DeviationRows):
 
     def sizes(self) -> Rows:
         """A typical entry of each row, in size."""
-        found = []
-        for logs, count, most in map(_sizes, self.tables()):
-            found.append(Sizes(jnp.sum(logs, axis=0), jnp.sum(count, axis=0), jnp.max(most, axis=0)).typical())
-        return jnp.concatenate(found)
+        return jnp.concatenate([typical(changes, (0, 2)) for changes in self.changes()])
 
     def reduced(self, spread: Cells, softness: Rows, platform: Platform | None) -> Solve:
         """The solver of a step's linear system, by factors of a matrix of the size of the rows."""
