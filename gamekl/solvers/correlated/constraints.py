@@ -4,9 +4,9 @@ The system is
 
     dx / spread + G^T dalpha = push,        G dx - softness * dalpha = -right.
 
-Either dx is eliminated, which leaves a system of the size of G's rows (`ByRows`), or dalpha, which leaves one of the
-size of its cells (`ByCells`). For correlated equilibria of two players that one is smaller, and made without writing
-down G: each of its rows lives on the cells of one recommended action only.
+Either dx is eliminated, which leaves a system of the size of G's rows, or dalpha, which leaves one of the size of its
+cells. All arrays have one lane for each problem on their last axis; rows of deviations, of which G need not be written
+down, are in `solvers.correlated.deviation_rows`.
 """
 
 import math
@@ -14,49 +14,48 @@ from abc import abstractmethod
 from collections.abc import Callable
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from gamekl.core.deviations import difference, own_first, pairs_of
-from gamekl.core.games import NormalFormGame
-from gamekl.core.kernels.lanes import PRECISION, in_turn
+from gamekl.core.kernels import cholesky
+from gamekl.core.kernels.lanes import PRECISION
+from gamekl.core.kernels.platforms import Platform
 
-Cells = Float[Array, " cell"]
-Rows = Float[Array, " row"]
-Solve = Callable[[Cells, Rows], tuple[Cells, Rows]]
+Cells = Float[Array, "cell lane"]
+Rows = Float[Array, "row lane"]
+# From push and right, ``[cell, right, lane]`` and ``[row, right, lane]``, to dx and dalpha.
+Solve = Callable[[Float[Array, "cell right lane"], Float[Array, "row right lane"]], tuple[Array, Array]]
 
 # How much the largest entry of a row counts beside the geometric mean of those that are not 0. Without it, rows with a
 # huge entry are too unlike others for float32; with more, they hold too roughly where that entry does not matter.
 LARGEST_COUNTS = 0.25
-# Added to the matrix, relative to its diagonal, so that dependent rows do no harm.
-RIDGE = 1e-14
 
 
-def _factor_one(matrix: Float[Array, "n n"]) -> Float[Array, "n n"]:
-    """The lower Cholesky factor."""
-    return jnp.linalg.cholesky(matrix + jnp.diag(RIDGE * jnp.diagonal(matrix)))
+def total(values: Float[Array, "n *more lane"]) -> Float[Array, "*more lane"]:
+    """The sum along the first axis."""
+    return jnp.sum(values, axis=0)
 
 
-def _solve_one(factor: Float[Array, "n n"], right: Float[Array, " n"]) -> Float[Array, " n"]:
-    return jax.scipy.linalg.cho_solve((factor, True), right)
+def largest(values: Float[Array, "n *more lane"]) -> Float[Array, "*more lane"]:
+    """The maximum along the first axis."""
+    return jnp.max(values, axis=0)
 
 
-def _factor(matrix: Array) -> Array:
-    return in_turn(_factor_one)(matrix)
-
-
-def _solve(factor: Array, right: Array) -> Array:
-    return in_turn(_solve_one)(factor, right)
-
-
-def _typical(rows: Float[Array, "*row cell"]) -> Float[Array, "*row"]:
-    """A typical entry of each row, in size; 1 for rows of zeros."""
-    sizes = jnp.abs(rows)
-    logs = jnp.log(jnp.where(sizes > 0, sizes, 1))
-    mean = jnp.sum(logs, axis=-1) / jnp.maximum(jnp.sum(sizes > 0, axis=-1, dtype=rows.dtype), 1)
-    most = jnp.max(jnp.where(sizes > 0, logs, -jnp.inf), axis=-1)
-    return jnp.exp(jnp.where(jnp.isfinite(most), (1 - LARGEST_COUNTS) * mean + LARGEST_COUNTS * most, 0))
+def typical(values: Float[Array, "..."], axes: tuple[int, ...]) -> Float[Array, "..."]:
+    """A typical size of the numbers along some axes that are not 0, most of all the geometric mean; 1 without any."""
+    sizes = jnp.abs(values)
+    some = sizes > 0
+    # From 1 to below 2, and the power of 2 that they are multiplied by: one logarithm of a product, not many.
+    fractions, powers = jnp.frexp(jnp.where(some, sizes, 1))
+    fractions, powers = 2 * fractions, (powers - 1).astype(sizes.dtype)
+    if math.prod(sizes.shape[axis] for axis in axes) < jnp.finfo(sizes.dtype).maxexp:
+        logs = jnp.log(jnp.prod(fractions, axis=axes))
+    else:
+        logs = jnp.sum(jnp.log(fractions), axis=axes)
+    count = jnp.sum(some, axis=axes, dtype=sizes.dtype)
+    mean = (logs + math.log(2) * jnp.sum(powers, axis=axes)) / jnp.maximum(count, 1)
+    most = jnp.log(jnp.max(sizes, axis=axes))
+    return jnp.exp(jnp.where(count > 0, (1 - LARGEST_COUNTS) * mean + LARGEST_COUNTS * most, 0))
 
 
 class Constraints(eqx.Module):
@@ -79,129 +78,91 @@ class Constraints(eqx.Module):
         """A typical entry of each row, in size: nearer to the geometric mean than to the largest, which may be huge."""
 
     @abstractmethod
-    def reduced(self, spread: Cells, softness: Rows) -> Solve:
-        """The solver of a step's linear system, a function from push and right to dx and dalpha.
+    def reduced(self, spread: Cells, softness: Rows, platform: Platform | None) -> Solve:
+        """The solver of a step's linear system.
 
         Args:
             spread: >= 0; where it is 0, dx is 0.
             softness: > 0; where it is infinite, dalpha is 0.
+            platform: that it is made for; None, in a single lane, if unknown.
         """
 
 
+def by_rows(
+    gram: Float[Array, "row row lane"],
+    apply: Callable[[Array], Array],
+    combine: Callable[[Array], Array],
+    spread: Cells,
+    softness: Rows,
+    platform: Platform | None,
+) -> Solve:
+    """The solver of a step's linear system, by factors of a matrix of the size of the rows.
+
+    Args:
+        gram: G diag(spread) G^T, of the rows whose softness is finite.
+        apply: the product G x, of ``[cell, right, lane]``.
+        combine: the product G^T alpha, of ``[row, right, lane]``.
+        spread: as for `Constraints.reduced`.
+        softness: as for `Constraints.reduced`.
+        platform: as for `Constraints.reduced`.
+    """
+    finite = jnp.isfinite(softness)
+    diagonal = jnp.where(finite, softness, 1)
+    size, lanes = softness.shape
+    here = jnp.eye(size, dtype=bool)[..., None]
+
+    def columns(start: int, stop: int) -> Array:
+        return gram[start:, start:stop] + jnp.where(here[start:, start:stop], diagonal[start:, None], 0)
+
+    factor = cholesky.factor(columns, size, lanes, platform)
+
+    def solve(push: Array, right: Array) -> tuple[Array, Array]:
+        pushed = apply(spread[:, None] * push) + right
+        dalpha = cholesky.solve(factor, jnp.where(finite[:, None], pushed, 0), platform)
+        return spread[:, None] * (push - combine(dalpha)), dalpha
+
+    return solve
+
+
 class ByRows(Constraints):
-    """Any rows G, given as a matrix.
+    """Any rows G, given as matrices.
 
     Attributes:
         matrix: G.
     """
 
-    matrix: Float[Array, "row cell"]
+    matrix: Float[Array, "row cell lane"]
+
+    def _times(self, matrix: Float[Array, "row cell lane"], x: Float[Array, "cell *more lane"]) -> Array:
+        if x.shape[-1] == 1:
+            return jnp.matmul(matrix[..., 0], x[..., 0], precision=PRECISION)[..., None]
+        return jnp.einsum("rcl,c...l->r...l", matrix, x, precision=PRECISION)
+
+    def _transposed(self, matrix: Float[Array, "row cell lane"]) -> Callable[[Array], Array]:
+        return lambda alpha: self._times(jnp.swapaxes(matrix, 0, 1), alpha)
 
     def apply(self, x: Cells) -> Rows:
         """The product G x."""
-        return jnp.matmul(self.matrix, x, precision=PRECISION)
+        return self._times(self.matrix, x)
 
     def stir(self, x: Cells) -> Rows:
         """The product |G| x."""
-        return jnp.matmul(jnp.abs(self.matrix), x, precision=PRECISION)
+        return self._times(jnp.abs(self.matrix), x)
 
     def combine(self, alpha: Rows) -> Cells:
         """The product G^T alpha."""
-        return jnp.matmul(alpha, self.matrix, precision=PRECISION)
+        return self._transposed(self.matrix)(alpha)
 
     def sizes(self) -> Rows:
         """A typical entry of each row, in size."""
-        return _typical(self.matrix)
+        return typical(self.matrix, (1,))
 
-    def reduced(self, spread: Cells, softness: Rows) -> Solve:
-        """The solver of a step's linear system, by Cholesky's factor of a matrix of the size of the rows."""
+    def reduced(self, spread: Cells, softness: Rows, platform: Platform | None) -> Solve:
+        """The solver of a step's linear system, by factors of a matrix of the size of the rows."""
         finite = jnp.isfinite(softness)
         rows = jnp.where(finite[:, None], self.matrix, 0)
-        gram = jnp.matmul(rows * spread, rows.T, precision=PRECISION)
-        factor = _factor(gram + jnp.diag(jnp.where(finite, softness, 1)))
-
-        def solve(push: Cells, right: Rows) -> tuple[Cells, Rows]:
-            reached = jnp.matmul(rows, spread * push, precision=PRECISION)
-            dalpha = _solve(factor, jnp.where(finite, reached + right, 0))
-            return spread * (push - jnp.matmul(dalpha, rows, precision=PRECISION)), dalpha
-
-        return solve
-
-
-class ByCells(Constraints):
-    """The gains of correlated equilibria (`core.deviations.gains`), without their matrix.
-
-    Attributes:
-        game: whose joint actions are the cells.
-    """
-
-    game: NormalFormGame
-
-    def apply(self, x: Cells) -> Rows:
-        """The product G x."""
-        found = pairs_of(self.game, x.reshape(self.game.num_actions))
-        return jnp.concatenate([(pairs - jnp.diagonal(pairs)[:, None]).ravel() for pairs in found])
-
-    def stir(self, x: Cells) -> Rows:
-        """The product |G| x."""
-        found, policy = [], x.reshape(self.game.num_actions)
-        for player, changes in enumerate(self._changes()):
-            played = jnp.moveaxis(policy, player, 0).reshape(len(changes), 1, -1)
-            found.append(jnp.sum(jnp.abs(changes) * played, axis=2).ravel())
-        return jnp.concatenate(found)
-
-    def _changes(self) -> list[Float[Array, "a b others"]]:
-        tables = [own_first(self.game, player) for player in range(self.game.num_players)]
-        return [difference(table[None], table[:, None]) for table in tables]
-
-    def combine(self, alpha: Rows) -> Cells:
-        """The product G^T alpha."""
-        total, first = jnp.zeros(self.game.num_actions, alpha.dtype), 0
-        for player, size in enumerate(self.game.num_actions):
-            table = own_first(self.game, player)
-            weights = alpha[first : first + size**2].reshape(size, size)
-            price = jnp.matmul(weights, table, precision=PRECISION) - weights.sum(axis=1)[:, None] * table
-            total += self._cells(price, player)
-            first += size**2
-        return total.ravel()
-
-    def sizes(self) -> Rows:
-        """A typical entry of each row, in size."""
-        return jnp.concatenate([_typical(changes).ravel() for changes in self._changes()])
-
-    def reduced(self, spread: Cells, softness: Rows) -> Solve:
-        """The solver of a step's linear system, by Cholesky's factor of a matrix of the size of the cells."""
-        moving = spread > 0
-        gram = self._gram(1 / softness)
-        gram = jnp.where(moving[:, None] & moving, gram, 0)
-        factor = _factor(gram + jnp.diag(1 / jnp.where(moving, spread, 1)))
-
-        def solve(push: Cells, right: Rows) -> tuple[Cells, Rows]:
-            pushed = jnp.where(moving, push - self.combine(right / softness), 0)
-            dx = _solve(factor, pushed)
-            return dx, (self.apply(dx) + right) / softness
-
-        return solve
-
-    def _cells(self, values: Float[Array, "own others *more"], player: int) -> Float[Array, "*actions_and_more"]:
-        """A table with a player's own axis first as one of joint actions."""
-        others = [size for other, size in enumerate(self.game.num_actions) if other != player]
-        return jnp.moveaxis(values.reshape(values.shape[0], *others, *values.shape[2:]), 0, player)
-
-    def _gram(self, weights: Rows) -> Float[Array, "cell cell"]:
-        """The matrix G^T diag(weights) G."""
-        cells = math.prod(self.game.num_actions)
-        numbers = jnp.arange(cells).reshape(self.game.num_actions)
-        total, first = jnp.zeros((cells, cells), weights.dtype), 0
-        for player, size in enumerate(self.game.num_actions):
-            table = own_first(self.game, player)
-            against = table[None] - table[:, None]  # [recommended, other action, others]
-            weighted = against * weights[first : first + size**2].reshape(size, size, 1)
-            blocks = jnp.einsum("abc,abd->acd", weighted, against, precision=PRECISION)
-            here = jnp.moveaxis(numbers, player, 0).reshape(table.shape)
-            total = total.at[here[:, :, None], here[:, None, :]].add(blocks, unique_indices=True)
-            first += size**2
-        return total
+        gram = self._times(rows * spread, jnp.swapaxes(rows, 0, 1))
+        return by_rows(gram, lambda x: self._times(rows, x), self._transposed(rows), spread, softness, platform)
 
 
 class Equilibrated(Constraints):
@@ -231,12 +192,13 @@ class Equilibrated(Constraints):
         """A typical entry of each divided row, in size."""
         return self.rows.sizes() / self.units
 
-    def reduced(self, spread: Cells, softness: Rows) -> Solve:
+    def reduced(self, spread: Cells, softness: Rows, platform: Platform | None) -> Solve:
         """The solver of a step's linear system, that of the rows as they were, in other units."""
-        inner = self.rows.reduced(spread, softness * self.units**2)
+        inner = self.rows.reduced(spread, softness * self.units**2, platform)
+        units = self.units[:, None]
 
-        def solve(push: Cells, right: Rows) -> tuple[Cells, Rows]:
-            dx, dalpha = inner(push, right * self.units)
-            return dx, dalpha * self.units
+        def solve(push: Array, right: Array) -> tuple[Array, Array]:
+            dx, dalpha = inner(push, right * units)
+            return dx, dalpha * units
 
         return solve

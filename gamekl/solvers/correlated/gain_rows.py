@@ -13,9 +13,10 @@ import numpy as np
 from jaxtyping import Array, Bool, Float
 
 from gamekl.core import deviations
+from gamekl.core.deviations import difference
 from gamekl.core.games import NormalFormGame
-from gamekl.core.policies import marginals
-from gamekl.solvers.correlated.constraints import ByCells, ByRows, Constraints, Equilibrated, Rows
+from gamekl.solvers.correlated.constraints import ByRows, Constraints, Rows
+from gamekl.solvers.correlated.deviation_rows import Coarse, Recommended
 
 # A row clearly does not hold if it exceeds its limit by this part of the sum of its gains and losses,
 DISOBEYED = 0.1
@@ -37,12 +38,34 @@ def gain_matrix(game: NormalFormGame, concept: str) -> Float[Array, "row joint"]
     return deviations.gains(game) if concept == "ce" else deviations.coarse_gains(game)
 
 
-def gain_rows(game: NormalFormGame, concept: str) -> Constraints:
-    """The gains of deviations, in the form in which a step takes less work."""
-    rows, cells = count_gains(game, concept)
-    if concept == "ce" and rows**2 * cells + rows**3 / 3 > cells**3 / 3:
-        return ByCells(game)
-    return ByRows(gain_matrix(game, concept))
+def centred(payoffs: Float[Array, "player *actions"]) -> Float[Array, "player *actions"]:
+    """Payoffs less, for all own actions alike, one of them: the median, the lower one of two. It changes no gain.
+
+    So a payoff is no larger than what it may gain, and rounds no more; the median, because one may be huge.
+    """
+    found = []
+    for player, table in enumerate(payoffs):
+        own = jnp.moveaxis(table, player, 0)
+        size = len(own)
+        earlier = np.tri(size, k=-1, dtype=bool).reshape(size, size, *[1] * (own.ndim - 1))
+        below = (own[None] < own[:, None]) | ((own[None] == own[:, None]) & earlier)
+        middle = jnp.sum(below, axis=1) == (size - 1) // 2
+        centre = jnp.sum(jnp.where(middle, own, 0), axis=0)
+        found.append(jnp.moveaxis(difference(own, centre[None]), 0, player))
+    return jnp.stack(found)
+
+
+def gain_rows(payoffs: Float[Array, "player *actions lane"], concept: str) -> Constraints:
+    """The gains of deviations, in the form in which a step takes less work; in a single lane, fewer operations."""
+    game = jax.vmap(NormalFormGame)(jnp.moveaxis(payoffs, -1, 0))
+    if concept == "cce":
+        if payoffs.shape[-1] > 1:
+            return Coarse(payoffs)
+        return ByRows(deviations.coarse_gains(NormalFormGame(payoffs[..., 0]))[..., None])
+    rows, cells = count_gains(NormalFormGame(payoffs[..., 0]), concept)
+    if rows**2 * cells + rows**3 / 3 > cells**3 / 3:
+        return Recommended(payoffs)
+    return ByRows(jnp.moveaxis(jax.vmap(deviations.gains)(game), 0, -1))
 
 
 def owners(game: NormalFormGame, concept: str) -> np.ndarray:
@@ -94,44 +117,47 @@ def rescaled(game: NormalFormGame) -> tuple[NormalFormGame, Float[Array, " playe
     return NormalFormGame(moved / scale.reshape(-1, *[1] * game.num_players)), scale
 
 
-def equilibrated(rows: Constraints) -> Equilibrated:
-    """The rows with each deviation measured by what it typically brings."""
-    return Equilibrated(rows, rows.sizes())
-
-
-def _asked(policy: Float[Array, "*actions"], concept: str) -> Rows:
+def _asked(policy: Float[Array, "*actions lane"], concept: str) -> Rows:
     """The chance of what each row is about: of "ce" that an action is asked for, of "cce" any but one."""
     found = []
-    for chance in marginals(policy, policy.ndim):
+    for chance in _marginals(policy):
         if concept == "ce":
-            found.append(jnp.repeat(chance, chance.size))
+            found.append(jnp.repeat(chance, len(chance), axis=0))
         else:
-            found.append(jnp.sum(jnp.where(jnp.eye(chance.size, dtype=bool), 0, chance), axis=1))
+            found.append(jnp.sum(jnp.where(jnp.eye(len(chance), dtype=bool)[..., None], 0, chance), axis=1))
     return jnp.concatenate(found)
 
 
-def _without(policy: Float[Array, "*actions"], rows: Bool[Array, " row"], concept: str) -> Float[Array, "*actions"]:
+def _marginals(policy: Float[Array, "*actions lane"]) -> list[Float[Array, "own lane"]]:
+    players = range(policy.ndim - 1)
+    return [jnp.sum(policy, axis=tuple(other for other in players if other != player)) for player in players]
+
+
+def _without(policy: Float[Array, "*actions lane"], rows: Bool[Array, "row lane"], concept: str) -> Array:
     """A joint policy without what these rows are about; all 0 if that is everything."""
     kept, start = policy, 0
-    for player, size in enumerate(policy.shape):
+    *sizes, lanes = policy.shape
+    for player, size in enumerate(sizes):
         if concept == "ce":
-            left_out = rows[start : start + size**2].reshape(size, size).any(axis=1)
+            left_out = rows[start : start + size**2].reshape(size, size, lanes).any(axis=1)
         else:
-            left_out = (rows[start : start + size][:, None] & ~jnp.eye(size, dtype=bool)).any(axis=0)
+            others = ~np.eye(size, dtype=bool)[..., None]
+            left_out = (rows[start : start + size][:, None] & others).any(axis=0)
         start += size**2 if concept == "ce" else size
-        kept = jnp.where(left_out.reshape(-1, *(1,) * (policy.ndim - player - 1)), 0, kept)
-    return kept / jnp.where(kept.sum() > 0, kept.sum(), 1)
+        kept = jnp.where(left_out.reshape(-1, *(1,) * (len(sizes) - player - 1), lanes), 0, kept)
+    total = kept.reshape(-1, lanes).sum(axis=0)
+    return kept / jnp.where(total > 0, total, 1)
 
 
 @partial(jax.jit, static_argnames="concept")
 def holds(
     rows: Constraints,
     limits: Rows,
-    allowed: Bool[Array, " row"],
-    policy: Float[Array, "*actions"],
-    tol: float | Float[Array, ""],
+    allowed: Bool[Array, "row lane"],
+    policy: Float[Array, "*actions lane"],
+    tol: float | Float[Array, "..."],
     concept: str,
-) -> tuple[Bool[Array, ""], Bool[Array, " row"]]:
+) -> tuple[Bool[Array, " lane"], Bool[Array, "row lane"]]:
     """Whether no limit is exceeded by more than `tol`, with or without what players would not do.
 
     What is asked of a player may be so unlikely that a row which forbids it, being measured by what its deviation
@@ -149,12 +175,13 @@ def holds(
     Returns:
         Whether they hold, and the rows that forbid what was left out.
     """
+    lanes = policy.shape[-1]
 
     def above(policy: Array) -> Rows:
-        return jnp.where(allowed, jnp.maximum(rows.apply(policy.ravel()) - limits, 0), 0)
+        return jnp.where(allowed, jnp.maximum(rows.apply(policy.reshape(-1, lanes)) - limits, 0), 0)
 
-    def fails(policy: Array, excess: Rows) -> Bool[Array, " row"]:
-        return excess > DISOBEYED * rows.stir(policy.ravel()) + UNDECIDED * tol * _asked(policy, concept)
+    def fails(policy: Array, excess: Rows) -> Bool[Array, "row lane"]:
+        return excess > DISOBEYED * rows.stir(policy.reshape(-1, lanes)) + UNDECIDED * tol * _asked(policy, concept)
 
     excess, asked = above(policy), _asked(policy, concept)
     rare = asked <= RARE
@@ -166,16 +193,18 @@ def holds(
         bad = fails(strict, left) & rare
         strict = _without(strict, bad, concept)
         left = above(strict)
-        return strict, left, disobeyed | bad, jnp.any(bad & ~disobeyed), jnp.any(fails(strict, left - excess) & ~rare)
+        more, broken = jnp.any(bad & ~disobeyed, axis=0), jnp.any(fails(strict, left - excess) & ~rare, axis=0)
+        after = strict, left, disobeyed | bad, more, broken
+        return jax.tree.map(lambda old, new: jnp.where(state[3], new, old), state, after)
 
-    suspected = jnp.any(rare & (excess > UNDECIDED * tol * asked))
-    begin = (policy, excess, jnp.zeros_like(rare), suspected, jnp.asarray(False))
+    suspected = jnp.any(rare & (excess > UNDECIDED * tol * asked), axis=0)
+    begin = (policy, excess, jnp.zeros_like(rare), suspected, jnp.zeros_like(suspected))
     # Anew until nothing more is left out: one player's whims may rest on another's.
-    strict, left, disobeyed, _, broken = jax.lax.while_loop(lambda state: state[3], leave_out, begin)
-    good = jnp.all(excess <= tol) & jnp.all(left <= tol) & ~broken & (strict.sum() > 0.5)
-    return good, disobeyed
+    strict, left, disobeyed, _, broken = jax.lax.while_loop(lambda state: jnp.any(state[3]), leave_out, begin)
+    good = jnp.all(excess <= tol, axis=0) & jnp.all(left <= tol, axis=0) & ~broken
+    return good & (strict.reshape(-1, lanes).sum(axis=0) > 0.5), disobeyed
 
 
-def finer(units: Rows, which: Bool[Array, " row"], policy: Float[Array, "*actions"], concept: str) -> Rows:
+def finer(units: Rows, which: Bool[Array, "row lane"], policy: Float[Array, "*actions lane"], concept: str) -> Rows:
     """Units of rows, of `which` times the chance of what they are about: then they must hold for that, however rare."""
     return jnp.where(which, units * jnp.maximum(_asked(policy, concept), RAREST), units)

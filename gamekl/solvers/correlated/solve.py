@@ -11,40 +11,30 @@ Exact correlated equilibria always exist, so there is always an answer.
 """
 
 import math
-from functools import partial
-from typing import Any, ClassVar, NamedTuple
+from functools import cache
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, ArrayLike, Bool, Float, Int
+from jaxtyping import Array, ArrayLike, Float, Int
 
 from gamekl.core import deviations
 from gamekl.core.games import NormalFormGame, require_normal_form
+from gamekl.core.kernels.platforms import quick_options
 from gamekl.core.policies import (
     Profile,
     check_alone,
     check_profile,
     is_concrete,
     marginals,
-    outer,
     sample_joint,
     support,
 )
 from gamekl.core.show import Shown
 from gamekl.core.validation import validate
-from gamekl.solvers.correlated.constraints import Equilibrated
-from gamekl.solvers.correlated.gain_rows import (
-    allowed_rows,
-    count_gains,
-    equilibrated,
-    finer,
-    gain_rows,
-    holds,
-    owners,
-    rescaled,
-)
-from gamekl.solvers.correlated.interior import Objective, minimize
+from gamekl.solvers.correlated.attempts import Given, Kind, solver
+from gamekl.solvers.correlated.gain_rows import count_gains
 from gamekl.solvers.solution import Status, check_options, raise_unless_converged
 
 CONCEPTS = ("cce", "ce")
@@ -52,9 +42,7 @@ OBJECTIVES = ("entropy", "gini")
 # Entries of the matrix of gains.
 LARGEST_MATRIX = 2 * 10**8
 MAX_STEPS = 200
-# Of the rows, to begin with: of random games the slowest of 1,000 takes 10 steps in place of 16 with the smaller ones
-# ("cce", 10 x 10, maximum Gini), but about one more where there is a row for each pair of actions ("ce").
-MULTIPLIERS = {"cce": 0.1, "ce": 1.0}
+ZERO = np.zeros((), np.float32)
 
 
 class CorrelatedEquilibrium(Shown):
@@ -113,68 +101,26 @@ def conclude(
     )
 
 
-class _Attempt(NamedTuple):
-    """A solution, and whether to solve again with rows in finer units, because some were only broken too seldom."""
-
-    joint_policy: Float[Array, "*actions"]
-    gap: Float[Array, ""]
-    num_steps: Int[Array, ""]
-    units: Float[Array, " row"]
-    good: Bool[Array, ""]
-    again: Bool[Array, ""]
+@cache
+def _jitted(at_once: bool) -> Any:
+    """The compiled function; one game, solved at once, is compiled sooner (`platforms.quick_options`)."""
+    return jax.jit(_solve, static_argnames="kind", compiler_options=quick_options() if at_once else None)
 
 
-@partial(jax.jit, static_argnames=("concept", "objective", "max_steps"))
-def _solve(
-    game: NormalFormGame,
-    log_reference: tuple[Array, ...],
-    epsilon: Array,
-    welfare_weight: Array,
-    tol: Array,
-    concept: str,
-    objective: str,
-    max_steps: int,
-) -> CorrelatedEquilibrium:
-    scaled, scale = rescaled(game)
-    masks = [support(entry) for entry in log_reference]
-    allowed = allowed_rows(masks, concept)
-    prior = outer([jnp.exp(entry) for entry in log_reference]).ravel()
-    if objective == "gini":
-        prior = (prior > 0).astype(game.dtype)
-    welfare = game.payoffs.sum(axis=0).ravel()
-    goal = Objective(objective == "entropy", prior, -welfare_weight * welfare)
-    rows = equilibrated(gain_rows(scaled, concept))
-    owner = owners(game, concept)
-    allowance = jnp.broadcast_to(epsilon, (game.num_players,))[owner] / scale[owner]
-    limits = allowance / rows.units
-
-    def attempt(last: _Attempt) -> _Attempt:
-        measured = Equilibrated(rows.rows, last.units)
-        left = max_steps - last.num_steps
-        end = minimize(goal, measured, allowance / last.units, allowed, tol, left, MULTIPLIERS[concept])
-        joint_policy = end.x.reshape(game.num_actions)
-        good, disobeyed = holds(rows, limits, allowed, joint_policy, tol, concept)
-        units = jnp.minimum(last.units, finer(rows.units, disobeyed, joint_policy, concept))
-        made = last.num_steps + end.num_steps
-        again = ~good & jnp.any(units < last.units / 2) & (made < max_steps)
-        return _Attempt(joint_policy, end.gap, made, units, good, again)
-
-    nothing, none = jnp.zeros(game.num_actions, game.dtype), jnp.zeros((), jnp.int32)
-    first = _Attempt(nothing, jnp.zeros((), game.dtype), none, rows.units, jnp.array(False), jnp.array(True))
-    end = jax.lax.while_loop(lambda last: last.again, attempt, first)
-    x = end.joint_policy.ravel()
-    solved = (end.gap <= tol) & end.good
+def _solve(given: Given, kind: Kind) -> CorrelatedEquilibrium:
+    posed, end = solver(kind)(given)
+    solved = (end.gap <= given.tol) & end.good
     status = jnp.where(solved, Status.converged, Status.not_converged)
-    status = jnp.where(~solved & jnp.isfinite(end.gap) & (end.num_steps >= max_steps), Status.max_steps, status)
-    finite = jnp.all(jnp.isfinite(game.payoffs))
+    status = jnp.where(~solved & jnp.isfinite(end.gap) & (end.num_steps >= kind.max_steps), Status.max_steps, status)
+    finite = jnp.all(jnp.isfinite(given.game.payoffs))
     return conclude(
-        scaled,
-        scale,
-        x,
-        masks,
-        objective=goal.value(x),
+        NormalFormGame(posed.payoffs),
+        posed.scale,
+        end.x,
+        [support(entry) for entry in given.log_reference],
+        objective=end.objective,
         duality_gap=end.gap,
-        violation=jnp.max(jnp.where(allowed, jnp.maximum(rows.apply(x) - limits, 0) * rows.units * scale[owner], 0)),
+        violation=end.violation,
         num_steps=end.num_steps,
         status=jnp.where(finite, status, Status.nonfinite_input).astype(jnp.int32),
     )
@@ -250,9 +196,11 @@ def solve_correlated(
         raise ValueError(f"welfare_weight: got {welfare_weight!r}, takes a finite number")
     check_options(tol, max_steps)
     tol = max(1e-8, 1e3 * float(jnp.finfo(game.dtype).eps)) if tol is None else tol
-    numbers = [jnp.asarray(value, dtype=game.dtype) for value in (epsilon, welfare_weight, tol)]
+    epsilon, welfare_weight, tol = (jnp.asarray(value, dtype=game.dtype) for value in (epsilon, welfare_weight, tol))
     reference = tuple(entry.astype(game.dtype) for entry in reference)
-    solution = _solve(game, reference, *numbers, concept=concept, objective=objective, max_steps=int(max_steps))
+    given = Given(game, reference, jnp.broadcast_to(epsilon, (game.num_players,)), welfare_weight, tol)
+    at_once = is_concrete(given) and is_concrete(jax.lax.neg(ZERO))  # not inside of somebody's jit
+    solution = _jitted(at_once)(given, kind=Kind(concept, objective, int(max_steps)))
     if throw:
         raise_unless_converged(solution)
     return solution

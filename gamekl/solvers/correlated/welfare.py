@@ -34,7 +34,7 @@ class _Posed(NamedTuple):
 def _pose(game: NormalFormGame, epsilon: Array, concept: str) -> _Posed:
     scaled, scale = rescaled(game)
     matrix = gain_matrix(scaled, concept)
-    sizes = ByRows(matrix).sizes()
+    sizes = ByRows(matrix[..., None]).sizes()[:, 0]
     units = sizes * scale[owners(game, concept)]
     limits = jnp.broadcast_to(epsilon, (game.num_players,))[owners(game, concept)] / units
     return _Posed(scaled, scale, matrix / sizes[:, None], limits, units)
@@ -44,12 +44,12 @@ def _pose(game: NormalFormGame, epsilon: Array, concept: str) -> _Posed:
 def _certified(
     posed: _Posed, x: Array, alpha: Array, objective: Array, missed: Array, unit: Array, num_steps: Array, concept: str
 ) -> CorrelatedEquilibrium:
-    rows, tol = ByRows(posed.matrix), TOLERANCE
-    above = jnp.maximum(rows.apply(x) - posed.limits, 0)
+    rows, limits, policy = ByRows(posed.matrix[..., None]), posed.limits[:, None], x[:, None]
+    above = jnp.maximum(rows.apply(policy) - limits, 0)[:, 0]
     gap = missed + alpha @ above
-    everything = jnp.ones(posed.limits.shape, bool)
-    good, _ = holds(rows, posed.limits, everything, x.reshape(posed.game.num_actions), tol, concept)
-    status = jnp.where((gap <= tol) & good, Status.converged, Status.not_converged)
+    policy, everything = x.reshape(*posed.game.num_actions, 1), jnp.ones(limits.shape, bool)
+    good, _ = holds(rows, limits, everything, policy, TOLERANCE, concept)
+    status = jnp.where((gap <= TOLERANCE) & good[0], Status.converged, Status.not_converged)
     return conclude(
         posed.game,
         posed.scale,

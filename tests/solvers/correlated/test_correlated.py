@@ -11,9 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import gamekl as gk
-from gamekl.solvers.correlated import solve
-from gamekl.solvers.correlated.constraints import ByCells
-from gamekl.solvers.correlated.gain_rows import equilibrated, gain_matrix, gain_rows, rescaled
+from gamekl.solvers.correlated.deviation_rows import Recommended
+from gamekl.solvers.correlated.gain_rows import centred, gain_matrix, gain_rows, rescaled
 
 KINDS = [(concept, objective) for concept in ("cce", "ce") for objective in ("entropy", "gini")]
 
@@ -42,7 +41,8 @@ def test_what_changes_nothing_brings_exactly_nothing(concept):
     @partial(jax.jit, compiler_options={"xla_backend_optimization_level": 3})
     def matrix_and_units(game):
         scaled, _ = rescaled(game)
-        return gain_matrix(scaled, concept), equilibrated(gain_rows(scaled, concept)).units
+        units = gain_rows(centred(scaled.payoffs)[..., None], concept).sizes()[:, 0]
+        return gain_matrix(scaled, concept), units
 
     matrix, units = matrix_and_units(gk.NormalFormGame(numbers / 7))
     exact = gains_by_definition(gk.NormalFormGame(numbers), concept)
@@ -172,12 +172,12 @@ def test_both_linear_systems_lead_to_the_same(objective, monkeypatch):
     """Of the size of the rows, and of the cells."""
     game = gk.games.uniform(jax.random.key(5), (4, 3, 2))
     by_rows = gk.solve_correlated(game, concept="ce", objective=objective, tol=1e-11)
-    monkeypatch.setattr("gamekl.solvers.correlated.solve.gain_rows", lambda game, concept: ByCells(game))
-    solve._solve.clear_cache()
+    monkeypatch.setattr("gamekl.solvers.correlated.attempts.gain_rows", lambda payoffs, concept: Recommended(payoffs))
+    jax.clear_caches()
     by_cells = gk.solve_correlated(game, concept="ce", objective=objective, tol=1e-11)
     assert by_cells.status == by_rows.status == gk.Status.converged
     np.testing.assert_allclose(by_cells.joint_policy, by_rows.joint_policy, atol=1e-7)
-    solve._solve.clear_cache()
+    jax.clear_caches()
 
 
 @pytest.mark.slow
