@@ -6,17 +6,16 @@ matrices are large, LAPACK does both.
 """
 
 from collections.abc import Callable
-from typing import Any, NamedTuple, TypeVar
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from gamekl.core.kernels.lanes import FEWEST_LANES, KEEPS_BARRIERS, _in_conditional, in_turn
-from gamekl.core.kernels.platforms import CPU, Platform
-
-T = TypeVar("T")
+from gamekl.core.kernels.calls import stored
+from gamekl.core.kernels.lanes import FEWEST_LANES, in_turn
+from gamekl.core.kernels.platforms import Platform
 
 # Columns of a block.
 BLOCK = 8
@@ -71,15 +70,6 @@ def _cholesky(matrix: Float[Array, "n n"]) -> Float[Array, "n n"]:
 
 def _cho_solve(factor: Float[Array, "n n"], right: Float[Array, "n r"]) -> Float[Array, "n r"]:
     return jax.scipy.linalg.cho_solve((factor, True), right)
-
-
-def stored(platform: Platform | None, function: Callable[..., T], *arguments: Any) -> T:
-    """As `lanes.materialize`, where the platform is known already; in a single lane (None) nothing is."""
-    if platform is None:
-        return function(*arguments)
-    if platform is CPU and not KEEPS_BARRIERS:
-        return _in_conditional(function, *arguments)
-    return jax.lax.optimization_barrier(function(*arguments))
 
 
 def _minus_products(

@@ -18,6 +18,7 @@ from jaxtyping import Array, Float, Shaped
 
 from gamekl.core.deviations import difference
 from gamekl.core.kernels import cholesky
+from gamekl.core.kernels.calls import stored
 from gamekl.core.kernels.lanes import PRECISION
 from gamekl.core.kernels.platforms import Platform
 from gamekl.solvers.correlated.constraints import Cells, Constraints, Rows, Solve, by_rows, total, typical
@@ -144,7 +145,7 @@ class Recommended(DeviationRows):
         moving = spread > 0
         stiffness = 1 / softness
         diagonal = 1 / jnp.where(moving, spread, 1)
-        blocks = cholesky.stored(platform, self._blocks, stiffness)
+        blocks = stored(platform, self._blocks, stiffness)
         cells, lanes = spread.shape
 
         def columns(start: int, stop: int) -> Array:
@@ -237,7 +238,7 @@ class Coarse(DeviationRows):
     def reduced(self, spread: Cells, softness: Rows, platform: Platform | None) -> Solve:
         """The solver of a step's linear system, by factors of a matrix of the size of the rows."""
         finite = jnp.isfinite(softness)
-        gram = jnp.where(finite[:, None] & finite, cholesky.stored(platform, self._gram, spread), 0)
+        gram = jnp.where(finite[:, None] & finite, stored(platform, self._gram, spread), 0)
         return by_rows(gram, self.apply, self.combine, spread, softness, platform)
 
     def _gram(self, spread: Cells) -> Float[Array, "row row lane"]:
