@@ -69,6 +69,7 @@ def split_counts(
     turn of a loop: so there is one binomial for each cell, and few turns.
     """
     groups, cells = masses.shape
+    counts = jnp.where(masses.sum(axis=1) == 0, 0, counts)
     if cells == 1:
         return counts[:, None]
     width = min(range(1, cells), key=lambda width: (width * groups + TURN) * len(_starts(cells, width)))
