@@ -8,7 +8,7 @@ import pytest
 from lowering.inputs import anchors, made, many
 from lowering.jitted import all_jitted, jitted, public
 from lowering.process import PACKAGE, lower
-from lowering.programs import OF_THE_SHELL, ON_HOST, PROBES, PROGRAMS
+from lowering.programs import CALLERS, ON_HOST, PROBES, PROGRAMS
 
 import gamekl as gk
 
@@ -53,7 +53,7 @@ def test_every_known_call_is_made_somewhere(dtype):
 def test_every_jitted_function_is_in_a_program():
     found = all_jitted(PACKAGE)
     assert len(found) > 60
-    assert found - set(lowered("float64").reached) == set(PROBES) | set(OF_THE_SHELL)
+    assert found - set(lowered("float64").reached) == set(PROBES) | set(CALLERS)
 
 
 def test_a_new_jitted_function_is_found(tmp_path):

@@ -162,7 +162,6 @@ def _solve_block(prompts: _Prompts) -> tuple[NashPolicies, Bool[Array, " prompt"
     return jax.vmap(_certify)(exact, log_policy, num_steps), exact.refused
 
 
-@jax.jit
 def _by_newton(prompts: _Prompts) -> tuple[NashPolicies, Bool[Array, " prompt"]]:
     return in_lanes(_solve_block, [prompts.preferences], prompts)
 
@@ -172,7 +171,6 @@ def _two_players(prompt: _Prompt, guess: Float[Array, " candidate"]) -> NashProb
     return make_nash_problem(game, Regularizer([prompt.log_reference] * 2, prompt.temperature), (guess, guess), None)
 
 
-@jax.jit
 def _by_path(prompts: _Prompts, guess: Float[Array, "prompt candidate"]) -> NashPolicies:
     exact = jax.vmap(_exact)(prompts)
     solution = solve_problems(jax.vmap(_two_players)(exact, guess), Options(MAX_CORRECTIONS))

@@ -5,7 +5,6 @@ compiled, and a game's numbers do not depend on the chunk that it is in.
 """
 
 from collections.abc import Sequence
-from functools import partial
 from typing import Any
 
 import jax
@@ -64,14 +63,12 @@ def _problems(games: NormalFormGame, regularizers: Regularizer, initial: Any, to
     )
 
 
-@partial(jax.jit, static_argnames="options")
 def _solve_chunk(
     games: NormalFormGame, regularizers: Regularizer, initial: Any, tol: Any, options: Options
 ) -> Solution:
     return solve_problems(_problems(games, regularizers, initial, tol), options)
 
 
-@partial(jax.jit, static_argnames="options")
 def _solve_plain_chunk(
     games: NormalFormGame, regularizers: Regularizer, initial: Any, tol: Any, options: Options
 ) -> tuple[Solution, Any]:
@@ -167,7 +164,6 @@ def solve_nash_batch(
     return solution
 
 
-@partial(jax.jit, static_argnames="weighting")
 def _play_chunk(
     games: NormalFormGame,
     regularizers: Regularizer,

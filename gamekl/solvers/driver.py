@@ -7,7 +7,7 @@ compiled, and a game's numbers do not depend on the chunk that it is in.
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import lru_cache
+from functools import lru_cache, partial
 from queue import SimpleQueue
 from typing import Any
 
@@ -16,7 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import SingleDeviceSharding
 
-from gamekl.core.kernels.platforms import CPU, Platform, platform_of, wide_options
+from gamekl.core.kernels.platforms import CPU, Platform, for_platform, platform_of, wide_options
 
 Device = Any  # a jax.Device
 
@@ -46,6 +46,11 @@ def _workers(devices: Sequence[Device] | None) -> list[Device]:
     return [device for device in devices for _ in range(max(1, processors() // len(devices)))]
 
 
+@partial(jax.jit, static_argnames=("function", "platform", "options"))
+def _run(batch: Any, function: Any, platform: Platform, options: tuple[tuple[str, Any], ...]) -> Any:
+    return for_platform(platform, partial(function, **dict(options)), *batch)
+
+
 @lru_cache(maxsize=MOST_KEPT)
 def _compiled(
     function: Any, device: Device, x64: bool, structure: Any, types: tuple[Any, ...], **options: Any
@@ -56,8 +61,9 @@ def _compiled(
             jax.ShapeDtypeStruct(shape, jax.dtypes.canonicalize_dtype(dtype), sharding=SingleDeviceSharding(device))
             for shape, dtype in types
         ]
-        lowered = function.lower(*jax.tree.unflatten(structure, leaves), **options)
-        return lowered.compile(compiler_options=wide_options() if platform_of(device) is CPU else None)
+        platform = platform_of(device)
+        lowered = _run.lower(jax.tree.unflatten(structure, leaves), function, platform, tuple(options.items()))
+        return lowered.compile(compiler_options=wide_options() if platform is CPU else None)
 
 
 def _rows(batch: Any, start: int, chunk: int) -> Any:
@@ -83,10 +89,10 @@ def in_chunks(
     x64: bool,
     **options: Any,
 ) -> Any:
-    """A jitted function of a batch, chunk by chunk.
+    """A function of a batch, compiled, chunk by chunk.
 
     Args:
-        function: takes the parts of the batch and `options`, which are static; jitted.
+        function: takes the parts of the batch and `options`, which are static.
         batch: trees of numpy arrays with one leading axis; rows of NaN must be no trouble.
         num_lanes: the least games for which a chunk is worth while on a platform.
         devices: where to work; all local devices of jax's default backend if None.
@@ -114,7 +120,7 @@ def in_chunks(
         device = free.get()
         try:
             with jax.enable_x64(x64):
-                solution = compiled[device](*jax.device_put(_rows(batch, start, chunk), device))
+                solution = compiled[device](jax.device_put(_rows(batch, start, chunk), device))
                 return jax.tree.map(lambda leaf: np.asarray(leaf)[: size - start], solution)
         finally:
             free.put(device)

@@ -13,8 +13,9 @@ ON_HOST: dict[str, str] = {**trunk.ON_HOST, **data.ON_HOST, **wings.ON_HOST}
 PROBES: dict[str, str] = {
     "gamekl.core.kernels.platforms.known_option.<locals>.<lambda>": "asks XLA which options it knows"
 }
-# Those of the shell, which compute by public functions alone.
-OF_THE_SHELL: dict[str, str] = {
+# Those which only call others, which are in programs or public.
+CALLERS: dict[str, str] = {
+    "gamekl.solvers.driver._run": "chunks of `solve_nash_batch`, `gamd_batch` and `nash_policies`",
     "gamekl.commands.programs.function": "any of `gamekl.commands.computing`",
     "gamekl.commands.computing.nash_gap": "is public",
 }

@@ -90,11 +90,10 @@ def stored(platform: Platform | None, function: Callable[..., T], *arguments: An
 
 
 def _in_conditional(function: Callable[..., T], *arguments: Any) -> T:
-    def always(*arguments: Any) -> T:
-        return function(*arguments)
+    traced_once = jax.jit(lambda *given: function(*given))
 
     def never(*arguments: Any) -> T:
-        return jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), jax.eval_shape(function, *arguments))
+        return jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), jax.eval_shape(traced_once, *arguments))
 
     unknown = jax.lax.optimization_barrier(True)  # to the compiler
-    return jax.lax.cond(unknown, always, never, *arguments)
+    return jax.lax.cond(unknown, traced_once, never, *arguments)

@@ -6,6 +6,7 @@ lowering takes the one that it is for.
 """
 
 from collections.abc import Callable
+from contextvars import ContextVar
 from functools import cache, partial
 from typing import Any, NamedTuple, TypeVar
 
@@ -56,9 +57,26 @@ def platform_of(device: Any) -> Platform:
     return CPU if device.platform == "cpu" else ACCELERATOR
 
 
+# What is traced is meant for this one.
+_MEANT: ContextVar[Platform | None] = ContextVar("meant", default=None)
+
+
+def for_platform(platform: Platform, function: Callable[..., R], *arguments: Any) -> R:
+    """The result of ``function(*arguments)``; `by_platform` takes this platform in it, and nothing is traced twice."""
+    token = _MEANT.set(platform)
+    try:
+        return function(*arguments)
+    finally:
+        _MEANT.reset(token)
+
+
 def by_platform(function: Callable[..., R], *arguments: Any) -> R:
     """The result of ``function(platform, *arguments)`` for the platform that the program is lowered for."""
-    return jax.lax.platform_dependent(*arguments, cpu=partial(function, CPU), default=partial(function, ACCELERATOR))
+    meant = _MEANT.get()
+    if meant is not None:
+        return function(meant, *arguments)
+    branches = [partial(for_platform, platform, function, platform) for platform in (CPU, ACCELERATOR)]
+    return jax.lax.platform_dependent(*arguments, cpu=branches[0], default=branches[1])
 
 
 @cache
