@@ -23,6 +23,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from gamekl.core.games import ContextualGame, MarkovGame, NormalFormGame, StagedGame
+from gamekl.core.kernels.jit import jit
 from gamekl.core.kernels.lanes import PRECISION
 from gamekl.core.one_shot import expected_payoffs, player_gap
 from gamekl.core.policies import kl, outer, support
@@ -72,7 +73,7 @@ def visit_stages(
     return jnp.matmul(game.context_probs.astype(game.dtype), values, precision=PRECISION), results
 
 
-@jax.jit
+@jit
 def occupancies(game: StagedGame, joint: Float[Array, "*stage_and_actions"]) -> Float[Array, "*stage"]:
     """The probability of each stage under a joint policy: of contexts, or of the states at each step."""
     if isinstance(game, ContextualGame):
@@ -124,7 +125,7 @@ def _own_values(stage: NormalFormGame, policy: list[Array]) -> list[tuple[Array,
     return found
 
 
-@jax.jit
+@jit
 def respond(
     game: StagedGame, regularizer: Regularizer, log_policy: tuple[Float[Array, "*stage _"], ...]
 ) -> tuple[Values, Response]:
@@ -145,7 +146,7 @@ def respond(
     return visit_stages(game, visit, (log_policy, regularizer.log_reference))
 
 
-@jax.jit
+@jit
 def respond_greedily(
     game: StagedGame, masks: tuple[Array, ...], log_policy: tuple[Float[Array, "*stage _"], ...]
 ) -> tuple[Values, Response]:
@@ -167,7 +168,7 @@ def respond_greedily(
     return visit_stages(game, visit, (log_policy, masks))
 
 
-@jax.jit
+@jit
 def total_gap(
     game: StagedGame, log_policy: tuple[Float[Array, "*stage _"], ...], gap: Float[Array, "*stage player"]
 ) -> Values:
@@ -177,7 +178,7 @@ def total_gap(
     return jnp.sum(weights[..., None] * gap, axis=axes)
 
 
-@jax.jit
+@jit
 def policy_values(
     game: StagedGame,
     joint: Float[Array, "*stage_and_actions"],
@@ -200,7 +201,7 @@ def policy_cost(
     return jnp.stack(parts, axis=-1) * regularizer.temperatures
 
 
-@jax.jit
+@jit
 def coarse_response(
     game: StagedGame,
     regularizer: Regularizer,

@@ -19,6 +19,7 @@ import numpy as np
 from jaxtyping import Array, ArrayLike, Bool, Float
 
 from gamekl.core.games import NormalFormGame
+from gamekl.core.kernels.jit import jit
 from gamekl.core.kernels.lanes import PRECISION
 from gamekl.core.one_shot import expected_payoffs
 from gamekl.core.policies import Profile, check_profile, is_concrete, normalize, support
@@ -78,7 +79,7 @@ def contraction_matrix(game: NormalFormGame, regularizer: Regularizer) -> Float[
     return _contraction_matrix(game, fitted(game, regularizer))
 
 
-@jax.jit
+@jit
 def _contraction_matrix(game: NormalFormGame, regularizer: Regularizer) -> Array:
     restricted = on_support(game, regularizer)
     return interactions(restricted) / (4 * restricted.temperatures[:, None]) * (1 + 4 * jnp.finfo(game.dtype).eps)
@@ -110,7 +111,7 @@ def monotone_margin(game: NormalFormGame, regularizer: Regularizer) -> Float[Arr
     return _monotone_margin(game, fitted(game, regularizer))
 
 
-@jax.jit
+@jit
 def _monotone_margin(game: NormalFormGame, regularizer: Regularizer) -> Array:
     _, ratio = monotone_ratio(game, regularizer)
     temperature = jnp.min(regularizer.temperature)
@@ -136,7 +137,7 @@ def uniqueness(game: NormalFormGame, regularizer: Regularizer) -> Uniqueness:
     return _uniqueness(game, fitted(game, regularizer))
 
 
-@jax.jit
+@jit
 def _uniqueness(game: NormalFormGame, regularizer: Regularizer) -> Uniqueness:
     radius = spectral_radius(_contraction_matrix(game, regularizer))
     margin = _monotone_margin(game, regularizer)
@@ -181,7 +182,7 @@ def small_gain_margin(
     return _small_gain_margin(game, regularizer, checked, given)
 
 
-@jax.jit
+@jit
 def _small_gain_margin(
     game: NormalFormGame, regularizer: Regularizer, log_policy: tuple[Array, ...], weights: Array | None
 ) -> Array:

@@ -16,11 +16,11 @@ monotonicity between the two profiles. Pinsker's inequality, x_i^2 <= 2 KL_i and
 and where the contraction matrix K has radius < 1, x <= (I - K)^-1 |BR(pi) - pi|_1 entry by entry.
 """
 
-import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from gamekl.core.games import NormalFormGame
+from gamekl.core.kernels.jit import jit
 from gamekl.core.kernels.lanes import PRECISION
 from gamekl.core.one_shot import best_response, payoff_range, regularized_gap
 from gamekl.core.policies import Profile, check_profile, normalize, support
@@ -71,7 +71,7 @@ def distance_bound(game: NormalFormGame, regularizer: Regularizer, log_policy: P
     return _distance_bound(game, regularizer, check_profile("log_policy", log_policy, game.num_actions, log=True))
 
 
-@jax.jit
+@jit
 def _distance_bound(game: NormalFormGame, regularizer: Regularizer, log_policy: tuple[Array, ...]) -> DistanceBound:
     levelled, temperatures, _ = on_support(game, regularizer)
     log_policy = tuple(normalize(entry.astype(game.dtype)) for entry in log_policy)

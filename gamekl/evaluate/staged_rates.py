@@ -24,6 +24,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
 from gamekl.core.games import ContextualGame, MarkovGame, NormalFormGame, StagedGame
+from gamekl.core.kernels.jit import jit
 from gamekl.core.kernels.lanes import PRECISION
 from gamekl.core.policies import outer
 from gamekl.core.regularizer import Regularizer
@@ -113,7 +114,7 @@ def linear_errors(
     )
 
 
-@jax.jit
+@jit
 def staged_constant(
     game: MarkovGame,
     regularizer: Regularizer,

@@ -13,6 +13,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from gamekl.core.games import ContextualGame, NormalFormGame
+from gamekl.core.kernels.jit import jit
 from gamekl.core.policies import Profile, kl
 from gamekl.core.regularizer import Regularizer
 from gamekl.core.response import action_values, staged_profile
@@ -199,7 +200,7 @@ def bootstrap_profile(
     return ProfileBootstrap(found, values, value, float(level), num_resamples, log.num_groups)
 
 
-@partial(jax.jit, static_argnames="prior_mean")
+@partial(jit, static_argnames="prior_mean")
 def _estimates(resampled: Statistics | ContextualStatistics, prior_mean: float) -> Estimate:
     return jax.vmap(partial(estimate, prior_mean=prior_mean))(resampled)
 
@@ -231,19 +232,19 @@ def _worth(policy: tuple[Array, ...], values: tuple[Array, ...]) -> Array:
     return jnp.stack([jnp.sum(own * worth, axis=-1) for own, worth in zip(policy, values, strict=True)], axis=-1)
 
 
-@jax.jit
+@jit
 def _earn(game: NormalFormGame | ContextualGame, policy: tuple[Array, ...]) -> Any:
     """Action values, and each player's value."""
     values = action_values(game, policy)
     return values, _mean(game, _worth(policy, values))
 
 
-@jax.jit
+@jit
 def _earn_all(games: Any, policy: tuple[Array, ...]) -> Any:
     return jax.vmap(_earn, in_axes=(0, None))(games, policy)
 
 
-@jax.jit
+@jit
 def _measure(game: NormalFormGame | ContextualGame, regularizer: Regularizer, log_policy: tuple[Array, ...]) -> Any:
     """Policies, action values, and each player's value without and with its KL."""
     regularizer = regularizer.astype(game.dtype)
@@ -253,6 +254,6 @@ def _measure(game: NormalFormGame | ContextualGame, regularizer: Regularizer, lo
     return policy, values, value, value - _mean(game, cost) * regularizer.temperatures
 
 
-@jax.jit
+@jit
 def _measure_all(games: Any, regularizer: Regularizer, log_policy: tuple[Array, ...]) -> Any:
     return jax.vmap(_measure, in_axes=(0, None, 0))(games, regularizer, log_policy)

@@ -31,6 +31,7 @@ import scipy.stats
 from jaxtyping import Array, ArrayLike, Float
 
 from gamekl.core.games import NormalFormGame, require_normal_form
+from gamekl.core.kernels.jit import jit
 from gamekl.core.kernels.lanes import PRECISION
 from gamekl.core.one_shot import payoff_range as range_of
 from gamekl.core.policies import outer
@@ -128,7 +129,7 @@ def brackets(estimate: Estimate, scale: ArrayLike, payoff_range: Any, noise: Arr
     )
 
 
-@jax.jit
+@jit
 def plug_in(game: NormalFormGame) -> Policies:
     """The estimate's regularised equilibrium at a small temperature, uniform where there is none."""
     size = jnp.max(range_of(game))

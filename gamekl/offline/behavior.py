@@ -15,6 +15,7 @@ import numpy as np
 from jaxtyping import Array, ArrayLike, Float
 
 from gamekl.core.games import ContextualGame, MarkovGame, NormalFormGame, StagedGame, require_normal_form
+from gamekl.core.kernels.jit import jit
 from gamekl.core.kernels.lanes import PRECISION
 from gamekl.core.policies import Profile, check_profile, outer, support
 from gamekl.core.regularizer import Regularizer
@@ -114,7 +115,7 @@ def _envelope(
     return _reached(game, profile, masks)
 
 
-@jax.jit
+@jit
 def _reached(
     game: StagedGame, log_policy: tuple[Array, ...], masks: tuple[Array, ...]
 ) -> Float[Array, "*stage_and_actions"]:

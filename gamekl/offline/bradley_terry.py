@@ -20,6 +20,7 @@ from jaxtyping import Array, ArrayLike, Bool, Float, Int
 
 from gamekl.core.arrays import as_float_array
 from gamekl.core.kernels.batching import joining_batches
+from gamekl.core.kernels.jit import jit
 from gamekl.core.kernels.lanes import largest, matmul, total
 from gamekl.core.policies import is_concrete
 from gamekl.core.show import Shown
@@ -114,7 +115,7 @@ def _solve(
     return BradleyTerryFit(rewards.T, likelihood, fit.residual, fit.num_steps, status.astype(jnp.int32))
 
 
-@partial(jax.jit, static_argnames="max_steps")
+@partial(jit, static_argnames="max_steps")
 def _fit(wins: Array, mask: Array, penalty: Array, max_steps: int) -> BradleyTerryFit:
     """Fit prompts along the first axis; under ``jax.vmap``, nested or not, all batches' prompts share their lanes."""
 

@@ -15,12 +15,12 @@ down, whatever the method and however many rows of the same cells there are.
 
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from gamekl.core.games import NormalFormGame, require_normal_form
+from gamekl.core.kernels.jit import jit
 from gamekl.core.kernels.lanes import PRECISION
 from gamekl.core.one_shot import expected_payoffs
 from gamekl.core.policies import Profile, check_profile, is_concrete
@@ -113,7 +113,7 @@ def coverage(
     return _measure(data, log_policy, regularizer, ends)
 
 
-@jax.jit
+@jit
 def _measure(data: Estimate, log_policy: tuple[Array, ...], regularizer: Regularizer | None, ends: Any) -> Coverage:
     game, unseen = data.game, data.counts == 0
     frequencies = data.counts / data.counts.sum()

@@ -153,8 +153,6 @@ def _play(key: Array, learner: Learner, num_rounds: Array, most_rounds: int) -> 
         return _run(key, learner, num_rounds, most_rounds)
     leaves, tree = jax.tree.flatten((key, learner, num_rounds))
 
-    # Jitted, so that it is traced once for all platforms.
-    @jax.jit
     def run(*leaves: Array) -> OnlinePlay:
         key, learner, num_rounds = jax.tree.unflatten(tree, leaves)
         return _run(key, learner, num_rounds, most_rounds)

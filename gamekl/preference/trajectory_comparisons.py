@@ -25,6 +25,7 @@ from jaxtyping import Array, ArrayLike, Float
 
 from gamekl.core.arrays import as_float_array
 from gamekl.core.games import MarkovGame
+from gamekl.core.kernels.jit import jit
 from gamekl.core.policies import is_concrete
 from gamekl.core.show import Shown
 from gamekl.core.validation import Behavior, check_finite, check_nonnegative, check_whole, refuse
@@ -117,7 +118,7 @@ def _visits(data: MarkovDataset) -> tuple[Array, Array]:
     return cells + math.prod(shape) * jnp.arange(horizon, dtype=jnp.int32), played
 
 
-@partial(jax.jit, static_argnames="max_steps")
+@partial(jit, static_argnames="max_steps")
 def _fit(comparisons: TrajectoryComparisons, penalty: Array, max_steps: int) -> tuple[Array, Array]:
     """Rewards ``[player, cell]``, and whether they were found; players are the lanes."""
     first, second, wins = comparisons.first, comparisons.second, comparisons.wins

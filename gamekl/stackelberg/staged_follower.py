@@ -20,6 +20,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Float
 
 from gamekl.core.games import ContextualGame, MarkovGame, StagedGame
+from gamekl.core.kernels.jit import jit
 from gamekl.core.kernels.lanes import PRECISION
 from gamekl.core.policies import check_profile, outer, support
 from gamekl.core.regularizer import Regularizer
@@ -48,7 +49,7 @@ def respond_at_stages(
     return jax.lax.scan(step, nothing, (policy, utilities, transitions, log_reference), reverse=True)[1]
 
 
-@jax.jit
+@jit
 def responses(
     policy: Float[Array, "*stage leader"], game: StagedGame, regularizer: Regularizer, patience: ArrayLike
 ) -> Float[Array, "*stage follower"]:
@@ -61,7 +62,7 @@ def responses(
     return respond_at_stages(policy, utilities, moves, reference)
 
 
-@jax.jit
+@jit
 def value_against(
     policy: Float[Array, "*stage leader"],
     log_responses: Float[Array, "*stage follower"],

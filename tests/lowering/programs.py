@@ -15,6 +15,7 @@ PROBES: dict[str, str] = {
 }
 # Those which only call others, which are in programs or public.
 CALLERS: dict[str, str] = {
+    "gamekl.core.kernels.jit.jit.<locals>.known": "any that is jitted there",
     "gamekl.solvers.driver._run": "chunks of `solve_nash_batch`, `gamd_batch` and `nash_policies`",
     "gamekl.commands.programs.function": "any of `gamekl.commands.computing`",
     "gamekl.commands.computing.nash_gap": "is public",

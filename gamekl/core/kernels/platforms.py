@@ -57,26 +57,33 @@ def platform_of(device: Any) -> Platform:
     return CPU if device.platform == "cpu" else ACCELERATOR
 
 
-# What is traced is meant for this one.
 _MEANT: ContextVar[Platform | None] = ContextVar("meant", default=None)
 
 
-def for_platform(platform: Platform, function: Callable[..., R], *arguments: Any) -> R:
-    """The result of ``function(*arguments)``; `by_platform` takes this platform in it, and nothing is traced twice."""
+def meant() -> Platform | None:
+    """The platform for which alone something is traced, if there is one."""
+    return _MEANT.get()
+
+
+def for_platform(platform: Platform | None, function: Callable[..., R], *arguments: Any, **keywords: Any) -> R:
+    """The result of a function, in which `by_platform` takes this platform: nothing is traced for others.
+
+    jax is not to keep what it traces of the function for another platform: see `core.kernels.jit`.
+    """
     token = _MEANT.set(platform)
     try:
-        return function(*arguments)
+        return function(*arguments, **keywords)
     finally:
         _MEANT.reset(token)
 
 
 def by_platform(function: Callable[..., R], *arguments: Any) -> R:
     """The result of ``function(platform, *arguments)`` for the platform that the program is lowered for."""
-    meant = _MEANT.get()
-    if meant is not None:
-        return function(meant, *arguments)
-    branches = [partial(for_platform, platform, function, platform) for platform in (CPU, ACCELERATOR)]
-    return jax.lax.platform_dependent(*arguments, cpu=branches[0], default=branches[1])
+    platform = meant()
+    if platform is not None:
+        return function(platform, *arguments)
+    cpu, other = (partial(for_platform, platform, partial(function, platform)) for platform in (CPU, ACCELERATOR))
+    return jax.lax.platform_dependent(*arguments, cpu=cpu, default=other)
 
 
 @cache

@@ -15,6 +15,7 @@ from jaxtyping import Array, Bool, Float
 from gamekl.core import deviations
 from gamekl.core.deviations import difference
 from gamekl.core.games import NormalFormGame
+from gamekl.core.kernels.jit import jit
 from gamekl.solvers.correlated.constraints import ByRows, Constraints, Rows
 from gamekl.solvers.correlated.deviation_rows import Coarse, Recommended
 
@@ -81,7 +82,7 @@ def allowed_rows(masks: list[Bool[Array, " _"]], concept: str) -> Bool[Array, " 
     return jnp.concatenate([(mask[:, None] & mask & ~jnp.eye(len(mask), dtype=bool)).ravel() for mask in masks])
 
 
-@jax.jit
+@partial(jit, quick=True)
 def _middle(values: Float[Array, "row cell"]) -> Float[Array, " row"]:
     """The median of each row, the lower one of two; by halving, as sorting takes 5 times as long on a CPU.
 
@@ -149,7 +150,7 @@ def _without(policy: Float[Array, "*actions lane"], rows: Bool[Array, "row lane"
     return kept / jnp.where(total > 0, total, 1)
 
 
-@partial(jax.jit, static_argnames="concept")
+@partial(jit, static_argnames="concept", quick=True)
 def holds(
     rows: Constraints,
     limits: Rows,

@@ -11,17 +11,16 @@ Exact correlated equilibria always exist, so there is always an answer.
 """
 
 import math
-from functools import cache
+from functools import partial
 from typing import Any, ClassVar
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, ArrayLike, Float, Int
 
 from gamekl.core import deviations
 from gamekl.core.games import NormalFormGame, require_normal_form
-from gamekl.core.kernels.platforms import quick_options
+from gamekl.core.kernels.jit import jit
 from gamekl.core.policies import (
     Profile,
     check_alone,
@@ -42,7 +41,6 @@ OBJECTIVES = ("entropy", "gini")
 # Entries of the matrix of gains.
 LARGEST_MATRIX = 2 * 10**8
 MAX_STEPS = 200
-ZERO = np.zeros((), np.float32)
 
 
 class CorrelatedEquilibrium(Shown):
@@ -101,12 +99,7 @@ def conclude(
     )
 
 
-@cache
-def _jitted(at_once: bool) -> Any:
-    """The compiled function; one game, solved at once, is compiled sooner (`platforms.quick_options`)."""
-    return jax.jit(_solve, static_argnames="kind", compiler_options=quick_options() if at_once else None)
-
-
+@partial(jit, static_argnames="kind", quick=True)
 def _solve(given: Given, kind: Kind) -> CorrelatedEquilibrium:
     posed, end = solver(kind)(given)
     solved = (end.gap <= given.tol) & end.good
@@ -199,8 +192,7 @@ def solve_correlated(
     epsilon, welfare_weight, tol = (jnp.asarray(value, dtype=game.dtype) for value in (epsilon, welfare_weight, tol))
     reference = tuple(entry.astype(game.dtype) for entry in reference)
     given = Given(game, reference, jnp.broadcast_to(epsilon, (game.num_players,)), welfare_weight, tol)
-    at_once = is_concrete(given) and is_concrete(jax.lax.neg(ZERO))  # not inside of somebody's jit
-    solution = _jitted(at_once)(given, kind=Kind(concept, objective, int(max_steps)))
+    solution = _solve(given, kind=Kind(concept, objective, int(max_steps)))
     if throw:
         raise_unless_converged(solution)
     return solution

@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from gamekl.core.games import NormalFormGame
+from gamekl.core.kernels.jit import jit
 from gamekl.core.validation import validate
 from gamekl.solvers.correlated.constraints import ByRows
 from gamekl.solvers.correlated.gain_rows import gain_matrix, holds, owners, rescaled
@@ -30,7 +31,7 @@ class _Posed(NamedTuple):
     units: Float[Array, " row"]
 
 
-@partial(jax.jit, static_argnames="concept")
+@partial(jit, static_argnames="concept", quick=True)
 def _pose(game: NormalFormGame, epsilon: Array, concept: str) -> _Posed:
     scaled, scale = rescaled(game)
     matrix = gain_matrix(scaled, concept)
@@ -40,7 +41,7 @@ def _pose(game: NormalFormGame, epsilon: Array, concept: str) -> _Posed:
     return _Posed(scaled, scale, matrix / sizes[:, None], limits, units)
 
 
-@partial(jax.jit, static_argnames="concept")
+@partial(jit, static_argnames="concept", quick=True)
 def _certified(
     posed: _Posed, x: Array, alpha: Array, objective: Array, missed: Array, unit: Array, num_steps: Array, concept: str
 ) -> CorrelatedEquilibrium:

@@ -6,6 +6,7 @@ solver did to find z.
 
 import sys
 import warnings
+from functools import partial
 from types import FrameType
 
 import jax
@@ -13,6 +14,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
 from gamekl.core.games import NormalFormGame
+from gamekl.core.kernels.jit import jit
 from gamekl.core.kernels.system import Linearization, LogitSystem, split, to_logits
 from gamekl.core.policies import is_concrete
 from gamekl.core.regularizer import Regularizer
@@ -87,7 +89,7 @@ def _attach_jvp(primals: tuple, tangents: tuple) -> tuple[tuple[Array, ...], tup
     return log_policy, _tangent(log_policy, game, regularizer, *tangents[1:3])
 
 
-@jax.jit
+@partial(jit, quick=True)
 def _tangent(
     log_policy: tuple[Array, ...],
     game: NormalFormGame,

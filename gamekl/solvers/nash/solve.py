@@ -6,19 +6,18 @@ equilibrium, `implicit` gives it derivatives.
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import cache, partial
+from functools import partial
 from typing import Any, Protocol, overload, runtime_checkable
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Float
 
 from gamekl.core.arrays import has_float64
 from gamekl.core.games import ContextualGame, MarkovGame, NormalFormGame, StagedGame, require_normal_form
 from gamekl.core.kernels.batching import sharing_lanes
-from gamekl.core.kernels.platforms import quick_options
+from gamekl.core.kernels.jit import jit
 from gamekl.core.policies import Profile, check_profile, is_concrete
 from gamekl.core.regularizer import Regularizer
 from gamekl.core.validation import validate
@@ -29,9 +28,9 @@ from gamekl.solvers.solution import Solution, check_options, raise_unless_conver
 from gamekl.solvers.staged import StagedSolution, solve_stages
 
 MAX_STEPS = 5_000
-ZERO = np.float32(0)
 
 
+@partial(jit, static_argnames="options", quick=True)
 def _solve(
     game: NormalFormGame,
     regularizer: Regularizer,
@@ -42,12 +41,6 @@ def _solve(
     problem = make_nash_problem(game, regularizer, initial, tol)
     alone, together = partial(solve_problem, options=options), partial(solve_problems, options=options)
     return sharing_lanes(alone, together)(problem)
-
-
-@cache
-def _jitted(at_once: bool) -> Any:
-    """`_solve`, jitted. Of one game the compilation is the main cost; inside of others there are no options."""
-    return jax.jit(_solve, static_argnames="options", compiler_options=quick_options() if at_once else None)
 
 
 @overload
@@ -148,10 +141,9 @@ def solve_nash(
         if dtype is not None:
             game = NormalFormGame(game.payoffs.astype(dtype))
         tol = None if tol is None else jnp.asarray(tol, dtype=float)
-        solve = _jitted(concrete and is_concrete(jax.lax.neg(ZERO)))  # not at once inside of somebody's jit
-        given = game, regularizer, initial, tol
+        given = jax.lax.stop_gradient((game, regularizer, initial, tol))
         options = Options(int(max_steps), refine=refine is not None, certify=bool(certify_path))
-        solution = solve(*(given if concrete else jax.lax.stop_gradient(given)), options=options)
+        solution = _solve(*given, options=options)
         if not concrete:
             exact = regularizer.astype(game.dtype)
             log_policy = attach(solution.log_policy, game, exact, solution.differentiable)
@@ -187,7 +179,7 @@ def _solve_stages(
     return solution
 
 
-@partial(jax.jit, static_argnames=("max_steps", "certify_path"))
+@partial(jit, static_argnames=("max_steps", "certify_path"), quick=True)
 def _solve_all(
     game: StagedGame, regularizer: Regularizer, tol: Any, max_steps: int, certify_path: bool
 ) -> StagedSolution:

@@ -12,6 +12,7 @@ from jaxtyping import Array, ArrayLike, Float, Int
 from gamekl.core.arrays import own
 from gamekl.core.games import NormalFormGame, OneShotGame, require_one_shot
 from gamekl.core.kernels.batching import in_lanes, sharing_lanes
+from gamekl.core.kernels.jit import jit
 from gamekl.core.policies import Profile, check_profile, is_concrete, padded
 from gamekl.core.regularizer import Regularizer
 from gamekl.core.validation import check_preferences, validate
@@ -58,7 +59,7 @@ def _follow_block(problems: FollowProblem, num_queries: int | None) -> Record:
     return jax.tree.map(lambda leaf: jnp.moveaxis(leaf, -1, 0), record)
 
 
-@partial(jax.jit, static_argnames="num_queries")
+@partial(jit, static_argnames="num_queries")
 def _follow(problem: FollowProblem, num_queries: int | None) -> Record:
     block = partial(_follow_block, num_queries=num_queries)
 

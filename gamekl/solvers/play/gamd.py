@@ -15,11 +15,11 @@ import math
 from collections.abc import Callable
 from typing import Any, overload
 
-import jax
 import numpy as np
 from jaxtyping import Array, Float
 
 from gamekl.core.games import ContextualGame, MarkovGame, NormalFormGame, OneShotGame, StagedGame
+from gamekl.core.kernels.jit import jit
 from gamekl.core.regularizer import Regularizer
 from gamekl.solvers.correlated_solution import CorrelatedSolution
 from gamekl.solvers.play.mixture import LARGEST_TABLE
@@ -49,7 +49,7 @@ def _play_stages(
     return solution
 
 
-@jax.jit
+@jit
 def _play_all(
     game: StagedGame, regularizer: Regularizer, num_rounds: Any, rule: Rule, tol: Any, evaluate_on: Any
 ) -> StagedCorrelatedSolution:

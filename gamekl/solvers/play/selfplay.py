@@ -15,6 +15,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from gamekl.core.games import Game, OneShotGame, require_one_shot
 from gamekl.core.kernels.batching import in_lanes, sharing_lanes
+from gamekl.core.kernels.jit import jit
 from gamekl.core.one_shot import payoff_range
 from gamekl.core.policies import is_concrete
 from gamekl.core.regularizer import Regularizer
@@ -161,7 +162,7 @@ def _conclude(problem: PlayProblem, played: Played) -> CorrelatedSolution:
     )
 
 
-@jax.jit
+@jit
 def play_problem(problem: PlayProblem) -> tuple[CorrelatedSolution, tuple[Gaps, Gaps]]:
     """The solution, and the gaps at the checkpoints as in `Played`."""
     played = _play(problem)

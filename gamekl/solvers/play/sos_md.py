@@ -15,11 +15,11 @@ consistent with what is announced of SOS-MD).
 
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from gamekl.core.games import ContextualGame, MarkovGame, NormalFormGame, StagedGame
+from gamekl.core.kernels.jit import jit
 from gamekl.core.one_shot import best_response, magnitude, payoff_range, regularized_gap
 from gamekl.core.regularizer import Regularizer
 from gamekl.solvers.nash.conclude import default_tolerance, resolution
@@ -58,7 +58,7 @@ def _descend(game: NormalFormGame, regularizer: Regularizer, num_rounds: Any, st
     )
 
 
-@jax.jit
+@jit
 def _descend_all(game: Any, regularizer: Regularizer, num_rounds: Any, step_size: Any, tol: Any) -> Any:
     def solve(stage: NormalFormGame, here: Regularizer) -> Solution:
         return _descend(stage, here, num_rounds, step_size, tol)

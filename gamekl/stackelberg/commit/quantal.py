@@ -18,6 +18,7 @@ from jaxtyping import Array, ArrayLike, Bool, Float, Int
 from gamekl.core.arrays import as_float_array
 from gamekl.core.games import NormalFormGame
 from gamekl.core.kernels.batching import in_blocks, joining_batches
+from gamekl.core.kernels.jit import jit
 from gamekl.core.one_shot import player_gap
 from gamekl.core.policies import is_concrete, support
 from gamekl.core.regularizer import Regularizer
@@ -189,7 +190,7 @@ def anchored(gain: Gain) -> Objective:
     return objective
 
 
-@partial(jax.jit, static_argnames=("gain", "max_steps"))
+@partial(jit, static_argnames=("gain", "max_steps"), quick=True)
 def plan_by(gain: Gain, problem: LeaderProblem, max_steps: int) -> Commitment:
     """Maximise gain(x) - tau_l KL(x || x0), of which `value`, `gap` and `curvature` then speak."""
     objective = anchored(gain)

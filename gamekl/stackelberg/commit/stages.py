@@ -22,6 +22,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Float, Int
 
 from gamekl.core.games import ContextualGame, MarkovGame, NormalFormGame
+from gamekl.core.kernels.jit import jit
 from gamekl.core.kernels.lanes import PRECISION
 from gamekl.core.policies import outer, support
 from gamekl.core.regularizer import Regularizer
@@ -109,7 +110,7 @@ def conclude(plan: StagedCommitment, throw: bool) -> StagedCommitment:
     return plan
 
 
-@partial(jax.jit, static_argnames="max_steps")
+@partial(jit, static_argnames="max_steps", quick=True)
 def _contextual(game: ContextualGame, regularizer: Regularizer, max_steps: int) -> StagedCommitment:
     def plan(payoffs: Array, references: tuple[Array, ...]) -> Commitment:
         return _plan_stage(NormalFormGame(payoffs), at_stage(regularizer, references), max_steps)
@@ -140,7 +141,7 @@ def contextual_stackelberg(
     return conclude(_contextual(game, regularizer.astype(game.dtype), max_steps), throw)
 
 
-@partial(jax.jit, static_argnames="max_steps")
+@partial(jit, static_argnames="max_steps", quick=True)
 def _recursion(game: MarkovGame, regularizer: Regularizer, patience: ArrayLike, max_steps: int) -> StagedCommitment:
     """The backward recursion, with `patience` times the follower's value ahead in its payoffs: 0 or 1."""
 
@@ -236,7 +237,7 @@ def _scale(game: ContextualGame | MarkovGame, regularizer: Regularizer) -> Float
     return steps * payoff_scale(own, regularizer.temperatures[0])
 
 
-@partial(jax.jit, static_argnames="max_steps")
+@partial(jit, static_argnames="max_steps", quick=True)
 def _starts(game: ContextualGame | MarkovGame, regularizer: Regularizer, max_steps: int) -> Array:
     """Policies ``[start, stage, leader]`` to climb from: planned stage by stage, the centre, and pure ones."""
     mask = support(regularizer.log_reference[0])
@@ -253,7 +254,7 @@ def _starts(game: ContextualGame | MarkovGame, regularizer: Regularizer, max_ste
     return (starts / starts.sum(axis=-1, keepdims=True)).reshape(len(starts), -1, mask.shape[-1])
 
 
-@partial(jax.jit, static_argnames=("objective", "max_steps"))
+@partial(jit, static_argnames=("objective", "max_steps"), quick=True)
 def _climb(objective: Objective, problem: StagedLeaderProblem, starts: Array, max_steps: int) -> StagedCommitment:
     game, regularizer = problem.game, problem.regularizer
     mask = support(regularizer.log_reference[0]).reshape(starts.shape[1:])

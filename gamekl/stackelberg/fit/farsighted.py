@@ -17,6 +17,7 @@ import numpy as np
 from jaxtyping import Array, ArrayLike, Float, Int
 
 from gamekl.core.arrays import as_float_array
+from gamekl.core.kernels.jit import jit
 from gamekl.core.kernels.lanes import PRECISION, in_turn, solve_positive
 from gamekl.core.policies import is_concrete
 from gamekl.core.show import Shown
@@ -136,7 +137,7 @@ def _search(log: FarsightedLog, untold: Array, usable: Array, max_steps: int) ->
     return jax.lax.while_loop(busy, step, _Search(here, *aim(here, damping), damping, jnp.zeros((), jnp.int32)))
 
 
-@partial(jax.jit, static_argnames="max_steps")
+@partial(jit, static_argnames="max_steps", quick=True)
 def _fit(log: FarsightedLog, max_steps: int) -> FarsightedFit:
     size = int(np.prod(log.transitions.shape[:-1]))
     anywhere = jax.random.normal(jax.random.key(0), (size,), log.counts.dtype)

@@ -21,6 +21,7 @@ from jaxtyping import Array, ArrayLike, Bool, Float, Int
 
 from gamekl.core.arrays import as_float_array
 from gamekl.core.kernels.batching import joining_batches
+from gamekl.core.kernels.jit import jit
 from gamekl.core.kernels.lanes import PRECISION, in_turn, largest
 from gamekl.core.policies import centre, is_concrete, support
 from gamekl.core.show import Shown
@@ -158,7 +159,7 @@ def _solve(logs: ResponseLog, unseen: Array, max_steps: int) -> FollowerFit:
     return jax.vmap(_conclude, in_axes=(0, 0, 0, -1, 0))(logs, usable, status, fit, solved)
 
 
-@partial(jax.jit, static_argnames="max_steps")
+@partial(jit, static_argnames="max_steps", quick=True)
 def _fit(log: ResponseLog, unseen: Array, max_steps: int) -> FollowerFit:
     """Fit logs along the first axis; under ``jax.vmap``, nested or not, all batches' logs share their lanes."""
 

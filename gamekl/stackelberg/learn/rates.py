@@ -17,6 +17,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Float
 
 from gamekl.core.games import NormalFormGame
+from gamekl.core.kernels.jit import jit
 from gamekl.core.kernels.lanes import solve_positive
 from gamekl.core.policies import support
 from gamekl.core.regularizer import Regularizer
@@ -35,7 +36,7 @@ from gamekl.stackelberg.fit.responses import expected_responses
 from gamekl.stackelberg.learn.leader import estimate_follower, standard_error
 
 
-@jax.jit
+@jit
 def _constant(problem: LeaderProblem, y: Float[Array, "1 leader"]) -> Float[Array, ""]:
     covariance, variances, scale = problem.more
     mask = support(problem.regularizer.log_reference[0])[None]
