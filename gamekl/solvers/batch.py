@@ -82,19 +82,23 @@ def _solve_chunks(solve: Any, batch: tuple[Any, ...], devices: Any, x64: bool, o
 def _refine_chunks(batch: tuple[Any, ...], devices: Any, x64: bool, options: Options) -> Solution:
     """Games with plain paths in float32 first; what is left by a program of its own, compiled where there is any."""
     solution, solved = _solve_chunks(_solve_plain_chunk, batch, devices, x64, options)
-    left = np.flatnonzero(~np.asarray(solved))
+    left = np.flatnonzero(~solved)
     if not len(left):
         return solution
     rows = jax.tree.map(lambda leaf: leaf[left], batch)
     others = _solve_chunks(_solve_chunk, rows, devices, x64, options._replace(refine=False))
 
-    def mend(leaf: Any, other: Any) -> Any:
-        leaf = np.array(leaf)
+    def mend(leaf: np.ndarray, other: np.ndarray) -> np.ndarray:
+        leaf = leaf.copy()
         leaf[left] = other
         return leaf
 
+    return jax.tree.map(mend, solution, others)
+
+
+def _on_device(solution: Any, x64: bool) -> Any:
     with jax.enable_x64(x64):
-        return jax.tree.map(lambda *leaves: jnp.asarray(mend(*leaves)), solution, others)
+        return jax.device_put(solution)
 
 
 def solve_nash_batch(
@@ -157,6 +161,7 @@ def solve_nash_batch(
         solution = _refine_chunks(batch, devices, x64, options)
     else:
         solution = _solve_chunks(_solve_chunk, batch, devices, x64, options)
+    solution = _on_device(solution, x64)
     if initial is not None:
         solution = with_left(solution)
     if throw:
@@ -242,7 +247,8 @@ def gamd_batch(
     def lanes(platform: Platform) -> int:
         return fitting_lanes(platform, games.payoffs)
 
-    solution = in_chunks(_play_chunk, batch, lanes, devices, has_float64(), weighting=weighting)
+    x64 = has_float64()
+    solution = _on_device(in_chunks(_play_chunk, batch, lanes, devices, x64, weighting=weighting), x64)
     if throw:
         raise_unless_all_converged(solution)
     return solution

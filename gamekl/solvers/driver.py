@@ -12,7 +12,6 @@ from queue import SimpleQueue
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jax.sharding import SingleDeviceSharding
 
@@ -99,6 +98,9 @@ def in_chunks(
         x64: whether jax's x64 mode is to be on in the workers.
         options: static arguments.
 
+    Returns:
+        What the function returns, in numpy's arrays, some of which may not be written to.
+
     Raises:
         ValueError: there is no device.
     """
@@ -127,5 +129,4 @@ def in_chunks(
 
     with ThreadPoolExecutor(len(workers)) as pool:
         parts = list(pool.map(solve, range(0, max(size, 1), chunk)))
-    with jax.enable_x64(x64):
-        return jax.tree.map(lambda *leaves: jnp.asarray(np.concatenate(leaves)), *parts)
+    return parts[0] if len(parts) == 1 else jax.tree.map(lambda *leaves: np.concatenate(leaves), *parts)
