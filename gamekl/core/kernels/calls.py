@@ -48,17 +48,18 @@ def as_one_function(function: Callable[..., T], *arguments: Any) -> T:
     """
     if JOINS_LOOPS:
         return function(*arguments)
+    return by_platform(lambda platform, *given: joined(platform, function, *given), *arguments)
 
-    def joined(platform: Platform, *given: Any) -> T:
-        if platform is not CPU:
-            return function(*given)
-        token = _JOINED.set(True)
-        try:
-            return _call(function, *given)
-        finally:
-            _JOINED.reset(token)
 
-    return by_platform(joined, *arguments)
+def joined(platform: Platform | None, function: Callable[..., T], *arguments: Any) -> T:
+    """As `as_one_function`, in what is traced for a platform already; where that is None, a function for each part."""
+    if JOINS_LOOPS or platform is not CPU:
+        return function(*arguments)
+    token = _JOINED.set(True)
+    try:
+        return _call(function, *arguments)
+    finally:
+        _JOINED.reset(token)
 
 
 def materialize(function: Callable[..., T], *arguments: Any, on_accelerators: bool = True) -> T:
@@ -69,17 +70,24 @@ def materialize(function: Callable[..., T], *arguments: Any, on_accelerators: bo
         arguments: what to compute it from.
         on_accelerators: whether it is to have a kernel of its own there, too, which costs a launch.
     """
-    joined = _JOINED.get()
+    if not on_accelerators:
 
-    def stored(platform: Platform, *given: Any) -> T:
-        if platform is CPU and not KEEPS_BARRIERS:
-            return _call(function, *given) if joined else _in_conditional(function, *given)
-        found = function(*given)
-        return jax.lax.optimization_barrier(found) if platform is CPU or on_accelerators else found
+        def by_kind(platform: Platform, *given: Any) -> T:
+            return stored(platform, function, *given) if platform is CPU else function(*given)
 
-    if KEEPS_BARRIERS and on_accelerators:
-        return stored(CPU, *arguments)
-    return by_platform(stored, *arguments)
+        return by_platform(by_kind, *arguments)
+    if KEEPS_BARRIERS:
+        return stored(CPU, function, *arguments)
+    return by_platform(lambda platform, *given: stored(platform, function, *given), *arguments)
+
+
+def stored(platform: Platform | None, function: Callable[..., T], *arguments: Any) -> T:
+    """As `materialize`, in what is traced for a platform already; where that is None, nothing is stored."""
+    if platform is None:
+        return function(*arguments)
+    if platform is CPU and not KEEPS_BARRIERS:
+        return (_call if _JOINED.get() else _in_conditional)(function, *arguments)
+    return jax.lax.optimization_barrier(function(*arguments))
 
 
 def _in_conditional(function: Callable[..., T], *arguments: Any) -> T:
