@@ -13,7 +13,7 @@ from gamekl.core.validation import validate
 from gamekl.solvers.correlated.solve import CorrelatedEquilibrium, solve_correlated
 from gamekl.solvers.correlated.welfare import solve_welfare
 from gamekl.solvers.correlated_solution import CorrelatedSolution
-from gamekl.solvers.nash.exact import check_enumerable, solve_nash_exact
+from gamekl.solvers.exact.solve import check_two_players, is_enumerable, is_zero_sum, solve_nash_exact
 from gamekl.solvers.nash.solve import solve_nash
 from gamekl.solvers.play.gamd import gamd
 from gamekl.solvers.solution import Solution, Status, load_solution
@@ -102,11 +102,12 @@ def _exact(game: NormalFormGame, concept: str, tol: float | None, save: Path | N
     if tol is not None:
         raise ValueError(f"tol: got {tol:g} without a temperature, where the equilibrium is exact; takes none")
     try:
-        zero_sum = check_enumerable(game)
+        check_two_players(game)
     except ValueError as error:
         why = str(error).removeprefix("game: got ").partition(", takes")[0]
         raise ValueError(f"temperature: got none for {why}, of which there is no exact solver here; {takes}") from error
-    which = "a zero-sum game" if zero_sum else "of several the first of least support"
+    which = "of several the first of least support" if is_enumerable(game) else "of several one, by Lemke and Howson"
+    which = "a zero-sum game" if is_zero_sum(np.asarray(game.payoffs)) else which
     return _nash(game, solve_nash_exact(game), f"no temperature: an exact Nash equilibrium ({which})", save)
 
 
