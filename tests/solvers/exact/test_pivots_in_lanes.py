@@ -1,7 +1,5 @@
 """Exact equilibria of batches and traced games, by pivots in lanes, beside linear programmes and rational numbers."""
 
-from fractions import Fraction
-
 import exact_answers
 import jax
 import jax.numpy as jnp
@@ -188,13 +186,9 @@ def test_one_payoff_of_another_size(power, zero):
         np.testing.assert_allclose(policies, np.array(expected, dtype=float), atol=1e-9)
 
 
-def test_the_value_in_rational_numbers():
-    """Of a game of Hilbert's matrix, whose equations lose ten digits: the value is 1 over the sum of its inverse."""
+def test_an_ill_conditioned_game():
+    """Hilbert's matrix, with alternating signs."""
     size = 8
-    inverse = exact_answers.solve(
-        [[Fraction(1, i + j + 1) for j in range(size)] for i in range(size)], [Fraction(1)] * size
-    )
-    assert min(inverse) < 0  # so not all actions are played
     row = 1 / (np.arange(size)[:, None] + np.arange(size) + 1.0)
     signs = np.where((np.arange(size)[:, None] + np.arange(size)) % 2, -1, 1)
     solutions = gk.solve_nash_exact_batch(batch_of(zero_sum((row * signs)[None])))
