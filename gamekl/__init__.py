@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from gamekl.solvers.correlated.solve import CorrelatedEquilibrium, solve_correlated
     from gamekl.solvers.correlated.welfare import solve_welfare
     from gamekl.solvers.correlated_solution import CorrelatedSolution
-    from gamekl.solvers.nash.exact import solve_nash_exact
+    from gamekl.solvers.exact.solve import solve_nash_exact, solve_nash_exact_batch
     from gamekl.solvers.nash.implicit import DerivativeWarning
     from gamekl.solvers.nash.solve import gane, solve_nash
     from gamekl.solvers.play.follow import follow
@@ -43,7 +43,8 @@ _HOMES = {
     "solve_nash": "solvers.nash.solve",
     "solve_nash_batch": "solvers.batch",
     "gane": "solvers.nash.solve",
-    "solve_nash_exact": "solvers.nash.exact",
+    "solve_nash_exact": "solvers.exact.solve",
+    "solve_nash_exact_batch": "solvers.exact.solve",
     "gamd": "solvers.play.gamd",
     "gamd_batch": "solvers.batch",
     "gamd_history": "solvers.play.history",
@@ -113,6 +114,7 @@ __all__ = [
     "solve_nash",
     "solve_nash_batch",
     "solve_nash_exact",
+    "solve_nash_exact_batch",
     "solve_welfare",
     "sos_md",
     "stack",

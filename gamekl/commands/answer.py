@@ -175,7 +175,9 @@ def _exact(game: Table, concept: str, tol: float | None, save: Path | None) -> b
     if tol is not None:
         raise ValueError(f"tol: got {tol:g} without a temperature, where the equilibrium is exact; takes none")
     found = _compute("exact", game.payoffs, takes, usual=False)
-    which = "a zero-sum game" if found.pop("zero_sum") else "of several the first of least support"
+    zero_sum, enumerable = found.pop("zero_sum"), found.pop("enumerable")
+    which = "of several the first of least support" if enumerable else "of several one, by Lemke and Howson"
+    which = "a zero-sum game" if zero_sum else which
     return _nash(game, found, f"no temperature: an exact Nash equilibrium ({which})", save)
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import numpy as np
 
 from gamekl.core.games import NormalFormGame
 from gamekl.core.policies import is_concrete
@@ -49,21 +50,22 @@ def _start(path: Path) -> tuple[Any, ...]:
 
 
 def exact(payoffs: Any, takes: str) -> Found:
-    """An exact Nash equilibrium, like `nash`; ``zero_sum`` tells whether the game is.
+    """An exact Nash equilibrium, like `nash`; ``zero_sum`` and ``enumerable`` tell whether the game is.
 
     Raises:
         ValueError: there is no exact solver for such a game; the message says what `takes` in its place.
     """
-    from gamekl.solvers.nash.exact import check_enumerable, solve_nash_exact
+    from gamekl.solvers.exact.solve import check_two_players, is_enumerable, is_zero_sum, solve_nash_exact
 
     game = NormalFormGame(payoffs)
     validate(game)
     try:
-        zero_sum = check_enumerable(game)
+        check_two_players(game)
     except ValueError as error:
         why = str(error).removeprefix("game: got ").partition(", takes")[0]
         raise ValueError(f"temperature: got none for {why}, of which there is no exact solver here; {takes}") from error
-    return _nash(game, solve_nash_exact(game)) | {"zero_sum": zero_sum}
+    told = {"zero_sum": is_zero_sum(np.asarray(payoffs)), "enumerable": is_enumerable(game)}
+    return _nash(game, solve_nash_exact(game)) | told
 
 
 def joint(payoffs: Any, temperature: Any, num_rounds: Any, tol: Any) -> Found:

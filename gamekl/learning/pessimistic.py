@@ -20,18 +20,14 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, ArrayLike, Float
 
-from gamekl.core.games import MarkovGame, NormalFormGame
+from gamekl.core.games import MarkovGame
 from gamekl.core.policies import is_concrete
 from gamekl.core.show import Shown
 from gamekl.core.validation import check_nonnegative, check_whole
 from gamekl.learning.surrogates import Brackets, Minimum, brackets, over_joint, over_profiles, plug_in
 from gamekl.offline.pessimism import as_range, check_estimate
 from gamekl.offline.regression import Estimate
-from gamekl.solvers.nash.exact import solve_nash_exact, solve_two_player_batch, support_pairs
-from gamekl.solvers.solution import Status
-
-# Supports are enumerated, for all states at once, up to this; beyond it, each state has its linear programmes.
-MOST_SUPPORT_PAIRS = 500
+from gamekl.solvers.exact.solve import solve_two_player_batch
 
 
 class PessimisticValues(Shown):
@@ -148,18 +144,8 @@ def pnvi(estimate: Estimate, *, scale: ArrayLike, payoff_range: Any, noise: Arra
 
 def _solve_zero_sum(row: np.ndarray, dtype: Any) -> tuple[list[np.ndarray], np.ndarray]:
     """Optimal log-policies ``[*batch, actions_i]`` and values ``[*batch]``; `row` is ``[*batch, actions, actions]``."""
-    payoffs = np.stack([row, -row], axis=-3).astype(dtype)
-    log_policy = [np.zeros((*row.shape[:-2], size)) for size in row.shape[-2:]]
-    todo = np.ones(row.shape[:-2], dtype=bool)
-    if support_pairs(*row.shape[-2:]) <= MOST_SUPPORT_PAIRS:
-        found = solve_two_player_batch(payoffs)
-        log_policy = [np.array(entry, dtype=np.float64) for entry in found.log_policy]
-        todo = np.asarray(found.status) != Status.converged
-    for index in map(tuple, np.argwhere(todo)):
-        for every, one in zip(
-            log_policy, solve_nash_exact(NormalFormGame(jnp.asarray(payoffs[index]))).log_policy, strict=True
-        ):
-            every[index] = one
+    found = solve_two_player_batch(np.stack([row, -row], axis=-3).astype(dtype))
+    log_policy = [np.asarray(entry, dtype=np.float64) for entry in found.log_policy]
     x, y = (np.exp(entry) for entry in log_policy)
     return log_policy, np.einsum("...a,...ab,...b->...", x, row, y)
 

@@ -91,7 +91,7 @@ def test_the_slope_is_minus_one():
 def test_the_unregularized_plug_in_pays_the_square_root():
     """Matching pennies: sqrt(n) E[gap summed] -> 2 sqrt(2 / pi) = 1.5958."""
     game = gk.games.matching_pennies()
-    from gamekl.solvers.nash.exact import solve_two_player_batch
+    from gamekl.solvers.exact.solve import solve_two_player_batch
 
     @jax.jit
     @partial(jax.vmap, in_axes=(0, None))

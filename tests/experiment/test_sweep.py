@@ -380,7 +380,7 @@ def test_sample_sizes_differ():
         ({**PENNIES, "noise": "bernoulli", "num_samples": {"first": 100}}, r"payoffs: got .*takes values in \[0, 1\]"),
         ({**PENNIES, "num_samples": {"first": 10**6, "decades": 12}}, "num_samples"),
         ({**EXACT, "game": {"kind": "donation", "parameters": {"num_players": 3}}}, "got 3 players, takes 2"),
-        ({**EXACT, "game": {"kind": "uniform", "num_actions": [14, 14]}}, "14"),
+        ({**EXACT, "game": {"kind": "uniform", "num_actions": [2, 2, 2]}}, "game: got 3 players, takes 2"),
     ],
 )
 def test_impossible_family_is_named(family, message):

@@ -10,6 +10,8 @@ import gamekl as gk
 from gamekl.evaluate.staged_rates import staged_constant
 from gamekl.solvers import batch as batches
 from gamekl.solvers.correlated import welfare
+from gamekl.solvers.exact import solve as exact
+from gamekl.solvers.exact import vertices
 from gamekl.solvers.nash.ladder import Options
 from gamekl.solvers.nash.solve import solve_nash
 from lowering.inputs import (
@@ -117,6 +119,15 @@ SOLVERS = {
     "solve_nash_batch, plain paths": program(
         batches._solve_plain_chunk, many(GAME), many(ANCHOR), initial=None, tol=None, options=Options(100, refine=True)
     ),
+    "solve_nash_exact": program(gk.solve_nash_exact, GAME),
+    "solve_nash_exact, vmap": batch(gk.solve_nash_exact, GAME),
+    "solve_nash_exact, vmap of 30 actions": batch(gk.solve_nash_exact, LARGE),
+    **{
+        f"solve_nash_exact_batch, {find.__name__}": program(
+            exact._solve_chunk, table(7, 2, *SIZES), whole(7), find=find
+        )
+        for find in (vertices.zero_sum, vertices.pivots)
+    },
     "gamd": program(gk.gamd, GAME, ANCHOR, num_rounds=10, **options),
     "gamd, vmap": batch(gk.gamd, GAME, ANCHOR, num_rounds=10, **options),
     **staged("gamd", gk.gamd, num_rounds=10, **options),
@@ -215,7 +226,6 @@ ON_HOST = {
     "games.merge_equivalent": "compares rows, whose number decides the shapes",
     "load_solution": "reads a file",
     "validate": "raises where values are bad",
-    "solve_nash_exact": "enumerates supports on the host",
     "solve_welfare": "solves a linear programme on the host",
     **dict.fromkeys(("evaluate.fit_rate", "evaluate.fit_paired_rate"), "resamples measured errors with numpy"),
     "evaluate.first_sample_size": "is a number of Python's",

@@ -48,17 +48,18 @@ def as_one_function(function: Callable[..., T], *arguments: Any) -> T:
     """
     if JOINS_LOOPS:
         return function(*arguments)
+    return by_platform(lambda platform, *given: joined(platform, function, *given), *arguments)
 
-    def joined(platform: Platform, *given: Any) -> T:
-        if platform is not CPU:
-            return function(*given)
-        token = _JOINED.set(True)
-        try:
-            return _call(function, *given)
-        finally:
-            _JOINED.reset(token)
 
-    return by_platform(joined, *arguments)
+def joined(platform: Platform | None, function: Callable[..., T], *arguments: Any) -> T:
+    """As `as_one_function`, in what is traced for a platform already; where that is None, a function for each part."""
+    if JOINS_LOOPS or platform is not CPU:
+        return function(*arguments)
+    token = _JOINED.set(True)
+    try:
+        return _call(function, *arguments)
+    finally:
+        _JOINED.reset(token)
 
 
 def materialize(function: Callable[..., T], *arguments: Any, on_accelerators: bool = True) -> T:

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, TypeVar
 import jax
 import jax.numpy as jnp
 from jax.custom_batching import custom_vmap
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Num
 
 from gamekl.core.kernels.calls import materialize
 from gamekl.core.kernels.platforms import CPU, Platform, by_platform
@@ -47,7 +47,7 @@ def _accumulate(term: Callable[[int], Array], size: int) -> Array:
     return total
 
 
-def _fold(combine: Callable[[Array, Array], Array], values: Float[Array, "n *rest lane"]) -> Array:
+def _fold(combine: Callable[[Array, Array], Array], values: Num[Array, "n *rest lane"]) -> Array:
     return reduce(combine, [values[index] for index in range(len(values))])
 
 
@@ -60,7 +60,7 @@ def _over_first(
     return materialize(fold, values, on_accelerators=False) if once else fold(values)
 
 
-def total(values: Float[Array, "n *rest lane"], *, once: bool = False) -> Float[Array, "*rest lane"]:
+def total(values: Num[Array, "n *rest lane"], *, once: bool = False) -> Num[Array, "*rest lane"]:
     """Sum over the first axis; with `once` it is not computed anew for every use of it (see `materialize`)."""
     return _over_first(jnp.add, partial(jnp.sum, axis=0), values, once)
 

@@ -43,7 +43,7 @@ FACTS = (
     Column("ce_gap", "float64", "payoff", "of a joint policy: an action for each recommended one, if > 0"),
     Column("bound", "float64", "payoff or nat", "proven bound on solver_gap (of 'gamd' and its like) or kl ('follow')"),
     Column("residual", "float64", "", "sup |policy - best response| in the estimated game; of exact gap over range"),
-    Column("num_steps", "int32", "", "corrections of the solver"),
+    Column("num_steps", "int32", "", "corrections of the solver; pivots of exact"),
     Column("num_rounds", "int32", "", "of families that play: rounds that were played"),
     Column("num_queries", "int32", "", "of 'follow': comparisons that were asked for"),
     Column("status", "int32", "[gamekl.Status]", "0 where the solve converged, else why it did not"),

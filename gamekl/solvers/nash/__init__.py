@@ -1,1 +1,1 @@
-"""The regularised Nash equilibrium, by the logit path; and the one without regularisation."""
+"""The regularised Nash equilibrium, by the logit path."""

@@ -26,7 +26,7 @@ from gamekl.offline.behavior import behavior_with_concentrability
 from gamekl.offline.models import per_action
 from gamekl.preference.joint_comparisons import independent_pairs, unilateral_pairs
 from gamekl.preference.rates import predicted_preference_constant
-from gamekl.solvers.nash.exact import check_enumerable
+from gamekl.solvers.exact.solve import check_two_players
 from gamekl.solvers.nash.solve import solve_nash
 from gamekl.solvers.solution import Solution, SolveError
 from gamekl.solvers.staged import StagedSolution
@@ -56,7 +56,7 @@ def make_settings(family: Estimated, tuning: Tuning, key: Array) -> list[Setting
         validate(game, regularizer)
         check_noise(family.noise, game)
         if isinstance(family, Exact):
-            check_enumerable(cast(NormalFormGame, game))
+            check_two_players(cast(NormalFormGame, game))
         behavior = _make_behavior(family, tuning, game, regularizer)
         if ESTIMATORS[family.estimator].compares:
             behavior = PAIRS[family.pairs](game, behavior)

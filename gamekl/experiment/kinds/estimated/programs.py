@@ -20,7 +20,7 @@ from gamekl.experiment.schema.metrics import METRICS
 from gamekl.learning.pessimistic import pnvi
 from gamekl.offline.pessimism import lower_confidence
 from gamekl.offline.regression import Estimate
-from gamekl.solvers.nash.exact import solve_two_player_batch
+from gamekl.solvers.exact.solve import solve_two_player_batch
 from gamekl.solvers.nash.solve import gane
 from gamekl.solvers.play.history import History, gamd_history, multiplicative_weights_history
 from gamekl.solvers.solution import Status

@@ -1,0 +1,1 @@
+"""Unregularised Nash equilibria of two players: vertices, with certificates."""
