@@ -17,7 +17,6 @@ pessimistic and the likelihood's values agree.
 """
 
 from collections.abc import Sequence
-from functools import partial
 from typing import Any, ClassVar
 
 import jax
@@ -27,7 +26,6 @@ from jaxtyping import Array, ArrayLike, Float, Int
 
 from gamekl.core.arrays import as_float_array
 from gamekl.core.games import NormalFormGame
-from gamekl.core.kernels.jit import jit
 from gamekl.core.kernels.lanes import PRECISION
 from gamekl.core.policies import check_profile, is_concrete
 from gamekl.core.regularizer import Regularizer
@@ -269,7 +267,7 @@ def check_level(level: ArrayLike) -> None:
         raise ValueError(f"level: got {level!r}, takes a number above 0 and below 1")
 
 
-@partial(jit, quick=True)
+@jax.jit
 def _band(problem: LeaderProblem, policy: Float[Array, " leader"], level: ArrayLike) -> ValueBand:
     return band_around(anchored(expected_payoff)(policy[None], problem), standard_error(policy, problem), level)
 

@@ -18,7 +18,6 @@ are. What a context loses here, to first order, are c rho(c) s_c / s of its stan
 """
 
 from collections.abc import Sequence
-from functools import partial
 from typing import Any, ClassVar
 
 import jax
@@ -28,7 +27,6 @@ from jaxtyping import Array, ArrayLike, Float, Int
 
 from gamekl.core.arrays import as_float_array
 from gamekl.core.games import ContextualGame, MarkovGame
-from gamekl.core.kernels.jit import jit
 from gamekl.core.kernels.lanes import PRECISION
 from gamekl.core.policies import is_concrete, outer
 from gamekl.core.regularizer import Regularizer
@@ -273,7 +271,7 @@ def pessimistic_stages(
     return conclude(plan_whole(_cautious, _problem(estimate, regularizer, scale), max_steps), throw)
 
 
-@partial(jit, quick=True)
+@jax.jit
 def _band(policy: Float[Array, "stage leader"], problem: StagedLeaderProblem, level: ArrayLike) -> ValueBand:
     return band_around(from_start(policy, problem), staged_error(policy, problem), level)
 
