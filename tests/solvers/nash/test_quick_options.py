@@ -4,7 +4,7 @@ import jax
 import numpy as np
 
 import gamekl as gk
-from gamekl.core.kernels import platforms
+from gamekl.core.kernels import jit, platforms
 from gamekl.solvers.nash import solve
 
 
@@ -20,11 +20,29 @@ def test_a_game_is_solved_with_and_without_the_options(monkeypatch):
     """In coordination at temperature .6 uniform play is the only equilibrium."""
     game = gk.games.coordination(2)
     for options in ({}, platforms.quick_options()):
-        solve._jitted.cache_clear()
-        monkeypatch.setattr(solve, "quick_options", lambda options=options: options)
+        monkeypatch.setattr(jit, "quick_options", lambda options=options: options)
+        anew = jit.jit(solve._solve.__wrapped__, static_argnames="options", quick=True)
+        monkeypatch.setattr(solve, "_solve", anew)
         solution = gk.solve_nash(game, gk.Regularizer.uniform(game, 0.6))
         np.testing.assert_allclose(solution.policy[0], [0.5, 0.5], atol=1e-12)
-    solve._jitted.cache_clear()
+
+
+def test_what_was_traced_for_one_platform_is_not_taken_for_another():
+    """A nested function is traced for each, though jax keeps what it traced of one."""
+    asked = []
+
+    @jit.jit
+    def doubled(x):
+        asked.append(platforms.meant())
+        return 2 * x
+
+    def on(platform, x):
+        assert platform is platforms.meant()
+        return doubled(x)
+
+    assert jax.jit(lambda x: platforms.by_platform(on, x))(1.0) == 2
+    assert asked == [platforms.CPU, platforms.ACCELERATOR]
+    assert platforms.meant() is None
 
 
 def test_a_solve_inside_of_a_compilation_has_no_options():
