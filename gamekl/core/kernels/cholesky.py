@@ -21,8 +21,8 @@ from gamekl.core.kernels.platforms import Platform
 BLOCK = 8
 # Written out up to this size.
 LARGEST_WRITTEN_OUT = 104
-# Added to the diagonal, relative to it, so that dependent rows do no harm. Ten times as much keeps gaps from closing where
-# multipliers are huge.
+# Added to the diagonal, relative to it, so that dependent rows do no harm. Ten times as much would keep gaps from
+# closing where multipliers are huge.
 RIDGE = 1e-15
 
 Columns = Callable[[int, int], Float[Array, "rows columns lane"]]
