@@ -10,6 +10,7 @@ correlated equilibrium that beats every single deviation would make up for other
 """
 
 from abc import abstractmethod
+from functools import partial
 from typing import Any, ClassVar
 
 import equinox as eqx
@@ -18,6 +19,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
+from gamekl.core.kernels.jit import jit
 from gamekl.core.kernels.lanes import in_turn
 from gamekl.core.policies import is_concrete
 from gamekl.core.show import Shown
@@ -147,7 +149,7 @@ def _run(key: Array, learner: Learner, num_rounds: Array, most_rounds: int) -> O
     return jax.lax.fori_loop(0, num_rounds, play, (init(learner, most_rounds), learner.prepare()))[0]
 
 
-@eqx.filter_jit
+@partial(jit, static_argnames="most_rounds", quick=True)
 def _play(key: Array, learner: Learner, num_rounds: Array, most_rounds: int) -> OnlinePlay:
     if not learner.plans_in_turn:
         return _run(key, learner, num_rounds, most_rounds)

@@ -156,7 +156,7 @@ def test_a_run_of_schema_5(capsys, config, run, command):
     old["family"] = [family | {"rule": None, "lead": None, "online": None, "scales": []} for family in old["family"]]
     path.write_text(json.dumps(old))
     given = {"sweep": ("sweep", config, "--out", run)}.get(command, (command, run))
-    assert "plan.json has schema 5, this gamekl takes 6; use the gamekl that made it" in refused(capsys, *given)
+    assert "plan.json has schema 5, this gamekl takes 7; use the gamekl that made it" in refused(capsys, *given)
 
 
 @pytest.mark.parametrize("content", [b"", b"{}", b"[]", b"\xff"])

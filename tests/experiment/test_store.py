@@ -285,8 +285,8 @@ def test_one_damaged_byte_of_the_plan(store):
 def test_plan_of_a_newer_version(store):
     store.write_plan(PLAN)
     path = store.root / "plan.json"
-    path.write_text(path.read_text().replace('"schema": 6', '"schema": 7'))
-    with pytest.raises(StoreError, match=r"plan.json has schema 7, this gamekl takes 6; use the gamekl that made it"):
+    path.write_text(path.read_text().replace('"schema": 7', '"schema": 8'))
+    with pytest.raises(StoreError, match=r"plan.json has schema 8, this gamekl takes 7; use the gamekl that made it"):
         store.plan()
 
 

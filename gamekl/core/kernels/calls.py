@@ -6,7 +6,8 @@ takes time to compile and to call; from jax 0.12 on it makes one of a whole loop
 marked as such a function, which is compiled once and stored what it returns: that serves both ends.
 
 What is marked may hold no reductions and no calls of libraries, which XLA cannot compile there: sums over actions are
-written out term by term (`core.kernels.lanes`).
+written out term by term (`core.kernels.lanes`). With several processors, XLA of jax 0.10.2 may share a marked function
+out among them by one that it then does not find: what is marked is to be tried on such a machine.
 """
 
 from collections.abc import Callable
@@ -48,18 +49,17 @@ def as_one_function(function: Callable[..., T], *arguments: Any) -> T:
     """
     if JOINS_LOOPS:
         return function(*arguments)
-    return by_platform(lambda platform, *given: joined(platform, function, *given), *arguments)
 
+    def joined(platform: Platform, *given: Any) -> T:
+        if platform is not CPU:
+            return function(*given)
+        token = _JOINED.set(True)
+        try:
+            return _call(function, *given)
+        finally:
+            _JOINED.reset(token)
 
-def joined(platform: Platform | None, function: Callable[..., T], *arguments: Any) -> T:
-    """As `as_one_function`, in what is traced for a platform already; where that is None, a function for each part."""
-    if JOINS_LOOPS or platform is not CPU:
-        return function(*arguments)
-    token = _JOINED.set(True)
-    try:
-        return _call(function, *arguments)
-    finally:
-        _JOINED.reset(token)
+    return by_platform(joined, *arguments)
 
 
 def materialize(function: Callable[..., T], *arguments: Any, on_accelerators: bool = True) -> T:

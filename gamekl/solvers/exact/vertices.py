@@ -9,9 +9,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from gamekl.core.arrays import has_float64
-from gamekl.core.kernels import lanes
 from gamekl.core.kernels.batching import fitting_lanes, in_blocks, sharing_lanes
-from gamekl.core.kernels.calls import joined
 from gamekl.core.kernels.platforms import Platform, by_platform
 from gamekl.solvers.exact.certificate import CONVERGED, judge, no_path
 from gamekl.solvers.exact.lemke_howson import pivoted_policies
@@ -55,12 +53,6 @@ def _certified(payoffs: Array, x: Array, y: Array, num_steps: Array, platform: P
     return Vertex(x, y, jnp.stack([first, second]), jnp.maximum(first_regret, second_regret), num_steps)
 
 
-def _joined(platform: Platform | None, function: Callable[..., Vertex], payoffs: Array, *others: Array) -> Vertex:
-    if lanes.writes_out(payoffs.shape[1:3]):
-        return joined(platform, function, payoffs, *others)
-    return function(payoffs, *others)
-
-
 def zero_sum(payoffs: Array, dropped: Array, platform: Platform | None) -> Vertex:
     """By the simplex method, of the zero-sum game of half the payoffs' difference; `dropped` is not used.
 
@@ -68,20 +60,12 @@ def zero_sum(payoffs: Array, dropped: Array, platform: Platform | None) -> Verte
     the other's times a negative number. The certificate is of the game as given.
     """
     del dropped
-
-    def find(payoffs: Array) -> Vertex:
-        return _certified(payoffs, *optimal_policies((payoffs[0] - payoffs[1]) / 2, platform), platform)
-
-    return _joined(platform, find, payoffs)
+    return _certified(payoffs, *optimal_policies((payoffs[0] - payoffs[1]) / 2, platform), platform)
 
 
 def pivots(payoffs: Array, dropped: Array, platform: Platform | None) -> Vertex:
     """By complementary pivoting."""
-
-    def find(payoffs: Array, dropped: Array) -> Vertex:
-        return _certified(payoffs, *pivoted_policies(payoffs[0], payoffs[1], dropped, platform), platform)
-
-    return _joined(platform, find, payoffs, dropped)
+    return _certified(payoffs, *pivoted_policies(payoffs[0], payoffs[1], dropped, platform), platform)
 
 
 def either(payoffs: Array, dropped: Array, platform: Platform | None) -> Vertex:

@@ -10,15 +10,16 @@ arXiv 2307.14085, by its abstract) proves sublinear regret for optimism of other
 are derived from the delta method, and no bound is claimed.
 """
 
+from functools import partial
 from typing import Any, ClassVar
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, ArrayLike, Float, Int
 
 from gamekl.core.games import NormalFormGame
+from gamekl.core.kernels.jit import jit
 from gamekl.core.policies import is_concrete
 from gamekl.core.regularizer import Regularizer
 from gamekl.core.show import Shown
@@ -47,7 +48,7 @@ class OnlineLeader(Shown):
     status_type: ClassVar = Status
 
 
-@eqx.filter_jit
+@partial(jit, static_argnames="rounds", quick=True)
 def _lead(
     key: Array, game: NormalFormGame, regularizer: Regularizer, options: dict[str, Array], noise: Any, rounds: int
 ) -> OnlineLeader:
