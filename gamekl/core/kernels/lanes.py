@@ -31,6 +31,16 @@ LARGE = 2**12
 LARGEST_ALONE = 12
 
 
+def lanes_last(batch: T) -> T:
+    """Every leaf of a batch with its leading axis last."""
+    return jax.tree.map(lambda leaf: jnp.moveaxis(leaf, 0, -1), batch)
+
+
+def lanes_first(lanes: T) -> T:
+    """Every leaf with its last axis first: the inverse of `lanes_last`."""
+    return jax.tree.map(lambda leaf: jnp.moveaxis(leaf, -1, 0), lanes)
+
+
 def _unrolls(size: int, lanes: int) -> bool:
     return size <= LARGEST_UNROLLED and lanes >= FEWEST_LANES
 

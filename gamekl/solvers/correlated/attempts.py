@@ -15,6 +15,7 @@ from jaxtyping import Array, Bool, Float, Int
 from gamekl.core.games import NormalFormGame
 from gamekl.core.kernels import cholesky
 from gamekl.core.kernels.batching import fitting_lanes, in_blocks, sharing_lanes
+from gamekl.core.kernels.lanes import lanes_first, lanes_last
 from gamekl.core.kernels.platforms import CPU, Platform, by_platform
 from gamekl.core.kernels.refill import Method, solve_in_turns, solve_side_by_side
 from gamekl.core.policies import support
@@ -99,14 +100,6 @@ class Attempt(NamedTuple):
     again: Bool[Array, "*batch"]
 
 
-def _in_lanes(batch: Any) -> Any:
-    return jax.tree.map(lambda leaf: jnp.moveaxis(leaf, 0, -1), batch)
-
-
-def _in_rows(lanes: Any) -> Any:
-    return jax.tree.map(lambda leaf: jnp.moveaxis(leaf, -1, 0), lanes)
-
-
 def _pose(kind: Kind, batch: Given) -> Posed:
     """The programs of a batch."""
 
@@ -132,7 +125,7 @@ def _pose(kind: Kind, batch: Given) -> Posed:
 
     posed = jax.vmap(one)(batch)
     rows = gain_rows(jnp.moveaxis(posed.payoffs, 0, -1), kind.concept)
-    return posed._replace(units=_in_rows(rows.sizes()))
+    return posed._replace(units=lanes_first(rows.sizes()))
 
 
 class _Task(NamedTuple):
@@ -166,7 +159,7 @@ def _method(kind: Kind, platform: Platform | None) -> Method[_Task, interior.Sta
 
 def _judge(kind: Kind, posed: Posed, last: Attempt, found: tuple[Array, Array, Array]) -> Attempt:
     """What came of an attempt, in a batch; what need not be solved again is left as it was."""
-    posed, last, (x, gap, num_steps) = _in_lanes((posed, last, found))
+    posed, last, (x, gap, num_steps) = lanes_last((posed, last, found))
     rows = Equilibrated(gain_rows(posed.payoffs, kind.concept), posed.units)
     limits, policy = posed.allowance / posed.units, x.reshape(*posed.payoffs.shape[1:-1], -1)
     good, disobeyed = holds(rows, limits, posed.allowed, policy, posed.tol, kind.concept)
@@ -185,7 +178,7 @@ def _judge(kind: Kind, posed: Posed, last: Attempt, found: tuple[Array, Array, A
         good=good,
         again=~good & jnp.any(units < last.units / 2, axis=0) & (made < kind.max_steps),
     )
-    return _in_rows(jax.tree.map(lambda old, new: jnp.where(last.again, new, old), last, after))
+    return lanes_first(jax.tree.map(lambda old, new: jnp.where(last.again, new, old), last, after))
 
 
 def _attempts(
@@ -220,7 +213,7 @@ def solver(kind: Kind) -> Callable[[Given], tuple[Posed, Attempt]]:
 
     def alone(given: Given) -> tuple[Posed, Attempt]:
         def minimize(task: _Task) -> Any:
-            return _in_rows(solve_side_by_side(_method(kind, None), _in_lanes(task)))
+            return lanes_first(solve_side_by_side(_method(kind, None), lanes_last(task)))
 
         batch = jax.tree.map(lambda leaf: leaf[None], given)
         found = _attempts(kind, batch, lambda function, *block: function(*block), minimize)

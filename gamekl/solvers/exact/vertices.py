@@ -10,6 +10,7 @@ from jaxtyping import Array, Float, Int
 
 from gamekl.core.arrays import has_float64
 from gamekl.core.kernels.batching import fitting_lanes, in_blocks, sharing_lanes
+from gamekl.core.kernels.lanes import lanes_first
 from gamekl.core.kernels.platforms import Platform, by_platform
 from gamekl.solvers.exact.certificate import CONVERGED, judge, no_path
 from gamekl.solvers.exact.lemke_howson import pivoted_policies
@@ -117,7 +118,7 @@ def solve_games(
     def work(platform: Platform, payoffs: Array, dropped: Array) -> Vertex:
         def block(payoffs: Array, dropped: Array) -> Vertex:
             found = find(jnp.moveaxis(payoffs, 0, -1), dropped, platform)
-            return jax.tree.map(lambda leaf: jnp.moveaxis(leaf, -1, 0), found)
+            return lanes_first(found)
 
         return in_blocks(block, num_lanes(platform, payoffs), payoffs, dropped)
 

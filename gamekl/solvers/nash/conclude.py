@@ -9,11 +9,12 @@ from jaxtyping import Array, Float, Int
 
 from gamekl.core.kernels import lanes, tables
 from gamekl.core.kernels.calls import materialize
+from gamekl.core.kernels.lanes import lanes_first, lanes_last
 from gamekl.core.kernels.system import LogitSystem, Vector, level, split, to_logits
 from gamekl.core.one_shot import excess
 from gamekl.solvers.nash import path
 from gamekl.solvers.nash.implicit import WORST_ERROR
-from gamekl.solvers.nash.prepare import NashProblem, Prepared, in_lanes, in_rows, prepare
+from gamekl.solvers.nash.prepare import NashProblem, Prepared, prepare
 from gamekl.solvers.nash.proof import Proof
 from gamekl.solvers.nash.queue import Traced
 from gamekl.solvers.nash.trace import Count, Lane, Point
@@ -127,7 +128,7 @@ def conclude(problems: NashProblem, traced: Traced, polish: bool = False) -> Sol
         polish: whether it worked in float32, so that its answers are to be corrected.
     """
     prepared, tol = prepare(problems), problems.tol
-    system, traced = prepared.system, in_lanes(traced)
+    system, traced = prepared.system, lanes_last(traced)
     z = traced.z.astype(tol.dtype)
     if polish:
         z = _polish(system, z)
@@ -137,7 +138,7 @@ def conclude(problems: NashProblem, traced: Traced, polish: bool = False) -> Sol
     regular = traced.spread.astype(tol.dtype) * jnp.finfo(tol.dtype).eps < WORST_ERROR
     log_policy = tuple(split(jnp.where(system.mask > 0, z, -jnp.inf), system.sizes))
     reached = prepared.temperatures / traced.beta.astype(tol.dtype)
-    log_policy, gap, reached, residual, status, regular, traced = in_rows(
+    log_policy, gap, reached, residual, status, regular, traced = lanes_first(
         (log_policy, quality.gap, reached, quality.residual, status, regular, traced)
     )
     return Solution(

@@ -25,12 +25,12 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool
 
 from gamekl.core.kernels.batching import in_blocks
-from gamekl.core.kernels.lanes import writes_out
+from gamekl.core.kernels.lanes import lanes_first, lanes_last, writes_out
 from gamekl.core.kernels.platforms import Platform, by_platform
 from gamekl.core.kernels.system import LogitSystem, to_log_policy
 from gamekl.solvers.nash import path
 from gamekl.solvers.nash.conclude import POLISHING, certified, conclude
-from gamekl.solvers.nash.prepare import NashProblem, in_lanes, in_rows, make_tasks
+from gamekl.solvers.nash.prepare import NashProblem, make_tasks
 from gamekl.solvers.nash.proof import Proof, prove
 from gamekl.solvers.nash.queue import Task, Traced, num_lanes, solve_alone, solve_tasks
 from gamekl.solvers.solution import Solution, Status
@@ -116,7 +116,7 @@ def _prove(problems: NashProblem, max_steps: int) -> Proof:
     """Proofs for a block of problems, each in a lane."""
     usable = make_tasks(problems, problems.tol.dtype).usable
     systems = jax.vmap(lambda problem: LogitSystem.of(problem.game, problem.regularizer))(problems)
-    return in_rows(prove(in_lanes(systems), usable, max_steps))
+    return lanes_first(prove(lanes_last(systems), usable, max_steps))
 
 
 def solve_problem(problem: NashProblem, options: Options) -> Solution:

@@ -1,6 +1,6 @@
 """From problems to what is traced: equations in lanes, and what is known of them beforehand."""
 
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -8,12 +8,11 @@ from jaxtyping import Array, Bool, Float, Int
 
 from gamekl.core.games import NormalFormGame
 from gamekl.core.kernels import lanes, tables
+from gamekl.core.kernels.lanes import lanes_first, lanes_last
 from gamekl.core.kernels.system import LogitSystem
 from gamekl.core.regularizer import Regularizer
 from gamekl.solvers.nash.queue import Task
 from gamekl.solvers.solution import Status, input_status
-
-T = TypeVar("T")
 
 
 class NashProblem(NamedTuple):
@@ -51,16 +50,6 @@ def make_nash_problem(
     )
 
 
-def in_lanes(batch: T) -> T:
-    """Every leaf with its leading axis last."""
-    return jax.tree.map(lambda leaf: jnp.moveaxis(leaf, 0, -1), batch)
-
-
-def in_rows(batch: T) -> T:
-    """Every leaf with its last axis first."""
-    return jax.tree.map(lambda leaf: jnp.moveaxis(leaf, -1, 0), batch)
-
-
 class Prepared(NamedTuple):
     """A batch of problems in lanes.
 
@@ -80,7 +69,7 @@ class Prepared(NamedTuple):
 
 def prepare(problems: NashProblem) -> Prepared:
     """The problems of a batch, side by side in lanes."""
-    payoffs, regularizer = in_lanes((problems.game.payoffs, problems.regularizer))
+    payoffs, regularizer = lanes_last((problems.game.payoffs, problems.regularizer))
     masks = regularizer.masks
     temperatures = jnp.broadcast_to(regularizer.temperature, (len(masks), payoffs.shape[-1]))
     topped, levelled, ranges = [], [], []
@@ -127,8 +116,8 @@ def _surely_unique(system: LogitSystem, masks: tuple[Bool[Array, "_ lane"], ...]
 def make_tasks(problems: NashProblem, dtype: Any) -> Task:
     """What is to be traced of a batch of problems, with a leading axis, in a dtype."""
     prepared = prepare(problems)
-    system, masks = prepared.system, in_lanes(problems.regularizer.masks)
-    guess = [jnp.where(mask, entry, 0) for entry, mask in zip(in_lanes(problems.guess), masks, strict=True)]
+    system, masks = prepared.system, lanes_last(problems.regularizer.masks)
+    guess = [jnp.where(mask, entry, 0) for entry, mask in zip(lanes_last(problems.guess), masks, strict=True)]
     task = Task(
         system=system,
         guess=jnp.concatenate(guess),
@@ -136,4 +125,4 @@ def make_tasks(problems: NashProblem, dtype: Any) -> Task:
         free=_surely_unique(system, masks),
         usable=prepared.wrong == Status.converged,
     )
-    return in_rows(jax.tree.map(lambda leaf: leaf if leaf.dtype == bool else leaf.astype(dtype), task))
+    return lanes_first(jax.tree.map(lambda leaf: leaf if leaf.dtype == bool else leaf.astype(dtype), task))

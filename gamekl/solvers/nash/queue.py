@@ -15,7 +15,7 @@ from jaxtyping import Array, Bool, Float, Int
 from gamekl.core.games import NormalFormGame
 from gamekl.core.kernels.batching import fitting_lanes
 from gamekl.core.kernels.calls import as_one_function, materialize
-from gamekl.core.kernels.lanes import writes_out
+from gamekl.core.kernels.lanes import lanes_first, lanes_last, writes_out
 from gamekl.core.kernels.platforms import Platform
 from gamekl.solvers.nash import path
 from gamekl.solvers.nash.equations import Equations
@@ -143,13 +143,13 @@ def _start(task: Task) -> path.Trace:
 
 def solve_alone(task: Task, max_steps: int) -> Traced:
     """Solve a batch of one task, in a lane of its own, at a fraction of the queue's compilation."""
-    task = jax.tree.map(lambda leaf: jnp.moveaxis(leaf, 0, -1), task)
+    task = lanes_last(task)
     trace = jax.lax.while_loop(
         lambda trace: trace.phase[0] == path.RUNNING,
         lambda trace: path.advance(task.system, trace, max_steps),
         _start(task),
     )
-    return jax.tree.map(lambda leaf: jnp.moveaxis(leaf, -1, 0), _traced(task, trace))
+    return lanes_first(_traced(task, trace))
 
 
 def solve_tasks(tasks: Task, max_steps: int, *, width: int, joined: bool) -> Traced:
