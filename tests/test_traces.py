@@ -65,6 +65,19 @@ def test_statistics_compile_once_for_all_sample_sizes():
         assert total(jax.random.key(power), 10.0**power, power / 2) == 10.0**power
 
 
+def constant(game, regularizer):
+    return gk.evaluate.predicted_constant(
+        game, regularizer, gk.solve_nash(game, regularizer), jnp.full(game.num_actions, 1 / 12), 1.0
+    )
+
+
+def staged_constant(game, regularizer):
+    game = gk.ContextualGame(jnp.stack([game.payoffs, 2 * game.payoffs]), jnp.array([0.3, 0.7]))
+    regularizer = gk.Regularizer.uniform(game, 0.5)
+    behavior = jnp.full((2, *game.num_actions), 1 / 12)
+    return gk.evaluate.predicted_constant(game, regularizer, gk.solve_nash(game, regularizer), behavior, 1.0)
+
+
 CALLS = {
     "solve_nash": gk.solve_nash,
     "solve_nash, certified": lambda game, regularizer: gk.solve_nash(game, regularizer, certify_path=True),
@@ -75,6 +88,9 @@ CALLS = {
     "solve_welfare": lambda game, _: gk.solve_welfare(game, concept="ce"),
     "quantal_stackelberg": gk.stackelberg.quantal_stackelberg,
     "strong_stackelberg": lambda game, _: gk.stackelberg.strong_stackelberg(game),
+    "predicted_constant": constant,
+    "predicted_constant of a game in stages": staged_constant,
+    "uniqueness": gk.evaluate.uniqueness,
     "estimate": lambda game, _: gk.offline.estimate(
         gk.offline.sample_statistics(jax.random.key(0), game, jnp.full(game.num_actions, 1 / 12), 1000.0, 0.1)
     ),

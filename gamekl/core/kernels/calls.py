@@ -16,9 +16,11 @@ from typing import Any, TypeVar
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.experimental.xla_metadata import set_xla_metadata
 
 from gamekl.core.kernels.platforms import CPU, Platform, by_platform
+from gamekl.core.policies import is_concrete
 
 T = TypeVar("T")
 
@@ -30,6 +32,12 @@ JOINS_LOOPS = jax.__version_info__ >= (0, 12)
 
 # Whether what is traced is part of one function.
 _JOINED: ContextVar[bool] = ContextVar("joined", default=False)
+ZERO = np.zeros((), np.float32)
+
+
+def at_once() -> bool:
+    """Whether jax computes now, and does not trace a program: what is to be stored then would be compiled each time."""
+    return is_concrete(jax.lax.neg(ZERO))
 
 
 def _call(function: Callable[..., T], *arguments: Any) -> T:
@@ -47,7 +55,7 @@ def as_one_function(function: Callable[..., T], *arguments: Any) -> T:
             numbers.
         arguments: what to compute it from; all that is traced is to be among these.
     """
-    if JOINS_LOOPS:
+    if JOINS_LOOPS or at_once():
         return function(*arguments)
 
     def joined(platform: Platform, *given: Any) -> T:
@@ -83,7 +91,7 @@ def materialize(function: Callable[..., T], *arguments: Any, on_accelerators: bo
 
 def stored(platform: Platform | None, function: Callable[..., T], *arguments: Any) -> T:
     """As `materialize`, in what is traced for a platform already; where that is None, nothing is stored."""
-    if platform is None:
+    if platform is None or at_once():
         return function(*arguments)
     if platform is CPU and not KEEPS_BARRIERS:
         return (_call if _JOINED.get() else _in_conditional)(function, *arguments)

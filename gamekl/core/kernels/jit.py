@@ -10,12 +10,10 @@ from inspect import Parameter, signature
 from typing import Any
 
 import jax
-import numpy as np
 
+from gamekl.core.kernels.calls import at_once
 from gamekl.core.kernels.platforms import Platform, for_platform, meant, quick_options
 from gamekl.core.policies import is_concrete
-
-ZERO = np.zeros((), np.float32)
 
 
 def jit(
@@ -40,16 +38,15 @@ def jit(
     known.__dict__["__signature__"] = own.replace(parameters=[*own.parameters.values(), keyword])
 
     @cache
-    def compiled(at_once: bool) -> Callable[..., Any]:
-        options = quick_options() if at_once else {}
-        if at_once and not options:
+    def compiled(for_now: bool) -> Callable[..., Any]:
+        options = quick_options() if for_now else {}
+        if for_now and not options:
             return compiled(False)
         return jax.jit(known, static_argnames=[*static, "on"], compiler_options=options or None)
 
     @wraps(function)
     def call(*arguments: Any, **keywords: Any) -> Any:
-        at_once = quick and is_concrete(arguments, keywords)
-        at_once = at_once and is_concrete(jax.lax.neg(ZERO))  # not inside of somebody's jit
-        return compiled(at_once)(*arguments, on=meant(), **keywords)
+        for_now = quick and is_concrete(arguments, keywords) and at_once()
+        return compiled(for_now)(*arguments, on=meant(), **keywords)
 
     return call
