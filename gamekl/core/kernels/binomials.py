@@ -32,6 +32,8 @@ TIERS = ((8, 1.0), (16, 4.0), (32, LEAST_REJECTED))
 SLACK = np.float32(2.0**-15)
 # Elements that are drawn again side by side, where a kernel's launch costs little.
 LANES = 256
+# Of very many elements so many are drawn at a time on a CPU: what passes from kernel to kernel stays in a core's cache.
+BLOCK, VERY_MANY = 2**13, 2**17
 
 
 class _Draws(NamedTuple):
@@ -143,7 +145,7 @@ def _split_by_mean(draws: _Draws) -> tuple[Array, _Draws, _Draws]:
     return many, large, draws._replace(counts=jnp.where(many, 0, draws.counts))
 
 
-def _draw_again(platform: Platform, draws: _Draws, turns: Array, drawn: Array, undone: Array) -> Array:
+def _draw_again(platform: Platform, draws: _Draws, drawn: Array, turns: Array, undone: Array) -> Array:
     """Draw what is undone, from each element's turn on, in lanes that take the next element when they are done."""
     size = drawn.shape[0]
     lanes = LANES if platform is CPU else max(LANES, size // 8)
@@ -172,8 +174,8 @@ def _draw_again(platform: Platform, draws: _Draws, turns: Array, drawn: Array, u
     return jax.lax.while_loop(lambda state: jnp.any(state[0] < size), step, state)[-1]
 
 
-def _draw(draws: _Draws) -> Array:
-    """Draws of elements on one axis."""
+def _draw_once(draws: _Draws) -> tuple[Array, Array, Array]:
+    """First draws, the turns from which on those that are undone are to be drawn again, and which these are."""
     many, large, small = _split_by_mean(draws)
     words = _words(draws, jnp.zeros_like(draws.numbers))
 
@@ -188,14 +190,24 @@ def _draw(draws: _Draws) -> Array:
         small,
         words[0],
     )
-    undone = jnp.where(many, verdict > 0, few < 0)
-    turns = (verdict == 1).astype(draws.numbers.dtype)
     drawn = jnp.where(many, candidates, few.astype(candidates.dtype))
-    drawn = by_platform(_draw_again, draws, turns, drawn, undone)
-    return jnp.where(jnp.isnan(draws.counts * draws.probs), jnp.nan, drawn)
+    unknown = jnp.isnan(draws.counts * draws.probs)
+    undone = jnp.where(many, verdict > 0, few < 0) & ~unknown
+    return jnp.where(unknown, jnp.nan, drawn), (verdict == 1).astype(draws.numbers.dtype), undone
 
 
-_draw_joined = joining_batches(_draw)
+def _draw(platform: Platform, draws: _Draws) -> Array:
+    """Draws of elements on one axis."""
+    size = draws.counts.shape[0]
+    if platform is CPU and size >= VERY_MANY:
+        blocks = jax.tree.map(lambda leaf: jnp.pad(leaf, (0, -size % BLOCK)).reshape(-1, BLOCK), draws)
+        first = jax.tree.map(lambda leaf: leaf.ravel()[:size], jax.lax.map(_draw_once, blocks))
+    else:
+        first = _draw_once(draws)
+    return _draw_again(platform, draws, *first)
+
+
+_draw_joined = joining_batches(partial(by_platform, _draw))
 
 
 def draw_binomials(key: Array, counts: Float[Array, "*shape"], probs: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
