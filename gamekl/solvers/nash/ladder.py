@@ -37,6 +37,8 @@ from gamekl.solvers.solution import Solution, Status
 
 # Most steps of a proof for each Newton correction that is allowed.
 PROOF_STEPS = 100
+# Games for each lane that are solved again at a time, of those whose paths are not plain.
+AGAIN = 16
 
 
 class Options(NamedTuple):
@@ -62,10 +64,6 @@ def _log_policy(problem: NashProblem, z: Array) -> tuple[Array, ...]:
     return to_log_policy(z, problem.regularizer.masks)
 
 
-def _where(rows: Bool[Array, " row"], this: Array, other: Array) -> Array:
-    return jnp.where(rows.reshape(-1, *(1,) * (this.ndim - 1)), this, other)
-
-
 class Solver(NamedTuple):
     """How a batch of problems is solved; all leaves of what the methods take and return have a leading axis.
 
@@ -73,11 +71,13 @@ class Solver(NamedTuple):
         each: maps a function of a batch over the blocks of one.
         trace: solves tasks, with so many corrections at most.
         options: the options.
+        width: how many problems are worked on side by side.
     """
 
     each: Callable[..., Any]
     trace: Callable[[Task, int], Traced]
     options: Options
+    width: int = 1
 
     def _find(self, problems: NashProblem, wanted: Bool[Array, " problem"] | bool = True) -> Traced:
         tasks = self.each(partial(make_tasks, dtype=problems.tol.dtype), problems)
@@ -94,8 +94,21 @@ class Solver(NamedTuple):
         return solution, traced.plain & (solution.status == Status.converged)
 
     def _refine(self, problems: NashProblem) -> Solution:
+        """Solve those with plain paths, and then the others, gathered, so that they cost what so few cost."""
         solution, solved = self.solve_plain(problems)
-        return jax.tree.map(partial(_where, solved), solution, self._solve(problems, ~solved))
+        size = len(solved)
+        block = self.width * min(AGAIN, -(-size // self.width))
+        (others,) = jnp.nonzero(~solved, size=-(-size // block) * block, fill_value=size)
+
+        def solve_block(state: tuple[Array, Solution]) -> tuple[Array, Solution]:
+            start, solution = state
+            rows = jax.lax.dynamic_slice(others, (start,), (block,))
+            some = jax.tree.map(lambda leaf: leaf[jnp.minimum(rows, size - 1)], problems)
+            found = self._solve(some, rows < size)
+            return start + block, jax.tree.map(lambda all_, few: all_.at[rows].set(few, mode="drop"), solution, found)
+
+        count = size - jnp.sum(solved)
+        return jax.lax.while_loop(lambda state: state[0] < count, solve_block, (jnp.zeros_like(count), solution))[1]
 
     def _certify(self, problems: NashProblem) -> Solution:
         """Prove the paths, and solve from where the proofs end."""
@@ -137,6 +150,7 @@ def _in_batches(platform: Platform, problems: NashProblem, options: Options) -> 
         each=lambda function, *batch: in_blocks(function, width, *batch),
         trace=partial(solve_tasks, width=width, joined=joined),
         options=options,
+        width=width,
     )
 
 
