@@ -122,3 +122,12 @@ def test_another_game_of_the_same_shape_compiles_nothing(name, compilations):
     compilations.clear()
     jax.block_until_ready(CALLS[name](*second))
     assert not compilations
+
+
+def test_stacking_compiles_nothing(compilations):
+    """jax would compile a program of as many inputs, in seconds."""
+    games = [gk.games.uniform(jax.random.key(0), (3, 4))] * 97
+    compilations.clear()
+    batch = gk.stack(games)
+    assert not compilations
+    assert (batch.payoffs == games[0].payoffs).all() and batch.payoffs.dtype == games[0].payoffs.dtype

@@ -120,6 +120,14 @@ def test_stack_makes_a_batch_for_vmap():
     np.testing.assert_allclose(together, np.stack(one_by_one), atol=1e-12)
 
 
+def test_stack_takes_keys_and_traced_arrays():
+    keys = [jax.random.key(seed) for seed in range(3)]
+    assert (gk.stack(keys) == jnp.stack(keys)).all()
+    batch = jax.jit(lambda scale: gk.stack([gk.NormalFormGame(scale * gk.games.chicken().payoffs)] * 2))(2.0)
+    np.testing.assert_array_equal(batch.payoffs[1], 2 * gk.games.chicken().payoffs)
+    assert isinstance(gk.stack([np.arange(3), np.arange(3)]), jax.Array)
+
+
 def test_stack_refuses_what_does_not_fit():
     with pytest.raises(ValueError, match="objects: got an empty sequence"):
         gk.stack([])
