@@ -411,6 +411,19 @@ def test_command_enables_x64(tmp_path):
         assert found["log_policy_0"].dtype == np.float64
 
 
+@pytest.mark.parametrize(("given", "used"), [({}, "1"), ({"OPENBLAS_NUM_THREADS": "2"}, "2")])
+def test_threads_of_openblas(tmp_path, given, used):
+    """One, unless the user asks for another number: several take 20 times as long where other processes work."""
+    (tmp_path / "game.nfg").write_text('NFG 1 R "" { "p" } { 2 } 0 1')
+    code = (
+        "import os; from gamekl.cli import main; main(['solve', 'game.nfg', '--temperature', '1']); "
+        "print(os.environ['OPENBLAS_NUM_THREADS'])"
+    )
+    environment = {name: value for name, value in os.environ.items() if name != "OPENBLAS_NUM_THREADS"} | given
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=300, env=environment)
+    assert done.stdout.split()[-1] == used, done.stderr
+
+
 def test_the_process_itself(tmp_path):
     """Status and streams as a shell sees them."""
     (tmp_path / "game.nfg").write_text('NFG 1 R "" { "p" } { 2 } 0 1')
