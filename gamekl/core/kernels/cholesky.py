@@ -1,11 +1,11 @@
 """Cholesky's factors of many small positive definite matrices side by side, one in each lane (`core.kernels.lanes`).
 
-In several lanes a factor is made block column by block column: each takes in all that lie before it in one pass, and
-the inverses of the blocks on the diagonal are kept, so that solving is products only. In a single lane, and where
-matrices are large, LAPACK does both.
+On CPUs, in several lanes, matrices are worked on in tiles, of which a loop takes one after another: what one turn needs
+stays in the first cache, and there is one instance of it to compile. The inverses of the tiles on the diagonal are
+kept, so that solving is products only. In a single lane, elsewhere, and where matrices are large, the library does it.
 """
 
-from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -13,56 +13,39 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from gamekl.core.kernels.calls import stored
+from gamekl.core.kernels.calls import as_one_function
 from gamekl.core.kernels.lanes import FEWEST_LANES, in_turn
-from gamekl.core.kernels.platforms import Platform
+from gamekl.core.kernels.platforms import CPU, Platform
 
-# Columns of a block.
-BLOCK = 8
-# Written out up to this size.
-LARGEST_WRITTEN_OUT = 104
+# Rows and columns of a tile.
+TILE = 8
+# Tiles are made of matrices up to this size.
+LARGEST_TILED = 104
 # Added to the diagonal, relative to it, so that dependent rows do no harm. Ten times as much would keep gaps from
 # closing where multipliers are huge.
 RIDGE = 1e-15
 
-Columns = Callable[[int, int], Float[Array, "rows columns lane"]]
+Tile = Float[Array, "p p lane"]
+Tiles = Float[Array, "i j p p lane"]
 Vectors = Float[Array, "n right lane"]
 
 
 class Factor(NamedTuple):
-    """A lower factor: block columns from the diagonal downwards, and the inverses of the blocks on the diagonal.
+    """A lower factor.
 
-    In a single lane there is one block column, the whole factor, and no inverse.
+    Attributes:
+        lower: its tiles, of which those above the diagonal and on it mean nothing; or the whole of it, shape
+            ``[n, n, lane]``.
+        inverses: of the tiles on the diagonal; None beside a whole factor.
     """
 
-    columns: list[Float[Array, "rows block lane"]]
-    inverses: list[Float[Array, "block block lane"]]
+    lower: Tiles | Float[Array, "n n lane"]
+    inverses: Float[Array, "i p p lane"] | None
 
 
-def writes_out(size: int, lanes: int) -> bool:
-    """Whether a factor of this size, in so many lanes, is made without LAPACK."""
-    return lanes >= FEWEST_LANES and size <= LARGEST_WRITTEN_OUT
-
-
-def _inverse_factor(block: Float[Array, "p p lane"]) -> Float[Array, "p p lane"]:
-    """The inverse of the lower factor of a small matrix."""
-    size = len(block)
-    rows = [[block[i, j] for j in range(i + 1)] for i in range(size)]
-    roots: list[Array] = []
-    for k in range(size):
-        roots.append(jax.lax.rsqrt(rows[k][k]))
-        for i in range(k + 1, size):
-            rows[i][k] = rows[i][k] * roots[k]
-        for i in range(k + 1, size):
-            for j in range(k + 1, i + 1):
-                rows[i][j] = rows[i][j] - rows[i][k] * rows[j][k]
-    nothing = jnp.zeros_like(roots[0])
-    inverse = [[nothing] * size for _ in range(size)]
-    for j in range(size):
-        inverse[j][j] = roots[j]
-        for i in range(j + 1, size):
-            inverse[i][j] = -roots[i] * sum(rows[i][k] * inverse[k][j] for k in range(j, i))
-    return jnp.stack([jnp.stack(line) for line in inverse])
+def in_tiles(size: int, lanes: int) -> bool:
+    """Whether a factor of this size, in so many lanes, is made on a CPU without LAPACK."""
+    return lanes >= FEWEST_LANES and size <= LARGEST_TILED
 
 
 def _cholesky(matrix: Float[Array, "n n"]) -> Float[Array, "n n"]:
@@ -73,6 +56,13 @@ def _cho_solve(factor: Float[Array, "n n"], right: Float[Array, "n r"]) -> Float
     return jax.scipy.linalg.cho_solve((factor, True), right)
 
 
+def _products(a: Float[Array, "n k lane"], b: Float[Array, "k r lane"]) -> Float[Array, "n r lane"]:
+    total = a[:, 0, None] * b[0]
+    for k in range(1, len(b)):
+        total = total + a[:, k, None] * b[k]
+    return total
+
+
 def _minus_products(
     rest: Float[Array, "n r lane"], a: Float[Array, "n k lane"], b: Float[Array, "k r lane"]
 ) -> Float[Array, "n r lane"]:
@@ -81,61 +71,94 @@ def _minus_products(
     return rest
 
 
-def _products(a: Float[Array, "n k lane"], b: Float[Array, "k r lane"]) -> Float[Array, "n r lane"]:
-    total = a[:, 0, None] * b[0]
-    for k in range(1, len(b)):
-        total = total + a[:, k, None] * b[k]
-    return total
-
-
 def _turned(a: Float[Array, "n k lane"]) -> Float[Array, "k n lane"]:
     return jnp.swapaxes(a, 0, 1)
 
 
-def factor(columns: Columns, size: int, lanes: int, platform: Platform | None) -> Factor:
+def _inverse_factor(tile: Tile) -> Tile:
+    """The inverse of the lower factor of a tile: what elimination, which leaves the upper one, makes of 1."""
+    size, lanes = tile.shape[1:]
+    index = np.arange(size, dtype=np.int32)[:, None]
+
+    def eliminate(k: Array, both: Float[Array, "p twice_p lane"]) -> Float[Array, "p twice_p lane"]:
+        line = both[k]
+        line = line * jax.lax.rsqrt(line[k])
+        below = jnp.where(index > k, line[:size], 0)
+        return jnp.where((index == k)[..., None], line, both - below[:, None] * line)
+
+    one = jnp.broadcast_to(jnp.eye(size, dtype=tile.dtype)[..., None], (size, size, lanes))
+    return jax.lax.fori_loop(0, size, eliminate, jnp.concatenate([tile, one], axis=1))[:, size:]
+
+
+def _factor(tiles: Tiles) -> tuple[Tiles, Float[Array, "i p p lane"]]:
+    count = len(tiles)
+
+    def column(k: Array, state: tuple[Array, Array]) -> tuple[Array, Array]:
+        def reduce(i: Array, tiles: Tiles) -> Tiles:
+            rest = jax.lax.fori_loop(
+                0, k, lambda j, rest: _minus_products(rest, tiles[i, j], _turned(tiles[k, j])), tiles[i, k]
+            )
+            return tiles.at[i, k].set(rest)
+
+        def divide(i: Array, tiles: Tiles) -> Tiles:
+            return tiles.at[i, k].set(_products(tiles[i, k], _turned(inverse)))
+
+        tiles, inverses = state
+        tiles = jax.lax.fori_loop(k, count, reduce, tiles)
+        inverse = _inverse_factor(tiles[k, k])
+        return jax.lax.fori_loop(k + 1, count, divide, tiles), inverses.at[k].set(inverse)
+
+    zero = jnp.int32(0)
+    return jax.lax.fori_loop(zero, jnp.int32(count), column, (tiles, jnp.zeros_like(tiles[0])))
+
+
+def _solve(lower: Tiles, inverses: Float[Array, "i p p lane"], right: Float[Array, "i p right lane"]) -> Array:
+    count = len(lower)
+
+    def forward(i: Array, right: Array) -> Array:
+        rest = jax.lax.fori_loop(
+            jnp.int32(0), i, lambda j, rest: _minus_products(rest, lower[i, j], right[j]), right[i]
+        )
+        return right.at[i].set(_products(inverses[i], rest))
+
+    def backward(turn: Array, right: Array) -> Array:
+        i = count - 1 - turn
+        rest = jax.lax.fori_loop(
+            i + 1, jnp.int32(count), lambda j, rest: _minus_products(rest, _turned(lower[j, i]), right[j]), right[i]
+        )
+        return right.at[i].set(_products(_turned(inverses[i]), rest))
+
+    right = jax.lax.fori_loop(jnp.int32(0), jnp.int32(count), forward, right)
+    return jax.lax.fori_loop(jnp.int32(0), jnp.int32(count), backward, right)
+
+
+def factor(matrix: Float[Array, "n n lane"], platform: Platform | None) -> Factor:
     """The factors of positive definite matrices; NaN where one is not.
 
     Args:
-        columns: gives of the matrices the columns from its first argument to before its second, and of these the rows
-            from the first argument on. Each entry is asked for once.
-        size: of the matrices.
-        lanes: how many there are.
+        matrix: shape ``[n, n, lane]``.
         platform: that they are made for; None if LAPACK is to do it.
     """
-    if platform is None or not writes_out(size, lanes):
-        whole = jax.vmap(in_turn(_cholesky))(jnp.moveaxis(columns(0, size), -1, 0))
-        return Factor([jnp.moveaxis(whole, 0, -1)], [])
-    found, inverses = [], []
-    for start in range(0, size, BLOCK):
-        stop = min(start + BLOCK, size)
-
-        def reduced(*before: Array, start: int = start, stop: int = stop) -> Array:
-            column = columns(start, stop)
-            column = jnp.where(np.eye(*column.shape[:2], dtype=bool)[..., None], (1 + RIDGE) * column, column)
-            for index, earlier in enumerate(before):
-                rows = earlier[start - index * BLOCK :]
-                column = _minus_products(column, rows, _turned(rows[: stop - start]))
-            return column
-
-        column = stored(platform, reduced, *found)
-        inverses.append(stored(platform, _inverse_factor, column[: stop - start]))
-        found.append(stored(platform, _products, column, _turned(inverses[-1])))
-    return Factor(found, inverses)
+    size, _, lanes = matrix.shape
+    if platform is not CPU or not in_tiles(size, lanes):
+        whole = jax.vmap(in_turn(_cholesky))(jnp.moveaxis(matrix, -1, 0))
+        return Factor(jnp.moveaxis(whole, 0, -1), None)
+    count = -(-size // TILE)
+    more = count * TILE - size
+    on_diagonal = np.eye(count * TILE, dtype=bool)[..., None]
+    padded = jnp.pad(matrix, ((0, more), (0, more), (0, 0)))
+    here = np.arange(count * TILE)[:, None, None] < size
+    padded = jnp.where(on_diagonal, jnp.where(here, (1 + RIDGE) * padded, 1), padded)
+    tiles = jnp.swapaxes(padded.reshape(count, TILE, count, TILE, lanes), 1, 2)
+    return Factor(*as_one_function(_factor, tiles))
 
 
-def solve(factor: Factor, right: Vectors, platform: Platform | None) -> Vectors:
+def solve(factor: Factor, right: Vectors) -> Vectors:
     """Solve with a factor for some right-hand sides."""
-    if not factor.inverses:
-        systems, rights = (jnp.moveaxis(array, -1, 0) for array in (factor.columns[0], right))
+    if factor.inverses is None:
+        systems, rights = (jnp.moveaxis(array, -1, 0) for array in (factor.lower, right))
         return jnp.moveaxis(jax.vmap(in_turn(_cho_solve))(systems, rights), 0, -1)
-    blocks = list(zip(factor.columns, factor.inverses, strict=True))
-    forward, rest = [], right
-    for column, inverse in blocks:
-        size = len(inverse)
-        forward.append(stored(platform, _products, inverse, rest[:size]))
-        rest = stored(platform, _minus_products, rest[size:], column[size:], forward[-1])
-    solved = rest  # nothing
-    for (column, inverse), here in zip(blocks[::-1], forward[::-1], strict=True):
-        here = stored(platform, _minus_products, here, _turned(column[len(inverse) :]), solved)
-        solved = jnp.concatenate([_products(_turned(inverse), here), solved])
-    return solved
+    size, *more = right.shape
+    rows = len(factor.inverses) * TILE
+    padded = jnp.pad(right, ((0, rows - size), (0, 0), (0, 0))).reshape(-1, TILE, *more)
+    return as_one_function(_solve, factor.lower, factor.inverses, padded).reshape(rows, *more)[:size]

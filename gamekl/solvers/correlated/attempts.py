@@ -202,7 +202,7 @@ def _num_lanes(kind: Kind, platform: Platform, game: NormalFormGame) -> int:
     """How many games like this one are worked on at once; 1 where the library does better one by one."""
     rows, cells = count_gains(game, kind.concept)
     size = rows if kind.concept == "cce" else cells
-    if platform is CPU and not (cholesky.writes_out(size, MOST_LANES) and cells <= LARGEST_SUM * min(game.num_actions)):
+    if platform is CPU and not (cholesky.in_tiles(size, MOST_LANES) and cells <= LARGEST_SUM * min(game.num_actions)):
         return 1
     numbers = np.broadcast_to(np.zeros((), game.dtype), (1, NUMBERS_A_CELL * cells + size**2))
     return min(MOST_LANES, fitting_lanes(platform._replace(lane_bytes=ROOM * platform.lane_bytes), numbers))

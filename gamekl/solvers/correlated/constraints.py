@@ -108,17 +108,12 @@ def by_rows(
     """
     finite = jnp.isfinite(softness)
     diagonal = jnp.where(finite, softness, 1)
-    size, lanes = softness.shape
-    here = jnp.eye(size, dtype=bool)[..., None]
-
-    def columns(start: int, stop: int) -> Array:
-        return gram[start:, start:stop] + jnp.where(here[start:, start:stop], diagonal[start:, None], 0)
-
-    factor = cholesky.factor(columns, size, lanes, platform)
+    here = jnp.eye(len(softness), dtype=bool)[..., None]
+    factor = cholesky.factor(gram + jnp.where(here, diagonal[:, None], 0), platform)
 
     def solve(push: Array, right: Array) -> tuple[Array, Array]:
         pushed = apply(spread[:, None] * push) + right
-        dalpha = cholesky.solve(factor, jnp.where(finite[:, None], pushed, 0), platform)
+        dalpha = cholesky.solve(factor, jnp.where(finite[:, None], pushed, 0))
         return spread[:, None] * (push - combine(dalpha)), dalpha
 
     return solve

@@ -146,19 +146,13 @@ class Recommended(DeviationRows):
         stiffness = 1 / softness
         diagonal = 1 / jnp.where(moving, spread, 1)
         blocks = stored(platform, self._blocks, stiffness)
-        cells, lanes = spread.shape
-
-        def columns(start: int, stop: int) -> Array:
-            gram = self._joined(blocks)
-            gram = jnp.where(moving[:, None] & moving, gram, 0)
-            here = jnp.eye(cells, dtype=bool)[..., None]
-            return (gram + jnp.where(here, diagonal, 0))[start:, start:stop]
-
-        factor = cholesky.factor(columns, cells, lanes, platform)
+        gram = jnp.where(moving[:, None] & moving, self._joined(blocks), 0)
+        here = jnp.eye(len(spread), dtype=bool)[..., None]
+        factor = cholesky.factor(gram + jnp.where(here, diagonal, 0), platform)
 
         def solve(push: Array, right: Array) -> tuple[Array, Array]:
             pushed = push - self.combine(right * stiffness[:, None])
-            dx = cholesky.solve(factor, jnp.where(moving[:, None], pushed, 0), platform)
+            dx = cholesky.solve(factor, jnp.where(moving[:, None], pushed, 0))
             return dx, (self.apply(dx) + right) * stiffness[:, None]
 
         return solve
