@@ -162,11 +162,10 @@ def _judge(kind: Kind, posed: Posed, last: Attempt, found: tuple[Array, Array, A
     posed, last, (x, gap, num_steps) = lanes_last((posed, last, found))
     rows = Equilibrated(gain_rows(posed.payoffs, kind.concept), posed.units)
     limits, policy = posed.allowance / posed.units, x.reshape(*posed.payoffs.shape[1:-1], -1)
-    good, disobeyed = holds(rows, limits, posed.allowed, policy, posed.tol, kind.concept)
+    good, disobeyed, above = holds(rows, limits, posed.allowed, policy, posed.tol, kind.concept)
     units = jnp.minimum(last.units, finer(posed.units, disobeyed, policy, kind.concept))
     made = last.num_steps + num_steps
     objective = _objective(kind, posed)
-    above = jnp.where(posed.allowed, jnp.maximum(rows.apply(x) - limits, 0), 0)
     scale = posed.scale[owners(NormalFormGame(posed.payoffs[..., 0]), kind.concept)]
     after = Attempt(
         x=x,

@@ -158,7 +158,7 @@ def holds(
     policy: Float[Array, "*actions lane"],
     tol: float | Float[Array, "..."],
     concept: str,
-) -> tuple[Bool[Array, " lane"], Bool[Array, "row lane"]]:
+) -> tuple[Bool[Array, " lane"], Bool[Array, "row lane"], Rows]:
     """Whether no limit is exceeded by more than `tol`, with or without what players would not do.
 
     What is asked of a player may be so unlikely that a row which forbids it, being measured by what its deviation
@@ -174,36 +174,37 @@ def holds(
         concept: "ce" or "cce".
 
     Returns:
-        Whether they hold, and the rows that forbid what was left out.
+        Whether they hold, the rows that forbid what was left out, and how far each limit is exceeded by all.
     """
     lanes = policy.shape[-1]
 
     def above(policy: Array) -> Rows:
         return jnp.where(allowed, jnp.maximum(rows.apply(policy.reshape(-1, lanes)) - limits, 0), 0)
 
-    def fails(policy: Array, excess: Rows) -> Bool[Array, "row lane"]:
-        return excess > DISOBEYED * rows.stir(policy.reshape(-1, lanes)) + UNDECIDED * tol * _asked(policy, concept)
-
-    excess, asked = above(policy), _asked(policy, concept)
-    rare = asked <= RARE
+    rare = _asked(policy, concept) <= RARE
     if float(jnp.finfo(policy.dtype).eps) > RARE**2:  # Such chances drown in rounding errors.
         rare = jnp.zeros_like(rare)
 
     def leave_out(state: tuple[Any, ...]) -> tuple[Any, ...]:
-        strict, left, disobeyed, *_ = state
-        bad = fails(strict, left) & rare
-        strict = _without(strict, bad, concept)
+        strict, excess, _, disobeyed, _, _, is_first = state
         left = above(strict)
-        more, broken = jnp.any(bad & ~disobeyed, axis=0), jnp.any(fails(strict, left - excess) & ~rare, axis=0)
-        after = strict, left, disobeyed | bad, more, broken
-        return jax.tree.map(lambda old, new: jnp.where(state[3], new, old), state, after)
+        excess = jnp.where(is_first, left, excess)
+        unclear = DISOBEYED * rows.stir(strict.reshape(-1, lanes)) + UNDECIDED * tol * _asked(strict, concept)
+        bad = (left > unclear) & rare
+        broken = jnp.any((left - excess > unclear) & ~rare, axis=0)
+        more = jnp.any(bad & ~disobeyed, axis=0)
+        strict = jnp.where(more, _without(strict, bad, concept), strict)
+        return strict, excess, left, disobeyed | bad, more, broken, jnp.zeros_like(is_first)
 
-    suspected = jnp.any(rare & (excess > UNDECIDED * tol * asked), axis=0)
-    begin = (policy, excess, jnp.zeros_like(rare), suspected, jnp.zeros_like(suspected))
-    # Anew until nothing more is left out: one player's whims may rest on another's.
-    strict, left, disobeyed, _, broken = jax.lax.while_loop(lambda state: jnp.any(state[3]), leave_out, begin)
+    # Anew until nothing more is left out: one player's whims may rest on another's. Where there is no more, a further
+    # turn changes nothing.
+    nothing, yes = jnp.zeros_like(limits), jnp.ones((lanes,), bool)
+    begin = (policy, nothing, nothing, jnp.zeros_like(rare), yes, ~yes, jnp.asarray(True))
+    strict, excess, left, disobeyed, _, broken, _ = jax.lax.while_loop(
+        lambda state: jnp.any(state[4]), leave_out, begin
+    )
     good = jnp.all(excess <= tol, axis=0) & jnp.all(left <= tol, axis=0) & ~broken
-    return good & (strict.reshape(-1, lanes).sum(axis=0) > 0.5), disobeyed
+    return good & (strict.reshape(-1, lanes).sum(axis=0) > 0.5), disobeyed, excess
 
 
 def finer(units: Rows, which: Bool[Array, "row lane"], policy: Float[Array, "*actions lane"], concept: str) -> Rows:

@@ -49,7 +49,7 @@ def _certified(
     above = jnp.maximum(rows.apply(policy) - limits, 0)[:, 0]
     gap = missed + alpha @ above
     policy, everything = x.reshape(*posed.game.num_actions, 1), jnp.ones(limits.shape, bool)
-    good, _ = holds(rows, limits, everything, policy, TOLERANCE, concept)
+    good, *_ = holds(rows, limits, everything, policy, TOLERANCE, concept)
     status = jnp.where((gap <= TOLERANCE) & good[0], Status.converged, Status.not_converged)
     return conclude(
         posed.game,
