@@ -5,8 +5,8 @@ stays in the first cache, and there is one instance of it to compile. The invers
 kept, so that solving is products only. In a single lane, elsewhere, and where matrices are large, the library does it.
 """
 
-from functools import partial
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -17,8 +17,10 @@ from gamekl.core.kernels.calls import as_one_function
 from gamekl.core.kernels.lanes import FEWEST_LANES, in_turn
 from gamekl.core.kernels.platforms import CPU, Platform
 
-# Rows and columns of a tile.
-TILE = 8
+T = TypeVar("T")
+
+# Most rows and columns of a tile.
+LARGEST_TILE = 8
 # Tiles are made of matrices up to this size.
 LARGEST_TILED = 104
 # Added to the diagonal, relative to it, so that dependent rows do no harm. Ten times as much would keep gaps from
@@ -132,6 +134,11 @@ def _solve(lower: Tiles, inverses: Float[Array, "i p p lane"], right: Float[Arra
     return jax.lax.fori_loop(jnp.int32(0), jnp.int32(count), backward, right)
 
 
+def _joined(count: int, function: Callable[..., T], *arguments: Array) -> T:
+    """The results of loops over so many rows of tiles; of one, XLA leaves no loops, and jax 0.10.2's cannot join it."""
+    return function(*arguments) if count == 1 else as_one_function(function, *arguments)
+
+
 def factor(matrix: Float[Array, "n n lane"], platform: Platform | None) -> Factor:
     """The factors of positive definite matrices; NaN where one is not.
 
@@ -143,14 +150,15 @@ def factor(matrix: Float[Array, "n n lane"], platform: Platform | None) -> Facto
     if platform is not CPU or not in_tiles(size, lanes):
         whole = jax.vmap(in_turn(_cholesky))(jnp.moveaxis(matrix, -1, 0))
         return Factor(jnp.moveaxis(whole, 0, -1), None)
-    count = -(-size // TILE)
-    more = count * TILE - size
-    on_diagonal = np.eye(count * TILE, dtype=bool)[..., None]
-    padded = jnp.pad(matrix, ((0, more), (0, more), (0, 0)))
-    here = np.arange(count * TILE)[:, None, None] < size
+    count = -(-size // LARGEST_TILE)
+    side = -(-size // count)
+    rows = count * side
+    padded = jnp.pad(matrix, ((0, rows - size), (0, rows - size), (0, 0)))
+    here = np.arange(rows)[:, None, None] < size
+    on_diagonal = np.eye(rows, dtype=bool)[..., None]
     padded = jnp.where(on_diagonal, jnp.where(here, (1 + RIDGE) * padded, 1), padded)
-    tiles = jnp.swapaxes(padded.reshape(count, TILE, count, TILE, lanes), 1, 2)
-    return Factor(*as_one_function(_factor, tiles))
+    tiles = jnp.swapaxes(padded.reshape(count, side, count, side, lanes), 1, 2)
+    return Factor(*_joined(count, _factor, tiles))
 
 
 def solve(factor: Factor, right: Vectors) -> Vectors:
@@ -159,6 +167,7 @@ def solve(factor: Factor, right: Vectors) -> Vectors:
         systems, rights = (jnp.moveaxis(array, -1, 0) for array in (factor.lower, right))
         return jnp.moveaxis(jax.vmap(in_turn(_cho_solve))(systems, rights), 0, -1)
     size, *more = right.shape
-    rows = len(factor.inverses) * TILE
-    padded = jnp.pad(right, ((0, rows - size), (0, 0), (0, 0))).reshape(-1, TILE, *more)
-    return as_one_function(_solve, factor.lower, factor.inverses, padded).reshape(rows, *more)[:size]
+    count, side = factor.inverses.shape[:2]
+    padded = jnp.pad(right, ((0, count * side - size), (0, 0), (0, 0))).reshape(count, side, *more)
+    solved = _joined(count, _solve, factor.lower, factor.inverses, padded)
+    return solved.reshape(count * side, *more)[:size]
