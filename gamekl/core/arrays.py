@@ -9,6 +9,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 
 logger = logging.getLogger("gamekl")
 
@@ -53,6 +54,23 @@ def as_float_array(field: str, value: Any) -> jax.Array:
             array.dtype,
         )
     return array
+
+
+def stacked(arrays: Sequence[Any]) -> jax.Array:
+    """Arrays along a new axis: by numpy where all are its own or a CPU's, as jax compiles a program for each number.
+
+    Keys and traced arrays, and what lies on other devices, are left to jax.
+    """
+    if all(map(_is_at_hand, arrays)):
+        return jax.device_put(np.stack([np.asarray(array) for array in arrays]))
+    return jnp.stack(arrays)
+
+
+def _is_at_hand(array: Any) -> bool:
+    if isinstance(array, Tracer) or not isinstance(array, jax.Array):
+        return isinstance(array, np.ndarray)
+    plain = not jnp.issubdtype(array.dtype, jax.dtypes.extended)
+    return plain and not array.committed and all(device.platform == "cpu" for device in array.devices())
 
 
 def refuse_masked(field: str, value: Any) -> None:

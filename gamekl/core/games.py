@@ -14,12 +14,10 @@ from typing import Any, ClassVar, TypeVar
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Float
 
-from gamekl.core.arrays import as_float_array, players_last
+from gamekl.core.arrays import as_float_array, players_last, stacked
 from gamekl.core.names import Named, Names
-from gamekl.core.policies import is_concrete
 from gamekl.core.show import Shown
 
 T = TypeVar("T")
@@ -291,21 +289,4 @@ def stack(objects: Sequence[T]) -> T:
     shapes = {tuple(jnp.shape(leaf) for leaf in jax.tree.leaves(entry)) for entry in objects}
     if len(structures) > 1 or len(shapes) > 1:
         raise ValueError(f"objects: got different types or shapes {sorted(map(str, shapes))}, takes all of one kind")
-    return jax.tree.map(lambda *leaves: _stacked(leaves), *objects)
-
-
-def _stacked(leaves: Sequence[Any]) -> Array:
-    """Arrays along a new axis: by numpy where all are its own or a CPU's, since jax compiles a program for each number.
-
-    Keys and traced arrays, and what lies on other devices, are left to jax.
-    """
-    if not is_concrete(leaves) or not all(map(_is_at_hand, leaves)):
-        return jnp.stack(leaves)
-    return jax.device_put(np.stack([np.asarray(leaf) for leaf in leaves]))
-
-
-def _is_at_hand(leaf: Any) -> bool:
-    if not isinstance(leaf, jax.Array):
-        return isinstance(leaf, np.ndarray)
-    plain = not jnp.issubdtype(leaf.dtype, jax.dtypes.extended)
-    return plain and not leaf.committed and all(device.platform == "cpu" for device in leaf.devices())
+    return jax.tree.map(lambda *leaves: stacked(leaves), *objects)
