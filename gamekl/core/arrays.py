@@ -59,9 +59,9 @@ def as_float_array(field: str, value: Any) -> jax.Array:
 def stacked(arrays: Sequence[Any]) -> jax.Array:
     """Arrays along a new axis: by numpy where all are its own or a CPU's, as jax compiles a program for each number.
 
-    Keys and traced arrays, and what lies on other devices, are left to jax.
+    Keys and traced arrays, what lies on other devices, and mixed dtypes are left to jax.
     """
-    if all(map(_is_at_hand, arrays)):
+    if all(map(_is_at_hand, arrays)) and len({array.dtype for array in arrays}) == 1:
         return jax.device_put(np.stack([np.asarray(array) for array in arrays]))
     return jnp.stack(arrays)
 

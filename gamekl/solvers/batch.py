@@ -19,7 +19,7 @@ from gamekl.core.kernels.platforms import Platform
 from gamekl.core.policies import Profile, is_concrete
 from gamekl.core.regularizer import Regularizer
 from gamekl.solvers.correlated_solution import CorrelatedSolution
-from gamekl.solvers.driver import Device, in_chunks
+from gamekl.solvers.driver import Device, in_chunks, with_rows
 from gamekl.solvers.nash.ladder import Options, solve_plain_problems, solve_problems
 from gamekl.solvers.nash.prepare import NashProblem, make_nash_problem
 from gamekl.solvers.nash.queue import num_lanes
@@ -86,14 +86,7 @@ def _refine_chunks(batch: tuple[Any, ...], devices: Any, x64: bool, options: Opt
     if not len(left):
         return solution
     rows = jax.tree.map(lambda leaf: leaf[left], batch)
-    others = _solve_chunks(_solve_chunk, rows, devices, x64, options._replace(refine=False))
-
-    def mend(leaf: np.ndarray, other: np.ndarray) -> np.ndarray:
-        leaf = leaf.copy()
-        leaf[left] = other
-        return leaf
-
-    return jax.tree.map(mend, solution, others)
+    return with_rows(solution, left, _solve_chunks(_solve_chunk, rows, devices, x64, options._replace(refine=False)))
 
 
 def _on_device(solution: Any, x64: bool) -> Any:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache, partial
 from queue import SimpleQueue
-from typing import Any
+from typing import Any, TypeVar
 
 import jax
 import numpy as np
@@ -17,6 +17,7 @@ from jax.sharding import SingleDeviceSharding
 
 from gamekl.core.kernels.platforms import CPU, Platform, for_platform, platform_of, wide_options
 
+T = TypeVar("T")
 Device = Any  # a jax.Device
 
 # Few enough to share the work out evenly.
@@ -130,3 +131,14 @@ def in_chunks(
     with ThreadPoolExecutor(len(workers)) as pool:
         parts = list(pool.map(solve, range(0, max(size, 1), chunk)))
     return parts[0] if len(parts) == 1 else jax.tree.map(lambda *leaves: np.concatenate(leaves), *parts)
+
+
+def with_rows(results: T, rows: Any, others: T) -> T:
+    """Results, in numpy's arrays, in which a row, or some, are others'."""
+
+    def put(leaf: np.ndarray, other: Any) -> np.ndarray:
+        leaf = leaf.copy()
+        leaf[rows] = np.asarray(other)
+        return leaf
+
+    return jax.tree.map(put, results, others)

@@ -5,7 +5,6 @@ small. Batches, traced games and larger ones are solved by pivots in lanes (`exa
 """
 
 from collections.abc import Sequence
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -15,7 +14,7 @@ from jaxtyping import Array, Bool, Float, Int
 from gamekl.core.games import NormalFormGame, require_normal_form
 from gamekl.core.policies import is_concrete
 from gamekl.core.validation import validate
-from gamekl.solvers.driver import Device, in_chunks
+from gamekl.solvers.driver import Device, in_chunks, with_rows
 from gamekl.solvers.exact.certificate import solution_of
 from gamekl.solvers.exact.programme import optimal_on_host
 from gamekl.solvers.exact.supports import solve_by_supports, support_pairs
@@ -95,17 +94,6 @@ def _solve_chunk(
     return solve_games(find, payoffs, dropped)
 
 
-def _replace(rows: Any, found: Any, solutions: Any) -> Any:
-    """Solutions as numpy arrays, in which a row, or several, are others."""
-
-    def put(leaf: Any, other: Any) -> np.ndarray:
-        leaf = np.array(leaf)
-        leaf[rows] = np.asarray(other)
-        return leaf
-
-    return jax.tree.map(put, solutions, found)
-
-
 def _failed(solutions: Solution) -> Int[np.ndarray, " game"]:
     return np.flatnonzero(np.asarray(solutions.status) == Status.not_converged)
 
@@ -122,10 +110,10 @@ def _solve_rows(payoffs: np.ndarray, find: Finder, devices: Sequence[Device] | N
         failed = _failed(solutions)
         if not len(failed):
             return solutions
-        solutions = _replace(failed, solve(payoffs[failed], label), solutions)
+        solutions = with_rows(solutions, failed, solve(payoffs[failed], label))
     if support_pairs(*payoffs.shape[2:]) <= FEW_SUPPORT_PAIRS or find is zero_sum:
         for row in _failed(solutions):
-            solutions = _replace(row, solve_nash_exact(NormalFormGame(jnp.asarray(payoffs[row]))), solutions)
+            solutions = with_rows(solutions, row, solve_nash_exact(NormalFormGame(jnp.asarray(payoffs[row]))))
     return solutions
 
 
@@ -145,9 +133,9 @@ def solve_two_player_batch(
         solutions = _solve_rows(payoffs if not len(rows) else payoffs[others], pivots, devices)
         if len(rows):
             blank = jax.tree.map(lambda leaf: np.zeros((len(payoffs), *leaf.shape[1:]), leaf.dtype), solutions)
-            solutions = _replace(others, solutions, blank)
-            solutions = _replace(rows, _solve_rows(payoffs[rows], zero_sum, devices), solutions)
-    return jax.tree.map(lambda leaf: jnp.asarray(np.reshape(leaf, (*batch, *leaf.shape[1:]))), solutions)
+            solutions = with_rows(blank, others, solutions)
+            solutions = with_rows(solutions, rows, _solve_rows(payoffs[rows], zero_sum, devices))
+    return jax.device_put(jax.tree.map(lambda leaf: np.reshape(leaf, (*batch, *leaf.shape[1:])), solutions))
 
 
 def solve_nash_exact_batch(
