@@ -156,3 +156,18 @@ def test_callers_with_threads_of_their_own_do_not_wait_for_each_other(shape):
     with ThreadPoolExecutor(4) as pool:
         for solution in pool.map(lambda _: solve_uniform(shape), range(16)):
             assert np.all(solution.status == gk.Status.converged)
+
+
+@pytest.mark.parametrize(
+    "solve",
+    [
+        lambda game: gk.solve_nash(game, gk.Regularizer.uniform(game, 0.5)),
+        gk.solve_nash_exact,
+        lambda game: gk.gamd(game, gk.Regularizer.uniform(game, 0.5), num_rounds=10),
+        lambda game: gk.solve_correlated(game, concept="ce", objective="gini"),
+    ],
+)
+def test_vmap_over_no_games(solve):
+    """Nothing to do is no error: a filter may leave nothing."""
+    found = jax.vmap(lambda payoffs: solve(gk.NormalFormGame(payoffs)).status)(jnp.zeros((0, 2, 3, 2)))
+    assert found.shape == (0,)

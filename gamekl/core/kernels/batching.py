@@ -23,13 +23,25 @@ def _stretch(size: int, in_batched: T, batch: T) -> T:
     )
 
 
+def _also_none(together: Callable[[T], R]) -> Callable[[T], R]:
+    """A function of a batch, which may be one of nothing: `together` need not know of that."""
+
+    def of_any(batch: T) -> R:
+        if all(leaf.shape[0] for leaf in jax.tree.leaves(batch)):
+            return together(batch)
+        one = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((1, *leaf.shape[1:]), leaf.dtype), batch)
+        return jax.tree.map(lambda leaf: jnp.zeros((0, *leaf.shape[1:]), leaf.dtype), jax.eval_shape(together, one))
+
+    return of_any
+
+
 def joining_batches(together: Callable[[T], R]) -> Callable[[T], R]:
     """A function of a batch, of which ``jax.vmap``, nested or not, makes one call with all batches in one.
 
     Args:
         together: all leaves of what it takes and returns have a leading axis.
     """
-    many = custom_vmap(together)
+    many = custom_vmap(_also_none(together))
 
     @many.def_vmap
     def joined(size: int, in_batched: list[T], batch: T) -> tuple[R, R]:
