@@ -7,7 +7,7 @@ stacked two-player games look like one three-player game.
 """
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterable
 from functools import partial
 from typing import Any, ClassVar, TypeVar
 
@@ -268,7 +268,7 @@ def require_normal_form(game: Any, field: str = "game", takes: str = "a NormalFo
         raise TypeError(f"{field}: got {type(game).__name__}, takes {takes}")
 
 
-def stack(objects: Sequence[T]) -> T:
+def stack(objects: Iterable[T]) -> T:
     """Stack games, regularizers, estimates or any other gamekl objects of one type and shape along a new leading axis.
 
     The result has the type of its parts and is meant for ``jax.vmap`` and the batch drivers; its own properties (such
@@ -283,6 +283,7 @@ def stack(objects: Sequence[T]) -> T:
     Raises:
         ValueError: nothing to stack, or the objects differ in type or shape.
     """
+    objects = list(objects)
     if not objects:
         raise ValueError("objects: got an empty sequence, takes at least one object")
     structures = {jax.tree.structure(entry) for entry in objects}

@@ -125,7 +125,10 @@ def test_stack_takes_keys_and_traced_arrays():
     assert (gk.stack(keys) == jnp.stack(keys)).all()
     batch = jax.jit(lambda scale: gk.stack([gk.NormalFormGame(scale * gk.games.chicken().payoffs)] * 2))(2.0)
     np.testing.assert_array_equal(batch.payoffs[1], 2 * gk.games.chicken().payoffs)
-    assert isinstance(gk.stack([np.arange(3), np.arange(3)]), jax.Array)
+    assert gk.stack(gk.games.chicken() for _ in range(3)).payoffs.shape == (3, 2, 2, 2)
+    with jax.numpy_dtype_promotion("standard"):
+        mixed = gk.stack([(np.ones(2, np.int32),), (np.ones(2, np.float32),)])
+    assert mixed[0].dtype == jnp.float32  # by jax's rules, not numpy's
 
 
 def test_stack_refuses_what_does_not_fit():
