@@ -119,8 +119,8 @@ def sample_sums(
 def check_whole(num_samples: ArrayLike) -> None:
     """Raise ``ValueError`` unless a concrete number of rows is a whole number >= 1."""
     if is_concrete(num_samples):
-        n = float(np.asarray(num_samples))
-        if not (n >= 1 and n == np.floor(n)):
+        n = np.asarray(num_samples)
+        if n.shape != () or not (n >= 1 and n == np.floor(n)):
             raise ValueError(f"num_samples: got {num_samples}, takes a whole number >= 1")
 
 

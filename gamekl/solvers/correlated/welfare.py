@@ -10,6 +10,7 @@ from jaxtyping import Array, Float
 
 from gamekl.core.games import NormalFormGame
 from gamekl.core.kernels.jit import jit
+from gamekl.core.policies import is_concrete
 from gamekl.core.validation import validate
 from gamekl.solvers.correlated.constraints import ByRows
 from gamekl.solvers.correlated.gain_rows import gain_matrix, holds, owners, rescaled
@@ -70,7 +71,7 @@ def solve_welfare(game: NormalFormGame, *, concept: str = "cce", epsilon: Any = 
     It is found on the host in float64, by a linear program (HiGHS, through scipy).
 
     Args:
-        game: the game.
+        game: the game, concrete.
         concept: "cce", no player gains by one action in place of all recommendations; or "ce", by an action for each.
         epsilon: what each gain may come to, payoff units, a number or ``[player]``.
 
@@ -78,9 +79,12 @@ def solve_welfare(game: NormalFormGame, *, concept: str = "cce", epsilon: Any = 
         One such equilibrium, a `CorrelatedEquilibrium`; its `objective` is minus its welfare.
 
     Raises:
+        TypeError: `game` is no `NormalFormGame`, or it or `epsilon` is traced.
         ValueError: an option is not known, a value is bad, or the game is too large.
     """
     check_problem(game, concept, epsilon)
+    if not is_concrete(game, epsilon):
+        raise TypeError("game, epsilon: got traced arrays, takes concrete ones: HiGHS works on the host")
     validate(game)
     with jax.enable_x64(True):
         double = NormalFormGame(jnp.asarray(game.payoffs, dtype=jnp.float64))

@@ -418,3 +418,8 @@ def test_only_defection_is_left_beside_an_action_that_must_not_meet_itself():
         # The last before rounding left no step, where that is so.
         np.testing.assert_allclose(coarse.joint_policy.sum(), 1, atol=1e-6)
         assert coarse.status == gk.Status.converged or dtype == "float32"
+
+
+def test_welfare_is_found_on_the_host():
+    with pytest.raises(TypeError, match="game, epsilon: got traced arrays, takes concrete ones"):
+        jax.vmap(lambda payoffs: gk.solve_welfare(gk.NormalFormGame(payoffs)).status)(jnp.zeros((3, 2, 2, 2)))
