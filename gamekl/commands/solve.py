@@ -21,7 +21,7 @@ class Solve:
     """The file: Gambit's .nfg, .efg, .agg or .bagg, or a .csv or .npz."""
     temperature: float | None = None
     """Payoff units per nat, 1 / lambda of a logit equilibrium, for nash and cce; nash without one is exact, of two
-    players (zero-sum games of any size, others up to about 8 x 8 actions)."""
+    players, of any size."""
     concept: Literal["nash", "cce", "ce", "mece", "mecce", "mgce", "mgcce", "mwce", "mwcce"] = "nash"
     """Nash, or a coarse correlated equilibrium by GAMD, both regularised; or a (coarse) correlated equilibrium of
     maximum entropy (me, and ce alone), Gini impurity (mg) or welfare (mw)."""
