@@ -11,6 +11,7 @@ from lowering.process import PACKAGE, lower
 from lowering.programs import CALLERS, ON_HOST, PROBES, PROGRAMS
 
 import gamekl as gk
+from gamekl.core.kernels import calls as marks
 
 # What jax brings along for NVIDIA's libraries, and what XLA's compiler for TPUs knows.
 KNOWN = {
@@ -53,7 +54,9 @@ def test_every_known_call_is_made_somewhere(dtype):
 def test_every_jitted_function_is_in_a_program():
     found = all_jitted(PACKAGE)
     assert len(found) > 60
-    assert found - set(lowered("float64").reached) == set(PROBES) | set(CALLERS)
+    for_older_jax = {"_in_conditional": marks.KEEPS_BARRIERS, "_call": marks.JOINS_LOOPS}
+    idle = {f"{marks.__name__}.{name}.<locals>.<lambda>" for name, is_newer in for_older_jax.items() if is_newer}
+    assert found - set(lowered("float64").reached) == set(PROBES) | set(CALLERS) | idle
 
 
 def test_a_new_jitted_function_is_found(tmp_path):
