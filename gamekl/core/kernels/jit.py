@@ -12,8 +12,15 @@ from typing import Any
 import jax
 
 from gamekl.core.kernels.calls import at_once
-from gamekl.core.kernels.platforms import Platform, for_platform, meant, quick_options
+from gamekl.core.kernels.platforms import Platform, for_platform, meant, platform_of, quick_options
 from gamekl.core.policies import is_concrete
+
+
+def _platform_of(given: Any) -> Platform | None:
+    """The kind of machine on which all arrays are; None where they are on several kinds, or are not jax's."""
+    arrays = [leaf for leaf in jax.tree.leaves(given) if isinstance(leaf, jax.Array)]
+    platforms = {platform_of(device) for leaf in arrays for device in leaf.devices()}
+    return platforms.pop() if len(platforms) == 1 else None
 
 
 def jit(
@@ -46,7 +53,9 @@ def jit(
 
     @wraps(function)
     def call(*arguments: Any, **keywords: Any) -> Any:
-        for_now = quick and is_concrete(arguments, keywords) and at_once()
-        return compiled(for_now)(*arguments, on=meant(), **keywords)
+        now = is_concrete(arguments, keywords) and at_once()
+        # What is called at once is for the machine that its arrays are on: nothing is traced for others.
+        platform = meant() or (_platform_of((arguments, keywords)) if now else None)
+        return compiled(quick and now)(*arguments, on=platform, **keywords)
 
     return call
