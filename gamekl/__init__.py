@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from gamekl.solvers.correlated.solve import CorrelatedEquilibrium, solve_correlated
     from gamekl.solvers.correlated.welfare import solve_welfare
     from gamekl.solvers.correlated_solution import CorrelatedSolution
+    from gamekl.solvers.exact.enumeration import NashEquilibria, enumerate_nash
     from gamekl.solvers.exact.solve import solve_nash_exact, solve_nash_exact_batch
     from gamekl.solvers.nash.implicit import DerivativeWarning
     from gamekl.solvers.nash.solve import gane, solve_nash
@@ -45,6 +46,8 @@ _HOMES = {
     "gane": "solvers.nash.solve",
     "solve_nash_exact": "solvers.exact.solve",
     "solve_nash_exact_batch": "solvers.exact.solve",
+    "enumerate_nash": "solvers.exact.enumeration",
+    "NashEquilibria": "solvers.exact.enumeration",
     "gamd": "solvers.play.gamd",
     "gamd_batch": "solvers.batch",
     "gamd_history": "solvers.play.history",
@@ -82,6 +85,7 @@ __all__ = [
     "CorrelatedSolution",
     "DerivativeWarning",
     "MarkovGame",
+    "NashEquilibria",
     "NormalFormGame",
     "PolymatrixGame",
     "Regularizer",
@@ -91,6 +95,7 @@ __all__ = [
     "Trajectory",
     "action_values",
     "best_response",
+    "enumerate_nash",
     "evaluate",
     "exploitability",
     "follow",

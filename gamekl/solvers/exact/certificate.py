@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from gamekl.core.games import NormalFormGame
 from gamekl.core.kernels import lanes
 from gamekl.core.kernels.calls import stored
 from gamekl.core.kernels.platforms import Platform
@@ -12,6 +13,12 @@ from gamekl.solvers.solution import PathSummary, Solution, Status
 
 # A regret (`regret`) below this is rounding.
 CONVERGED = 1e-8
+
+
+def check_two_players(game: NormalFormGame) -> None:
+    """Raise ``ValueError`` unless a game has two players."""
+    if game.num_players != 2:
+        raise ValueError(f"game: got {game.num_players} players, takes 2 for an unregularised equilibrium")
 
 
 def own_first(payoffs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -15,7 +15,7 @@ from gamekl.core.games import NormalFormGame, require_normal_form
 from gamekl.core.policies import is_concrete
 from gamekl.core.validation import validate
 from gamekl.solvers.driver import Device, in_chunks, with_rows
-from gamekl.solvers.exact.certificate import solution_of
+from gamekl.solvers.exact.certificate import check_two_players, solution_of
 from gamekl.solvers.exact.programme import optimal_on_host
 from gamekl.solvers.exact.supports import solve_by_supports, support_pairs
 from gamekl.solvers.exact.vertices import Finder, num_lanes, pivots, solve_games, solve_traced, zero_sum
@@ -26,12 +26,6 @@ MAX_SUPPORT_PAIRS = 200_000
 FEW_SUPPORT_PAIRS = 20_000
 # First labels that are tried, where the path from one does not end in an equilibrium to rounding.
 MOST_LABELS = 8
-
-
-def check_two_players(game: NormalFormGame) -> None:
-    """Raise ``ValueError`` unless a game has two players."""
-    if game.num_players != 2:
-        raise ValueError(f"game: got {game.num_players} players, takes 2 for an unregularised equilibrium")
 
 
 def is_zero_sum(payoffs: Float[np.ndarray, "*batch 2 actions_1 actions_2"]) -> Bool[np.ndarray, "*batch"]:

@@ -1,0 +1,71 @@
+"""Payoffs as rational numbers: what the floats are, or what they were most likely written as.
+
+Every float is a rational number, a whole number times a power of 2. But 0.1 and 1/3 are none of these, so that a game
+that was written in decimals or fractions has lost its ties: 0.1 + 0.2 and 0.3 are apart as floats.
+"""
+
+import math
+from decimal import Decimal
+from fractions import Fraction
+from typing import Literal
+
+import numpy as np
+
+Row = tuple[Fraction, ...]
+Reading = Literal["simplest", "exact"]
+
+# The largest denominator, and most digits of a decimal, that a float of so many bits is taken to stand for. Of random
+# numbers fewer than one in some hundred rounds to the like.
+MOST_DENOMINATOR = {64: 10**6, 32: 10**2}
+MOST_DIGITS = {64: 12, 32: 5}
+
+
+def simplest_between(low: Fraction, high: Fraction) -> Fraction:
+    """The fraction of least denominator strictly between two numbers with no whole number among them, 0 <= low < high.
+
+    The continued fractions of both agree up to a place; there it takes the least number that fits.
+    """
+    terms = []
+    while (whole := math.floor(low)) + 1 >= high:
+        terms.append(whole)
+        if low == whole:  # the rest lies above 1 / (high - whole), and no bound is above it
+            low, high = 1 / (high - whole), Fraction(0)
+            break
+        low, high = 1 / (high - whole), 1 / (low - whole)
+    found = Fraction(math.floor(low) + 1)
+    for whole in reversed(terms):
+        found = whole + 1 / found
+    return found
+
+
+def simplest(value: np.floating) -> Fraction:
+    """The number that a float was most likely written as.
+
+    That is the fraction of least denominator that rounds to it, if the denominator is at most 10^6 (10^2 of a float of
+    32 bits); else the shortest decimal that rounds to it, if it has at most 12 digits (5); else the float itself.
+    """
+    own = Fraction(float(value))
+    if own.denominator == 1:
+        return own
+    bits, size = 8 * value.dtype.itemsize, np.abs(value)
+    # Exclusive: at the ends a tie may be rounded either way.
+    below, above = (Fraction(float(np.nextafter(size, value.dtype.type(end)))) for end in (0, np.inf))
+    found = simplest_between((abs(own) + below) / 2, (abs(own) + above) / 2)
+    if found.denominator <= MOST_DENOMINATOR[bits]:
+        return found if own > 0 else -found
+    written = Decimal(str(value))
+    return Fraction(written) if len(written.as_tuple().digits) <= MOST_DIGITS[bits] else own
+
+
+def read_payoffs(table: np.ndarray, rationals: Reading) -> tuple[Row, ...]:
+    """A matrix of finite floats as rational numbers.
+
+    Args:
+        table: of float64, or another dtype of floats.
+        rationals: "simplest" for what they were most likely written as (`simplest`), "exact" for what they are.
+    """
+    if table.dtype not in (np.float32, np.float64):
+        table = table.astype(np.float64)
+    read = simplest if rationals == "simplest" else lambda value: Fraction(float(value))
+    return tuple(tuple(read(entry) for entry in row) for row in table)
+
