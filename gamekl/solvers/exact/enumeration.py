@@ -5,7 +5,7 @@ are vertices of the players' best-response polyhedra that have all labels togeth
 best response.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
@@ -23,6 +23,8 @@ from gamekl.solvers.exact.rationals import Reading, Row, read_payoffs
 from gamekl.solvers.exact.subsets import Pairs, bicliques, components, labelled
 
 Rows = tuple[Row, ...]
+# Policies but for a factor, and their labels.
+Labelled = tuple[Int[np.ndarray, "vertex own"], Bool[np.ndarray, "vertex label"]]
 # Equilibria that are shown one by one.
 FEW = 12
 
@@ -112,21 +114,23 @@ def _dot(policy: Row) -> Any:
     return lambda row: sum((share * row[index] for index, share in played), Fraction(0))
 
 
-def _policies(weights: Int[np.ndarray, "vertex own"], numbers: list[int]) -> Iterator[tuple[Row, int]]:
-    """Some vertices as policies, with their numbers."""
+def _policies(
+    weights: Int[np.ndarray, "vertex own"], numbers: Iterable[int]
+) -> Iterator[tuple[tuple[float, ...], Row, int]]:
+    """Some vertices as policies, with their numbers, and behind floats by which they are quick to sort."""
     for number in numbers:
         row = weights[number].tolist()
         total = sum(row)
-        yield tuple(Fraction(weight, total) for weight in row), number
+        yield tuple(weight / total for weight in row), tuple(Fraction(weight, total) for weight in row), number
 
 
 def _collect(payoffs: tuple[Rows, Rows], weights: tuple[np.ndarray, np.ndarray], pairs: Pairs, most: int) -> Any:
     """The result, with vertices and equilibria in an order that follows from the policies."""
     vertices, orders = [], []
     for player, own in enumerate(weights):
-        found = sorted(_policies(own, sorted({pair[player] for pair in pairs})), reverse=True)
-        vertices.append(tuple(policy for policy, _ in found))
-        orders.append({number: place for place, (_, number) in enumerate(found)})
+        found = sorted(_policies(own, {pair[player] for pair in pairs}), reverse=True)
+        vertices.append(tuple(policy for _, policy, _ in found))
+        orders.append({number: place for place, (_, _, number) in enumerate(found)})
     ordered = sorted((orders[0][x], orders[1][y]) for x, y in pairs)
     component, subsets = {}, []
     for number, part in enumerate(components(ordered)):
@@ -137,8 +141,28 @@ def _collect(payoffs: tuple[Rows, Rows], weights: tuple[np.ndarray, np.ndarray],
     )
 
 
+def _both_vertices(first: Rows, second: Rows, most: int) -> tuple[Labelled, Labelled]:
+    """The vertices of a player and of the other one that may be in equilibria, each with labels, its own before.
+
+    Args:
+        first: for each action of the one with fewer what the other one earns by its own.
+        second: the same the other way round.
+        most: vertices that there may be.
+    """
+    few = vertices(first, most)
+    # What is never a best response is in no equilibrium.
+    used = np.flatnonzero(np.any(few[1][:, len(first) :], axis=0))
+    weights, tight = vertices([second[action] for action in used], most)
+    everything = np.zeros((len(weights), len(second)), object)
+    everything[:, used] = weights
+    labels = np.ones((len(weights), len(second) + len(first)), bool)
+    labels[:, used] = tight[:, : len(used)]
+    labels[:, len(second) :] = tight[:, len(used) :]
+    return few, (everything, labels)
+
+
 def enumerate_nash(
-    game: NormalFormGame, *, rationals: Reading = "simplest", max_vertices: int = 100_000
+    game: NormalFormGame, *, rationals: Reading = "simplest", max_vertices: int = 200_000
 ) -> NashEquilibria:
     """All Nash equilibria of a two-player game without regularisation, in rational numbers.
 
@@ -173,8 +197,11 @@ def enumerate_nash(
     if not isinstance(max_vertices, int) or max_vertices < 1:
         raise ValueError(f"max_vertices: got {max_vertices!r}, takes a whole number >= 1")
     row, column = (read_payoffs(table, rationals) for table in np.asarray(game.payoffs))
-    x, first = vertices(column, max_vertices)
-    y, second = vertices(tuple(zip(*row, strict=True)), max_vertices)
+    by_column = tuple(zip(*row, strict=True))
+    if len(row) <= len(by_column):
+        (x, first), (y, second) = _both_vertices(column, by_column, max_vertices)
+    else:
+        (y, second), (x, first) = _both_vertices(by_column, column, max_vertices)
     # Of the column player's vertices the row player's actions come behind.
     second = np.roll(second, len(row), axis=1)
     pairs = labelled(first, second, len(row), max_vertices)

@@ -9,7 +9,7 @@ Source: Winkels, "An algorithm to determine all equilibrium points of a bimatrix
 and von Stengel, "Enumeration of Nash equilibria for two-player games" (2010), section 7.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import numpy as np
 from jaxtyping import Bool
@@ -74,23 +74,22 @@ def bicliques(pairs: Pairs, most: int) -> list[Biclique]:
     Raises:
         TooLargeError: there are more than allowed.
     """
-    swapped = len({x for x, _ in pairs}) > len({y for _, y in pairs})
-    joined: dict[int, int] = {}
+    ends = [sorted({pair[side] for pair in pairs}) for side in (0, 1)]
+    if len(pairs) == len(ends[0]) * len(ends[1]):
+        return [(tuple(ends[0]), tuple(ends[1]))]
+    small, large = (0, 1) if len(ends[0]) <= len(ends[1]) else (1, 0)
+    bits = {end: 1 << place for place, end in enumerate(ends[large])}
+    joined = dict.fromkeys(ends[small], 0)
     for pair in pairs:
-        x, y = reversed(pair) if swapped else pair
-        joined[x] = joined.get(x, 0) | 1 << y
+        joined[pair[small]] |= bits[pair[large]]
     closed: set[int] = set()
-    for ends in set(joined.values()):
-        closed |= {ends & other for other in closed} | {ends}
+    for others in set(joined.values()):
+        closed |= {others & more for more in closed} | {others}
         closed.discard(0)
         require_few(len(closed), most, "maximal Nash subsets")
     found = []
-    for ends in closed:
-        first = tuple(sorted(x for x, other in joined.items() if ends & other == ends))
-        second = tuple(_numbers(ends))
-        found.append((second, first) if swapped else (first, second))
+    for others in closed:
+        few = tuple(end for end, more in joined.items() if others & more == others)
+        many = tuple(end for end, bit in bits.items() if others & bit)
+        found.append((many, few) if small else (few, many))
     return sorted(found)
-
-
-def _numbers(bits: int) -> Sequence[int]:
-    return [number for number, bit in enumerate(reversed(f"{bits:b}")) if bit == "1"]
