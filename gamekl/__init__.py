@@ -18,7 +18,9 @@ if TYPE_CHECKING:
     from gamekl.solvers.correlated.solve import CorrelatedEquilibrium, solve_correlated
     from gamekl.solvers.correlated.welfare import solve_welfare
     from gamekl.solvers.correlated_solution import CorrelatedSolution
-    from gamekl.solvers.exact.enumeration import NashEquilibria, enumerate_nash
+    from gamekl.solvers.exact.extreme.entropy import max_entropy_nash
+    from gamekl.solvers.exact.extreme.enumeration import enumerate_nash
+    from gamekl.solvers.exact.extreme.equilibria import NashEquilibria
     from gamekl.solvers.exact.solve import solve_nash_exact, solve_nash_exact_batch
     from gamekl.solvers.nash.implicit import DerivativeWarning
     from gamekl.solvers.nash.solve import gane, solve_nash
@@ -46,8 +48,9 @@ _HOMES = {
     "gane": "solvers.nash.solve",
     "solve_nash_exact": "solvers.exact.solve",
     "solve_nash_exact_batch": "solvers.exact.solve",
-    "enumerate_nash": "solvers.exact.enumeration",
-    "NashEquilibria": "solvers.exact.enumeration",
+    "enumerate_nash": "solvers.exact.extreme.enumeration",
+    "NashEquilibria": "solvers.exact.extreme.equilibria",
+    "max_entropy_nash": "solvers.exact.extreme.entropy",
     "gamd": "solvers.play.gamd",
     "gamd_batch": "solvers.batch",
     "gamd_history": "solvers.play.history",
@@ -106,6 +109,7 @@ __all__ = [
     "gane",
     "learning",
     "load_solution",
+    "max_entropy_nash",
     "multiplicative_weights",
     "multiplicative_weights_history",
     "nash_conv",

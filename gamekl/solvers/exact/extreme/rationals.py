@@ -12,6 +12,7 @@ from typing import Literal
 import numpy as np
 
 Row = tuple[Fraction, ...]
+Rows = tuple[Row, ...]
 Reading = Literal["simplest", "exact"]
 
 # The largest denominator, and most digits of a decimal, that a float of so many bits is taken to stand for. Of random
@@ -57,7 +58,7 @@ def simplest(value: np.floating) -> Fraction:
     return Fraction(written) if len(written.as_tuple().digits) <= MOST_DIGITS[bits] else own
 
 
-def read_payoffs(table: np.ndarray, rationals: Reading) -> tuple[Row, ...]:
+def read_payoffs(table: np.ndarray, rationals: Reading) -> Rows:
     """A matrix of finite floats as rational numbers.
 
     Args:
@@ -68,4 +69,3 @@ def read_payoffs(table: np.ndarray, rationals: Reading) -> tuple[Row, ...]:
         table = table.astype(np.float64)
     read = simplest if rationals == "simplest" else lambda value: Fraction(float(value))
     return tuple(tuple(read(entry) for entry in row) for row in table)
-

@@ -6,112 +6,23 @@ best response.
 """
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from fractions import Fraction
-from functools import cached_property
-from typing import Any, get_args
+from typing import get_args
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Int
 
 from gamekl.core.games import NormalFormGame, require_normal_form
 from gamekl.core.policies import is_concrete
 from gamekl.core.validation import validate
 from gamekl.solvers.exact.certificate import check_two_players
-from gamekl.solvers.exact.polyhedra import vertices
-from gamekl.solvers.exact.rationals import Reading, Row, read_payoffs
-from gamekl.solvers.exact.subsets import Pairs, bicliques, components, labelled
+from gamekl.solvers.exact.extreme.equilibria import NashEquilibria, NashSubset
+from gamekl.solvers.exact.extreme.polyhedra import vertices
+from gamekl.solvers.exact.extreme.rationals import Reading, Row, Rows, read_payoffs
+from gamekl.solvers.exact.extreme.subsets import Pairs, bicliques, components, labelled
 
-Rows = tuple[Row, ...]
 # Policies but for a factor, and their labels.
 Labelled = tuple[Int[np.ndarray, "vertex own"], Bool[np.ndarray, "vertex label"]]
-# Equilibria that are shown one by one.
-FEW = 12
-
-
-@dataclass(frozen=True)
-class NashSubset:
-    """A maximal Nash subset: all mixtures of some policies of one player with all mixtures of some of the other.
-
-    Attributes:
-        vertices: the numbers of each player's policies, among `NashEquilibria.vertices`.
-        component: the number of the connected component of the set of equilibria that it is part of.
-    """
-
-    vertices: tuple[tuple[int, ...], tuple[int, ...]]
-    component: int
-
-
-@dataclass(frozen=True, repr=False)
-class NashEquilibria:
-    """All Nash equilibria of a two-player game: the extreme ones, and which of them may be mixed.
-
-    Attributes:
-        payoffs: of the game that was solved, ``[player][action_1][action_2]``, rational numbers.
-        vertices: each player's policies in extreme equilibria, rational numbers, ``[player][vertex][action]``, in
-            descending lexicographic order.
-        pairs: the extreme equilibria, the numbers of both players' vertices.
-        components: for each, the number of its connected component.
-        subsets: the maximal Nash subsets. Each equilibrium of the game is in at least one of them.
-        complete: whether these are proven to be all; always, here.
-    """
-
-    payoffs: tuple[Rows, Rows]
-    vertices: tuple[Rows, Rows]
-    pairs: tuple[tuple[int, int], ...]
-    components: tuple[int, ...]
-    subsets: tuple[NashSubset, ...]
-    complete: bool = True
-
-    def __len__(self) -> int:
-        """How many extreme equilibria there are."""
-        return len(self.pairs)
-
-    def __repr__(self) -> str:
-        """How many there are, and the first of them."""
-        shape = " x ".join(str(len(own[0])) for own in self.vertices)
-        counts = f"{len(self)} extreme in {max(self.components) + 1} components, {len(self.subsets)} maximal subsets"
-        lines = [f"NashEquilibria: {shape} actions, {counts}"]
-        for policies, component in list(zip(self.rational_policies, self.components, strict=True))[:FEW]:
-            told = " | ".join(" ".join(map(str, policy)) for policy in policies)
-            lines.append(f"  {component}: {told if len(told) <= 90 else told[:86] + ' ...'}")
-        return "\n".join(lines + ([f"  and {len(self) - FEW} more"] if len(self) > FEW else []))
-
-    @property
-    def rational_policies(self) -> tuple[tuple[Row, Row], ...]:
-        """Both players' policies in each extreme equilibrium, as rational numbers."""
-        return tuple((self.vertices[0][x], self.vertices[1][y]) for x, y in self.pairs)
-
-    @cached_property
-    def policy(self) -> tuple[Float[np.ndarray, "equilibrium _"], Float[np.ndarray, "equilibrium _"]]:
-        """Both players' policies in each extreme equilibrium, nearest floats."""
-        x, y = (np.array(own, dtype=np.float64) for own in self.vertices)
-        first, second = np.array(self.pairs).T
-        return x[first], y[second]
-
-    @cached_property
-    def rational_values(self) -> tuple[tuple[Fraction, Fraction], ...]:
-        """What each player earns in each extreme equilibrium: what its best responses do."""
-        (row, column), (xs, ys) = self.payoffs, self.vertices
-        first = [max(map(_dot(y), row)) for y in ys]
-        second = [max(map(_dot(x), zip(*column, strict=True))) for x in xs]
-        return tuple((first[y], second[x]) for x, y in self.pairs)
-
-    @property
-    def values(self) -> Float[np.ndarray, "equilibrium player"]:
-        """What each player earns in each extreme equilibrium, payoff units, nearest floats."""
-        return np.array(self.rational_values, dtype=np.float64)
-
-    @property
-    def in_subset(self) -> Bool[np.ndarray, "equilibrium subset"]:
-        """Which extreme equilibria are in which maximal Nash subset."""
-        sets = [tuple(map(set, subset.vertices)) for subset in self.subsets]
-        return np.array([[x in first and y in second for first, second in sets] for x, y in self.pairs])
-
-
-def _dot(policy: Row) -> Any:
-    played = [(index, share) for index, share in enumerate(policy) if share]
-    return lambda row: sum((share * row[index] for index, share in played), Fraction(0))
 
 
 def _policies(
@@ -124,7 +35,9 @@ def _policies(
         yield tuple(weight / total for weight in row), tuple(Fraction(weight, total) for weight in row), number
 
 
-def _collect(payoffs: tuple[Rows, Rows], weights: tuple[np.ndarray, np.ndarray], pairs: Pairs, most: int) -> Any:
+def _collect(
+    payoffs: tuple[Rows, Rows], weights: tuple[np.ndarray, np.ndarray], pairs: Pairs, most: int
+) -> NashEquilibria:
     """The result, with vertices and equilibria in an order that follows from the policies."""
     vertices, orders = [], []
     for player, own in enumerate(weights):
@@ -132,12 +45,13 @@ def _collect(payoffs: tuple[Rows, Rows], weights: tuple[np.ndarray, np.ndarray],
         vertices.append(tuple(policy for _, policy, _ in found))
         orders.append({number: place for place, (_, _, number) in enumerate(found)})
     ordered = sorted((orders[0][x], orders[1][y]) for x, y in pairs)
-    component, subsets = {}, []
+    component: dict[tuple[int, int], int] = {}
+    subsets = []
     for number, part in enumerate(components(ordered)):
         component |= dict.fromkeys(part, number)
         subsets += [NashSubset(both, number) for both in bicliques(part, most)]
     return NashEquilibria(
-        payoffs, (vertices[0], vertices[1]), tuple(ordered), tuple(map(component.get, ordered)), tuple(subsets)
+        payoffs, (vertices[0], vertices[1]), tuple(ordered), tuple(component[pair] for pair in ordered), tuple(subsets)
     )
 
 

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 import numpy as np
 from jaxtyping import Bool
 
-from gamekl.solvers.exact.polyhedra import keys, pairs_in_parts, require_few, words
+from gamekl.solvers.exact.extreme.polyhedra import keys, pairs_in_parts, require_few, words
 
 Pairs = list[tuple[int, int]]
 Biclique = tuple[tuple[int, ...], tuple[int, ...]]

@@ -22,7 +22,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Int, UInt64
 
-from gamekl.solvers.exact.rationals import Row
+from gamekl.solvers.exact.extreme.rationals import Row
 
 BITS = 64
 # Pairs that are compared at once.
@@ -109,7 +109,11 @@ def _are_edges(common: UInt64[np.ndarray, "pair word"], sets: UInt64[np.ndarray,
 
 
 def _other_edges(
-    sets: UInt64[np.ndarray, "ray word"], simple: Bool[np.ndarray, " ray"], plus: np.ndarray, minus: np.ndarray, own: int
+    sets: UInt64[np.ndarray, "ray word"],
+    simple: Bool[np.ndarray, " ray"],
+    plus: np.ndarray,
+    minus: np.ndarray,
+    own: int,
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Pairs that are joined, of rays that are not both simple."""
     for first, second in (
@@ -153,7 +157,9 @@ def _in_integers(row: Row) -> tuple[list[int], Fraction]:
     return [entry // divisor for entry in whole], Fraction(scale, divisor)
 
 
-def vertices(payoffs: Sequence[Row], most: int) -> tuple[Int[np.ndarray, "vertex own"], Bool[np.ndarray, "vertex label"]]:
+def vertices(
+    payoffs: Sequence[Row], most: int
+) -> tuple[Int[np.ndarray, "vertex own"], Bool[np.ndarray, "vertex label"]]:
     """All vertices of a player's best-response polyhedron.
 
     Args:
