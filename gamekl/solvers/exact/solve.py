@@ -5,6 +5,7 @@ small. Batches, traced games and larger ones are solved by pivots in lanes (`exa
 """
 
 from collections.abc import Sequence
+from typing import Literal, get_args
 
 import jax
 import jax.numpy as jnp
@@ -16,11 +17,14 @@ from gamekl.core.policies import is_concrete
 from gamekl.core.validation import validate
 from gamekl.solvers.driver import Device, in_chunks, with_rows
 from gamekl.solvers.exact.certificate import check_two_players, solution_of
+from gamekl.solvers.exact.extreme.entropy import max_entropy_nash
+from gamekl.solvers.exact.extreme.enumeration import enumerate_nash
 from gamekl.solvers.exact.programme import optimal_on_host
 from gamekl.solvers.exact.supports import solve_by_supports, support_pairs
 from gamekl.solvers.exact.vertices import Finder, num_lanes, pivots, solve_games, solve_traced, zero_sum
 from gamekl.solvers.solution import Solution, Status, raise_unless_all_converged
 
+Which = Literal["any", "smallest_support", "lemke_howson", "max_entropy", "max_welfare"]
 # Supports are enumerated up to this for one game, and for each game of a batch that pivots did not solve.
 MAX_SUPPORT_PAIRS = 200_000
 FEW_SUPPORT_PAIRS = 20_000
@@ -40,14 +44,43 @@ def is_enumerable(game: NormalFormGame) -> bool:
     return support_pairs(*game.num_actions) <= MAX_SUPPORT_PAIRS
 
 
-def solve_nash_exact(game: NormalFormGame) -> Solution:
-    """An unregularised Nash equilibrium of a two-player game, at a vertex.
+def _by_supports(game: NormalFormGame) -> Solution:
+    if not is_enumerable(game):
+        pairs = support_pairs(*game.num_actions)
+        raise ValueError(
+            f"which: got smallest_support for {pairs:,} pairs of supports, takes it to {MAX_SUPPORT_PAIRS:,}"
+        )
+    return solve_by_supports(np.asarray(game.payoffs))
 
-    A concrete game is solved on the host in float64. Zero-sum games (up to a shift) go to a linear programme, and where
-    that is not exact enough, as where payoffs are of very unlike sizes, to support enumeration like others, up to about
-    9 x 9, where of several equilibria the one with the smallest support, then the lexicographically first, is returned.
-    Of larger games it is the one at the end of the Lemke-Howson path that drops the row player's first action, or, if
-    rounding spoilt that one's end, one of the next.
+
+def _by_path(game: NormalFormGame) -> Solution:
+    return jax.tree.map(lambda leaf: leaf[0], _solve_rows(np.asarray(game.payoffs)[None], pivots, None))
+
+
+def _by_welfare(game: NormalFormGame) -> Solution:
+    found = enumerate_nash(game)
+    best = max(range(len(found)), key=lambda number: sum(found.rational_values[number]))
+    payoffs = np.asarray(game.payoffs)
+    x, y = (policy[best] for policy in found.policy)
+    return solution_of(payoffs.astype(np.float64), x, y, np.asarray(len(found)), payoffs.dtype)
+
+
+CHOICES = {
+    "smallest_support": _by_supports,
+    "lemke_howson": _by_path,
+    "max_entropy": max_entropy_nash,
+    "max_welfare": _by_welfare,
+}
+
+
+def solve_nash_exact(game: NormalFormGame, *, which: Which = "any") -> Solution:
+    """An unregularised Nash equilibrium of a two-player game.
+
+    With ``which="any"`` it is at a vertex. A concrete game is solved on the host in float64. Zero-sum games (up to a
+    shift) go to a linear programme, and where that is not exact enough, as where payoffs are of very unlike sizes, to
+    support enumeration like others, up to about 9 x 9, where of several equilibria the one with the smallest support,
+    then the lexicographically first, is returned. Of larger games it is the one at the end of the Lemke-Howson path
+    that drops the row player's first action, or, if rounding spoilt that one's end, one of the next.
 
     Under ``jax.jit`` and ``jax.vmap`` zero-sum games are solved by the simplex method, and all in which its answer is
     no equilibrium of both players' payoffs by that path: `solve_nash_exact_batch` does the same for concrete games. The
@@ -55,6 +88,10 @@ def solve_nash_exact(game: NormalFormGame) -> Solution:
 
     Args:
         game: of two players.
+        which: which one to find. "any": as above, what is quickest. "smallest_support": of those with as many actions
+            in both supports the one with the fewest, then the lexicographically first. "lemke_howson": the one at the
+            end of the path. "max_entropy": `max_entropy_nash`. "max_welfare": of all (`enumerate_nash`) the one with
+            the largest sum of payoffs. All but "any" take a concrete game.
 
     Returns:
         A solution whose `gap` is the Nash gap, whose `residual` is the largest probability of an action times what
@@ -63,13 +100,20 @@ def solve_nash_exact(game: NormalFormGame) -> Solution:
         where jax's x64 mode is off in a traced game).
 
     Raises:
-        ValueError: not two players, or bad payoffs in a concrete game.
+        TypeError: a traced game with another choice than "any".
+        ValueError: not two players, bad payoffs in a concrete game, or too large a game for the choice.
     """
     require_normal_form(game)
     check_two_players(game)
+    if which not in get_args(Which):
+        raise ValueError(f"which: got {which!r}, takes one of {', '.join(get_args(Which))}")
     if not is_concrete(game):
+        if which != "any":
+            raise TypeError(f"which: got {which!r} for a traced game, takes 'any'")
         return solve_traced(game.payoffs)
     validate(game)
+    if which != "any":
+        return CHOICES[which](game)
     payoffs = np.asarray(game.payoffs)
     enumerable = is_enumerable(game)
     if is_zero_sum(payoffs):

@@ -8,6 +8,7 @@ from functools import cached_property
 import numpy as np
 from jaxtyping import Bool, Float
 
+from gamekl.core.names import Names, numbered
 from gamekl.solvers.exact.extreme.rationals import Row, Rows
 
 # Equilibria that are shown one by one, each in at most so many letters.
@@ -84,15 +85,18 @@ class NashEquilibria:
         told = [f"{count:,} {name if count > 1 else ONE[name]}" for name, count in counts.items()]
         return f"{told[0]} in {told[1]}, {told[2]}"
 
-    def listing(self, players: Sequence[str] = ("player 1", "player 2")) -> str:
+    def listing(self, names: Names | None = None) -> str:
         """All of it as text: both players' policies, and by component the extreme equilibria and maximal subsets.
 
         Args:
-            players: what the players are called.
+            names: what the players and their actions are called.
         """
         lines = []
-        for letter, player, own in zip(LETTERS, players, self.vertices, strict=True):
-            lines.append(f"{player}'s policies:")
+        for player, (letter, own) in enumerate(zip(LETTERS, self.vertices, strict=True)):
+            told = f"player {player + 1}'s policies" if names is None else f"{names.players[player]}'s policies"
+            if names is not None and names.actions[player] != numbered(len(own[0])):
+                told += f" over {', '.join(names.actions[player])}"
+            lines.append(f"{told}:")
             width = len(f"{letter}{len(own)}:")
             lines += [f"  {f'{letter}{number}:':<{width}} {' '.join(map(str, v))}" for number, v in enumerate(own, 1)]
         extreme: dict[int, list[str]] = {}
