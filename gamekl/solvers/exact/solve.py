@@ -5,7 +5,6 @@ small. Batches, traced games and larger ones are solved by pivots in lanes (`exa
 """
 
 from collections.abc import Sequence
-from typing import Literal, get_args
 
 import jax
 import jax.numpy as jnp
@@ -24,7 +23,6 @@ from gamekl.solvers.exact.supports import solve_by_supports, support_pairs
 from gamekl.solvers.exact.vertices import Finder, num_lanes, pivots, solve_games, solve_traced, zero_sum
 from gamekl.solvers.solution import Solution, Status, raise_unless_all_converged
 
-Which = Literal["any", "smallest_support", "lemke_howson", "max_entropy", "max_welfare"]
 # Supports are enumerated up to this for one game, and for each game of a batch that pivots did not solve.
 MAX_SUPPORT_PAIRS = 200_000
 FEW_SUPPORT_PAIRS = 20_000
@@ -73,7 +71,7 @@ CHOICES = {
 }
 
 
-def solve_nash_exact(game: NormalFormGame, *, which: Which = "any") -> Solution:
+def solve_nash_exact(game: NormalFormGame, *, which: str = "any") -> Solution:
     """An unregularised Nash equilibrium of a two-player game.
 
     With ``which="any"`` it is at a vertex. A concrete game is solved on the host in float64. Zero-sum games (up to a
@@ -105,8 +103,8 @@ def solve_nash_exact(game: NormalFormGame, *, which: Which = "any") -> Solution:
     """
     require_normal_form(game)
     check_two_players(game)
-    if which not in get_args(Which):
-        raise ValueError(f"which: got {which!r}, takes one of {', '.join(get_args(Which))}")
+    if which != "any" and which not in CHOICES:
+        raise ValueError(f"which: got {which!r}, takes one of {', '.join(map(repr, ['any', *CHOICES]))}")
     if not is_concrete(game):
         if which != "any":
             raise TypeError(f"which: got {which!r} for a traced game, takes 'any'")

@@ -18,7 +18,6 @@ from gamekl.solvers.exact.certificate import solution_of
 from gamekl.solvers.exact.extreme.divergence import Nearest, nearest
 from gamekl.solvers.exact.extreme.enumeration import enumerate_nash
 from gamekl.solvers.exact.extreme.equilibria import NashEquilibria
-from gamekl.solvers.exact.extreme.rationals import Reading
 from gamekl.solvers.solution import Solution
 
 # Subsets whose best are as near as this, nats, are told apart by their order.
@@ -94,7 +93,7 @@ def max_entropy_nash(
     game: NormalFormGame,
     log_reference: Sequence[Float[Array, " actions_i"]] | None = None,
     *,
-    rationals: Reading = "simplest",
+    rationals: str = "simplest",
     max_vertices: int = 200_000,
 ) -> EntropySolution:
     """The Nash equilibrium of most entropy of a two-player game without regularisation, or the nearest to a reference.
@@ -138,7 +137,7 @@ def max_entropy_nash(
         num_steps=solution.num_steps,
         status=solution.status,
         path=solution.path,
-        entropy=jnp.asarray([-np.sum(policy[policy > 0] * np.log(policy[policy > 0])) for policy in (x, y)], dtype),
+        entropy=jnp.asarray([0 - np.sum(policy[policy > 0] * np.log(policy[policy > 0])) for policy in (x, y)], dtype),
         divergence=jnp.asarray([entry.divergence for entry in both], dtype),
         duality_gap=jnp.asarray([entry.gap for entry in both], dtype),
     )

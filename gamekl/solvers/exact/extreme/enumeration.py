@@ -7,10 +7,9 @@ best response.
 
 from collections.abc import Iterable, Iterator
 from fractions import Fraction
-from typing import get_args
 
 import numpy as np
-from jaxtyping import Bool, Int
+from jaxtyping import Bool, Shaped
 
 from gamekl.core.games import NormalFormGame, require_normal_form
 from gamekl.core.policies import is_concrete
@@ -18,15 +17,15 @@ from gamekl.core.validation import validate
 from gamekl.solvers.exact.certificate import check_two_players
 from gamekl.solvers.exact.extreme.equilibria import NashEquilibria, NashSubset
 from gamekl.solvers.exact.extreme.polyhedra import vertices
-from gamekl.solvers.exact.extreme.rationals import Reading, Row, Rows, read_payoffs
+from gamekl.solvers.exact.extreme.rationals import READINGS, Row, Rows, read_payoffs
 from gamekl.solvers.exact.extreme.subsets import Pairs, bicliques, components, labelled
 
 # Policies but for a factor, and their labels.
-Labelled = tuple[Int[np.ndarray, "vertex own"], Bool[np.ndarray, "vertex label"]]
+Labelled = tuple[Shaped[np.ndarray, "_ _"], Bool[np.ndarray, "_ _"]]
 
 
 def _policies(
-    weights: Int[np.ndarray, "vertex own"], numbers: Iterable[int]
+    weights: Shaped[np.ndarray, "vertex own"], numbers: Iterable[int]
 ) -> Iterator[tuple[tuple[float, ...], Row, int]]:
     """Some vertices as policies, with their numbers, and behind floats by which they are quick to sort."""
     for number in numbers:
@@ -75,9 +74,7 @@ def _both_vertices(first: Rows, second: Rows, most: int) -> tuple[Labelled, Labe
     return few, (everything, labels)
 
 
-def enumerate_nash(
-    game: NormalFormGame, *, rationals: Reading = "simplest", max_vertices: int = 200_000
-) -> NashEquilibria:
+def enumerate_nash(game: NormalFormGame, *, rationals: str = "simplest", max_vertices: int = 200_000) -> NashEquilibria:
     """All Nash equilibria of a two-player game without regularisation, in rational numbers.
 
     The work is done on the host, in whole numbers of any size. So nothing is missed and nothing is there twice,
@@ -106,8 +103,8 @@ def enumerate_nash(
         raise TypeError("game: got traced arrays, takes concrete ones: equilibria are enumerated on the host")
     check_two_players(game)
     validate(game)
-    if rationals not in get_args(Reading):
-        raise ValueError(f"rationals: got {rationals!r}, takes one of {', '.join(get_args(Reading))}")
+    if rationals not in READINGS:
+        raise ValueError(f"rationals: got {rationals!r}, takes one of {', '.join(map(repr, READINGS))}")
     if not isinstance(max_vertices, int) or max_vertices < 1:
         raise ValueError(f"max_vertices: got {max_vertices!r}, takes a whole number >= 1")
     row, column = (read_payoffs(table, rationals) for table in np.asarray(game.payoffs))

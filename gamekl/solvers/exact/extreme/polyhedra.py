@@ -20,7 +20,7 @@ from fractions import Fraction
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Int, UInt64
+from jaxtyping import Bool, Shaped, UInt64
 
 from gamekl.solvers.exact.extreme.rationals import Row
 
@@ -53,7 +53,7 @@ class Rays(NamedTuple):
         tight: whether that is 0, and the constraint is one that was added.
     """
 
-    table: Int[np.ndarray, "ray label"]
+    table: Shaped[np.ndarray, "ray label"]
     tight: Bool[np.ndarray, "ray label"]
 
 
@@ -159,7 +159,7 @@ def _in_integers(row: Row) -> tuple[list[int], Fraction]:
 
 def vertices(
     payoffs: Sequence[Row], most: int
-) -> tuple[Int[np.ndarray, "vertex own"], Bool[np.ndarray, "vertex label"]]:
+) -> tuple[Shaped[np.ndarray, "vertex own"], Bool[np.ndarray, "vertex label"]]:
     """All vertices of a player's best-response polyhedron.
 
     Args:

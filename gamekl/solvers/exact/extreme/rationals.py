@@ -7,13 +7,12 @@ that was written in decimals or fractions has lost its ties: 0.1 + 0.2 and 0.3 a
 import math
 from decimal import Decimal
 from fractions import Fraction
-from typing import Literal
 
 import numpy as np
 
 Row = tuple[Fraction, ...]
 Rows = tuple[Row, ...]
-Reading = Literal["simplest", "exact"]
+READINGS = ("simplest", "exact")
 
 # The largest denominator, and most digits of a decimal, that a float of so many bits is taken to stand for. Of random
 # numbers fewer than one in some hundred rounds to the like.
@@ -58,7 +57,7 @@ def simplest(value: np.floating) -> Fraction:
     return Fraction(written) if len(written.as_tuple().digits) <= MOST_DIGITS[bits] else own
 
 
-def read_payoffs(table: np.ndarray, rationals: Reading) -> Rows:
+def read_payoffs(table: np.ndarray, rationals: str) -> Rows:
     """A matrix of finite floats as rational numbers.
 
     Args:
