@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from gamekl.solvers.correlated.solve import CorrelatedEquilibrium, solve_correlated
     from gamekl.solvers.correlated.welfare import solve_welfare
     from gamekl.solvers.correlated_solution import CorrelatedSolution
-    from gamekl.solvers.exact.extreme.entropy import max_entropy_nash
+    from gamekl.solvers.exact.extreme.entropy import max_entropy_nash, max_entropy_nash_batch
     from gamekl.solvers.exact.extreme.enumeration import enumerate_nash
     from gamekl.solvers.exact.extreme.equilibria import NashEquilibria
     from gamekl.solvers.exact.solve import solve_nash_exact, solve_nash_exact_batch
@@ -51,6 +51,7 @@ _HOMES = {
     "enumerate_nash": "solvers.exact.extreme.enumeration",
     "NashEquilibria": "solvers.exact.extreme.equilibria",
     "max_entropy_nash": "solvers.exact.extreme.entropy",
+    "max_entropy_nash_batch": "solvers.exact.extreme.entropy",
     "gamd": "solvers.play.gamd",
     "gamd_batch": "solvers.batch",
     "gamd_history": "solvers.play.history",
@@ -110,6 +111,7 @@ __all__ = [
     "learning",
     "load_solution",
     "max_entropy_nash",
+    "max_entropy_nash_batch",
     "multiplicative_weights",
     "multiplicative_weights_history",
     "nash_conv",

@@ -187,10 +187,12 @@ def answer_all(game: Table, save: Path | None) -> None:
     Raises:
         ValueError: not two players, or too large a game.
     """
+    import jax.numpy as jnp
+
     from gamekl.core.games import NormalFormGame
     from gamekl.solvers.exact.extreme.enumeration import enumerate_nash
 
-    found = enumerate_nash(NormalFormGame(game.payoffs))
+    found = enumerate_nash(NormalFormGame(jnp.asarray(game.payoffs)))
     actions = (own or numbered(size) for own, size in zip(_actions(game), game.payoffs[0].shape, strict=True))
     print(f"no temperature: all Nash equilibria, {found.headline()}")
     print(found.listing(Names(_players(game), tuple(actions))))

@@ -9,13 +9,13 @@ from collections.abc import Sequence
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, Float, Int
 
 from gamekl.core.games import NormalFormGame, require_normal_form
 from gamekl.core.policies import is_concrete
 from gamekl.core.validation import validate
 from gamekl.solvers.driver import Device, in_chunks, with_rows
-from gamekl.solvers.exact.certificate import check_two_players, solution_of
+from gamekl.solvers.exact.certificate import check_batch, check_two_players, is_zero_sum, solution_of
 from gamekl.solvers.exact.extreme.entropy import max_entropy_nash
 from gamekl.solvers.exact.extreme.enumeration import enumerate_nash
 from gamekl.solvers.exact.programme import optimal_on_host
@@ -28,13 +28,6 @@ MAX_SUPPORT_PAIRS = 200_000
 FEW_SUPPORT_PAIRS = 20_000
 # First labels that are tried, where the path from one does not end in an equilibrium to rounding.
 MOST_LABELS = 8
-
-
-def is_zero_sum(payoffs: Float[np.ndarray, "*batch 2 actions_1 actions_2"]) -> Bool[np.ndarray, "*batch"]:
-    """Whether games are zero-sum up to a shift."""
-    row, column = np.moveaxis(np.asarray(payoffs, dtype=np.float64), -3, 0)
-    off, *ranges = (np.ptp(table, axis=(-2, -1)) for table in (row + column, row, column))
-    return np.asarray(off <= 1e-12 * np.maximum(*ranges))
 
 
 def is_enumerable(game: NormalFormGame) -> bool:
@@ -200,16 +193,7 @@ def solve_nash_exact_batch(
 
     Source: Dantzig (1951); Lemke and Howson, "Equilibrium points of bimatrix games" (1964).
     """
-    require_normal_form(games, "games", "a NormalFormGame with a leading axis, as gamekl.stack([...]) makes it")
-    if not is_concrete(games):
-        raise TypeError(
-            "games: got traced arrays, takes concrete ones; under jit or vmap use jax.vmap(solve_nash_exact)"
-        )
-    shape = games.payoffs.shape
-    if len(shape) != 4 or shape[1] != 2:
-        raise ValueError(
-            f"games.payoffs: got shape {shape}, takes [batch, 2, actions_1, actions_2], as gamekl.stack([...]) makes it"
-        )
+    check_batch(games, "solve_nash_exact")
     solutions = solve_two_player_batch(np.asarray(games.payoffs), devices)
     if throw:
         raise_unless_all_converged(solutions)

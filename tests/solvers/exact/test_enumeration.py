@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 import gamekl as gk
 
 # von Stengel, "New maximal numbers of equilibria in bimatrix games" (1999), with the small payoffs of Savani and von
-# Stengel (2006): the row player's; the other one's are the same but that the first and second actions, and so on, change places.
+# Stengel (2006): the row player's. The other one's are the same but that the first and the second action, the third and
+# the fourth, and so on, change places.
 SEVENTY_FIVE = [
     [-81, 36, -126, 126, -36, 90],
     [-180, 72, -333, 297, -153, 270],

@@ -5,56 +5,35 @@ of both players' entropies is largest where each one's is, so that it is a conca
 subsets the best is taken. The optimal policies of a zero-sum game are one such product.
 """
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
-import equinox as eqx
+import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from scipy.special import entr
 
-from gamekl.core.games import NormalFormGame
-from gamekl.solvers.exact.certificate import solution_of
+from gamekl.core.games import NormalFormGame, require_normal_form
+from gamekl.core.policies import Profile, check_profile, is_concrete
+from gamekl.core.validation import validate
+from gamekl.solvers.driver import Device, in_chunks, with_rows
+from gamekl.solvers.exact.certificate import check_batch, check_two_players, is_zero_sum, solution_of
 from gamekl.solvers.exact.extreme.divergence import Nearest, nearest
 from gamekl.solvers.exact.extreme.enumeration import enumerate_nash
 from gamekl.solvers.exact.extreme.equilibria import NashEquilibria
-from gamekl.solvers.solution import Solution
+from gamekl.solvers.exact.extreme.polyhedra import TooLargeError
+from gamekl.solvers.exact.optimal import EntropySolution, Given, optima_of_batch, optima_of_game
+from gamekl.solvers.exact.vertices import num_lanes
+from gamekl.solvers.solution import Status, raise_unless_all_converged
 
+# A zero-sum game with more vertices is not enumerated.
+MOST_EXACT = 20_000
 # Subsets whose best are as near as this, nats, are told apart by their order.
 TIED = 1e-10
 
 
-class EntropySolution(Solution):
-    """An unregularised equilibrium, with how much entropy its policies have.
-
-    Attributes:
-        entropy: of each player's policy, nats.
-        divergence: KL(policy || reference) of each player, nats.
-        duality_gap: by how much each player's divergence may be above the least in its maximal Nash subset, nats.
-    """
-
-    entropy: Float[Array, " player"] = eqx.field(kw_only=True)
-    divergence: Float[Array, " player"] = eqx.field(kw_only=True)
-    duality_gap: Float[Array, " player"] = eqx.field(kw_only=True)
-
-
-def _log_references(game: NormalFormGame, log_reference: Sequence[Any] | None) -> list[np.ndarray]:
-    """Checked, in float64, with exponentials that sum to 1."""
-    sizes = game.num_actions
-    if log_reference is None:
-        return [np.full(size, -np.log(size)) for size in sizes]
-    given = [np.asarray(entry, dtype=np.float64) for entry in log_reference]
-    shapes = [entry.shape for entry in given]
-    if shapes != [(size,) for size in sizes]:
-        raise ValueError(f"log_reference: got shapes {shapes}, takes {[(size,) for size in sizes]}")
-    for player, entry in enumerate(given):
-        if not abs(np.exp(entry).sum() - 1) < 1e-6:  # also of NaN
-            got = np.exp(entry).sum()
-            raise ValueError(f"log_reference[{player}]: got probabilities that sum to {got:g}, takes 1")
-    return [entry - np.log(np.exp(entry).sum()) for entry in given]
-
-
-def _best_of_subsets(found: NashEquilibria, references: list[np.ndarray]) -> tuple[Nearest, Nearest] | None:
+def _best_of_subsets(found: NashEquilibria, references: Sequence[np.ndarray]) -> tuple[Nearest, Nearest] | None:
     """The policies of both players nearest to the references; None if all are infinitely far."""
     row, column = found.payoffs
     earned = column, tuple(zip(*row, strict=True))
@@ -89,40 +68,16 @@ def _best_of_subsets(found: NashEquilibria, references: list[np.ndarray]) -> tup
     return next((both for _, (total, both) in sorted(reached.items()) if total <= best + TIED), None)
 
 
-def max_entropy_nash(
-    game: NormalFormGame,
-    log_reference: Sequence[Float[Array, " actions_i"]] | None = None,
-    *,
-    rationals: str = "simplest",
-    max_vertices: int = 200_000,
+def _enumerated(
+    game: NormalFormGame, references: Sequence[np.ndarray], rationals: str, max_vertices: int
 ) -> EntropySolution:
-    """The Nash equilibrium of most entropy of a two-player game without regularisation, or the nearest to a reference.
+    """From all equilibria; `references` are logarithms.
 
-    Of all equilibria (`enumerate_nash`) it is the one with the largest sum of both players' entropies, or, with a
-    reference, the least sum of KL(policy || reference): what of several that are as good comes first there. In
-    zero-sum games that is the limit of regularised equilibria as a temperature that both share goes to 0. The work is
-    done on the host in float64, from sets of equilibria in rational numbers.
-
-    Args:
-        game: of two players, concrete.
-        log_reference: each player's, ``[actions_i]``, logarithms of probabilities; uniform if None. Where it is -inf
-            nothing is to be played.
-        rationals: what payoffs stand for, as of `enumerate_nash`.
-        max_vertices: as of `enumerate_nash`.
-
-    Returns:
-        A solution as of `solve_nash_exact`, which also tells the entropies, the divergences from the reference, and by
-        how much they could be better; `num_steps` counts maximal Nash subsets.
-
-    Raises:
-        TypeError: another kind of game, or a traced one.
-        ValueError: not two players, bad payoffs, a bad reference or one that allows no equilibrium, or a game that is
-            too large.
-
-    Source: derived here; that zero-sum games are convex, von Neumann (1928).
+    A game that is zero-sum to rounding is taken for one: its equilibria are not to fall apart.
     """
-    found = enumerate_nash(game, rationals=rationals, max_vertices=max_vertices)
-    references = _log_references(game, log_reference)
+    row = game.payoffs[0]
+    exact = NormalFormGame(jnp.stack([row, -row])) if is_zero_sum(np.asarray(game.payoffs)) else game
+    found = enumerate_nash(exact, rationals=rationals, max_vertices=max_vertices)
     both = _best_of_subsets(found, references)
     if both is None:
         raise ValueError("log_reference: got one whose actions have no equilibrium of this game, takes one that has")
@@ -137,7 +92,120 @@ def max_entropy_nash(
         num_steps=solution.num_steps,
         status=solution.status,
         path=solution.path,
-        entropy=jnp.asarray([0 - np.sum(policy[policy > 0] * np.log(policy[policy > 0])) for policy in (x, y)], dtype),
+        entropy=jnp.asarray([np.sum(entr(policy)) for policy in (x, y)], dtype),
         divergence=jnp.asarray([entry.divergence for entry in both], dtype),
         duality_gap=jnp.asarray([entry.gap for entry in both], dtype),
     )
+
+
+def max_entropy_nash(
+    game: NormalFormGame,
+    log_reference: Profile | None = None,
+    *,
+    rationals: str = "simplest",
+    max_vertices: int = 200_000,
+) -> EntropySolution:
+    """The Nash equilibrium of most entropy of a two-player game without regularisation, or the nearest to a reference.
+
+    Of all equilibria it is the one with the largest sum of both players' entropies, or, with a reference, the least sum
+    of KL(policy || reference). In zero-sum games that is the limit of regularised equilibria as a temperature that both
+    players share goes to 0.
+
+    Of a concrete game all equilibria are enumerated on the host (`enumerate_nash`), so that it is exact to rounding; of
+    several that are as good the first is returned. Where a zero-sum game has more than `MOST_EXACT` vertices, and under
+    ``jax.jit`` and ``jax.vmap``, where the game must be zero-sum, it is found in lanes to some 1e-9 nats
+    (`max_entropy_nash_batch`), and the status is to be looked at.
+
+    Args:
+        game: of two players.
+        log_reference: each player's, ``[actions_i]``, logarithms of probabilities; uniform if None. Where it is -inf
+            nothing is to be played.
+        rationals: what payoffs stand for, as of `enumerate_nash`.
+        max_vertices: as of `enumerate_nash`.
+
+    Returns:
+        A solution as of `solve_nash_exact`, which also tells the entropies, the divergences from the reference, and by
+        how much they could be better. `num_steps` counts maximal Nash subsets, or pivots and steps; there `residual` is
+        the Nash gap over the payoffs' range, and `Status.invalid_input` says that a game was not zero-sum.
+
+    Raises:
+        TypeError: another kind of game.
+        ValueError: not two players; of a concrete game also bad payoffs, a bad reference or one that allows no
+            equilibrium, or too large a game.
+
+    Source: derived here; that zero-sum games are convex, von Neumann (1928).
+    """
+    require_normal_form(game)
+    check_two_players(game)
+    references = _references(log_reference, game.num_actions, ())
+    given = Given(game.payoffs, references)
+    if not is_concrete(given):
+        return optima_of_game(given)
+    validate(game)
+    hosted = [np.asarray(entry, dtype=np.float64) for entry in references]
+    if not is_zero_sum(np.asarray(game.payoffs)):
+        return _enumerated(game, hosted, rationals, max_vertices)
+    try:
+        return _enumerated(game, hosted, rationals, min(max_vertices, MOST_EXACT))
+    except TooLargeError:
+        return jax.tree.map(lambda leaf: leaf[0], _in_chunks(jax.tree.map(lambda leaf: np.asarray(leaf)[None], given)))
+
+
+def _references(log_reference: Profile | None, num_actions: Sequence[int], stage: tuple[int, ...]) -> Any:
+    if log_reference is None:
+        log_reference = [np.full((*stage, size), -math.log(size)) for size in num_actions]
+    return check_profile("log_reference", log_reference, num_actions, log=True, stage=stage)
+
+
+def _solve_chunk(payoffs: Any, first: Any, second: Any) -> EntropySolution:
+    return optima_of_batch(Given(payoffs, (first, second)))
+
+
+def _in_chunks(given: Given, devices: Sequence[Device] | None = None) -> EntropySolution:
+    """Of zero-sum games with a leading axis, in numpy's arrays."""
+    batch = given.payoffs, *given.log_reference
+    return in_chunks(_solve_chunk, batch, lambda platform: num_lanes(platform, given.payoffs), devices, True)
+
+
+def max_entropy_nash_batch(
+    games: NormalFormGame,
+    log_reference: Profile | None = None,
+    *,
+    devices: Sequence[Device] | None = None,
+    throw: bool = False,
+) -> EntropySolution:
+    """The Nash equilibrium of most entropy, or the nearest to a reference, of each of a batch of two-player games.
+
+    It works on concrete arrays, from the host, in float64. Zero-sum games are solved in lanes: the policies may lose
+    1e-10 of the payoffs' range, and gain or lose some 1e-9 nats by it. All other games, and those that rounding spoils,
+    go one by one to `max_entropy_nash`.
+
+    Args:
+        games: as `stack` or ``jax.vmap`` make them, payoffs ``[batch, player, *actions]``.
+        log_reference: each player's, ``[batch, actions_i]``; uniform if None.
+        devices: where to work; all local devices of jax's default backend if None.
+        throw: raise if a game was not solved. Otherwise `EntropySolution.status` tells, for each game.
+
+    Returns:
+        The solutions, in the payoffs' dtype; every leaf has the leading axis.
+
+    Raises:
+        TypeError: the games are traced.
+        ValueError: their shape, or that of the references, is not that of a batch of two-player games.
+        SolveError: (``throw``) a game was not solved.
+    """
+    check_batch(games, "max_entropy_nash")
+    batch, _, *num_actions = games.payoffs.shape
+    references = _references(log_reference, num_actions, (batch,))
+    given = jax.tree.map(np.asarray, Given(games.payoffs, references))
+    solutions = _in_chunks(given, devices)
+    for row in np.flatnonzero(~np.isin(solutions.status, (Status.converged, Status.nonfinite_input))):
+        payoffs, hosted = jax.tree.map(lambda leaf, row=row: leaf[row], given)
+        try:
+            found = _enumerated(NormalFormGame(payoffs), hosted, "simplest", MOST_EXACT)
+        except ValueError:  # the status says that there is no answer
+            continue
+        solutions = with_rows(solutions, row, found)
+    if throw:
+        raise_unless_all_converged(solutions)
+    return jax.device_put(solutions)
