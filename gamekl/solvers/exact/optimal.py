@@ -32,10 +32,12 @@ from gamekl.solvers.exact.zero_sum import optimal_policies
 from gamekl.solvers.solution import Solution, Status
 
 # In eps: what rows may fall short by, the duality gap that is aimed at, and probabilities that are none.
-ALLOWANCE, AIM, NO_SHARE = 2.0**12, 2.0**12, 2.0**16
+ALLOWANCE, AIM, NO_SHARE = 2.0**15, 2.0**12, 2.0**16
 # In eps: a Nash gap, of the payoffs' range, and a duality gap that are good enough.
-GOOD_GAP, GOOD_DUALITY_GAP = 2.0**19, 2.0**22
+GOOD_GAP, GOOD_DUALITY_GAP = 2.0**19, 2.0**24
 MAX_STEPS = 100
+# Differences of so many eps of the largest payoff are none.
+ROUNDING = 2.0**10
 # A sum of both players' payoffs is the same everywhere within so many eps of their range.
 SAME = 2.0**13
 
@@ -102,7 +104,9 @@ def _method(platform: Platform | None) -> Method[Task, interior.State]:
 
     def problem(task: Task) -> interior.Problem:
         eps = float(jnp.finfo(task.table.dtype).eps)
-        rows = ByRows(task.value - jnp.swapaxes(task.table, 0, 1))
+        rows = task.value - jnp.swapaxes(task.table, 0, 1)
+        # What is left of equal numbers would count as much as others once a row is divided by its size.
+        rows = ByRows(jnp.where(jnp.abs(rows) > ROUNDING * eps * jnp.max(jnp.abs(task.table), (0, 1)), rows, 0))
         units = rows.sizes()
         return interior.Problem(
             objective=interior.Objective(True, task.log_reference, jnp.zeros_like(task.log_reference)),

@@ -4,7 +4,6 @@ Every float is a rational number, a whole number times a power of 2. But 0.1 and
 that was written in decimals or fractions has lost its ties: 0.1 + 0.2 and 0.3 are apart as floats.
 """
 
-import math
 from decimal import Decimal
 from fractions import Fraction
 
@@ -20,22 +19,23 @@ MOST_DENOMINATOR = {64: 10**6, 32: 10**2}
 MOST_DIGITS = {64: 12, 32: 5}
 
 
-def simplest_between(low: Fraction, high: Fraction) -> Fraction:
+def simplest_between(low: Fraction, high: Fraction, most: int) -> Fraction | None:
     """The fraction of least denominator strictly between two numbers with no whole number among them, 0 <= low < high.
 
-    The continued fractions of both agree up to a place; there it takes the least number that fits.
+    The continued fractions of both agree up to a place; there it takes the least number that fits. None if the
+    denominator is larger than `most`.
     """
-    terms = []
-    while (whole := math.floor(low)) + 1 >= high:
-        terms.append(whole)
-        if low == whole:  # the rest lies above 1 / (high - whole), and no bound is above it
-            low, high = 1 / (high - whole), Fraction(0)
-            break
-        low, high = 1 / (high - whole), 1 / (low - whole)
-    found = Fraction(math.floor(low) + 1)
-    for whole in reversed(terms):
-        found = whole + 1 / found
-    return found
+    (a, b), (c, d) = low.as_integer_ratio(), high.as_integer_ratio()
+    (before, under_before), (last, under) = (0, 1), (1, 0)
+    while under <= most:
+        whole = a // b
+        fits = (whole + 1) * d < c  # d is 0 where no bound is above
+        term = whole + 1 if fits else whole
+        (before, under_before), (last, under) = (last, under), (term * last + before, term * under + under_before)
+        if fits:
+            return Fraction(last, under) if under <= most else None
+        (a, b), (c, d) = (d, c - whole * d), (b, a - whole * b)
+    return None
 
 
 def simplest(value: np.floating) -> Fraction:
@@ -50,8 +50,8 @@ def simplest(value: np.floating) -> Fraction:
     bits, size = 8 * value.dtype.itemsize, np.abs(value)
     # Exclusive: at the ends a tie may be rounded either way.
     below, above = (Fraction(float(np.nextafter(size, value.dtype.type(end)))) for end in (0, np.inf))
-    found = simplest_between((abs(own) + below) / 2, (abs(own) + above) / 2)
-    if found.denominator <= MOST_DENOMINATOR[bits]:
+    found = simplest_between((abs(own) + below) / 2, (abs(own) + above) / 2, MOST_DENOMINATOR[bits])
+    if found is not None:
         return found if own > 0 else -found
     written = Decimal(str(value))
     return Fraction(written) if len(written.as_tuple().digits) <= MOST_DIGITS[bits] else own
