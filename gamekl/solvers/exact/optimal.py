@@ -5,8 +5,8 @@ With the value v of the game from the simplex method each player has a convex pr
     minimise KL(x || reference)    over policies x with R^T x >= v,
 
 which the interior-point method of correlated equilibria solves with its certificate. The optimal policies may have no
-interior, so that the rows are let fall short of v by `ALLOWANCE` of their typical entries: that, and no more, x may
-lose.
+interior, so that the rows are let fall short of v by `Accuracy.allowance` of their typical entries: that, and no more,
+x may lose.
 """
 
 from collections.abc import Callable
@@ -31,15 +31,37 @@ from gamekl.solvers.exact.vertices import num_lanes
 from gamekl.solvers.exact.zero_sum import optimal_policies
 from gamekl.solvers.solution import Solution, Status
 
-# In eps: what rows may fall short by, the duality gap that is aimed at, and probabilities that are none.
-ALLOWANCE, AIM, NO_SHARE = 2.0**15, 2.0**12, 2.0**16
-# In eps: a Nash gap, of the payoffs' range, and a duality gap that are good enough.
-GOOD_GAP, GOOD_DUALITY_GAP = 2.0**19, 2.0**24
+
+class Accuracy(NamedTuple):
+    """What can be asked of a dtype.
+
+    Attributes:
+        rounding: differences of payoffs that are none, of the largest payoff.
+        same: the most that sums of both players' payoffs differ by where a game is zero-sum, of the payoffs' range.
+        allowance: what rows may fall short by, of their typical entries.
+        aim: the duality gap at which the method ends, nats.
+        no_share: probabilities that are none.
+        good_gap: a Nash gap that is good enough, of the payoffs' range.
+        good_duality_gap: and a duality gap, nats.
+    """
+
+    rounding: float
+    same: float
+    allowance: float
+    aim: float
+    no_share: float
+    good_gap: float
+    good_duality_gap: float
+
+
+DOUBLE = Accuracy(2e-13, 1e-12, allowance=7e-12, aim=1e-12, no_share=1.5e-11, good_gap=1e-10, good_duality_gap=4e-9)
+SINGLE = Accuracy(1e-5, 1e-5, allowance=1e-5, aim=3e-6, no_share=3e-5, good_gap=1e-4, good_duality_gap=1e-3)
 MAX_STEPS = 100
-# Differences of so many eps of the largest payoff are none.
-ROUNDING = 2.0**10
-# A sum of both players' payoffs is the same everywhere within so many eps of their range.
-SAME = 2.0**13
+
+
+def accuracy_of(dtype: jnp.dtype) -> Accuracy:
+    """The one of a dtype that the work is done in."""
+    return DOUBLE if dtype == jnp.float64 else SINGLE
 
 
 class EntropySolution(Solution):
@@ -103,17 +125,17 @@ def _method(platform: Platform | None) -> Method[Task, interior.State]:
     """How one player's problems are solved in lanes; the results are `Side`s."""
 
     def problem(task: Task) -> interior.Problem:
-        eps = float(jnp.finfo(task.table.dtype).eps)
+        accuracy = accuracy_of(task.table.dtype)
         rows = task.value - jnp.swapaxes(task.table, 0, 1)
         # What is left of equal numbers would count as much as others once a row is divided by its size.
-        rows = ByRows(jnp.where(jnp.abs(rows) > ROUNDING * eps * jnp.max(jnp.abs(task.table), (0, 1)), rows, 0))
+        rows = ByRows(jnp.where(jnp.abs(rows) > accuracy.rounding * jnp.max(jnp.abs(task.table), (0, 1)), rows, 0))
         units = rows.sizes()
         return interior.Problem(
             objective=interior.Objective(True, task.log_reference, jnp.zeros_like(task.log_reference)),
             rows=Equilibrated(rows, units),
-            limits=jnp.full_like(units, ALLOWANCE * eps),
+            limits=jnp.full_like(units, accuracy.allowance),
             allowed=jnp.ones(units.shape, bool),
-            tol=jnp.full_like(task.value, AIM * eps),
+            tol=jnp.full_like(task.value, accuracy.aim),
             max_steps=jnp.full(task.value.shape, MAX_STEPS, jnp.int32),
             multipliers=1.0,
             platform=platform,
@@ -122,7 +144,7 @@ def _method(platform: Platform | None) -> Method[Task, interior.State]:
     def result(task: Task, state: interior.State) -> Side:
         objective = problem(task).objective
         inside = state.x / lanes.total(state.x)
-        policy = jnp.where(inside > NO_SHARE * float(jnp.finfo(inside.dtype).eps), inside, 0)
+        policy = jnp.where(inside > accuracy_of(inside.dtype).no_share, inside, 0)
         policy = policy / lanes.total(policy)
         before = objective.value(inside, objective.bend(inside))
         divergence = objective.value(policy, jnp.where(policy > 0, objective.bend(policy), 0))
@@ -162,7 +184,7 @@ def _certified(given: Given, sides: tuple[Side, Side], pivots: Array, platform: 
         duality_gap=jnp.stack([first_gap, second_gap]),
         gap=gap,
         residual=jnp.max(gap, 0) / jnp.where(size > 0, size, 1),
-        is_zero_sum=spread <= SAME * float(jnp.finfo(payoffs.dtype).eps) * size,
+        is_zero_sum=spread <= accuracy_of(payoffs.dtype).same * size,
         num_steps=pivots + steps + more,
     )
 
@@ -192,8 +214,8 @@ def _optima(
 
 def _solution(given: Given, found: Optimum, dtype: jnp.dtype) -> EntropySolution:
     """Of one game."""
-    eps = float(jnp.finfo(given.payoffs.dtype).eps)
-    good = (found.residual <= GOOD_GAP * eps) & jnp.all(found.duality_gap <= GOOD_DUALITY_GAP * eps)
+    accuracy = accuracy_of(given.payoffs.dtype)
+    good = (found.residual <= accuracy.good_gap) & jnp.all(found.duality_gap <= accuracy.good_duality_gap)
     status = jnp.where(found.is_zero_sum, jnp.where(good, Status.converged, Status.not_converged), Status.invalid_input)
     finite = jnp.all(jnp.isfinite(given.payoffs))
     gap = found.gap.astype(dtype)

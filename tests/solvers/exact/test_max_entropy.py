@@ -164,6 +164,22 @@ def test_a_batch_of_any_games():
     assert np.all(mapped[::2] == gk.Status.converged)
 
 
+def test_where_there_is_no_float64():
+    """In single precision the status asks for less, and policies are good to its square root."""
+    rng = np.random.default_rng(5)
+    rows = [draw(rng, (4, 5)) for _ in range(40)]
+    exact = gk.max_entropy_nash_batch(stacked(rows))
+    with jax.enable_x64(False):
+        games = jax.vmap(gk.NormalFormGame)(jnp.asarray(np.array([zero_sum(row) for row in rows]), jnp.float32))
+        found = jax.jit(jax.vmap(gk.max_entropy_nash))(games)
+        assert found.entropy.dtype == jnp.float32
+        solved = np.asarray(found.status) == gk.Status.converged
+        assert solved.mean() >= 0.8
+        policies = [np.asarray(policy) for policy in found.policy]
+    apart = [np.abs(a - b).max(axis=1)[solved] for a, b in zip(policies, map(np.asarray, exact.policy), strict=True)]
+    assert np.max(apart) < 0.05 and np.median(apart) < 1e-3
+
+
 def test_every_subset_of_a_general_sum_game_counts():
     """Coordination has the mixed equilibrium; with a third action that is there twice, its share is split."""
     found = gk.max_entropy_nash(gk.NormalFormGame(np.array([np.eye(3)] * 2)))

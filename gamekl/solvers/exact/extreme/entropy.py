@@ -140,7 +140,7 @@ def max_entropy_nash(
     references = _references(log_reference, game.num_actions, ())
     given = Given(game.payoffs, references)
     if not is_concrete(given):
-        return optima_of_game(given)
+        return optima_of_game(jax.tree.map(lambda leaf: jnp.asarray(leaf, game.dtype), given))
     validate(game)
     hosted = [np.asarray(entry, dtype=np.float64) for entry in references]
     if not is_zero_sum(np.asarray(game.payoffs)):
