@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from gamekl.solvers.correlated.solve import CorrelatedEquilibrium, solve_correlated
     from gamekl.solvers.correlated.welfare import solve_welfare
     from gamekl.solvers.correlated_solution import CorrelatedSolution
+    from gamekl.solvers.exact.extreme.entropy import max_entropy_nash, max_entropy_nash_batch
+    from gamekl.solvers.exact.extreme.enumeration import enumerate_nash
+    from gamekl.solvers.exact.extreme.equilibria import NashEquilibria
     from gamekl.solvers.exact.solve import solve_nash_exact, solve_nash_exact_batch
     from gamekl.solvers.nash.implicit import DerivativeWarning
     from gamekl.solvers.nash.solve import gane, solve_nash
@@ -45,6 +48,10 @@ _HOMES = {
     "gane": "solvers.nash.solve",
     "solve_nash_exact": "solvers.exact.solve",
     "solve_nash_exact_batch": "solvers.exact.solve",
+    "enumerate_nash": "solvers.exact.extreme.enumeration",
+    "NashEquilibria": "solvers.exact.extreme.equilibria",
+    "max_entropy_nash": "solvers.exact.extreme.entropy",
+    "max_entropy_nash_batch": "solvers.exact.extreme.entropy",
     "gamd": "solvers.play.gamd",
     "gamd_batch": "solvers.batch",
     "gamd_history": "solvers.play.history",
@@ -82,6 +89,7 @@ __all__ = [
     "CorrelatedSolution",
     "DerivativeWarning",
     "MarkovGame",
+    "NashEquilibria",
     "NormalFormGame",
     "PolymatrixGame",
     "Regularizer",
@@ -91,6 +99,7 @@ __all__ = [
     "Trajectory",
     "action_values",
     "best_response",
+    "enumerate_nash",
     "evaluate",
     "exploitability",
     "follow",
@@ -101,6 +110,8 @@ __all__ = [
     "gane",
     "learning",
     "load_solution",
+    "max_entropy_nash",
+    "max_entropy_nash_batch",
     "multiplicative_weights",
     "multiplicative_weights_history",
     "nash_conv",

@@ -5,7 +5,7 @@ Every float is a rational number, so that these are what the floats given ask fo
 
 from collections.abc import Sequence
 from fractions import Fraction
-from itertools import product
+from itertools import combinations, product
 
 import numpy as np
 
@@ -134,3 +134,44 @@ def welfare(payoffs: np.ndarray, concept: str) -> Row:
     found = maximize(total, gains(payoffs, concept))
     assert found is not None
     return found
+
+
+def _vertices(opponent: list[Row]) -> list[tuple[Row, frozenset[int]]]:
+    """Of {(x, v) : x >= 0, sum x = 1, v >= what the opponent earns by each action}, with labels, from all bases.
+
+    Args:
+        opponent: payoffs, a row for each own action. Labels are own actions that are not played, then best responses.
+    """
+    own, other = len(opponent), len(opponent[0])
+    columns = [list(column) for column in zip(*opponent, strict=True)]
+    found = {}
+    for basis in combinations(range(own + other), own):
+        rows = [
+            [Fraction(int(k == label)) for k in range(own)] + [Fraction(0)]
+            if label < own
+            else [*columns[label - own], Fraction(-1)]
+            for label in basis
+        ]
+        point = solve([*rows, [Fraction(1)] * own + [Fraction(0)]], [Fraction(0)] * own + [Fraction(1)])
+        if point is None or min(point[:-1]) < 0:
+            continue
+        x, level = point[:-1], point[-1]
+        slacks = [level - sum((a * b for a, b in zip(x, column, strict=True)), Fraction(0)) for column in columns]
+        if min(slacks) >= 0:
+            found[tuple(x)] = frozenset(k for k, entry in enumerate([*x, *slacks]) if not entry)
+    return [(list(x), labels) for x, labels in found.items()]
+
+
+def extreme_equilibria(row: list[Row], column: list[Row]) -> set[tuple[tuple[Fraction, ...], tuple[Fraction, ...]]]:
+    """All pairs of vertices with all labels, of payoffs in rational numbers; for small games, from all bases."""
+    own, other = len(row), len(row[0])
+    ys = [
+        (y, {label + own if label < other else label - other for label in labels})
+        for y, labels in _vertices([list(entry) for entry in zip(*row, strict=True)])
+    ]
+    return {
+        (tuple(x), tuple(y))
+        for x, labels in _vertices(column)
+        for y, others in ys
+        if labels | others == set(range(own + other))
+    }

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from gamekl.commands.programs import call
-from gamekl.core.names import distinct, numbered
+from gamekl.core.names import Names, distinct, numbered
 from gamekl.core.status import Status
 from gamekl.games.files.table import Table
 from gamekl.solvers.notes import path_notes
@@ -179,6 +179,26 @@ def _exact(game: Table, concept: str, tol: float | None, save: Path | None) -> b
     which = "of several the first of least support" if enumerable else "of several one, by Lemke and Howson"
     which = "a zero-sum game" if zero_sum else which
     return _nash(game, found, f"no temperature: an exact Nash equilibrium ({which})", save)
+
+
+def answer_all(game: Table, save: Path | None) -> None:
+    """Print all equilibria of two players without a temperature, and save the extreme ones.
+
+    Raises:
+        ValueError: not two players, or too large a game.
+    """
+    import jax.numpy as jnp
+
+    from gamekl.core.games import NormalFormGame
+    from gamekl.solvers.exact.extreme.enumeration import enumerate_nash
+
+    found = enumerate_nash(NormalFormGame(jnp.asarray(game.payoffs)))
+    actions = (own or numbered(size) for own, size in zip(_actions(game), game.payoffs[0].shape, strict=True))
+    print(f"no temperature: all Nash equilibria, {found.headline()}")
+    print(found.listing(Names(_players(game), tuple(actions))))
+    policies = {f"policy_{player}": entry for player, entry in enumerate(found.policy)}
+    components = {"component": np.array(found.components), "in_subset": found.in_subset}
+    _save(save, game, policies | {"values": found.values} | components)
 
 
 def _nash(game: Table, found: dict[str, Any], told: str, save: Path | None) -> bool:

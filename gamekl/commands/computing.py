@@ -55,7 +55,8 @@ def exact(payoffs: Any, takes: str) -> Found:
     Raises:
         ValueError: there is no exact solver for such a game; the message says what `takes` in its place.
     """
-    from gamekl.solvers.exact.solve import check_two_players, is_enumerable, is_zero_sum, solve_nash_exact
+    from gamekl.solvers.exact.certificate import check_two_players, is_zero_sum
+    from gamekl.solvers.exact.solve import is_enumerable, solve_nash_exact
 
     game = NormalFormGame(payoffs)
     validate(game)

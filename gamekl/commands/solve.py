@@ -25,6 +25,8 @@ class Solve:
     concept: Literal["nash", "cce", "ce", "mece", "mecce", "mgce", "mgcce", "mwce", "mwcce"] = "nash"
     """Nash, or a coarse correlated equilibrium by GAMD, both regularised; or a (coarse) correlated equilibrium of
     maximum entropy (me, and ce alone), Gini impurity (mg) or welfare (mw)."""
+    all: Annotated[bool, Mark.ALONE] = False
+    """All Nash equilibria of two players without a temperature, in fractions: extreme ones by component."""
     tol: float | None = None
     """Of the solver; its default if not given."""
     initial: Path | None = None
@@ -53,7 +55,7 @@ def run(arguments: Sequence[str]) -> None:
     programs = keep_programs(flags.cache)
     enable_x64()
     if flags.game is None:
-        for name, taken in {"concept": "nash", "dtype": "float64", "initial": None}.items():
+        for name, taken in {"concept": "nash", "dtype": "float64", "initial": None, "all": False}.items():
             if getattr(flags, name) != taken:
                 raise ValueError(f"{name}: got {getattr(flags, name)!r} for a log, takes {taken!r}")
         from gamekl.commands.logs import solve_log
@@ -63,6 +65,13 @@ def run(arguments: Sequence[str]) -> None:
     from gamekl.games.files.tables import load_as
 
     game = load_as(flags.game, lambda table: table.cast(flags.dtype))
+    if flags.all:
+        for name, taken in {"concept": "nash", "temperature": None, "tol": None, "initial": None}.items():
+            if getattr(flags, name) != taken:
+                raise ValueError(f"{name}: got {getattr(flags, name)!r} with --all, takes {taken!r}")
+        from gamekl.commands.answer import answer_all
+
+        return answer_all(game, flags.save)
     given = (flags.temperature, flags.tol, flags.num_rounds, flags.epsilon, flags.save, flags.initial)
     if not answer(game, flags.concept, *given, programs):
         raise SystemExit(1)

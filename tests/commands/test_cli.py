@@ -212,6 +212,42 @@ def test_solve_without_a_temperature_is_exact(capsys):
     assert status == 0 and "of several one, by Lemke and Howson" in out and "status:   converged" in out
 
 
+def test_solve_finds_all_equilibria(capsys, tmp_path):
+    """Who always gets the same mixes as he likes, as long as the other one's answer stays best."""
+    table = '{ { "stop" "go" } { "1" "2" } }\n\n0.3 0 0.3 1/3 0.3 1 0.3 0'
+    (tmp_path / "game.nfg").write_text(f'NFG 1 R "mixed" {{ "Ann" "Bob" }} {table}')
+    status, out, err = run(capsys, "solve", "game.nfg", "--all", "--save", "found.npz")
+    assert (status, err) == (0, "")
+    assert out.splitlines() == [
+        "no temperature: all Nash equilibria, 4 extreme equilibria in 1 component, 3 maximal Nash subsets",
+        "Ann's policies over stop, go:",
+        "  x1: 1 0",
+        "  x2: 1/4 3/4",
+        "  x3: 0 1",
+        "Bob's policies:",
+        "  y1: 1 0",
+        "  y2: 0 1",
+        "component 1:",
+        "  (x1, y2) earns 3/10, 1",
+        "  (x2, y1) earns 3/10, 1/4",
+        "  (x2, y2) earns 3/10, 1/4",
+        "  (x3, y1) earns 3/10, 1/3",
+        "  all mixtures of x1, x2 with those of y2",
+        "  all mixtures of x2 with those of y1, y2",
+        "  all mixtures of x2, x3 with those of y1",
+    ]
+    with np.load("found.npz") as saved:
+        np.testing.assert_allclose(saved["policy_0"], [[1, 0], [0.25, 0.75], [0.25, 0.75], [0, 1]])
+        np.testing.assert_allclose(saved["values"][0], [0.3, 1])
+        assert saved["component"].tolist() == [0] * 4 and saved["in_subset"].sum() == 6
+        assert saved["actions_0"].tolist() == ["stop", "go"]
+    assert "temperature: got 1.0 with --all, takes None" in refused(
+        capsys, "solve", "game.nfg", "--all", "--temperature", "1"
+    )
+    np.savez("three.npz", payoffs=np.zeros((3, 2, 2, 2)))
+    assert "game: got 3 players, takes 2" in refused(capsys, "solve", "three.npz", "--all")
+
+
 def test_solve_says_what_to_add_where_there_is_no_exact_solver(capsys):
     """A tenth of the payoffs' range is as good a temperature as any."""
     payoffs = np.zeros((3, 2, 2, 2))

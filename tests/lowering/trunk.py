@@ -12,6 +12,7 @@ from gamekl.solvers import batch as batches
 from gamekl.solvers.correlated import welfare
 from gamekl.solvers.exact import solve as exact
 from gamekl.solvers.exact import vertices
+from gamekl.solvers.exact.extreme import entropy
 from gamekl.solvers.nash.ladder import Options
 from gamekl.solvers.nash.solve import solve_nash
 from lowering.inputs import (
@@ -121,6 +122,9 @@ SOLVERS = {
     ),
     "solve_nash_exact": program(gk.solve_nash_exact, GAME),
     "solve_nash_exact, vmap": batch(gk.solve_nash_exact, GAME),
+    "max_entropy_nash": program(gk.max_entropy_nash, GAME),
+    "max_entropy_nash, vmap": batch(gk.max_entropy_nash, GAME),
+    "max_entropy_nash_batch": program(entropy._solve_chunk, table(7, 2, *SIZES), *(table(7, size) for size in SIZES)),
     "solve_nash_exact, vmap of 30 actions": batch(gk.solve_nash_exact, LARGE),
     **{
         f"solve_nash_exact_batch, {find.__name__}": program(
@@ -226,6 +230,7 @@ ON_HOST = {
     "games.merge_equivalent": "compares rows, whose number decides the shapes",
     "load_solution": "reads a file",
     "validate": "raises where values are bad",
+    "enumerate_nash": "works with Python's whole numbers",
     "solve_welfare": "solves a linear programme on the host",
     **dict.fromkeys(("evaluate.fit_rate", "evaluate.fit_paired_rate"), "resamples measured errors with numpy"),
     "evaluate.first_sample_size": "is a number of Python's",

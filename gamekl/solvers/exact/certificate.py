@@ -3,15 +3,47 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
+from gamekl.core.games import NormalFormGame, require_normal_form
 from gamekl.core.kernels import lanes
 from gamekl.core.kernels.calls import stored
 from gamekl.core.kernels.platforms import Platform
+from gamekl.core.policies import is_concrete
 from gamekl.solvers.solution import PathSummary, Solution, Status
 
 # A regret (`regret`) below this is rounding.
 CONVERGED = 1e-8
+
+
+def check_two_players(game: NormalFormGame) -> None:
+    """Raise ``ValueError`` unless a game has two players."""
+    if game.num_players != 2:
+        raise ValueError(f"game: got {game.num_players} players, takes 2 for an unregularised equilibrium")
+
+
+def check_batch(games: NormalFormGame, alone: str) -> None:
+    """Raise ``TypeError`` or ``ValueError`` unless these are concrete two-player games with a leading axis.
+
+    Args:
+        games: as they were given.
+        alone: the function that solves one of them, also under ``jit``.
+    """
+    require_normal_form(games, "games", "a NormalFormGame with a leading axis, as gamekl.stack([...]) makes it")
+    if not is_concrete(games):
+        raise TypeError(f"games: got traced arrays, takes concrete ones; under jit or vmap use jax.vmap({alone})")
+    shape = games.payoffs.shape
+    if len(shape) != 4 or shape[1] != 2:
+        raise ValueError(
+            f"games.payoffs: got shape {shape}, takes [batch, 2, actions_1, actions_2], as gamekl.stack([...]) makes it"
+        )
+
+
+def is_zero_sum(payoffs: Float[np.ndarray, "*batch 2 actions_1 actions_2"]) -> Bool[np.ndarray, "*batch"]:
+    """Whether games are zero-sum up to a shift."""
+    row, column = np.moveaxis(np.asarray(payoffs, dtype=np.float64), -3, 0)
+    off, *ranges = (np.ptp(table, axis=(-2, -1)) for table in (row + column, row, column))
+    return np.asarray(off <= 1e-12 * np.maximum(*ranges))
 
 
 def own_first(payoffs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -9,13 +9,15 @@ from collections.abc import Sequence
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, Float, Int
 
 from gamekl.core.games import NormalFormGame, require_normal_form
 from gamekl.core.policies import is_concrete
 from gamekl.core.validation import validate
 from gamekl.solvers.driver import Device, in_chunks, with_rows
-from gamekl.solvers.exact.certificate import solution_of
+from gamekl.solvers.exact.certificate import check_batch, check_two_players, is_zero_sum, solution_of
+from gamekl.solvers.exact.extreme.entropy import max_entropy_nash
+from gamekl.solvers.exact.extreme.enumeration import enumerate_nash
 from gamekl.solvers.exact.programme import optimal_on_host
 from gamekl.solvers.exact.supports import solve_by_supports, support_pairs
 from gamekl.solvers.exact.vertices import Finder, num_lanes, pivots, solve_games, solve_traced, zero_sum
@@ -28,32 +30,48 @@ FEW_SUPPORT_PAIRS = 20_000
 MOST_LABELS = 8
 
 
-def check_two_players(game: NormalFormGame) -> None:
-    """Raise ``ValueError`` unless a game has two players."""
-    if game.num_players != 2:
-        raise ValueError(f"game: got {game.num_players} players, takes 2 for an unregularised equilibrium")
-
-
-def is_zero_sum(payoffs: Float[np.ndarray, "*batch 2 actions_1 actions_2"]) -> Bool[np.ndarray, "*batch"]:
-    """Whether games are zero-sum up to a shift."""
-    row, column = np.moveaxis(np.asarray(payoffs, dtype=np.float64), -3, 0)
-    off, *ranges = (np.ptp(table, axis=(-2, -1)) for table in (row + column, row, column))
-    return np.asarray(off <= 1e-12 * np.maximum(*ranges))
-
-
 def is_enumerable(game: NormalFormGame) -> bool:
     """Whether a game has few enough supports to try them all."""
     return support_pairs(*game.num_actions) <= MAX_SUPPORT_PAIRS
 
 
-def solve_nash_exact(game: NormalFormGame) -> Solution:
-    """An unregularised Nash equilibrium of a two-player game, at a vertex.
+def _by_supports(game: NormalFormGame) -> Solution:
+    if not is_enumerable(game):
+        pairs = support_pairs(*game.num_actions)
+        raise ValueError(
+            f"which: got smallest_support for {pairs:,} pairs of supports, takes it to {MAX_SUPPORT_PAIRS:,}"
+        )
+    return solve_by_supports(np.asarray(game.payoffs))
 
-    A concrete game is solved on the host in float64. Zero-sum games (up to a shift) go to a linear programme, and where
-    that is not exact enough, as where payoffs are of very unlike sizes, to support enumeration like others, up to about
-    9 x 9, where of several equilibria the one with the smallest support, then the lexicographically first, is returned.
-    Of larger games it is the one at the end of the Lemke-Howson path that drops the row player's first action, or, if
-    rounding spoilt that one's end, one of the next.
+
+def _by_path(game: NormalFormGame) -> Solution:
+    return jax.tree.map(lambda leaf: leaf[0], _solve_rows(np.asarray(game.payoffs)[None], pivots, None))
+
+
+def _by_welfare(game: NormalFormGame) -> Solution:
+    found = enumerate_nash(game)
+    best = max(range(len(found)), key=lambda number: sum(found.rational_values[number]))
+    payoffs = np.asarray(game.payoffs)
+    x, y = (policy[best] for policy in found.policy)
+    return solution_of(payoffs.astype(np.float64), x, y, np.asarray(len(found)), payoffs.dtype)
+
+
+CHOICES = {
+    "smallest_support": _by_supports,
+    "lemke_howson": _by_path,
+    "max_entropy": max_entropy_nash,
+    "max_welfare": _by_welfare,
+}
+
+
+def solve_nash_exact(game: NormalFormGame, *, which: str = "any") -> Solution:
+    """An unregularised Nash equilibrium of a two-player game.
+
+    With ``which="any"`` it is at a vertex. A concrete game is solved on the host in float64. Zero-sum games (up to a
+    shift) go to a linear programme, and where that is not exact enough, as where payoffs are of very unlike sizes, to
+    support enumeration like others, up to about 9 x 9, where of several equilibria the one with the smallest support,
+    then the lexicographically first, is returned. Of larger games it is the one at the end of the Lemke-Howson path
+    that drops the row player's first action, or, if rounding spoilt that one's end, one of the next.
 
     Under ``jax.jit`` and ``jax.vmap`` zero-sum games are solved by the simplex method, and all in which its answer is
     no equilibrium of both players' payoffs by that path: `solve_nash_exact_batch` does the same for concrete games. The
@@ -61,6 +79,10 @@ def solve_nash_exact(game: NormalFormGame) -> Solution:
 
     Args:
         game: of two players.
+        which: which one to find. "any": as above, what is quickest. "smallest_support": of those with as many actions
+            in both supports the one with the fewest, then the lexicographically first. "lemke_howson": the one at the
+            end of the path. "max_entropy": `max_entropy_nash`. "max_welfare": of all (`enumerate_nash`) the one with
+            the largest sum of payoffs. All but "any" take a concrete game.
 
     Returns:
         A solution whose `gap` is the Nash gap, whose `residual` is the largest probability of an action times what
@@ -69,13 +91,20 @@ def solve_nash_exact(game: NormalFormGame) -> Solution:
         where jax's x64 mode is off in a traced game).
 
     Raises:
-        ValueError: not two players, or bad payoffs in a concrete game.
+        TypeError: a traced game with another choice than "any".
+        ValueError: not two players, bad payoffs in a concrete game, or too large a game for the choice.
     """
     require_normal_form(game)
     check_two_players(game)
+    if which != "any" and which not in CHOICES:
+        raise ValueError(f"which: got {which!r}, takes one of {', '.join(map(repr, ['any', *CHOICES]))}")
     if not is_concrete(game):
+        if which != "any":
+            raise TypeError(f"which: got {which!r} for a traced game, takes 'any'")
         return solve_traced(game.payoffs)
     validate(game)
+    if which != "any":
+        return CHOICES[which](game)
     payoffs = np.asarray(game.payoffs)
     enumerable = is_enumerable(game)
     if is_zero_sum(payoffs):
@@ -164,16 +193,7 @@ def solve_nash_exact_batch(
 
     Source: Dantzig (1951); Lemke and Howson, "Equilibrium points of bimatrix games" (1964).
     """
-    require_normal_form(games, "games", "a NormalFormGame with a leading axis, as gamekl.stack([...]) makes it")
-    if not is_concrete(games):
-        raise TypeError(
-            "games: got traced arrays, takes concrete ones; under jit or vmap use jax.vmap(solve_nash_exact)"
-        )
-    shape = games.payoffs.shape
-    if len(shape) != 4 or shape[1] != 2:
-        raise ValueError(
-            f"games.payoffs: got shape {shape}, takes [batch, 2, actions_1, actions_2], as gamekl.stack([...]) makes it"
-        )
+    check_batch(games, "solve_nash_exact")
     solutions = solve_two_player_batch(np.asarray(games.payoffs), devices)
     if throw:
         raise_unless_all_converged(solutions)

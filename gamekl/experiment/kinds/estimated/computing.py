@@ -26,7 +26,7 @@ from gamekl.offline.behavior import behavior_with_concentrability
 from gamekl.offline.models import per_action
 from gamekl.preference.joint_comparisons import independent_pairs, unilateral_pairs
 from gamekl.preference.rates import predicted_preference_constant
-from gamekl.solvers.exact.solve import check_two_players
+from gamekl.solvers.exact.certificate import check_two_players
 from gamekl.solvers.nash.solve import solve_nash
 from gamekl.solvers.solution import Solution, SolveError
 from gamekl.solvers.staged import StagedSolution

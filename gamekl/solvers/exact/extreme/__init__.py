@@ -1,0 +1,1 @@
+"""All equilibria of two players, by their extreme ones, in rational numbers; and the one of most entropy."""
