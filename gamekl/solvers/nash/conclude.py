@@ -7,10 +7,10 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from gamekl.core.kernels import lanes, tables
+from gamekl.core.kernels import lanes
 from gamekl.core.kernels.calls import materialize
 from gamekl.core.kernels.lanes import lanes_first, lanes_last
-from gamekl.core.kernels.system import LogitSystem, Vector, level, split, to_logits
+from gamekl.core.kernels.system import GameEquations, LogitSystem, Vector, level, split, to_logits
 from gamekl.core.one_shot import excess
 from gamekl.solvers.nash import path
 from gamekl.solvers.nash.implicit import WORST_ERROR
@@ -46,13 +46,13 @@ class _Quality(NamedTuple):
     """What a profile is worth, by lane.
 
     Attributes:
-        gap: regularised gap of each player, payoff units.
+        gap: regularised gap of each role, payoff units.
         residual: sup |policy - best response|.
         magnitude: the largest of all E |r_i| / temperature_i, with levelled payoffs.
         undecided: the largest of all p (1 - p).
     """
 
-    gap: Float[Array, "player lane"]
+    gap: Float[Array, "role lane"]
     residual: Lane
     magnitude: Lane
     undecided: Lane
@@ -61,10 +61,10 @@ class _Quality(NamedTuple):
 def _assess(prepared: Prepared, z: Vector, joined: Vector) -> _Quality:
     """The worth of the policies `joined`, whose logarithms are z: as `core.one_shot.player_gap` finds it, in lanes."""
     system, temperatures = prepared.system, prepared.temperatures
-    policy, masks = split(joined, system.sizes), split(system.mask, system.sizes)
+    masks = split(system.mask, system.sizes)
 
-    def in_nats(tables_: list[Array]) -> Vector:
-        values = tables.action_values(tables_, policy)
+    def in_nats(tables: list[Array]) -> Vector:
+        values = system.expected(tables, z, joined)
         return jnp.concatenate(
             [value * mask / tau for value, mask, tau in zip(values, masks, temperatures, strict=True)]
         )
@@ -89,7 +89,7 @@ def _assess(prepared: Prepared, z: Vector, joined: Vector) -> _Quality:
     )
 
 
-def _polish(system: LogitSystem, z: Vector) -> Vector:
+def _polish(system: GameEquations, z: Vector) -> Vector:
     """Newton's method at beta = 1 from an answer in float32: residuals in float64, linear systems in float32."""
     rough = jax.tree.map(lambda leaf: leaf.astype(jnp.float32), system)
     one = jnp.ones_like(rough.scale)
@@ -97,7 +97,7 @@ def _polish(system: LogitSystem, z: Vector) -> Vector:
     def correct(_: Int[Array, ""], state: tuple[Vector, Array]) -> tuple[Vector, Array]:
         z, weight = state
         z, policy = materialize(system.normalized, z)
-        values = jnp.concatenate(tables.action_values(system.payoffs, split(policy, system.sizes)))
+        values = jnp.concatenate(system.expected(system.payoffs, z, policy))
         residual = level((z - system.anchor - values)[:, None], policy, system.mask, system.sizes)
         linear = rough.linearize_at(z.astype(jnp.float32), policy.astype(jnp.float32), one)
         change, _, weight = linear.solve(-residual.astype(jnp.float32), weight)

@@ -32,7 +32,7 @@ from gamekl.solvers.nash import path
 from gamekl.solvers.nash.conclude import POLISHING, certified, conclude
 from gamekl.solvers.nash.prepare import NashProblem, make_tasks
 from gamekl.solvers.nash.proof import Proof, prove
-from gamekl.solvers.nash.queue import Task, Traced, num_lanes, solve_alone, solve_tasks
+from gamekl.solvers.nash.queue import Task, Traced, num_lanes, sizes_of, solve_alone, solve_tasks
 from gamekl.solvers.solution import Solution, Status
 
 # Most steps of a proof for each Newton correction that is allowed.
@@ -145,7 +145,7 @@ def solve_problem(problem: NashProblem, options: Options) -> Solution:
 
 def _in_batches(platform: Platform, problems: NashProblem, options: Options) -> Solver:
     width = num_lanes(platform, problems.game)
-    joined = writes_out(problems.game.payoffs.shape[2:])
+    joined = writes_out(sizes_of(problems.game))
     return Solver(
         each=lambda function, *batch: in_blocks(function, width, *batch),
         trace=partial(solve_tasks, width=width, joined=joined),

@@ -20,6 +20,7 @@ from gamekl.core.kernels.batching import sharing_lanes
 from gamekl.core.kernels.jit import jit
 from gamekl.core.policies import Profile, check_profile, is_concrete
 from gamekl.core.regularizer import Regularizer
+from gamekl.core.symmetric.game import LogitGame, SymmetricGame
 from gamekl.core.validation import validate
 from gamekl.solvers.nash.implicit import attach
 from gamekl.solvers.nash.ladder import Options, solve_problem, solve_problems
@@ -32,7 +33,7 @@ MAX_STEPS = 5_000
 
 @partial(jit, static_argnames="options", quick=True)
 def _solve(
-    game: NormalFormGame,
+    game: LogitGame,
     regularizer: Regularizer,
     initial: tuple[Array, ...] | None,
     tol: float | int | Float[Array, ""] | None,
@@ -45,7 +46,7 @@ def _solve(
 
 @overload
 def solve_nash(
-    game: NormalFormGame,
+    game: LogitGame,
     regularizer: Regularizer,
     *,
     tol: Any = ...,
@@ -72,7 +73,7 @@ def solve_nash(
 
 
 def solve_nash(
-    game: NormalFormGame | StagedGame,
+    game: LogitGame | StagedGame,
     regularizer: Regularizer,
     *,
     tol: float | int | Float[Array, ""] | None = None,
@@ -126,20 +127,23 @@ def solve_nash(
     """
     if isinstance(game, ContextualGame | MarkovGame):
         return _solve_stages(game, regularizer, tol, max_steps, initial, refine, certify_path, throw)
-    require_normal_form(game)
+    if not isinstance(game, SymmetricGame):
+        require_normal_form(game, takes="a NormalFormGame or a SymmetricGame")
+    elif certify_path:
+        raise ValueError("certify_path: got True for a SymmetricGame, takes it for normal forms and games in stages")
     Regularizer.require(regularizer)
     regularizer.check_fits(game)
     if throw and is_concrete(game, regularizer):
         validate(game, regularizer)
     if initial is not None:
-        initial = check_profile("initial", initial, game.num_actions, log=True)
+        initial = check_profile("initial", initial, game.roles, log=True)
     check_options(tol, max_steps)
     if certify_path and initial is not None:
         raise ValueError("initial: got one with certify_path=True, takes None: the path starts at the reference")
     concrete = is_concrete(game, regularizer, initial, tol)
     with precision(refine, concrete=concrete) as dtype:
         if dtype is not None:
-            game = NormalFormGame(game.payoffs.astype(dtype))
+            game = jax.tree.map(lambda leaf: leaf.astype(dtype), game)
         tol = None if tol is None else jnp.asarray(tol, dtype=float)
         given = jax.lax.stop_gradient((game, regularizer, initial, tol))
         options = Options(int(max_steps), refine=refine is not None, certify=bool(certify_path))
