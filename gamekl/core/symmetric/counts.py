@@ -26,6 +26,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float
 
 from gamekl.core.kernels import lanes
+from gamekl.core.kernels.calls import materialize
 from gamekl.core.kernels.platforms import CPU, Platform, by_platform
 
 Lanes = Float[Array, "actions lane"]
@@ -110,6 +111,18 @@ def _sizes(others: int) -> np.ndarray:
     return np.array([size(count) for count in range(others + 1)])
 
 
+def _factors(log_policy: Lanes, policy: Lanes, others: int) -> Float[Array, "actions number lane"]:
+    """exp(-D_k) / s(c_k) for each action and number c_k = 0..n of those who take it; 0 where nobody does."""
+    number, sizes = np.arange(others + 1), _sizes(others)
+    shares = np.log(np.maximum(number, 1) / max(others, 1))
+    number, shares, weights = (
+        jnp.asarray(column[:, None], dtype=policy.dtype) for column in (number, shares, 1 / sizes)
+    )
+    policy, log_policy = policy[:, None], log_policy[:, None]
+    factors = weights * jnp.exp(number * (log_policy - shares) + number - others * policy)
+    return jnp.where((policy > 0) | (number == 0), factors, 0)
+
+
 def chances(log_policy: Lanes, policy: Lanes, num_players: int) -> Float[Array, "count lane"]:
     """The chances w(c) of what the others do, by rows of `opponent_counts`.
 
@@ -119,16 +132,10 @@ def chances(log_policy: Lanes, policy: Lanes, num_players: int) -> Float[Array, 
         num_players: m.
     """
     others = num_players - 1
-    table, sizes = _table(others, len(policy)), _sizes(others)
-    number = np.arange(others + 1)
-    shares = np.log(np.maximum(number, 1) / max(others, 1))
-    number, shares, weights = (
-        jnp.asarray(column[:, None], dtype=policy.dtype) for column in (number, shares, 1 / sizes)
-    )
-    product = jnp.asarray(sizes[-1], dtype=policy.dtype)
-    for log, share, taken in zip(log_policy, policy, table.T, strict=True):
-        factors = weights * jnp.exp(number * (log - shares) + number - others * share)
-        product = product * jnp.where((share > 0) | (number == 0), factors, 0)[taken]
+    factors = materialize(partial(_factors, others=others), log_policy, policy)
+    product = jnp.asarray(_sizes(others)[-1], dtype=policy.dtype)
+    for factor, taken in zip(factors, _table(others, len(policy)).T, strict=True):
+        product = product * factor[taken]
     return product
 
 
