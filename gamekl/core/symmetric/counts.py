@@ -79,8 +79,8 @@ def opponent_counts(num_players: int, num_actions: int) -> np.ndarray:
 @lru_cache(maxsize=32)
 def _table(others: int, num_actions: int) -> np.ndarray:
     # Bars among stars: between two bars there are as many stars as others take that action.
-    bars = itertools.combinations(range(others + num_actions - 1), num_actions - 1)
-    places = np.array(list(bars), dtype=np.int32).reshape(-1, num_actions - 1)
+    bars = list(itertools.combinations(range(others + num_actions - 1), num_actions - 1))
+    places = np.array(bars, dtype=np.int32).reshape(len(bars), num_actions - 1)
     return np.diff(places, axis=1, prepend=-1, append=others + num_actions - 1) - 1
 
 

@@ -63,14 +63,14 @@ class SymmetricGame(Shown):
         """The game whose payoffs a function gives.
 
         Args:
-            function: of a player's own action, a whole number, and of the counts of what the others do, whole numbers
+            function: of a player's own action, an integer, and of how many of the others take each action, floats
                 ``[action]``; it returns a payoff, and is vectorised by ``jax.vmap``.
             num_players: how many play, the player itself among them.
             num_actions: how many actions each has.
         """
-        counts = jnp.asarray(opponent_counts(num_players, num_actions))
+        counts = jnp.asarray(opponent_counts(num_players, num_actions), dtype=float)
         of_all = jax.vmap(jax.vmap(function, in_axes=(None, 0)), in_axes=(0, None))
-        return cls(of_all(jnp.arange(num_actions, dtype=counts.dtype), counts), num_players)
+        return cls(of_all(jnp.arange(num_actions), counts), num_players)
 
     @classmethod
     def from_normal_form(cls, game: NormalFormGame, *, tol: float | int = 0.0) -> "SymmetricGame":
@@ -91,7 +91,7 @@ class SymmetricGame(Shown):
             raise ValueError(f"game: got {game.num_actions} actions, takes the same number for each player")
         payoffs = np.asarray(game.payoffs)
         own_first = np.stack([np.moveaxis(own, player, 0) for player, own in enumerate(payoffs)])
-        rows, first = joint_counts(num_players, num_actions).ravel(), None
+        rows = joint_counts(num_players, num_actions).ravel()
         _, first = np.unique(rows, return_index=True)
         given = own_first.reshape(num_players, num_actions, -1)
         table = given[0][:, first]
@@ -159,7 +159,7 @@ def _refuse_others(
     if not len(wrong):
         return
 
-    def place(player: int, own: int, joint: int) -> str:
+    def place(player: Any, own: Any, joint: Any) -> str:
         others = np.unravel_index(joint, (num_actions,) * (num_players - 1))
         actions = [*map(int, others)]
         actions.insert(player, int(own))

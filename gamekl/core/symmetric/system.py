@@ -105,6 +105,12 @@ class SymmetricSystem(GameEquations):
         """What each action is worth by these tables, if all others play alike."""
         return [expected(tables[0], chances(z, policy, self.num_players))]
 
+    def linearize(self, z: Vector, beta: Lane) -> SymmetricLinearization:
+        """F, dF/dz and dF/dbeta at (z, beta)."""
+        logs, policy = materialize(self.normalized, z)
+        linear = self.linearize_at(logs, policy, beta)
+        return linear._replace(residual=linear.residual + z - logs)
+
     def linearize_at(self, z: Vector, policy: Vector, beta: Lane) -> SymmetricLinearization:
         """F, dF/dz and dF/dbeta at (z, beta), where z is normalized, from the chances of each count."""
         others = self.num_players - 1
