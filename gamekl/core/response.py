@@ -52,7 +52,9 @@ def action_values(game: Game | SymmetricGame, policy: Profile) -> tuple[Float[Ar
     return stages.visit_stages(game, visit, profile)[1]
 
 
-def best_response(game: Game | SymmetricGame, regularizer: Regularizer, log_policy: Profile) -> tuple[Float[Array, "*stage _"], ...]:
+def best_response(
+    game: Game | SymmetricGame, regularizer: Regularizer, log_policy: Profile
+) -> tuple[Float[Array, "*stage _"], ...]:
     """Each player's best response to the others' policies, ``log softmax(log_reference + q / temperature)``.
 
     Args:
@@ -75,7 +77,9 @@ def best_response(game: Game | SymmetricGame, regularizer: Regularizer, log_poli
     return stages.respond(game, regularizer.astype(game.dtype), profile)[1].log_policy
 
 
-def regularized_gap(game: Game | SymmetricGame, regularizer: Regularizer, log_policy: Profile) -> Float[Array, " player"]:
+def regularized_gap(
+    game: Game | SymmetricGame, regularizer: Regularizer, log_policy: Profile
+) -> Float[Array, " player"]:
     """What each player could gain in the regularised game by its best response, KL costs counted.
 
     In one shot gap_i = temperature_i KL(pi_i || BR_i). In stages a player deviates at all of them, and the gap is
@@ -106,7 +110,9 @@ def regularized_gap(game: Game | SymmetricGame, regularizer: Regularizer, log_po
     return stages.total_gap(game, profile, response.gap)
 
 
-def nash_gap(game: Game | SymmetricGame, log_policy: Profile, *, regularizer: Regularizer | None = None) -> Float[Array, " player"]:
+def nash_gap(
+    game: Game | SymmetricGame, log_policy: Profile, *, regularizer: Regularizer | None = None
+) -> Float[Array, " player"]:
     """What each player could gain by its best unregularised deviation, from the start and at all stages.
 
     In one shot that is max_a q_i(a) - <pi_i, q_i>, with q_i the values of the actions against the others' policies.

@@ -72,9 +72,7 @@ def _problems(games: LogitGame, regularizers: Regularizer, initial: Any, tol: An
     )
 
 
-def _solve_chunk(
-    games: LogitGame, regularizers: Regularizer, initial: Any, tol: Any, options: Options
-) -> Solution:
+def _solve_chunk(games: LogitGame, regularizers: Regularizer, initial: Any, tol: Any, options: Options) -> Solution:
     return solve_problems(_problems(games, regularizers, initial, tol), options)
 
 

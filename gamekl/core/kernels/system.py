@@ -229,11 +229,6 @@ class LogitSystem(GameEquations):
             pace=1 / jnp.where(scale > 0, scale, 1),
         )
 
-    @classmethod
-    def single(cls, game: NormalFormGame, regularizer: Regularizer) -> "LogitSystem":
-        """The equations of one game in a single lane."""
-        return jax.tree.map(lambda leaf: leaf[..., None], cls.of(game, regularizer))
-
     @property
     def players(self) -> int:
         """How many players there are."""

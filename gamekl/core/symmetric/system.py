@@ -19,7 +19,6 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from gamekl.core.games import NormalFormGame
 from gamekl.core.kernels import lanes, tables
 from gamekl.core.kernels.calls import materialize
 from gamekl.core.kernels.system import GameEquations, LogitSystem, Vector, level

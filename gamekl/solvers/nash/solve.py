@@ -15,7 +15,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from gamekl.core.arrays import has_float64
-from gamekl.core.games import ContextualGame, MarkovGame, NormalFormGame, StagedGame, require_normal_form
+from gamekl.core.games import ContextualGame, MarkovGame, StagedGame, require_normal_form
 from gamekl.core.kernels.batching import sharing_lanes
 from gamekl.core.kernels.jit import jit
 from gamekl.core.policies import Profile, check_profile, is_concrete

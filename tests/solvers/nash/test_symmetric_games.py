@@ -64,9 +64,8 @@ def test_they_are_those_of_the_normal_form(players, temperature, masked):
     for policy in theirs.policy:
         np.testing.assert_allclose(found.policy[0][straight], policy[straight], atol=1e-10)
     np.testing.assert_array_equal(found.path.folds[straight], theirs.path.folds[straight])
-    signs = jax.jit(jax.vmap(gk.evaluate.symmetry_determinant))(games, anchors, found.log_policy)
-    assert (signs[straight] > 0).all()
-    if players == 2:  # one branch at a time
+    if players == 2:  # so that branches cross one at a time
+        signs = jax.jit(jax.vmap(gk.evaluate.symmetry_determinant))(games, anchors, found.log_policy)
         np.testing.assert_array_equal(signs < 0, theirs.path.bifurcations % 2 == 1)
     assert [found.gap.shape, found.path.temperature.shape] == [(24, 1), (24, 1)]
 
@@ -101,7 +100,9 @@ def test_thirty_players():
     solution = gk.solve_nash(game, anchor)
     share = float(solution.policy[0][0])
     chances = stats.binom.pmf(number, 29, share)
-    np.testing.assert_allclose(gk.action_values(game, solution.policy)[0], np.asarray(game.payoffs) @ chances, atol=1e-13)
+    np.testing.assert_allclose(
+        gk.action_values(game, solution.policy)[0], np.asarray(game.payoffs) @ chances, atol=1e-13
+    )
     gain = float(np.diff(np.asarray(game.payoffs) @ chances)[0]) / 0.05
     reference = np.exp(np.asarray(anchor.log_reference[0]))
     np.testing.assert_allclose(share, expit(logit(reference[0]) - gain), atol=1e-10)
@@ -120,7 +121,9 @@ def test_probabilities_that_are_hardly_any(temperature):
 def test_public_goods_in_closed_form(players, dtype):
     """A contribution costs .3 and gives .5 / m to each: P = sigmoid(logit reference - (.3 - .5 / m) / temperature)."""
     share = 0.5 / players
-    game = gk.SymmetricGame.from_function(lambda own, others: share * others[1] + (share - 0.3) * own.astype(float), players, 2)
+    game = gk.SymmetricGame.from_function(
+        lambda own, others: share * others[1] + (share - 0.3) * own.astype(float), players, 2
+    )
     game = gk.SymmetricGame(game.payoffs.astype(dtype), players)
     anchor = gk.Regularizer([np.log([0.4, 0.6]).astype(dtype)], 0.1)
     solution = gk.solve_nash(game, anchor)
@@ -136,7 +139,9 @@ def test_public_goods_in_closed_form(players, dtype):
 def test_congestion_on_two_roads(players):
     """Costs grow with those on the road: best responses fall in one number, the fixed point of which is bisected."""
     game = gk.SymmetricGame.from_function(
-        lambda own, others: jnp.where(own == 0, -1.0 - others[0] / players, -2.0 * (1.0 + others[1]) / players), players, 2
+        lambda own, others: jnp.where(own == 0, -1.0 - others[0] / players, -2.0 * (1.0 + others[1]) / players),
+        players,
+        2,
     )
     payoffs = np.asarray(game.payoffs)
 
@@ -156,19 +161,15 @@ def test_congestion_on_two_roads(players):
     shift=st.floats(-100, 100),
 )
 def test_what_changes_no_equilibrium(seed, order, factor, shift):
-    """Actions in another order, payoffs and temperature in another unit, and what the others do as it is worth."""
+    """Actions in another order, payoffs and temperature in another unit, and a bonus for what the others do."""
     players = 5
     game, anchor = anchored(jax.random.key(seed), players, 3, 0.3)
     counts = gk.games.opponent_counts(players, 3)
-    places = {tuple(row): index for index, row in enumerate(counts.tolist())}
-    moved = [places[tuple(np.take(row, np.argsort(order)).tolist())] for row in counts]
-    payoffs = np.asarray(game.payoffs)[np.asarray(order)][:, [places[tuple(row)] for row in (
-        np.array([np.take(row, np.argsort(order)) for row in counts]).tolist())]]
-    assert len(set(moved)) == len(counts)
-    worth = shift * np.sin(np.arange(len(counts)))
-    other = gk.SymmetricGame((payoffs + worth) * factor, players)
+    rows_of = {tuple(row): index for index, row in enumerate(counts.tolist())}
+    moved = [rows_of[tuple(row)] for row in counts[:, np.argsort(order)].tolist()]
+    payoffs = np.asarray(game.payoffs)[np.asarray(order)][:, moved] + shift * np.sin(np.arange(len(counts)))
     reference = anchor.log_reference[0][np.asarray(order)]
-    found = solve(other, gk.Regularizer([reference], anchor.temperature * factor))
+    found = solve(gk.SymmetricGame(payoffs * factor, players), gk.Regularizer([reference], anchor.temperature * factor))
     known = solve(game, anchor)
     assert found.status == known.status == gk.Status.converged
     np.testing.assert_allclose(found.policy[0], known.policy[0][np.asarray(order)], atol=1e-9)
@@ -187,10 +188,8 @@ def test_derivatives_are_central_differences_and_those_of_the_normal_form():
     value, gradient = jax.jit(score), jax.jit(jax.grad(score))(point)
     step = 1e-5
     for part in range(3):
-        ahead, behind = (
-            value(tuple(x + sign * step * d * float(k == part) for k, (x, d) in enumerate(zip(point, direction, strict=True))))
-            for sign in (1, -1)
-        )
+        along = tuple(d * float(k == part) for k, d in enumerate(direction))
+        ahead, behind = (value(jax.tree.map(lambda x, d, h=h: x + h * d, point, along)) for h in (step, -step))
         np.testing.assert_allclose(
             jnp.sum(gradient[part] * direction[part]), (ahead - behind) / (2 * step), rtol=1e-6, atol=1e-9
         )
