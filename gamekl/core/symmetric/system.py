@@ -125,5 +125,6 @@ class SymmetricSystem(GameEquations):
 
 def single_equations(game: LogitGame, regularizer: Regularizer) -> GameEquations:
     """The equations of one game, centred, in a single lane."""
-    kind = SymmetricSystem if isinstance(game, SymmetricGame) else LogitSystem
-    return jax.tree.map(lambda leaf: leaf[..., None], kind.of(game, regularizer))
+    alike = isinstance(game, SymmetricGame)
+    system = SymmetricSystem.of(game, regularizer) if alike else LogitSystem.of(game, regularizer)
+    return jax.tree.map(lambda leaf: leaf[..., None], system)

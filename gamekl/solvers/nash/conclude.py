@@ -10,8 +10,9 @@ from jaxtyping import Array, Float, Int
 from gamekl.core.kernels import lanes
 from gamekl.core.kernels.calls import materialize
 from gamekl.core.kernels.lanes import lanes_first, lanes_last
-from gamekl.core.kernels.system import GameEquations, LogitSystem, Vector, level, split, to_logits
+from gamekl.core.kernels.system import GameEquations, Vector, level, split, to_logits
 from gamekl.core.one_shot import excess
+from gamekl.core.symmetric.system import single_equations
 from gamekl.solvers.nash import path
 from gamekl.solvers.nash.implicit import WORST_ERROR
 from gamekl.solvers.nash.prepare import NashProblem, Prepared, prepare
@@ -161,7 +162,7 @@ def certified(problem: NashProblem, solution: Solution, traced: Traced, proof: P
     """The solution to which a proof has led, with what it proves."""
     logits = to_logits(solution.log_policy, problem.regularizer.masks)
     ball, z = jax.tree.map(lambda leaf: leaf[..., None], (proof.ball, logits))
-    covered = ball.covers(Point(z, LogitSystem.of(problem.game, problem.regularizer).scale[None]))[0]
+    covered = ball.covers(Point(z, single_equations(problem.game, problem.regularizer).scale))[0]
     proven = (proof.phase == path.FOUND) & traced.guessed & covered
     unproven = (solution.status == Status.converged) & ~proven
     summary = solution.path
