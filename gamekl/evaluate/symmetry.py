@@ -2,7 +2,7 @@
 
 In the logits of its m players the normal form of a symmetric game has, where all play alike, the derivative I - K on
 changes that all players share, and I + K / (m - 1) on those that add up to none over the players, which are m - 1 times
-as many (`core.symmetric.system`; derived). The equations of one policy for all know the first block only.
+as many (`core.symmetric.system`). The equations of one policy for all know the first block only.
 """
 
 import jax.numpy as jnp

@@ -5,13 +5,15 @@ When n = m - 1 others play the policy pi alike, they take actions in numbers c =
     w(c) = n! prod_k pi_k^c_k / c_k! = s(n) prod_k exp(-D_k) / s(c_k),    s(c) = c! (e / c)^c,
     D_k = c_k log(c_k / (n pi_k)) - c_k + n pi_k >= 0,
 
-as the D_k sum to n KL(c / n || pi): what Loader, "Fast and accurate computation of binomial probabilities" (2000), has
-for two actions. No factor exceeds 1, so that one is 0 only where the chance is, however small probabilities are and
-however many the others; and where the chance is not small, exponents are not large, which keeps their rounding small.
+as the D_k sum to n KL(c / n || pi): what Loader, "Fast and accurate computation of binomial probabilities"
+(2000), has for two actions. No factor exceeds 1, so that one is 0 only where the chance is, however small probabilities
+are and however many the others; and where the chance is not small, exponents are not large, and round by little.
 
 A derivative needs no other chances: what action a is worth if one of the others plays b, H(a, b), has
 
-    n pi_b H(a, b) = sum_c c_b w(c) r(a, c).
+    n pi_b H(a, b) = sum_c c_b w(c) r(a, c),
+
+since c_b w(c) is n pi_b times the chance that n - 1 others make up c less one b (derived).
 """
 
 import itertools

@@ -6,8 +6,9 @@ With z the logits of all, pi = softmax(z), and q(a) what action a is worth if th
     dF/dz = I - K,    K = beta (m - 1) (H - q 1^T) diag(pi) / tau,    H(a, b) = E r(a, c) if one other plays b.
 
 They are those of the normal form (`core.kernels.system`) on the profiles in which all play alike: A unknowns, not m A.
-There its own derivative has m - 1 times the block I + K / (m - 1), of changes that add up to none over the players,
-beside I - K (theory I1; derived): where that block is singular, branches leave on which players differ.
+There its own derivative has the blocks I on the diagonal and -K / (m - 1) beside it: on changes that all players share
+it is I - K; on those that add up to none over the players, which are m - 1 times as many, I + K / (m - 1) (derived). So
+where det(I + K / (m - 1)) = 0 branches leave on which players differ, and the equations of one policy do not see it.
 """
 
 from collections.abc import Sequence

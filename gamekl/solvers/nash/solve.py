@@ -96,8 +96,11 @@ def solve_nash(
 
     Args:
         game: any number of players and actions. The work is done in the payoffs' dtype. Contextual and Markov games are
-            solved stage by stage (`solvers.staged`).
-        regularizer: references and temperatures for this game.
+            solved stage by stage (`solvers.staged`). Of a `SymmetricGame` it is the equilibrium in which all play
+            alike: the first crossing on the path within such profiles, which is that of the normal form as long as no
+            branch crosses on which players differ. Such crossings are not seen and not counted;
+            `gamekl.evaluate.symmetry_determinant` tells of them.
+        regularizer: references and temperatures for this game; of a symmetric one a reference that all share.
         tol: bound on the residual sup |policy - best response|; the default is 16 times a logit's rounding error at
             the answer, ``eps (1 + E |payoff| / temperature)``, but at least 1e-9 and at most 1e-3.
         max_steps: most Newton corrections, or hundreds of steps of a proof. Static under ``jit``.
@@ -110,7 +113,8 @@ def solve_nash(
             dtype; on concrete inputs also where jax's x64 mode is off. For one-shot games only.
         certify_path: trace the path in steps of which each is proven (`solvers.nash.proof`), so that the answer is the
             first crossing, with the proof's margin in `path.margin`. It takes some 20 to 1,000 times as long. Where
-            there is no such proof, as where another branch crosses the path, the status is `Status.unproven`.
+            there is no such proof, as where another branch crosses the path, the status is `Status.unproven`. Not for
+            symmetric games.
         throw: raise where the status is not `Status.converged`. Acts on concrete inputs only: under ``jit`` or ``vmap``
             nothing is raised, and `Solution.status` tells.
 
