@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from gamekl.core.regularizer import Regularizer
     from gamekl.core.response import action_values, best_response, nash_gap, regularized_gap
     from gamekl.core.status import Status
+    from gamekl.core.symmetric.game import SymmetricGame
     from gamekl.core.validation import validate
     from gamekl.evaluate.gaps import exploitability, nash_conv
     from gamekl.solvers.batch import gamd_batch, solve_nash_batch
@@ -37,6 +38,7 @@ _HOMES = {
     "games": None,
     "NormalFormGame": "core.games",
     "PolymatrixGame": "core.games",
+    "SymmetricGame": "core.symmetric.game",
     "ContextualGame": "core.games",
     "MarkovGame": "core.games",
     "stack": "core.games",
@@ -96,6 +98,7 @@ __all__ = [
     "Solution",
     "SolveError",
     "Status",
+    "SymmetricGame",
     "Trajectory",
     "action_values",
     "best_response",

@@ -70,6 +70,11 @@ def uniform(*shape: int) -> Callable[[Any], Any]:
     return lambda key: gk.games.uniform(key, shape)
 
 
+def symmetric(key):
+    """A symmetric game, and one reference for all its players."""
+    return gk.games.uniform_symmetric(key, 12, 4), gk.Regularizer([uniform_rows(key, (4,))], 0.2)
+
+
 contextual = partial(gk.games.contextual, num_actions=(3, 2), num_contexts=3)
 markov = partial(gk.games.markov, num_actions=(3, 2), num_states=2, horizon=2)
 
@@ -117,6 +122,7 @@ FAMILIES = {
     "solve_nash": Family(solve, anchored(uniform(10, 10), 0.1)),
     "solve_nash, three players": Family(solve, anchored(uniform(4, 3, 2), 0.1)),
     "solve_nash, by LU": Family(solve, anchored(uniform(30, 30))),
+    "solve_nash, symmetric": Family(solve, symmetric),
     "solve_nash, refined": Family(partial(solve, refine="float64"), anchored(uniform(5, 4), 0.1), float32=1e-9),
     "solve_nash, contexts": Family(solve, anchored(contextual)),
     "solve_nash, states": Family(solve, anchored(markov)),

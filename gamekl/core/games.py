@@ -72,6 +72,11 @@ class _Game(Shown):
         return tuple(self.table.shape[self.stage_axes + 1 :])
 
     @property
+    def roles(self) -> tuple[int, ...]:
+        """How many actions each role has, for which a profile has one policy: here each player is its own."""
+        return self.num_actions
+
+    @property
     def dtype(self) -> jnp.dtype:
         """The dtype of the payoffs or rewards."""
         return self.table.dtype

@@ -12,7 +12,7 @@ Everything here is one game, pure and differentiable, and may be transformed by 
 
 from collections.abc import Sequence
 from functools import reduce
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
@@ -21,9 +21,12 @@ from gamekl.core.games import NormalFormGame, OneShotGame, PolymatrixGame, requi
 from gamekl.core.kernels.lanes import PRECISION
 from gamekl.core.policies import Profile, centre, check_profile, kl, normalize, support
 from gamekl.core.regularizer import Regularizer
+from gamekl.core.symmetric.counts import chances, expected
+from gamekl.core.symmetric.game import SymmetricGame
 from gamekl.core.validation import check_regularizer
 
-G = TypeVar("G", bound=OneShotGame)
+AnyGame = OneShotGame | SymmetricGame
+G = TypeVar("G", bound=AnyGame)
 Masks = Sequence[Bool[Array, " _"]]
 
 # Below this the terms of exp(-d) - 1 + d cancel and a series takes over: both are good to 1e-14 relative here.
@@ -41,32 +44,41 @@ def expected_payoffs(
     return payoffs
 
 
-def action_values(game: OneShotGame, policy: Profile) -> tuple[Float[Array, " _"], ...]:
+def _require(game: Any) -> None:
+    if not isinstance(game, SymmetricGame):
+        require_one_shot(game)
+
+
+def action_values(game: AnyGame, policy: Profile) -> tuple[Float[Array, " _"], ...]:
     """The expected payoff of each action of each player, against the others' policies.
 
     Args:
-        game: a `NormalFormGame` or a `PolymatrixGame`, any number of players.
+        game: a `NormalFormGame`, a `PolymatrixGame` or a `SymmetricGame`, any number of players.
         policy: probabilities, one array ``[actions_i]`` for each player.
 
     Returns:
         For each player q_i, shape ``[actions_i]``, payoff units.
     """
-    require_one_shot(game)
-    return _action_values(game, check_profile("policy", policy, game.num_actions, log=False))
+    _require(game)
+    return _action_values(game, check_profile("policy", policy, game.roles, log=False))
 
 
-def _action_values(game: OneShotGame, policy: Sequence[Array]) -> tuple[Array, ...]:
+def _action_values(game: AnyGame, policy: Sequence[Array]) -> tuple[Array, ...]:
+    if isinstance(game, SymmetricGame):
+        alone = policy[0][:, None]
+        logs = jnp.log(jnp.where(alone > 0, alone, 1))
+        return (expected(game.payoffs[..., None], chances(logs, alone, game.num_players))[:, 0],)
     if isinstance(game, PolymatrixGame):
         return tuple(jnp.einsum("ijab,jb->ia", game.payoffs, jnp.stack(policy), precision=PRECISION))
     return tuple(expected_payoffs(game.payoffs[player], policy, (player,)) for player in range(game.num_players))
 
 
 def _at_profile(
-    game: OneShotGame, log_policy: Profile, masks: Masks | None = None
+    game: AnyGame, log_policy: Profile, masks: Masks | None = None
 ) -> tuple[tuple[Array, ...], tuple[Array, ...]]:
     """The checked profile, and action values up to a shift of each player's, at the best precision."""
-    require_one_shot(game)
-    log_policy = check_profile("log_policy", log_policy, game.num_actions, log=True)
+    _require(game)
+    log_policy = check_profile("log_policy", log_policy, game.roles, log=True)
     return log_policy, _action_values(level_payoffs(game, masks), [jnp.exp(entry) for entry in log_policy])
 
 
@@ -80,14 +92,18 @@ def level_payoffs(game: G, masks: Masks | None = None) -> G:
         game: the game.
         masks: for each player the actions that count; all of them if None.
     """
-    masks = [jnp.ones(size, dtype=bool) for size in game.num_actions] if masks is None else masks
+    masks = [jnp.ones(size, dtype=bool) for size in game.roles] if masks is None else masks
+    if isinstance(game, SymmetricGame):
+        return type(game)(_levelled(game.payoffs, masks[0], 0), game.num_players)
     pairs = isinstance(game, PolymatrixGame)
-    levelled = []
-    for player, mask in enumerate(masks):
-        own = game.payoffs[player]
-        low, high = _ends(own, mask, 1 if pairs else player)
-        levelled.append(own - (low + (high - low) / 2))
+    own = zip(game.payoffs, masks, strict=True)
+    levelled = [_levelled(table, mask, 1 if pairs else player) for player, (table, mask) in enumerate(own)]
     return type(game)(jnp.stack(levelled))
+
+
+def _levelled(own: Float[Array, "*actions"], mask: Bool[Array, " _"], axis: int) -> Float[Array, "*actions"]:
+    low, high = _ends(own, mask, axis)
+    return own - (low + (high - low) / 2)
 
 
 def _ends(own: Float[Array, "*actions"], mask: Bool[Array, " _"], axis: int) -> tuple[Array, Array]:
@@ -144,7 +160,7 @@ def scaled_payoffs(game: NormalFormGame, regularizer: Regularizer) -> tuple[Floa
     )
 
 
-def best_response(game: OneShotGame, regularizer: Regularizer, log_policy: Profile) -> tuple[Float[Array, " _"], ...]:
+def best_response(game: AnyGame, regularizer: Regularizer, log_policy: Profile) -> tuple[Float[Array, " _"], ...]:
     """Each player's best response to the others' policies, ``log softmax(log_reference + q / temperature)``.
 
     Args:
@@ -155,7 +171,7 @@ def best_response(game: OneShotGame, regularizer: Regularizer, log_policy: Profi
     Returns:
         One log-policy ``[actions_i]`` for each player; -inf on masked actions.
     """
-    require_one_shot(game)
+    _require(game)
     check_regularizer(game, regularizer)
     _, values = _at_profile(game, log_policy, regularizer.masks)
     return tuple(
@@ -205,7 +221,7 @@ def player_gap(log_policy: Array, log_reference: Array, values: Array, temperatu
     return _gap(normalize(log_policy), response, log_reference, scaled, temperature)
 
 
-def regularized_gap(game: OneShotGame, regularizer: Regularizer, log_policy: Profile) -> Float[Array, " player"]:
+def regularized_gap(game: AnyGame, regularizer: Regularizer, log_policy: Profile) -> Float[Array, " player"]:
     """What each player could still gain in the regularised game: gap_i = temperature_i KL(pi_i || BR_i).
 
     The value is >= 0, finite for every policy on the references' support (pure ones too), and infinite off it. Near
@@ -220,7 +236,7 @@ def regularized_gap(game: OneShotGame, regularizer: Regularizer, log_policy: Pro
     Returns:
         The gap of each player, shape ``[player]``, payoff units.
     """
-    require_one_shot(game)
+    _require(game)
     check_regularizer(game, regularizer)
     log_policy, values = _at_profile(game, log_policy, regularizer.masks)
     gaps = [
@@ -231,7 +247,7 @@ def regularized_gap(game: OneShotGame, regularizer: Regularizer, log_policy: Pro
 
 
 def nash_gap(
-    game: OneShotGame,
+    game: AnyGame,
     log_policy: Profile,
     *,
     regularizer: Regularizer | None = None,

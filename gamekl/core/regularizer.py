@@ -15,6 +15,7 @@ from gamekl.core.arrays import as_float_array
 from gamekl.core.games import Game
 from gamekl.core.policies import support
 from gamekl.core.show import Shown
+from gamekl.core.symmetric.game import SymmetricGame
 
 
 class Regularizer(Shown):
@@ -24,7 +25,7 @@ class Regularizer(Shown):
 
     Attributes:
         log_reference: one array ``[*stage, actions_i]`` for each player, logarithms of the reference policy; -inf
-            masks an action, which is then never played.
+            masks an action, which is then never played. In a `SymmetricGame` one for all players, who share it.
         temperature: payoff units per nat, a scalar or one for each player ``[player]``; positive. With uniform
             references the equilibrium is the logit quantal response equilibrium of lambda = 1 / temperature.
 
@@ -58,9 +59,9 @@ class Regularizer(Shown):
                 )
 
     @classmethod
-    def uniform(cls, game: Game, temperature: Any) -> "Regularizer":
-        """Uniform references for every player, stage and action of `game`, in the game's dtype."""
-        shapes = [(*game.stage_shape, size) for size in game.num_actions]
+    def uniform(cls, game: Game | SymmetricGame, temperature: Any) -> "Regularizer":
+        """Uniform references for every player (or role), stage and action of `game`, in the game's dtype."""
+        shapes = [(*game.stage_shape, size) for size in game.roles]
         return cls([jnp.full(shape, -math.log(shape[-1]), dtype=game.dtype) for shape in shapes], temperature)
 
     @property
@@ -83,14 +84,13 @@ class Regularizer(Shown):
         if not isinstance(value, Regularizer):
             raise TypeError(f"{field}: got {type(value).__name__}, takes a Regularizer")
 
-    def check_fits(self, game: Game) -> None:
+    def check_fits(self, game: Game | SymmetricGame) -> None:
         """Raise ``ValueError`` unless the references have the game's players, actions and stages."""
-        if len(self.log_reference) != game.num_players:
-            raise ValueError(
-                f"log_reference: got references of {len(self.log_reference)} players, "
-                f"takes one for each of the game's {game.num_players}"
-            )
-        for index, (entry, size) in enumerate(zip(self.log_reference, game.num_actions, strict=True)):
+        if len(self.log_reference) != len(game.roles):
+            alike = isinstance(game, SymmetricGame)
+            takes = "one that all players share" if alike else f"one for each of the game's {game.num_players}"
+            raise ValueError(f"log_reference: got references of {len(self.log_reference)} players, takes {takes}")
+        for index, (entry, size) in enumerate(zip(self.log_reference, game.roles, strict=True)):
             if entry.shape != (*game.stage_shape, size):
                 raise ValueError(
                     f"log_reference[{index}]: got shape {entry.shape}, takes {(*game.stage_shape, size)} for this game"

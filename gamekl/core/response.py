@@ -2,7 +2,8 @@
 
 `core.one_shot` has the definitions for one stage, `core.stages` the dynamic programmes that join stages: in contextual
 games gaps are averaged over contexts, in Markov games a player who deviates does so at all steps, and gaps are measured
-from the initial distribution.
+from the initial distribution. In symmetric games all
+play one policy, and what is found is one player's.
 """
 
 from typing import Any
@@ -14,6 +15,7 @@ from gamekl.core import one_shot, stages
 from gamekl.core.games import ContextualGame, Game, MarkovGame, NormalFormGame
 from gamekl.core.policies import Profile, check_profile
 from gamekl.core.regularizer import Regularizer
+from gamekl.core.symmetric.game import SymmetricGame
 from gamekl.core.validation import check_regularizer
 
 
@@ -23,7 +25,7 @@ def staged_profile(field: str, game: Game, profile: Profile, *, log: bool) -> tu
     return tuple(entry.astype(game.dtype) for entry in checked)
 
 
-def action_values(game: Game, policy: Profile) -> tuple[Float[Array, "*stage _"], ...]:
+def action_values(game: Game | SymmetricGame, policy: Profile) -> tuple[Float[Array, "*stage _"], ...]:
     """The expected payoff of each action of each player, against the others' policies.
 
     Args:
@@ -50,7 +52,9 @@ def action_values(game: Game, policy: Profile) -> tuple[Float[Array, "*stage _"]
     return stages.visit_stages(game, visit, profile)[1]
 
 
-def best_response(game: Game, regularizer: Regularizer, log_policy: Profile) -> tuple[Float[Array, "*stage _"], ...]:
+def best_response(
+    game: Game | SymmetricGame, regularizer: Regularizer, log_policy: Profile
+) -> tuple[Float[Array, "*stage _"], ...]:
     """Each player's best response to the others' policies, ``log softmax(log_reference + q / temperature)``.
 
     Args:
@@ -73,7 +77,9 @@ def best_response(game: Game, regularizer: Regularizer, log_policy: Profile) -> 
     return stages.respond(game, regularizer.astype(game.dtype), profile)[1].log_policy
 
 
-def regularized_gap(game: Game, regularizer: Regularizer, log_policy: Profile) -> Float[Array, " player"]:
+def regularized_gap(
+    game: Game | SymmetricGame, regularizer: Regularizer, log_policy: Profile
+) -> Float[Array, " player"]:
     """What each player could gain in the regularised game by its best response, KL costs counted.
 
     In one shot gap_i = temperature_i KL(pi_i || BR_i). In stages a player deviates at all of them, and the gap is
@@ -104,7 +110,9 @@ def regularized_gap(game: Game, regularizer: Regularizer, log_policy: Profile) -
     return stages.total_gap(game, profile, response.gap)
 
 
-def nash_gap(game: Game, log_policy: Profile, *, regularizer: Regularizer | None = None) -> Float[Array, " player"]:
+def nash_gap(
+    game: Game | SymmetricGame, log_policy: Profile, *, regularizer: Regularizer | None = None
+) -> Float[Array, " player"]:
     """What each player could gain by its best unregularised deviation, from the start and at all stages.
 
     In one shot that is max_a q_i(a) - <pi_i, q_i>, with q_i the values of the actions against the others' policies.

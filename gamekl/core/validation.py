@@ -19,6 +19,7 @@ from gamekl.core.games import (
 )
 from gamekl.core.policies import check_profile, is_concrete, outer
 from gamekl.core.regularizer import Regularizer
+from gamekl.core.symmetric.game import SymmetricGame
 
 
 def show_place(index: np.ndarray) -> str:
@@ -90,7 +91,7 @@ def check_nonnegative(**numbers: ArrayLike) -> None:
             raise ValueError(f"{name}: got {value!r}, takes a finite number >= 0")
 
 
-def check_regularizer(game: Game, regularizer: Regularizer) -> None:
+def check_regularizer(game: Game | SymmetricGame, regularizer: Regularizer) -> None:
     """Raise ``ValueError`` unless the regularizer fits the game and, where concrete, its values are right.
 
     Temperatures must be positive and references sum to one.
@@ -180,14 +181,14 @@ def _is_table(behavior: Sequence[Any], stage: tuple[int, ...], actions: tuple[in
     return bool(np.all(np.abs(totals - 1) < 1e-6))
 
 
-def validate(game: Game, regularizer: Regularizer | None = None) -> None:
+def validate(game: Game | SymmetricGame, regularizer: Regularizer | None = None) -> None:
     """Check the values of a game, and of a regularizer for it, on concrete arrays.
 
     Shapes are checked by the constructors; this checks that payoffs are finite, distributions are distributions,
     temperatures are positive, and that the regularizer has the game's players, actions and stages.
 
     Args:
-        game: a normal-form, polymatrix, contextual or Markov game.
+        game: a normal-form, symmetric, polymatrix, contextual or Markov game.
         regularizer: references and temperatures to check against it; none if None.
 
     Raises:
@@ -195,7 +196,7 @@ def validate(game: Game, regularizer: Regularizer | None = None) -> None:
         TypeError: `game` is not a game.
     """
     match game:
-        case NormalFormGame():
+        case NormalFormGame() | SymmetricGame():
             check_finite("payoffs", np.asarray(game.payoffs))
         case PolymatrixGame():
             payoffs = np.asarray(game.payoffs)
@@ -216,7 +217,7 @@ def validate(game: Game, regularizer: Regularizer | None = None) -> None:
                 check_transitions(transitions)
             check_distribution("initial_probs", np.asarray(game.initial_probs), (0,))
         case _:
-            takes = "a NormalFormGame, PolymatrixGame, ContextualGame or MarkovGame"
+            takes = "a NormalFormGame, SymmetricGame, PolymatrixGame, ContextualGame or MarkovGame"
             raise TypeError(f"game: got {type(game).__name__}, takes {takes}")
     if regularizer is not None:
         check_regularizer(game, regularizer)

@@ -11,6 +11,7 @@ from gamekl.evaluate.distance import DistanceBound, distance_bound
 from gamekl.evaluate.fit import Rate, fit_paired_rate, fit_rate
 from gamekl.evaluate.gaps import cce_gap, ce_gap, exploitability, nash_conv, occupancies, policy_value
 from gamekl.evaluate.rates import first_sample_size, predicted_constant
+from gamekl.evaluate.symmetry import symmetry_determinant
 
 __all__ = [
     "DistanceBound",
@@ -30,5 +31,6 @@ __all__ = [
     "policy_value",
     "predicted_constant",
     "small_gain_margin",
+    "symmetry_determinant",
     "uniqueness",
 ]

@@ -10,14 +10,15 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from gamekl.core import deviations, stages
-from gamekl.core.games import ContextualGame, MarkovGame, NormalFormGame
+from gamekl.core.games import ContextualGame, Game, MarkovGame, NormalFormGame
 from gamekl.core.policies import Profile, outer
 from gamekl.core.regularizer import Regularizer
 from gamekl.core.response import nash_gap, staged_profile
+from gamekl.core.symmetric.game import SymmetricGame
 from gamekl.core.validation import joint_behavior
 
 
-def nash_conv(game: NormalFormGame, log_policy: Profile) -> Float[Array, ""]:
+def nash_conv(game: Game | SymmetricGame, log_policy: Profile) -> Float[Array, ""]:
     """NashConv: the sum of the players' Nash gaps (OpenSpiel's definition).
 
     Args:
@@ -30,10 +31,11 @@ def nash_conv(game: NormalFormGame, log_policy: Profile) -> Float[Array, ""]:
     Raises:
         ValueError: the profile does not fit the game, or (where concrete) a policy is none.
     """
-    return jnp.sum(nash_gap(game, log_policy))
+    gaps = nash_gap(game, log_policy)
+    return jnp.sum(gaps) * (game.num_players if isinstance(game, SymmetricGame) else 1)
 
 
-def exploitability(game: NormalFormGame, log_policy: Profile) -> Float[Array, ""]:
+def exploitability(game: Game | SymmetricGame, log_policy: Profile) -> Float[Array, ""]:
     """The mean of the players' Nash gaps (OpenSpiel's definition).
 
     Args:

@@ -17,10 +17,11 @@ from jaxtyping import Array, ArrayLike, Float
 
 from gamekl.core.arrays import as_float_array
 from gamekl.core.games import Game, NormalFormGame, StagedGame
-from gamekl.core.kernels.system import LogitSystem, to_logits
+from gamekl.core.kernels.system import to_logits
 from gamekl.core.policies import outer
 from gamekl.core.regularizer import Regularizer
 from gamekl.core.stages import cell_chances
+from gamekl.core.symmetric.system import single_equations
 from gamekl.core.validation import Behavior, check_finite, check_noise, joint_behavior
 from gamekl.evaluate.staged_rates import as_markov, largest_leverage, staged_constant, with_steps
 
@@ -142,7 +143,7 @@ def check_branch(game: NormalFormGame, regularizer: Regularizer, solution: Any) 
             "game: got a logit path that passes a bifurcation, takes a regular branch: estimated games lead elsewhere"
         )
     z = to_logits(solution.log_policy, regularizer.masks)[:, None]
-    linear = LogitSystem.single(game, regularizer).linearize(z, jnp.ones((1,), game.payoffs.dtype))
+    linear = single_equations(game, regularizer).linearize(z, jnp.ones((1,), game.payoffs.dtype))
     least = float(jnp.linalg.svd(linear.jacobian()[..., 0], compute_uv=False)[-1])
     if least < SINGULAR_BELOW:
         raise ValueError(

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from gamekl.games.random import covariant, normal, polymatrix, potential, preference, uniform, zero_sum
     from gamekl.games.reduction import MergedGame, merge_equivalent
     from gamekl.games.staged import contextual, markov
+    from gamekl.games.symmetric import opponent_counts, uniform_symmetric
 
 _HOMES = {
     "Featured": "featured",
@@ -44,6 +45,7 @@ _HOMES = {
     "matching_pennies": "classic",
     "merge_equivalent": "reduction",
     "normal": "random",
+    "opponent_counts": "symmetric",
     "parse_efg": "files.game_text",
     "parse_nfg": "files.game_text",
     "perturbed_rock_paper_scissors": "classic",
@@ -63,6 +65,7 @@ _HOMES = {
     "to_pygambit": "gambit",
     "to_pyspiel": "openspiel",
     "uniform": "random",
+    "uniform_symmetric": "symmetric",
     "write_nfg": "files.game_text",
     "zero_sum": "random",
 }
@@ -86,6 +89,7 @@ __all__ = [
     "matching_pennies",
     "merge_equivalent",
     "normal",
+    "opponent_counts",
     "parse_efg",
     "parse_nfg",
     "perturbed_rock_paper_scissors",
@@ -105,6 +109,7 @@ __all__ = [
     "to_pygambit",
     "to_pyspiel",
     "uniform",
+    "uniform_symmetric",
     "write_nfg",
     "zero_sum",
 ]

@@ -18,11 +18,12 @@ from gamekl.core.kernels.batching import fitting_lanes
 from gamekl.core.kernels.platforms import Platform
 from gamekl.core.policies import Profile, is_concrete
 from gamekl.core.regularizer import Regularizer
+from gamekl.core.symmetric.game import LogitGame, SymmetricGame
 from gamekl.solvers.correlated_solution import CorrelatedSolution
 from gamekl.solvers.driver import Device, in_chunks, with_rows
 from gamekl.solvers.nash.ladder import Options, solve_plain_problems, solve_problems
 from gamekl.solvers.nash.prepare import NashProblem, make_nash_problem
-from gamekl.solvers.nash.queue import num_lanes
+from gamekl.solvers.nash.queue import num_lanes, sizes_of
 from gamekl.solvers.nash.solve import MAX_STEPS, precision
 from gamekl.solvers.play.gamd import gamd
 from gamekl.solvers.play.rules.anchored import anchored
@@ -30,18 +31,26 @@ from gamekl.solvers.play.selfplay import check_rounds
 from gamekl.solvers.solution import Solution, check_options, raise_unless_all_converged, with_left
 
 
-def _check_batch(games: NormalFormGame, regularizers: Regularizer) -> int:
-    """The batch's size, after checking that every leaf has it and that one game fits its regularizer."""
-    require_normal_form(games, "games", "a NormalFormGame with a leading axis, as gamekl.stack([...]) makes it")
+def _check_batch(games: LogitGame, regularizers: Regularizer, alike: bool = False) -> int:
+    """The batch's size, after checking that every leaf has it and that one game fits its regularizer.
+
+    Args:
+        games: the games.
+        regularizers: one for each.
+        alike: whether the games may be symmetric ones.
+    """
+    symmetric = alike and isinstance(games, SymmetricGame)
+    if not symmetric:
+        kinds = "a NormalFormGame or a SymmetricGame" if alike else "a NormalFormGame"
+        require_normal_form(games, "games", f"{kinds} with a leading axis, as gamekl.stack([...]) makes it")
     if not is_concrete(games, regularizers):
         raise TypeError(
             "games: got traced arrays, takes concrete ones; under jit, vmap or grad use jax.vmap(solve_nash)"
         )
     shape = games.payoffs.shape
-    if len(shape) < 3 or shape[1] != len(shape) - 2:
-        raise ValueError(
-            f"games.payoffs: got shape {shape}, takes [batch, player, *actions], as gamekl.stack([...]) makes it"
-        )
+    if len(shape) != 3 if symmetric else len(shape) < 3 or shape[1] != len(shape) - 2:
+        axes = "[batch, action, count]" if symmetric else "[batch, player, *actions]"
+        raise ValueError(f"games.payoffs: got shape {shape}, takes {axes}, as gamekl.stack([...]) makes it")
     Regularizer.require(regularizers, "regularizers")
     leaves = {"temperature": regularizers.temperature}
     leaves |= {f"log_reference[{index}]": entry for index, entry in enumerate(regularizers.log_reference)}
@@ -52,25 +61,23 @@ def _check_batch(games: NormalFormGame, regularizers: Regularizer) -> int:
                 "gamekl.stack([...]) makes it"
             )
     one = Regularizer([jnp.empty(entry.shape[1:]) for entry in regularizers.log_reference], 1.0)
-    one.check_fits(NormalFormGame(jnp.empty(shape[1:])))
+    one.check_fits(jax.tree.map(lambda leaf: leaf[0] if len(leaf) else jnp.empty(leaf.shape[1:]), games))
     return shape[0]
 
 
-def _problems(games: NormalFormGame, regularizers: Regularizer, initial: Any, tol: Any) -> NashProblem:
+def _problems(games: LogitGame, regularizers: Regularizer, initial: Any, tol: Any) -> NashProblem:
     axes = (0, 0, None if initial is None else 0, None if tol is None else 0)
     return jax.vmap(make_nash_problem, in_axes=axes, axis_size=games.payoffs.shape[0])(
         games, regularizers, initial, tol
     )
 
 
-def _solve_chunk(
-    games: NormalFormGame, regularizers: Regularizer, initial: Any, tol: Any, options: Options
-) -> Solution:
+def _solve_chunk(games: LogitGame, regularizers: Regularizer, initial: Any, tol: Any, options: Options) -> Solution:
     return solve_problems(_problems(games, regularizers, initial, tol), options)
 
 
 def _solve_plain_chunk(
-    games: NormalFormGame, regularizers: Regularizer, initial: Any, tol: Any, options: Options
+    games: LogitGame, regularizers: Regularizer, initial: Any, tol: Any, options: Options
 ) -> tuple[Solution, Any]:
     return solve_plain_problems(_problems(games, regularizers, initial, tol), options)
 
@@ -95,7 +102,7 @@ def _on_device(solution: Any, x64: bool) -> Any:
 
 
 def solve_nash_batch(
-    games: NormalFormGame,
+    games: LogitGame,
     regularizers: Regularizer,
     *,
     tol: ArrayLike | None = None,
@@ -111,11 +118,12 @@ def solve_nash_batch(
     It works on concrete arrays, from the host; inside of ``jit`` and for derivatives, ``jax.vmap(solve_nash)`` does.
 
     Args:
-        games: as `stack` or ``jax.vmap`` make them, payoffs ``[batch, player, *actions]``.
+        games: as `stack` or ``jax.vmap`` make them, payoffs ``[batch, player, *actions]``, or symmetric games,
+            ``[batch, action, count]``.
         regularizers: one for each game; every leaf has the leading axis, temperature too.
         tol: bound on the residuals, one number or ``[batch]``; the default is that of `solve_nash`.
         max_steps: most Newton corrections for a game.
-        initial: log-policies to try first, ``[batch, actions_i]`` for each player; ``path.left`` and the log ``gamekl``
+        initial: log-policies to try first, ``[batch, actions_i]`` for each role; ``path.left`` and the log ``gamekl``
             tell where they were left for the path from the reference.
         refine: "float64" solves games in float32 in float64, too. In either case games in float64 whose path is plain
             (no place of it asks for care, `solvers.nash.trace`) are traced in float32 and then solved and certified in
@@ -132,12 +140,14 @@ def solve_nash_batch(
         ValueError: shapes do not fit each other, or an option is not known.
         SolveError: (``throw``) a game did not converge.
     """
-    size = _check_batch(games, regularizers)
+    size = _check_batch(games, regularizers, alike=True)
+    if certify_path and isinstance(games, SymmetricGame):
+        raise ValueError("certify_path: got True for symmetric games, takes it for normal forms")
     with precision(refine, concrete=True) as dtype:
         x64 = has_float64()
     if initial is not None:
         shapes = [np.shape(entry) for entry in initial]
-        expected = [(size, count) for count in games.payoffs.shape[2:]]
+        expected = [(size, count) for count in sizes_of(games)]
         if shapes != expected:
             raise ValueError(f"initial: got shapes {shapes}, takes [batch, actions] for each player: {expected}")
         initial = tuple(np.asarray(entry, dtype=float) for entry in initial)

@@ -84,6 +84,7 @@ PAIRWISE = made(lambda key: gk.games.polymatrix(key, (2, 3, 2)), KEY)
 CONTEXTS = made(lambda key: gk.games.contextual(key, SIZES, num_contexts=3), KEY)
 MARKOV = made(lambda key: gk.games.markov(key, SIZES, num_states=3, horizon=2), KEY)
 SELF = made(lambda key: gk.games.preference(key, (3, 3)), KEY)
+ALIKE = made(lambda key: gk.games.uniform_symmetric(key, 6, 4), KEY)
 ANCHOR, POLICY, JOINT = anchors(GAME), policies(GAME), table(*SIZES)
 STAGES = {"contexts": (CONTEXTS, (3,)), "markov": (MARKOV, (2, 3))}
 

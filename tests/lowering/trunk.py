@@ -16,6 +16,7 @@ from gamekl.solvers.exact.extreme import entropy
 from gamekl.solvers.nash.ladder import Options
 from gamekl.solvers.nash.solve import solve_nash
 from lowering.inputs import (
+    ALIKE,
     ANCHOR,
     CONTEXTS,
     GAME,
@@ -74,6 +75,7 @@ GAMES = {
     "games.preference": program(gk.games.preference, KEY, num_actions=(3, 3)),
     "games.contextual": program(gk.games.contextual, KEY, num_actions=SIZES, num_contexts=3),
     "games.markov": program(gk.games.markov, KEY, num_actions=SIZES, num_states=3, horizon=2),
+    "games.uniform_symmetric": program(gk.games.uniform_symmetric, KEY, num_players=6, num_actions=4),
     "stack": program(lambda *games: gk.stack(games), GAME, GAME),
 }
 
@@ -84,6 +86,8 @@ RESPONSES = {
     "nash_gap": program(gk.nash_gap, GAME, POLICY),
     "nash_gap, polymatrix": program(gk.nash_gap, PAIRWISE, policies(PAIRWISE)),
     "nash_conv": program(gk.nash_conv, GAME, POLICY),
+    "nash_conv, symmetric": program(gk.nash_conv, ALIKE, policies(ALIKE)),
+    "regularized_gap, symmetric": program(gk.regularized_gap, ALIKE, anchors(ALIKE), policies(ALIKE)),
     "exploitability": program(gk.exploitability, GAME, POLICY),
     **{
         f"{name}, {kind}": program(getattr(gk, name), make, anchors(make), policies(make))
@@ -102,12 +106,24 @@ def slope(game, regularizer):
     return jax.grad(lambda payoffs: solve(gk.NormalFormGame(payoffs), regularizer).log_policy[0][0])(game.payoffs)
 
 
+def symmetric_slope(game, regularizer):
+    """Of an equilibrium in which all play alike, by the payoffs."""
+
+    def first(payoffs):
+        return solve(gk.SymmetricGame(payoffs, game.num_players), regularizer).log_policy[0][0]
+
+    return jax.grad(first)(game.payoffs)
+
+
 SOLVERS = {
     "solve_nash": program(solve, GAME, ANCHOR),
     "solve_nash, vmap": batch(solve, GAME, ANCHOR),
     "solve_nash, vmap of 3 players": batch(solve, THREE, anchors(THREE)),
     "solve_nash, vmap of 30 actions": batch(solve, LARGE, anchors(LARGE)),
     "solve_nash, vmap of derivatives": batch(slope, GAME, ANCHOR),
+    "solve_nash, symmetric": program(solve, ALIKE, anchors(ALIKE)),
+    "solve_nash, vmap of symmetric": batch(solve, ALIKE, anchors(ALIKE)),
+    "solve_nash, vmap of symmetric derivatives": batch(symmetric_slope, ALIKE, anchors(ALIKE)),
     "solve_nash, certify_path": program(partial(solve, certify_path=True), GAME, ANCHOR),
     "solve_nash, vmap of certify_path": batch(partial(solve, certify_path=True), GAME, ANCHOR),
     "solve_nash, initial": program(
@@ -119,6 +135,14 @@ SOLVERS = {
     ),
     "solve_nash_batch, plain paths": program(
         batches._solve_plain_chunk, many(GAME), many(ANCHOR), initial=None, tol=None, options=Options(100, refine=True)
+    ),
+    "solve_nash_batch, plain paths of symmetric": program(
+        batches._solve_plain_chunk,
+        many(ALIKE),
+        many(anchors(ALIKE)),
+        initial=None,
+        tol=None,
+        options=Options(100, refine=True),
     ),
     "solve_nash_exact": program(gk.solve_nash_exact, GAME),
     "solve_nash_exact, vmap": batch(gk.solve_nash_exact, GAME),
@@ -193,6 +217,7 @@ CERTIFICATES = {
     "evaluate.distance_bound": program(gk.evaluate.distance_bound, GAME, ANCHOR, POLICY),
     "evaluate.monotone_margin": program(gk.evaluate.monotone_margin, GAME, ANCHOR),
     "evaluate.small_gain_margin": program(gk.evaluate.small_gain_margin, GAME, ANCHOR, POLICY),
+    "evaluate.symmetry_determinant": program(gk.evaluate.symmetry_determinant, ALIKE, anchors(ALIKE), policies(ALIKE)),
     "evaluate.uniqueness": program(gk.evaluate.uniqueness, GAME, ANCHOR),
     "evaluate.uniqueness, vmap": batch(gk.evaluate.uniqueness, GAME, ANCHOR),
     **{
@@ -219,6 +244,7 @@ CERTIFICATES = {
 }
 
 ON_HOST = {
+    "games.opponent_counts": "is a table of numpy's",
     "rules.LISTED": "a table",
     "rules.Listed": "an entry of it",
     "games.load_game": "reads a file",

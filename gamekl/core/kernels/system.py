@@ -16,8 +16,9 @@ others, where one of -1e9 takes no digits from the rest; then z is kept at log p
 small for actions that are played however large payoffs are, and solutions at mean 0 under pi (`Linearization.level`).
 """
 
+from abc import abstractmethod
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
@@ -27,6 +28,7 @@ from jaxtyping import Array, Bool, Float
 from gamekl.core.games import NormalFormGame
 from gamekl.core.kernels import lanes
 from gamekl.core.kernels.calls import materialize
+from gamekl.core.kernels.tables import action_values
 from gamekl.core.one_shot import scaled_payoffs, supported_range
 from gamekl.core.policies import centre, normalize
 from gamekl.core.regularizer import Regularizer
@@ -151,12 +153,12 @@ def split(joined: Float[Array, "logits *rest"], sizes: tuple[int, ...] | list[in
     return jnp.split(joined, [sum(sizes[:player]) for player in range(1, len(sizes))], axis=0)
 
 
-class LogitSystem(eqx.Module):
+class GameEquations(eqx.Module):
     """The equations of one game and regularizer; the methods work on several at once, each in a lane.
 
     Attributes:
-        payoffs: for each player r_i / tau_i, in nats, shifted as the module says, shape ``[*actions]`` (and ``lane``)
-            with the player's own axis moved to the front; 0 for its masked actions.
+        payoffs: for each role (in a normal form, each player) r_i / tau_i, in nats, shifted as the module says; its own
+            actions on the first axis, then what the others do, and maybe ``lane``; 0 for its masked actions.
         anchor: log-references, centred or not, joined, shape ``[logits]`` (and ``lane``).
         mask: 1 on the references' support, 0 elsewhere, shape ``[logits]`` (and ``lane``).
         scale: kappa = max_i R_i / tau_i, shape ``[]`` (and ``lane``): how far from the reference the payoffs can
@@ -169,6 +171,48 @@ class LogitSystem(eqx.Module):
     mask: Float[Array, "*logits"]
     scale: Float[Array, "*lane"]
     pace: Float[Array, "*lane"]
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """How many actions each role has."""
+        return tuple(entry.shape[0] for entry in self.payoffs)
+
+    @property
+    @abstractmethod
+    def players(self) -> int:
+        """How many players there are."""
+
+    @property
+    def first_step(self) -> float:
+        """Up to s = 2 / (m - 1) best responses contract (theory A9.1): no step of this length can leave the branch."""
+        return 2 / max(self.players - 1, 1)
+
+    @abstractmethod
+    def expected(self, tables: Sequence[Array], z: Vector, policy: Vector) -> list[Float[Array, "_ lane"]]:
+        """What each action of each role is worth by these tables, where all play normalized logits z, `policy`."""
+
+    @abstractmethod
+    def linearize_at(self, z: Vector, policy: Vector, beta: Float[Array, " lane"]) -> Any:
+        """F, dF/dz and dF/dbeta at (z, beta), where the policies of z are known."""
+
+    def linearize(self, z: Vector, beta: Float[Array, " lane"]) -> Any:
+        """F, dF/dz and dF/dbeta at (z, beta)."""
+        return self.linearize_at(z, materialize(self.normalized, z)[1], beta)
+
+    def normalized(self, z: Vector) -> tuple[Vector, Vector]:
+        """The logits z as log-policies, and the policies of all roles; both 0 where masked."""
+        logs, policy = [], []
+        for part, mask in zip(split(z, self.sizes), split(self.mask, self.sizes), strict=True):
+            top = part - lanes.largest(part, once=True)
+            weights = jnp.exp(top) * mask
+            total = lanes.total(weights, once=True)
+            logs.append((top - jnp.log(total)) * mask)
+            policy.append(weights / total)
+        return jnp.concatenate(logs), jnp.concatenate(policy)
+
+
+class LogitSystem(GameEquations):
+    """The equations of a normal form: its tables have the own axis moved to the front, then the others in order."""
 
     @classmethod
     def of(cls, game: NormalFormGame, regularizer: Regularizer) -> "LogitSystem":
@@ -185,27 +229,17 @@ class LogitSystem(eqx.Module):
             pace=1 / jnp.where(scale > 0, scale, 1),
         )
 
-    @classmethod
-    def single(cls, game: NormalFormGame, regularizer: Regularizer) -> "LogitSystem":
-        """The equations of one game in a single lane."""
-        return jax.tree.map(lambda leaf: leaf[..., None], cls.of(game, regularizer))
-
     @property
-    def sizes(self) -> tuple[int, ...]:
-        """How many actions each player has."""
-        return tuple(entry.shape[0] for entry in self.payoffs)
+    def players(self) -> int:
+        """How many players there are."""
+        return len(self.payoffs)
 
-    @property
-    def first_step(self) -> float:
-        """Up to s = 2 / (m - 1) best responses contract (theory A9.1): no step of this length can leave the branch."""
-        return 2 / max(len(self.sizes) - 1, 1)
-
-    def linearize(self, z: Vector, beta: Float[Array, " lane"]) -> Linearization:
-        """F, dF/dz and dF/dbeta at (z, beta), from one expectation for each pair of players."""
-        return self.linearize_at(z, materialize(self.normalized, z)[1], beta)
+    def expected(self, tables: Sequence[Array], z: Vector, policy: Vector) -> list[Float[Array, "_ lane"]]:
+        """What each action of each player is worth by these tables, against the others' policies."""
+        return action_values(tables, split(policy, self.sizes))
 
     def linearize_at(self, z: Vector, policy: Vector, beta: Float[Array, " lane"]) -> Linearization:
-        """F, dF/dz and dF/dbeta at (z, beta), where the policies of z are known."""
+        """F, dF/dz and dF/dbeta at (z, beta), from one expectation for each pair of players."""
         if len(self.sizes) == 1:
             residual = z - self.anchor - beta * self.payoffs[0]
             return Linearization(policy, self.mask, residual, -self.payoffs[0], ((),))
@@ -220,17 +254,6 @@ class LogitSystem(eqx.Module):
 
     def _others(self, player: int) -> list[int]:
         return [other for other in range(len(self.sizes)) if other != player]
-
-    def normalized(self, z: Vector) -> tuple[Vector, Vector]:
-        """The logits z as log-policies, and the policies of all players; both 0 where masked."""
-        logs, policy = [], []
-        for part, mask in zip(split(z, self.sizes), split(self.mask, self.sizes), strict=True):
-            top = part - lanes.largest(part, once=True)
-            weights = jnp.exp(top) * mask
-            total = lanes.total(weights, once=True)
-            logs.append((top - jnp.log(total)) * mask)
-            policy.append(weights / total)
-        return jnp.concatenate(logs), jnp.concatenate(policy)
 
     def _pair_values(self, policy: tuple[Array, ...]) -> tuple[tuple[Float[Array, "..."], ...], ...]:
         """H_ij for all i and all j != i, each ``[actions_i, actions_j, lane]``: averages over all other players."""

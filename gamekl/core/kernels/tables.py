@@ -38,12 +38,18 @@ def shifted(table: Table, level: Float[Array, "..."], mask: Bool[Array, "_ lane"
     return jnp.where(mask.reshape(len(mask), *(1,) * (table.ndim - 2), -1), table - level, 0)
 
 
-def supported_range(low: Float[Array, "..."], high: Float[Array, "..."], others: Masks) -> Float[Array, " lane"]:
-    """The range of a player's payoffs over all supports; `low` and `high` are its `ends`."""
+def inside(others: Masks) -> Bool[Array, "..."]:
+    """Which choices of the others are on their supports."""
     along = [
         mask.reshape(*(1,) * axis, len(mask), *(1,) * (len(others) - axis - 1), -1) for axis, mask in enumerate(others)
     ]
-    inside = reduce(jnp.logical_and, along, jnp.ones((), dtype=bool))
+    return reduce(jnp.logical_and, along, jnp.ones((), dtype=bool))
+
+
+def supported_range(
+    low: Float[Array, "..."], high: Float[Array, "..."], inside: Bool[Array, "..."]
+) -> Float[Array, " lane"]:
+    """The range of a player's payoffs over all supports; `low` and `high` are its `ends`."""
     return _over_all(jnp.where(inside, high, -jnp.inf)) + _over_all(jnp.where(inside, -low, -jnp.inf))
 
 

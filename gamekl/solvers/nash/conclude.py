@@ -7,11 +7,12 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from gamekl.core.kernels import lanes, tables
+from gamekl.core.kernels import lanes
 from gamekl.core.kernels.calls import materialize
 from gamekl.core.kernels.lanes import lanes_first, lanes_last
-from gamekl.core.kernels.system import LogitSystem, Vector, level, split, to_logits
+from gamekl.core.kernels.system import GameEquations, Vector, level, split, to_logits
 from gamekl.core.one_shot import excess
+from gamekl.core.symmetric.system import single_equations
 from gamekl.solvers.nash import path
 from gamekl.solvers.nash.implicit import WORST_ERROR
 from gamekl.solvers.nash.prepare import NashProblem, Prepared, prepare
@@ -46,13 +47,13 @@ class _Quality(NamedTuple):
     """What a profile is worth, by lane.
 
     Attributes:
-        gap: regularised gap of each player, payoff units.
+        gap: regularised gap of each role, payoff units.
         residual: sup |policy - best response|.
         magnitude: the largest of all E |r_i| / temperature_i, with levelled payoffs.
         undecided: the largest of all p (1 - p).
     """
 
-    gap: Float[Array, "player lane"]
+    gap: Float[Array, "role lane"]
     residual: Lane
     magnitude: Lane
     undecided: Lane
@@ -61,10 +62,10 @@ class _Quality(NamedTuple):
 def _assess(prepared: Prepared, z: Vector, joined: Vector) -> _Quality:
     """The worth of the policies `joined`, whose logarithms are z: as `core.one_shot.player_gap` finds it, in lanes."""
     system, temperatures = prepared.system, prepared.temperatures
-    policy, masks = split(joined, system.sizes), split(system.mask, system.sizes)
+    masks = split(system.mask, system.sizes)
 
-    def in_nats(tables_: list[Array]) -> Vector:
-        values = tables.action_values(tables_, policy)
+    def in_nats(tables: list[Array]) -> Vector:
+        values = system.expected(tables, z, joined)
         return jnp.concatenate(
             [value * mask / tau for value, mask, tau in zip(values, masks, temperatures, strict=True)]
         )
@@ -89,7 +90,7 @@ def _assess(prepared: Prepared, z: Vector, joined: Vector) -> _Quality:
     )
 
 
-def _polish(system: LogitSystem, z: Vector) -> Vector:
+def _polish(system: GameEquations, z: Vector) -> Vector:
     """Newton's method at beta = 1 from an answer in float32: residuals in float64, linear systems in float32."""
     rough = jax.tree.map(lambda leaf: leaf.astype(jnp.float32), system)
     one = jnp.ones_like(rough.scale)
@@ -97,7 +98,7 @@ def _polish(system: LogitSystem, z: Vector) -> Vector:
     def correct(_: Int[Array, ""], state: tuple[Vector, Array]) -> tuple[Vector, Array]:
         z, weight = state
         z, policy = materialize(system.normalized, z)
-        values = jnp.concatenate(tables.action_values(system.payoffs, split(policy, system.sizes)))
+        values = jnp.concatenate(system.expected(system.payoffs, z, policy))
         residual = level((z - system.anchor - values)[:, None], policy, system.mask, system.sizes)
         linear = rough.linearize_at(z.astype(jnp.float32), policy.astype(jnp.float32), one)
         change, _, weight = linear.solve(-residual.astype(jnp.float32), weight)
@@ -161,7 +162,7 @@ def certified(problem: NashProblem, solution: Solution, traced: Traced, proof: P
     """The solution to which a proof has led, with what it proves."""
     logits = to_logits(solution.log_policy, problem.regularizer.masks)
     ball, z = jax.tree.map(lambda leaf: leaf[..., None], (proof.ball, logits))
-    covered = ball.covers(Point(z, LogitSystem.of(problem.game, problem.regularizer).scale[None]))[0]
+    covered = ball.covers(Point(z, single_equations(problem.game, problem.regularizer).scale))[0]
     proven = (proof.phase == path.FOUND) & traced.guessed & covered
     unproven = (solution.status == Status.converged) & ~proven
     summary = solution.path

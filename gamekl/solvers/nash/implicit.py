@@ -8,16 +8,18 @@ import sys
 import warnings
 from functools import partial
 from types import FrameType
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
-from gamekl.core.games import NormalFormGame
 from gamekl.core.kernels.jit import jit
-from gamekl.core.kernels.system import Linearization, LogitSystem, split, to_logits
+from gamekl.core.kernels.system import split, to_logits
 from gamekl.core.policies import is_concrete
 from gamekl.core.regularizer import Regularizer
+from gamekl.core.symmetric.game import LogitGame
+from gamekl.core.symmetric.system import single_equations
 
 # Relative errors of a derivative are about this large at worst where it is said to be of worth.
 WORST_ERROR = 1e-4
@@ -62,7 +64,7 @@ def _warn_once() -> None:
 
 @jax.custom_jvp
 def attach(
-    log_policy: tuple[Float[Array, " _"], ...], game: NormalFormGame, regularizer: Regularizer, good: Bool[Array, ""]
+    log_policy: tuple[Float[Array, " _"], ...], game: LogitGame, regularizer: Regularizer, good: Bool[Array, ""]
 ) -> tuple[Float[Array, " _"], ...]:
     """The equilibrium of the game, with its derivatives with respect to payoffs, references and temperature.
 
@@ -92,17 +94,17 @@ def _attach_jvp(primals: tuple, tangents: tuple) -> tuple[tuple[Array, ...], tup
 @partial(jit, quick=True)
 def _tangent(
     log_policy: tuple[Array, ...],
-    game: NormalFormGame,
+    game: LogitGame,
     regularizer: Regularizer,
-    game_tangent: NormalFormGame,
+    game_tangent: LogitGame,
     regularizer_tangent: Regularizer,
 ) -> tuple[Array, ...]:
     masks = regularizer.masks
     z = to_logits(log_policy, masks)
     ones = jnp.ones((1,), dtype=z.dtype)
 
-    def linearize(game: NormalFormGame, regularizer: Regularizer) -> Linearization:
-        return LogitSystem.single(game, regularizer).linearize(z[:, None], ones)
+    def linearize(game: LogitGame, regularizer: Regularizer) -> Any:
+        return single_equations(game, regularizer).linearize(z[:, None], ones)
 
     # Where the input is not finite there is nothing to differentiate, and NaN times no change would still be NaN.
     game, regularizer = jax.tree.map(lambda leaf: jnp.where(jnp.isnan(leaf), 1, leaf), (game, regularizer))

@@ -28,11 +28,12 @@ from gamekl.core.kernels.batching import in_blocks
 from gamekl.core.kernels.lanes import lanes_first, lanes_last, writes_out
 from gamekl.core.kernels.platforms import Platform, by_platform
 from gamekl.core.kernels.system import LogitSystem, to_log_policy
+from gamekl.core.symmetric.game import SymmetricGame
 from gamekl.solvers.nash import path
 from gamekl.solvers.nash.conclude import POLISHING, certified, conclude
 from gamekl.solvers.nash.prepare import NashProblem, make_tasks
 from gamekl.solvers.nash.proof import Proof, prove
-from gamekl.solvers.nash.queue import Task, Traced, num_lanes, solve_alone, solve_tasks
+from gamekl.solvers.nash.queue import Task, Traced, num_lanes, sizes_of, solve_alone, solve_tasks
 from gamekl.solvers.solution import Solution, Status
 
 # Most steps of a proof for each Newton correction that is allowed.
@@ -145,7 +146,8 @@ def solve_problem(problem: NashProblem, options: Options) -> Solution:
 
 def _in_batches(platform: Platform, problems: NashProblem, options: Options) -> Solver:
     width = num_lanes(platform, problems.game)
-    joined = writes_out(problems.game.payoffs.shape[2:])
+    # A pass over all counts is so long that XLA may share it out among processors.
+    joined = writes_out(sizes_of(problems.game)) and not isinstance(problems.game, SymmetricGame)
     return Solver(
         each=lambda function, *batch: in_blocks(function, width, *batch),
         trace=partial(solve_tasks, width=width, joined=joined),

@@ -1,16 +1,19 @@
 """From problems to what is traced: equations in lanes, and what is known of them beforehand."""
 
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from gamekl.core.games import NormalFormGame
 from gamekl.core.kernels import lanes, tables
 from gamekl.core.kernels.lanes import lanes_first, lanes_last
-from gamekl.core.kernels.system import LogitSystem
+from gamekl.core.kernels.system import GameEquations, LogitSystem
 from gamekl.core.regularizer import Regularizer
+from gamekl.core.symmetric.counts import within
+from gamekl.core.symmetric.game import LogitGame, SymmetricGame
+from gamekl.core.symmetric.system import SymmetricSystem
 from gamekl.solvers.nash.queue import Task
 from gamekl.solvers.solution import Status, input_status
 
@@ -26,7 +29,7 @@ class NashProblem(NamedTuple):
         tol: bound on the residual; NaN for the default.
     """
 
-    game: NormalFormGame
+    game: LogitGame
     regularizer: Regularizer
     guess: tuple[Float[Array, "*batch _"], ...]
     guessed: Bool[Array, "*batch"]
@@ -34,7 +37,7 @@ class NashProblem(NamedTuple):
 
 
 def make_nash_problem(
-    game: NormalFormGame,
+    game: LogitGame,
     regularizer: Regularizer,
     initial: tuple[Array, ...] | None,
     tol: float | int | Float[Array, ""] | None,
@@ -55,33 +58,43 @@ class Prepared(NamedTuple):
 
     Attributes:
         system: their equations, payoffs counted from the best one for each choice of the others.
-        levelled: for each player its payoffs shifted so that, whatever the others do, its own range is centred at 0,
+        levelled: for each role its payoffs shifted so that, whatever the others do, its own range is centred at 0,
             payoff units, its own axis first.
-        temperatures: ``[player, lane]``, payoff units per nat.
+        temperatures: of each role, ``[role, lane]``, payoff units per nat.
         wrong: `Status.converged`, or what is wrong with the input.
     """
 
-    system: LogitSystem
+    system: GameEquations
     levelled: list[Float[Array, "..."]]
-    temperatures: Float[Array, "player lane"]
+    temperatures: Float[Array, "role lane"]
     wrong: Int[Array, " lane"]
+
+
+def _tables(game: LogitGame, masks: tables.Masks) -> tuple[list[tables.Table], list[Bool[Array, "..."]]]:
+    """For each role its payoffs, own actions first, and which choices of the others are on their supports."""
+    if isinstance(game, SymmetricGame):
+        return [game.payoffs], [within(masks[0], game.num_players)]
+    others = [[entry for other, entry in enumerate(masks) if other != player] for player in range(len(masks))]
+    return tables.own_first(game.payoffs), [tables.inside(entries) for entries in others]
 
 
 def prepare(problems: NashProblem) -> Prepared:
     """The problems of a batch, side by side in lanes."""
-    payoffs, regularizer = lanes_last((problems.game.payoffs, problems.regularizer))
+    game, regularizer = lanes_last((problems.game, problems.regularizer))
+    payoffs = game.payoffs
     masks = regularizer.masks
     temperatures = jnp.broadcast_to(regularizer.temperature, (len(masks), payoffs.shape[-1]))
     topped, levelled, ranges = [], [], []
-    for player, (table, mask) in enumerate(zip(tables.own_first(payoffs), masks, strict=True)):
+    for player, (table, inside, mask) in enumerate(zip(*_tables(game, masks), masks, strict=True)):
         low, high = tables.ends(table, mask)
         topped.append(tables.shifted(table, high, mask) / temperatures[player])
         levelled.append(tables.shifted(table, low + (high - low) / 2, mask))
-        others = [entry for other, entry in enumerate(masks) if other != player]
-        ranges.append(tables.supported_range(low, high, others) / temperatures[player])
+        ranges.append(tables.supported_range(low, high, inside) / temperatures[player])
     anchor = [jnp.where(mask, entry, 0) for entry, mask in zip(regularizer.log_reference, masks, strict=True)]
     scale = lanes.largest(jnp.stack(ranges))
-    system = LogitSystem(
+    symmetric = isinstance(game, SymmetricGame)
+    kind = partial(SymmetricSystem, num_players=game.num_players) if symmetric else LogitSystem
+    system = kind(
         payoffs=tuple(topped),
         anchor=jnp.concatenate(anchor),
         mask=jnp.concatenate(masks).astype(payoffs.dtype),
@@ -92,14 +105,14 @@ def prepare(problems: NashProblem) -> Prepared:
     return Prepared(system, levelled, temperatures, input_status(tables.all_finite(payoffs), temperatures, totals))
 
 
-def _surely_unique(system: LogitSystem, masks: tuple[Bool[Array, "_ lane"], ...]) -> Bool[Array, " lane"]:
+def _surely_unique(system: GameEquations, masks: tuple[Bool[Array, "_ lane"], ...]) -> Bool[Array, " lane"]:
     """Whether a quick certificate proves that the equilibrium is unique (`gamekl.evaluate` has sharper ones).
 
     Best responses contract if (m - 1) kappa < 2 (theory A9.1). Two players' game is monotone if, with U_i = r_i / tau_i
     centred over both players' actions, |U_1| |U_2| + <U_1, U_2> < 8 in the Frobenius norm: that is theory A9.2 with
     the best weights of the players, and zero-sum games have 0 there (derived).
     """
-    unique = (len(masks) - 1) * system.scale < 2
+    unique = (system.players - 1) * system.scale < 2
     if len(masks) == 2:
         first, second = (
             tables.doubly_centred(table, own, other)

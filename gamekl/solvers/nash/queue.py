@@ -12,11 +12,11 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from gamekl.core.games import NormalFormGame
 from gamekl.core.kernels.batching import fitting_lanes
 from gamekl.core.kernels.calls import as_one_function, materialize
 from gamekl.core.kernels.lanes import lanes_first, lanes_last, writes_out
 from gamekl.core.kernels.platforms import Platform
+from gamekl.core.symmetric.game import LogitGame, SymmetricGame
 from gamekl.solvers.nash import path
 from gamekl.solvers.nash.equations import Equations
 
@@ -113,10 +113,15 @@ class _Records(NamedTuple):
         )
 
 
-def num_lanes(platform: Platform, games: NormalFormGame) -> int:
+def sizes_of(games: LogitGame) -> tuple[int, ...]:
+    """How many actions each role has in games of a batch, with a leading axis."""
+    return games.roles if isinstance(games, SymmetricGame) else games.payoffs.shape[2:]
+
+
+def num_lanes(platform: Platform, games: LogitGame) -> int:
     """How many games like these (a batch, with a leading axis) are traced at once."""
     fitting = fitting_lanes(platform, games.payoffs)
-    if not writes_out(games.payoffs.shape[2:]):
+    if not writes_out(sizes_of(games)):
         return max(FEWEST_LANES_OF_LARGE_GAMES, fitting)
     roomy = platform._replace(lane_bytes=ROOM * platform.lane_bytes)
     return max(LONG_LOOP // 2, fitting, min(LONG_LOOP, fitting_lanes(roomy, games.payoffs)))

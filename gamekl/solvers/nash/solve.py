@@ -15,11 +15,12 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from gamekl.core.arrays import has_float64
-from gamekl.core.games import ContextualGame, MarkovGame, NormalFormGame, StagedGame, require_normal_form
+from gamekl.core.games import ContextualGame, MarkovGame, StagedGame, require_normal_form
 from gamekl.core.kernels.batching import sharing_lanes
 from gamekl.core.kernels.jit import jit
 from gamekl.core.policies import Profile, check_profile, is_concrete
 from gamekl.core.regularizer import Regularizer
+from gamekl.core.symmetric.game import LogitGame, SymmetricGame
 from gamekl.core.validation import validate
 from gamekl.solvers.nash.implicit import attach
 from gamekl.solvers.nash.ladder import Options, solve_problem, solve_problems
@@ -32,7 +33,7 @@ MAX_STEPS = 5_000
 
 @partial(jit, static_argnames="options", quick=True)
 def _solve(
-    game: NormalFormGame,
+    game: LogitGame,
     regularizer: Regularizer,
     initial: tuple[Array, ...] | None,
     tol: float | int | Float[Array, ""] | None,
@@ -45,7 +46,7 @@ def _solve(
 
 @overload
 def solve_nash(
-    game: NormalFormGame,
+    game: LogitGame,
     regularizer: Regularizer,
     *,
     tol: Any = ...,
@@ -72,7 +73,7 @@ def solve_nash(
 
 
 def solve_nash(
-    game: NormalFormGame | StagedGame,
+    game: LogitGame | StagedGame,
     regularizer: Regularizer,
     *,
     tol: float | int | Float[Array, ""] | None = None,
@@ -95,8 +96,11 @@ def solve_nash(
 
     Args:
         game: any number of players and actions. The work is done in the payoffs' dtype. Contextual and Markov games are
-            solved stage by stage (`solvers.staged`).
-        regularizer: references and temperatures for this game.
+            solved stage by stage (`solvers.staged`). Of a `SymmetricGame` it is the equilibrium in which all play
+            alike: the first crossing on the path within such profiles, which is that of the normal form as long as no
+            branch crosses on which players differ. Such crossings are not seen and not counted;
+            `gamekl.evaluate.symmetry_determinant` tells of them.
+        regularizer: references and temperatures for this game; of a symmetric one a reference that all share.
         tol: bound on the residual sup |policy - best response|; the default is 16 times a logit's rounding error at
             the answer, ``eps (1 + E |payoff| / temperature)``, but at least 1e-9 and at most 1e-3.
         max_steps: most Newton corrections, or hundreds of steps of a proof. Static under ``jit``.
@@ -109,7 +113,8 @@ def solve_nash(
             dtype; on concrete inputs also where jax's x64 mode is off. For one-shot games only.
         certify_path: trace the path in steps of which each is proven (`solvers.nash.proof`), so that the answer is the
             first crossing, with the proof's margin in `path.margin`. It takes some 20 to 1,000 times as long. Where
-            there is no such proof, as where another branch crosses the path, the status is `Status.unproven`.
+            there is no such proof, as where another branch crosses the path, the status is `Status.unproven`. Not for
+            symmetric games.
         throw: raise where the status is not `Status.converged`. Acts on concrete inputs only: under ``jit`` or ``vmap``
             nothing is raised, and `Solution.status` tells.
 
@@ -126,20 +131,23 @@ def solve_nash(
     """
     if isinstance(game, ContextualGame | MarkovGame):
         return _solve_stages(game, regularizer, tol, max_steps, initial, refine, certify_path, throw)
-    require_normal_form(game)
+    if not isinstance(game, SymmetricGame):
+        require_normal_form(game, takes="a NormalFormGame or a SymmetricGame")
+    elif certify_path:
+        raise ValueError("certify_path: got True for a SymmetricGame, takes it for normal forms and games in stages")
     Regularizer.require(regularizer)
     regularizer.check_fits(game)
     if throw and is_concrete(game, regularizer):
         validate(game, regularizer)
     if initial is not None:
-        initial = check_profile("initial", initial, game.num_actions, log=True)
+        initial = check_profile("initial", initial, game.roles, log=True)
     check_options(tol, max_steps)
     if certify_path and initial is not None:
         raise ValueError("initial: got one with certify_path=True, takes None: the path starts at the reference")
     concrete = is_concrete(game, regularizer, initial, tol)
     with precision(refine, concrete=concrete) as dtype:
         if dtype is not None:
-            game = NormalFormGame(game.payoffs.astype(dtype))
+            game = jax.tree.map(lambda leaf: leaf.astype(dtype), game)
         tol = None if tol is None else jnp.asarray(tol, dtype=float)
         given = jax.lax.stop_gradient((game, regularizer, initial, tol))
         options = Options(int(max_steps), refine=refine is not None, certify=bool(certify_path))
