@@ -30,22 +30,26 @@ class Method(Generic[T, S]):
         step: from problems and states to states; those that are not running it must leave as they are.
         running: from problems and states to which lanes are not done.
         result: from problems and states to what is kept.
+        entry: from problems and states, after each step, to what is written into the journal, and as which entry of the
+            lane's problem.
     """
 
     start: Callable[[T], S]
     step: Callable[[T, S], S]
     running: Callable[[T, S], Bool[Array, " lane"]]
     result: Callable[[T, S], Any]
+    entry: Callable[[T, S], tuple[Any, Int[Array, " lane"]]] | None = None
 
 
 class _Lanes(NamedTuple):
-    """The row of each lane's problem, the problem, its state; the first row that waits; the results."""
+    """The row of each lane's problem, the problem, its state; the first row that waits; the results; the journal."""
 
     row: Int[Array, " lane"]
     problem: Any
     state: Any
     waiting: Int[Array, ""]
     found: Any
+    journal: Any
 
 
 def solve_side_by_side(method: Method, problems: Any) -> Any:
@@ -60,6 +64,21 @@ def solve_side_by_side(method: Method, problems: Any) -> Any:
 
 def solve_in_turns(method: Method, problems: Any, width: int) -> Any:
     """Solve a batch of problems, `width` at a time; every leaf of problems and results has a leading axis."""
+    return solve_with_journal(method, problems, width, ())[0]
+
+
+def solve_with_journal(method: Method, problems: Any, width: int, journal: T) -> tuple[Any, T]:
+    """The same, and a journal of what happened on the way.
+
+    Args:
+        method: with an `entry` for the journal, if that has any leaves.
+        problems: with a leading axis.
+        width: the number of lanes.
+        journal: with axes of problems and of entries in front; entries beyond the last are dropped.
+
+    Returns:
+        The results and the journal.
+    """
     size = jax.tree.leaves(problems)[0].shape[0]
 
     def blank(struct: jax.ShapeDtypeStruct) -> Array:
@@ -84,17 +103,26 @@ def solve_in_turns(method: Method, problems: Any, width: int) -> Any:
         problem = load(row)
         fresh = (problem, method.start(problem))
         problem, state = jax.tree.map(lambda new, old: jnp.where(free, new, old), fresh, (lanes.problem, lanes.state))
-        return _Lanes(row, problem, state, lanes.waiting + taken[-1], found)
+        return _Lanes(row, problem, state, lanes.waiting + taken[-1], found, lanes.journal)
+
+    def step(lanes: _Lanes, state: S, journal: T) -> tuple[S, T]:
+        state = method.step(lanes.problem, state)
+        if method.entry is None:
+            return state, journal
+        entry, place = method.entry(lanes.problem, state)
+        return state, jax.tree.map(
+            lambda every, lane: every.at[lanes.row, place].set(jnp.moveaxis(lane, -1, 0), mode="drop"), journal, entry
+        )
 
     def work(lanes: _Lanes) -> _Lanes:
         lanes = refill(lanes)
         idle_limit = jnp.where(lanes.waiting < size, max(1, int(REFILL * width)), width)
-        state = jax.lax.while_loop(
-            lambda state: jnp.sum(done(lanes._replace(state=state)), dtype=jnp.int32) < idle_limit,
-            lambda state: method.step(lanes.problem, state),
-            lanes.state,
+        state, journal = jax.lax.while_loop(
+            lambda carry: jnp.sum(done(lanes._replace(state=carry[0])), dtype=jnp.int32) < idle_limit,
+            lambda carry: step(lanes, *carry),
+            (lanes.state, lanes.journal),
         )
-        return lanes._replace(state=state)
+        return lanes._replace(state=state, journal=journal)
 
     empty = jnp.full((width,), size, dtype=jnp.int32)
     problem = jax.tree.map(blank, jax.eval_shape(load, empty))
@@ -103,5 +131,6 @@ def solve_in_turns(method: Method, problems: Any, width: int) -> Any:
         lambda struct: jnp.zeros((size, *struct.shape[:-1]), struct.dtype),
         jax.eval_shape(method.result, problem, state),
     )
-    lanes = _Lanes(empty, problem, state, jnp.int32(0), found)
-    return jax.lax.while_loop(lambda lanes: (lanes.waiting < size) | jnp.any(lanes.row < size), work, lanes).found
+    lanes = _Lanes(empty, problem, state, jnp.int32(0), found, journal)
+    lanes = jax.lax.while_loop(lambda lanes: (lanes.waiting < size) | jnp.any(lanes.row < size), work, lanes)
+    return lanes.found, lanes.journal
