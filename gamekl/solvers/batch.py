@@ -20,7 +20,7 @@ from gamekl.core.policies import Profile, is_concrete
 from gamekl.core.regularizer import Regularizer
 from gamekl.core.symmetric.game import LogitGame, SymmetricGame
 from gamekl.solvers.correlated_solution import CorrelatedSolution
-from gamekl.solvers.driver import Device, in_chunks, with_rows
+from gamekl.solvers.driver import Device, in_chunks, on_device, with_rows
 from gamekl.solvers.nash.ladder import Options, solve_plain_problems, solve_problems
 from gamekl.solvers.nash.prepare import NashProblem, make_nash_problem
 from gamekl.solvers.nash.queue import num_lanes, sizes_of
@@ -31,7 +31,7 @@ from gamekl.solvers.play.selfplay import check_rounds
 from gamekl.solvers.solution import Solution, check_options, raise_unless_all_converged, with_left
 
 
-def _check_batch(games: LogitGame, regularizers: Regularizer, alike: bool = False) -> int:
+def check_batch(games: LogitGame, regularizers: Regularizer, alike: bool = False) -> int:
     """The batch's size, after checking that every leaf has it and that one game fits its regularizer.
 
     Args:
@@ -96,11 +96,6 @@ def _refine_chunks(batch: tuple[Any, ...], devices: Any, x64: bool, options: Opt
     return with_rows(solution, left, _solve_chunks(_solve_chunk, rows, devices, x64, options._replace(refine=False)))
 
 
-def _on_device(solution: Any, x64: bool) -> Any:
-    with jax.enable_x64(x64):
-        return jax.device_put(solution)
-
-
 def solve_nash_batch(
     games: LogitGame,
     regularizers: Regularizer,
@@ -140,7 +135,7 @@ def solve_nash_batch(
         ValueError: shapes do not fit each other, or an option is not known.
         SolveError: (``throw``) a game did not converge.
     """
-    size = _check_batch(games, regularizers, alike=True)
+    size = check_batch(games, regularizers, alike=True)
     if certify_path and isinstance(games, SymmetricGame):
         raise ValueError("certify_path: got True for symmetric games, takes it for normal forms")
     with precision(refine, concrete=True) as dtype:
@@ -164,7 +159,7 @@ def solve_nash_batch(
         solution = _refine_chunks(batch, devices, x64, options)
     else:
         solution = _solve_chunks(_solve_chunk, batch, devices, x64, options)
-    solution = _on_device(solution, x64)
+    solution = on_device(solution, x64)
     if initial is not None:
         solution = with_left(solution)
     if throw:
@@ -230,7 +225,7 @@ def gamd_batch(
         ValueError: shapes do not fit each other, or an option is not known.
         SolveError: (``throw``) a game did not converge.
     """
-    size = _check_batch(games, regularizers)
+    size = check_batch(games, regularizers)
     if evaluate_on is not None:
         require_normal_form(evaluate_on, "evaluate_on")
         if evaluate_on.payoffs.shape != games.payoffs.shape:
@@ -251,7 +246,7 @@ def gamd_batch(
         return fitting_lanes(platform, games.payoffs)
 
     x64 = has_float64()
-    solution = _on_device(in_chunks(_play_chunk, batch, lanes, devices, x64, weighting=weighting), x64)
+    solution = on_device(in_chunks(_play_chunk, batch, lanes, devices, x64, weighting=weighting), x64)
     if throw:
         raise_unless_all_converged(solution)
     return solution

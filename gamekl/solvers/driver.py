@@ -133,6 +133,12 @@ def in_chunks(
     return parts[0] if len(parts) == 1 else jax.tree.map(lambda *leaves: np.concatenate(leaves), *parts)
 
 
+def on_device(results: T, x64: bool) -> T:
+    """Results in jax's arrays."""
+    with jax.enable_x64(x64):
+        return jax.device_put(results)
+
+
 def with_rows(results: T, rows: Any, others: T) -> T:
     """Results, in numpy's arrays, in which a row, or some, are others'."""
 
