@@ -43,7 +43,7 @@ def default_tolerance(resolution: Float[Array, "*lane"]) -> Float[Array, "*lane"
     return jnp.clip(16 * resolution, *TOLERANCES)
 
 
-class _Quality(NamedTuple):
+class Quality(NamedTuple):
     """What a profile is worth, by lane.
 
     Attributes:
@@ -59,7 +59,7 @@ class _Quality(NamedTuple):
     undecided: Lane
 
 
-def _assess(prepared: Prepared, z: Vector, joined: Vector) -> _Quality:
+def assess(prepared: Prepared, z: Vector, joined: Vector) -> Quality:
     """The worth of the policies `joined`, whose logarithms are z: as `core.one_shot.player_gap` finds it, in lanes."""
     system, temperatures = prepared.system, prepared.temperatures
     masks = split(system.mask, system.sizes)
@@ -82,7 +82,7 @@ def _assess(prepared: Prepared, z: Vector, joined: Vector) -> _Quality:
             temperatures, near, split(close, system.sizes), split(far, system.sizes), strict=True
         )
     ]
-    return _Quality(
+    return Quality(
         gap=jnp.stack(gaps),
         residual=lanes.largest(jnp.abs(joined - response)),
         magnitude=lanes.largest(in_nats([jnp.abs(table) for table in prepared.levelled])),
@@ -107,7 +107,8 @@ def _polish(system: GameEquations, z: Vector) -> Vector:
     return jax.lax.fori_loop(0, POLISHING, correct, (z, one))[0]
 
 
-def _status(tol: Lane, phase: Count, quality: _Quality, wrong: Count) -> Count:
+def status_of_answer(tol: Lane, phase: Count, quality: Quality, wrong: Count) -> Count:
+    """The status of an answer: what was wrong beforehand, else how tracing ended and what the answer is worth."""
     rounding = resolution(quality.magnitude)
     tol = jnp.where(jnp.isnan(tol), default_tolerance(rounding), tol)
     coarse, fine = rounding > COARSE, 16 * rounding <= TOLERANCES[0]
@@ -134,8 +135,8 @@ def conclude(problems: NashProblem, traced: Traced, polish: bool = False) -> Sol
     if polish:
         z = _polish(system, z)
     z, policy = materialize(system.normalized, z)
-    quality = materialize(_assess, prepared, z, policy)
-    status = _status(tol, traced.phase, quality, prepared.wrong)
+    quality = materialize(assess, prepared, z, policy)
+    status = status_of_answer(tol, traced.phase, quality, prepared.wrong)
     regular = traced.spread.astype(tol.dtype) * jnp.finfo(tol.dtype).eps < WORST_ERROR
     log_policy = tuple(split(jnp.where(system.mask > 0, z, -jnp.inf), system.sizes))
     reached = prepared.temperatures / traced.beta.astype(tol.dtype)

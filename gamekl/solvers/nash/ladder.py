@@ -133,18 +133,19 @@ def _prove(problems: NashProblem, max_steps: int) -> Proof:
     return lanes_first(prove(lanes_last(systems), usable, max_steps))
 
 
+def alone(options: Options) -> Solver:
+    """How one problem is solved, as a batch of one."""
+    return Solver(each=lambda function, *batch: function(*batch), trace=solve_alone, options=options)
+
+
 def solve_problem(problem: NashProblem, options: Options) -> Solution:
     """Solve one problem by the ladder; the answer has no derivatives."""
-    solver = Solver(
-        each=lambda function, *batch: function(*batch),
-        trace=solve_alone,
-        options=options,
-    )
-    solution = solver.solve(jax.tree.map(lambda leaf: leaf[None], problem))
+    solution = alone(options).solve(jax.tree.map(lambda leaf: leaf[None], problem))
     return jax.tree.map(lambda leaf: leaf[0], solution)
 
 
-def _in_batches(platform: Platform, problems: NashProblem, options: Options) -> Solver:
+def in_batches(platform: Platform, problems: NashProblem, options: Options) -> Solver:
+    """How a batch of problems like these is solved."""
     width = num_lanes(platform, problems.game)
     # A pass over all counts is so long that XLA may share it out among processors.
     joined = writes_out(sizes_of(problems.game)) and not isinstance(problems.game, SymmetricGame)
@@ -158,9 +159,9 @@ def _in_batches(platform: Platform, problems: NashProblem, options: Options) -> 
 
 def solve_problems(problems: NashProblem, options: Options) -> Solution:
     """Solve a batch of problems; every leaf of problems and solution has a leading axis."""
-    return by_platform(lambda platform, given: _in_batches(platform, given, options).solve(given), problems)
+    return by_platform(lambda platform, given: in_batches(platform, given, options).solve(given), problems)
 
 
 def solve_plain_problems(problems: NashProblem, options: Options) -> tuple[Solution, Bool[Array, " problem"]]:
     """Solve those of a batch with plain paths, traced in float32; and which problems these are."""
-    return by_platform(lambda platform, given: _in_batches(platform, given, options).solve_plain(given), problems)
+    return by_platform(lambda platform, given: in_batches(platform, given, options).solve_plain(given), problems)

@@ -152,7 +152,7 @@ def _move(
         (trace.here.point.s - corrected.s + measure.length * tangent.s) * curvature,
     )
     rise = jnp.where(verdict.multiple, jnp.inf, measure.rise)
-    here = choose(verdict.passed, Place(corrected, tangent, measure.level, rise), trace.here)
+    here = choose(verdict.passed | verdict.found, Place(corrected, tangent, measure.level, rise), trace.here)
     here = choose(verdict.mended, Place(corrected, tangent, measure.level, measure.rise), here)
     here = choose(verdict.back, trace.before, here)
     bend = choose(verdict.back | verdict.restart, _straight(bend), choose(verdict.passed, bend, trace.bend))
@@ -178,7 +178,12 @@ def _decide(system: Equations, trace: Trace, measure: Measure) -> _Decision:
 
 
 def advance(system: Equations, trace: Trace, max_steps: int) -> Trace:
-    """One correction in every running lane, and the verdict on its step where that settles it."""
+    """One correction in every running lane, and what becomes of its step where that settles it."""
+    return advance_judged(system, trace, max_steps)[0]
+
+
+def advance_judged(system: Equations, trace: Trace, max_steps: int) -> tuple[Trace, Verdict]:
+    """The same, and the verdict on the step."""
     kappa = system.scale
     given = trace.trial
     z, policy = materialize(system.normalized, given.z)
@@ -203,7 +208,7 @@ def advance(system: Equations, trace: Trace, max_steps: int) -> Trace:
     phase = jnp.where(verdict.failed, FAILED, jnp.where(verdict.found, FOUND, phase))
     crossed = verdict.branching | verdict.multiple
     turned = (verdict.passed | verdict.mended | verdict.found) & (trace.here.tangent.s * forward < 0)
-    return Trace(
+    trace = Trace(
         here=here,
         bend=bend,
         before=choose(verdict.passed, trace.here, trace.before),
@@ -231,3 +236,4 @@ def advance(system: Equations, trace: Trace, max_steps: int) -> Trace:
         bifurcations=jnp.where(verdict.restart, 0, trace.bifurcations + crossed.astype(jnp.int32)),
         plain=trace.plain & ~(verdict.mend | verdict.restart | verdict.kinked | crossed),
     )
+    return trace, verdict

@@ -91,7 +91,7 @@ class Proof(NamedTuple):
     folds: Count
 
 
-def _half_ranges(system: LogitSystem) -> Vector:
+def half_ranges(system: LogitSystem) -> Vector:
     """The half ranges h_i(a) of the module's formulae, over what the others may play."""
     masks, found = [part > 0 for part in split(system.mask, system.sizes)], []
     for player, table in enumerate(system.payoffs):
@@ -105,10 +105,10 @@ def _half_ranges(system: LogitSystem) -> Vector:
     return jnp.concatenate(found)
 
 
-def _changes(system: LogitSystem, half_ranges: Vector, here: Point) -> Vector:
-    """The bounds g of the module's formulae, by logit."""
+def changes(system: LogitSystem, halves: Vector, z: Vector, beta: Lane) -> Vector:
+    """The bounds g of the module's formulae, by logit, beta + 1 / kappa or more being given as `beta`."""
     spreads = []
-    for part, mask in zip(split(here.z, system.sizes), split(system.mask, system.sizes), strict=True):
+    for part, mask in zip(split(z, system.sizes), split(system.mask, system.sizes), strict=True):
         weights = mask * jnp.exp(part - jnp.max(jnp.where(mask > 0, part, -jnp.inf), axis=0))
         odds = (jnp.sum(weights, axis=0) - 1) * jnp.exp(2 * LARGEST_RADIUS)  # the likeliest action has weight 1
         rest = jnp.minimum(odds / (1 + odds), 0.5)
@@ -117,11 +117,10 @@ def _changes(system: LogitSystem, half_ranges: Vector, here: Point) -> Vector:
         jnp.broadcast_to(sum(spreads) - own, (size, *own.shape))
         for own, size in zip(spreads, system.sizes, strict=True)
     ]
-    beta = (here.s + 1 + LARGEST_RADIUS) * system.pace
-    return 2 * half_ranges * jnp.concatenate(others) * beta
+    return 2 * halves * jnp.concatenate(others) * beta
 
 
-def _step(system: LogitSystem, half_ranges: Vector, proof: Proof, max_steps: int) -> Proof:
+def _step(system: LogitSystem, halves: Vector, proof: Proof, max_steps: int) -> Proof:
     """One proven step in every running lane."""
     kappa, here, row = system.scale, proof.trial, proof.ball.row
     size, eps = here.z.shape[0], jnp.finfo(kappa.dtype).eps
@@ -145,7 +144,7 @@ def _step(system: LogitSystem, half_ranges: Vector, proof: Proof, max_steps: int
     off = norm(jnp.abs(linear.residual) + NOISE * eps * (1 + kappa))
     direction = inverse[:, size]
     speed = jnp.max(jnp.abs(direction), axis=0) * exact
-    rate = norm(_changes(system, half_ranges, here))
+    rate = norm(changes(system, halves, here.z, (here.s + 1 + LARGEST_RADIUS) * system.pace))
     radius = jnp.minimum(LARGEST_RADIUS, 0.5 / jnp.where(rate > 0, rate, 1)) * proof.narrowing
     q = radius * rate
     longest = ((1 - q) * radius - off) / speed
@@ -195,7 +194,7 @@ def prove(system: LogitSystem, usable: Flag, max_steps: int) -> Proof:
         usable: False where the input cannot be solved; nothing is proven there.
         max_steps: most steps of a lane.
     """
-    half_ranges = _half_ranges(system)
+    halves = half_ranges(system)
     zero, rest = jnp.zeros_like(system.scale), jnp.zeros_like(system.anchor)
     start = Point(system.anchor, zero)
     count = jnp.zeros(zero.shape, dtype=jnp.int32)
@@ -210,6 +209,6 @@ def prove(system: LogitSystem, usable: Flag, max_steps: int) -> Proof:
     )
     return jax.lax.while_loop(
         lambda proof: jnp.any(proof.phase == RUNNING),
-        lambda proof: _step(system, half_ranges, proof, max_steps),
+        lambda proof: _step(system, halves, proof, max_steps),
         proof,
     )

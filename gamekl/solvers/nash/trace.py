@@ -44,7 +44,7 @@ class Trace(NamedTuple):
     """State of the tracer in each lane.
 
     Attributes:
-        here: the last accepted place of the path.
+        here: the last accepted place of the path; where `phase` is FOUND, the crossing.
         bend: the second derivative by arclength there.
         before: the one before.
         stride: length of the step that led from `before` to `here`.
