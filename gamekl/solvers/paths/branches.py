@@ -1,0 +1,160 @@
+"""Other branches that cross the path: which way they go, and how the tracer gets onto one of them.
+
+The formulas are those of `singular`. Where several singular values vanish at once, C = W^T F'' t N stands for c, W and
+N having a column for each, and a small change p of F moves the path before the crossing along N C^-1 W^T p: Newton's
+method starts from there, and finds a branch on that side.
+"""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from gamekl.core.kernels import lanes
+from gamekl.core.kernels.lanes import lanes_first
+from gamekl.core.kernels.system import GameEquations, Vector
+from gamekl.solvers.nash.trace import Flag, Lane, Place, Point, plus
+from gamekl.solvers.paths.singular import (
+    Factors,
+    Joined,
+    Singular,
+    change_of_matrix,
+    factors,
+    join,
+    on_hyperplane,
+    part,
+    times,
+    unit,
+)
+
+# How far from the crossing the first place on another branch is, in nats.
+FIRST_STEP = 0.05
+# Corrections that put it there, and the largest last one, as a power of eps.
+CORRECTIONS = 8
+CORRECTED_POWER = 0.5
+# A crossing whose quadratic term is smaller than this, beside the others, is a pitchfork.
+EVEN = 1e-4
+# A change of F that moves the path less than this, beside its size, does not tell one side from the other.
+TELLING = 1e-8
+
+
+class Crossing(NamedTuple):
+    """A point where other branches cross the path, and the way onto the one on a given side; by lane.
+
+    Attributes:
+        singular: the point.
+        outward: the direction of that branch there, unit.
+        even: whether the branch leaves to both sides alike, as at a pitchfork.
+        place: a first place on the branch; its tangent leads away.
+        step: how far that is.
+        found: whether it could be found.
+    """
+
+    singular: Singular
+    outward: Point
+    even: Flag
+    place: Place
+    step: Lane
+    found: Flag
+
+
+def _default(found: Factors, vanishing: Float[Array, "vector lane"]) -> Vector:
+    """The change of F by which the first action that the crossing branches tell apart gains weight."""
+    told = jnp.sum((found.left[:-1] * vanishing) ** 2, axis=1) > TELLING
+    first = jnp.argmax(told, axis=0).astype(jnp.int32)
+    return -(jnp.arange(len(told), dtype=jnp.int32)[:, None] == first).astype(found.sizes.dtype)
+
+
+class _Sides(NamedTuple):
+    """The directions n and w of the module's formulas on the side that a change leads to, c there, and the path's own.
+
+    Attributes:
+        right: n.
+        left: w.
+        rate: c.
+        turn: what the tangent lacks: close to the crossing rounding errors move it among the branches' directions, but
+            w^T F'' t t = 0 for the path as for every branch.
+    """
+
+    right: Joined
+    left: Vector
+    rate: Lane
+    turn: Joined
+
+
+def _sides(
+    turning: Float[Array, "logits coordinates lane"],
+    tangent: Point,
+    found: Factors,
+    vanishing: Float[Array, "vector lane"],
+    change: Vector,
+) -> _Sides:
+    """The sides, `turning` being the derivative of [dF/dz, dF/ds] along the tangent."""
+    left = jnp.swapaxes(found.left[:-1], 0, 1)
+    inner = jnp.einsum("inl,nml,mjl->ijl", left, turning, found.right, precision=lanes.PRECISION)
+    rates = inner * vanishing[:, None] * vanishing[None]
+    rest = jnp.eye(len(vanishing), dtype=vanishing.dtype)[:, :, None] * (1 - vanishing)
+    pushed, bent = (times(left, vector) * vanishing for vector in (change, times(turning, join(tangent))))
+
+    def solve(matrix: Array, right: Array) -> Array:
+        return jnp.linalg.solve(matrix, right)
+
+    sides = jnp.stack([pushed, -bent / 2], axis=1)
+    solved = jnp.moveaxis(jax.vmap(lanes.in_turn(solve))(*lanes_first((rates + rest, sides))), 0, -1)
+    moved, turn = solved[:, 0] * vanishing, solved[:, 1] * vanishing
+    moved = moved / jnp.sqrt(lanes.dot(moved, moved))
+    rate = times(rates, moved)
+    speed = jnp.sqrt(lanes.dot(rate, rate))
+    return _Sides(
+        right=times(found.right, moved),
+        left=times(found.left[:-1], rate / speed),
+        rate=speed,
+        turn=times(found.right, turn),
+    )
+
+
+def cross(system: GameEquations, singular: Singular, change: Vector) -> Crossing:
+    """The way onto the branch that crosses the path at a singular point.
+
+    Args:
+        system: the equations.
+        singular: the point.
+        change: a small change of F that tells the side, times any positive number; where it does not, the first action
+            that the branches tell apart gains weight.
+    """
+    point, tangent = singular.point, singular.tangent
+    found, matrix = factors(system, point, tangent)
+    number = len(found.sizes)
+    vanishing = jnp.arange(number, dtype=jnp.int32)[:, None] >= number - jnp.maximum(singular.multiplicity, 1)
+    vanishing = vanishing.astype(found.sizes.dtype)
+    told = times(jnp.swapaxes(found.left[:-1], 0, 1), change) * vanishing
+    tells = lanes.dot(told, told) > TELLING**2 * lanes.dot(change, change)
+    turning = change_of_matrix(system, point, tangent)
+    change = jnp.where(tells, change, _default(found, vanishing))
+    right, left, rate, turn = _sides(turning, tangent, found, vanishing, change)
+    tangent = unit(system, plus(tangent, part(turn), jnp.ones_like(rate)), point.z)
+    way = part(right)
+    curving = change_of_matrix(system, point, way)
+    second = times(curving, right)
+    inverse = (1 - vanishing) / jnp.where(vanishing > 0, 1, found.sizes)
+    bend = -times(found.right, found.along_left(join(Point(second, jnp.zeros_like(rate)))) * inverse)
+    third = times(change_of_matrix(system, point, way, way), right) + 3 * times(curving, bend)
+    quadratic, cubic = lanes.dot(left, second), lanes.dot(left, third)
+    # Of the two directions the one that keeps s: there the quadratic term is that of the other branch and of c.
+    across, along = tangent.s, -way.s
+    length = jnp.sqrt(across**2 + along**2)
+    level = (across**2 * quadratic + 2 * across * along * rate) / jnp.where(length > 0, length, 1) ** 2
+    even = jnp.abs(level) <= EVEN * (jnp.abs(cubic) + rate)
+    step = jnp.full_like(rate, FIRST_STEP)
+    ahead = -(quadratic * step / 2 + cubic * step**2 / 6) / rate
+    trial = plus(plus(point, part(right + step / 2 * bend), step), tangent, ahead)
+    outward = plus(way, tangent, -quadratic / 2 / rate)
+    outward = unit(system, Point(matrix.level(outward.z[:, None])[:, 0], outward.s), point.z)
+    corrected, heading, size = on_hyperplane(system, trial, way, CORRECTIONS)
+    away = plus(corrected, trial, -jnp.ones_like(step))
+    near = (lanes.largest(jnp.abs(away.z)) <= step) & (jnp.abs(away.s) <= step)
+    exact = size <= jnp.finfo(step.dtype).eps ** CORRECTED_POWER
+    good = (singular.multiplicity > 0) & near & exact & (corrected.s > 0)
+    place = Place(corrected, heading, level=jnp.zeros_like(step), rise=jnp.full_like(step, jnp.inf))
+    return Crossing(singular._replace(tangent=tangent), outward, even, place, step, good)

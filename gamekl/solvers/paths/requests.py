@@ -1,0 +1,133 @@
+"""What is to be traced, and checks of it."""
+
+from typing import Any, NamedTuple
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array
+
+from gamekl.core.games import NormalFormGame
+from gamekl.core.policies import is_concrete
+from gamekl.core.regularizer import Regularizer
+from gamekl.solvers.nash.prepare import NashProblem
+from gamekl.solvers.paths.follow import Direction
+from gamekl.solvers.solution import check_options
+
+
+class Options(NamedTuple):
+    """The options of `trace`, which are static."""
+
+    max_steps: int
+    max_points: int
+    max_folds: int
+    max_crossings: int
+    crosses: bool
+
+
+class Request(NamedTuple):
+    """What is to be traced, which fractions of the inverse temperature to report, and the side to turn off to."""
+
+    problem: NashProblem
+    fractions: Array | np.ndarray
+    direction: Direction
+
+
+def asked_fractions(
+    regularizer: Regularizer, temperatures: Any, batch: int | None = None
+) -> tuple[Array | np.ndarray, int]:
+    """The fractions of the inverse temperature that were asked for, filled up with NaN, and how many they are.
+
+    Args:
+        regularizer: of one game, or of a batch of so many, whose axis is then in front.
+        temperatures: as `trace` takes them; in a batch with its axis in front.
+        batch: how many games there are.
+
+    Raises:
+        ValueError: temperatures of another shape, not positive, below the path's end, or not on its ray.
+    """
+    end, players = regularizer.temperature, len(regularizer.log_reference)
+    xp = np if is_concrete(temperatures, end) else jnp
+    ends = xp.asarray(end) if batch else xp.asarray(end)[None]
+    asked = ends[:, None] if temperatures is None else xp.asarray(temperatures, dtype=end.dtype)
+    asked = asked if batch or temperatures is None else asked[None]
+    own = ends.ndim == 2  # each player has one of its own
+    fits = asked.ndim == ends.ndim + 1 and len(asked) == len(ends) and asked.shape[1] > 0
+    if not fits or (own and asked.shape[2] != players):
+        axes = [str(batch)] if batch else []
+        takes = ", ".join([*axes, "temperature", *([str(players)] if own else [])])
+        shape = asked.shape if batch else asked.shape[1:]
+        raise ValueError(f"temperatures: got shape {shape}, takes [{takes}], as the regularizer has it")
+    ratios = ends[:, None] / asked
+    if xp is np:
+        for one, those, ratio in zip(ends, asked, ratios, strict=True):
+            _check_ray(np.asarray(one), np.asarray(those), np.asarray(ratio))
+    fractions = xp.minimum(ratios[..., 0] if own else ratios, 1)
+    # Of a few lengths only, so that few are compiled; what is not asked for costs nothing.
+    size = fractions.shape[1]
+    room = 1 << (size - 1).bit_length()
+    filling = xp.full((len(fractions), room - size), xp.nan, fractions.dtype)
+    filled = xp.concatenate([fractions, filling], axis=1)
+    return filled if batch else filled[0], size
+
+
+def _check_ray(end: np.ndarray, asked: np.ndarray, ratios: np.ndarray) -> None:
+    eps = float(np.finfo(end.dtype).eps)
+    for row, value in zip(asked.reshape(len(asked), -1), ratios.reshape(len(asked), -1), strict=True):
+        got = row.tolist() if end.ndim else row.item()
+        if not (np.all(np.isfinite(row)) and np.all(row > 0)):
+            raise ValueError(f"temperatures: got {got}, takes positive numbers")
+        if value.max() > 1 + 8 * eps:
+            raise ValueError(
+                f"temperatures: got {got}, takes at least the regularizer's, where the path ends: {end.tolist()}"
+            )
+        if np.ptp(value) > 16 * eps:
+            raise ValueError(
+                f"temperatures: got {got}, takes multiples of the regularizer's, {end.tolist()}: the path lies on "
+                "their ray"
+            )
+
+
+def make_direction(game: NormalFormGame, direction: Any) -> Direction:
+    """The change of a game that was given as a table of payoffs, or as one of each player's log-reference."""
+    shape, sizes, dtype = game.payoffs.shape, game.num_actions, game.dtype
+    payoffs, references = np.zeros(shape, dtype), tuple(np.zeros(size, dtype) for size in sizes)
+    if direction is None:
+        return Direction(payoffs, references)
+    if isinstance(direction, tuple | list):
+        given = tuple(jnp.asarray(entry, dtype) for entry in direction)
+        shapes, takes = [entry.shape for entry in given], [(size,) for size in sizes]
+        if shapes != takes:
+            raise ValueError(f"direction: got shapes {shapes}, takes {takes} (log-references)")
+        return Direction(payoffs, given)
+    table = jnp.asarray(direction, dtype)
+    if table.shape != shape:
+        raise ValueError(
+            f"direction: got shape {table.shape}, takes {shape} (payoffs) or one log-reference for each player"
+        )
+    return Direction(table, references)
+
+
+def make_options(
+    at_branching: Any, max_crossings: Any, max_points: Any, max_folds: Any, max_steps: Any, tol: Any = None
+) -> Options:
+    """The options, checked.
+
+    Raises:
+        ValueError: one of them is not known or no whole number.
+    """
+    check_options(tol, max_steps)
+    if at_branching not in ("stay", "cross"):
+        raise ValueError(f"at_branching: got {at_branching!r}, takes 'stay' or 'cross'")
+    return Options(
+        max_steps=int(max_steps),
+        max_points=_whole("max_points", max_points, 2),
+        max_folds=_whole("max_folds", max_folds, 1),
+        max_crossings=_whole("max_crossings", max_crossings, 1),
+        crosses=at_branching == "cross",
+    )
+
+
+def _whole(name: str, value: Any, least: int) -> int:
+    if not isinstance(value, int | np.integer) or isinstance(value, bool) or not least <= value < 2**24:
+        raise ValueError(f"{name}: got {value!r}, takes a whole number from {least} to 2^24 - 1")
+    return int(value)
