@@ -1,0 +1,1 @@
+"""Many equilibria of a game: found from many starts, each certified."""
