@@ -19,12 +19,18 @@ if TYPE_CHECKING:
     from gamekl.solvers.correlated.solve import CorrelatedEquilibrium, solve_correlated
     from gamekl.solvers.correlated.welfare import solve_welfare
     from gamekl.solvers.correlated_solution import CorrelatedSolution
+    from gamekl.solvers.equilibria.batch import find_equilibria_batch
+    from gamekl.solvers.equilibria.equilibria import Equilibria
+    from gamekl.solvers.equilibria.find import find_equilibria
     from gamekl.solvers.exact.extreme.entropy import max_entropy_nash, max_entropy_nash_batch
     from gamekl.solvers.exact.extreme.enumeration import enumerate_nash
     from gamekl.solvers.exact.extreme.equilibria import NashEquilibria
     from gamekl.solvers.exact.solve import solve_nash_exact, solve_nash_exact_batch
     from gamekl.solvers.nash.implicit import DerivativeWarning
     from gamekl.solvers.nash.solve import gane, solve_nash
+    from gamekl.solvers.paths.batch import trace_batch
+    from gamekl.solvers.paths.logit_path import LogitPath, PointKind
+    from gamekl.solvers.paths.trace import trace
     from gamekl.solvers.play.follow import follow
     from gamekl.solvers.play.gamd import gamd, multiplicative_weights
     from gamekl.solvers.play.history import gamd_history, multiplicative_weights_history
@@ -48,6 +54,13 @@ _HOMES = {
     "solve_nash": "solvers.nash.solve",
     "solve_nash_batch": "solvers.batch",
     "gane": "solvers.nash.solve",
+    "trace": "solvers.paths.trace",
+    "trace_batch": "solvers.paths.batch",
+    "find_equilibria": "solvers.equilibria.find",
+    "find_equilibria_batch": "solvers.equilibria.batch",
+    "Equilibria": "solvers.equilibria.equilibria",
+    "LogitPath": "solvers.paths.logit_path",
+    "PointKind": "solvers.paths.logit_path",
     "solve_nash_exact": "solvers.exact.solve",
     "solve_nash_exact_batch": "solvers.exact.solve",
     "enumerate_nash": "solvers.exact.extreme.enumeration",
@@ -90,9 +103,12 @@ __all__ = [
     "CorrelatedEquilibrium",
     "CorrelatedSolution",
     "DerivativeWarning",
+    "Equilibria",
+    "LogitPath",
     "MarkovGame",
     "NashEquilibria",
     "NormalFormGame",
+    "PointKind",
     "PolymatrixGame",
     "Regularizer",
     "Solution",
@@ -105,6 +121,8 @@ __all__ = [
     "enumerate_nash",
     "evaluate",
     "exploitability",
+    "find_equilibria",
+    "find_equilibria_batch",
     "follow",
     "gamd",
     "gamd_batch",
@@ -133,6 +151,8 @@ __all__ = [
     "sos_md",
     "stack",
     "stackelberg",
+    "trace",
+    "trace_batch",
     "validate",
 ]
 

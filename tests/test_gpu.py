@@ -126,6 +126,21 @@ FAMILIES = {
     "solve_nash, refined": Family(partial(solve, refine="float64"), anchored(uniform(5, 4), 0.1), float32=1e-9),
     "solve_nash, contexts": Family(solve, anchored(contextual)),
     "solve_nash, states": Family(solve, anchored(markov)),
+    "trace": Family(
+        partial(gk.trace, temperatures=[0.4, 0.2], at_branching="cross", max_points=64, throw=False),
+        anchored(uniform(4, 3)),
+    ),
+    "find_equilibria": Family(
+        lambda game, anchor: gk.find_equilibria(game, anchor, jax.random.key(0), num_starts=8, throw=False),
+        anchored(uniform(4, 3), 0.5),
+        lambda found: [entry[0] for entry in found.policy],
+    ),
+    "max_entropy_nash": Family(
+        gk.max_entropy_nash,
+        lambda key: (gk.games.zero_sum(key, (4, 3)),),
+        float64=1e-5,
+        float32=3e-2,
+    ),
     "gane": Family(lambda log, anchor: gk.gane(gk.offline.estimate(log), anchor, throw=False), logged),
     "gamd": Family(play, anchored(uniform(4, 3, 2)), lambda found: [getattr(found, name) for name in measured]),
     "multiplicative_weights": Family(

@@ -10,11 +10,15 @@ import gamekl as gk
 from gamekl.evaluate.staged_rates import staged_constant
 from gamekl.solvers import batch as batches
 from gamekl.solvers.correlated import welfare
+from gamekl.solvers.equilibria import batch as found
+from gamekl.solvers.equilibria import find as equilibria
 from gamekl.solvers.exact import solve as exact
 from gamekl.solvers.exact import vertices
 from gamekl.solvers.exact.extreme import entropy
 from gamekl.solvers.nash.ladder import Options
 from gamekl.solvers.nash.solve import solve_nash
+from gamekl.solvers.paths import batch as traced
+from gamekl.solvers.paths import requests as paths
 from lowering.inputs import (
     ALIKE,
     ANCHOR,
@@ -115,6 +119,33 @@ def symmetric_slope(game, regularizer):
     return jax.grad(first)(game.payoffs)
 
 
+def key_words():
+    """The keys of a batch, as the host hands them over."""
+    return jax.eval_shape(lambda: jax.random.key_data(jax.random.split(jax.random.key(0), 7)))
+
+
+find = partial(gk.find_equilibria, num_starts=4, max_equilibria=3, **options)
+ROOM = {"max_crossings": 2, "max_points": 16, "max_folds": 2}
+PATHS = paths.Options(max_steps=100, crosses=True, **ROOM)
+FINDS = equilibria.Options(num_starts=4, max_equilibria=3, max_steps=100)
+
+BRANCHES = {
+    "trace": program(partial(gk.trace, at_branching="cross", **ROOM, **options), GAME, ANCHOR),
+    "trace, vmap": batch(partial(gk.trace, at_branching="cross", **ROOM, **options), GAME, ANCHOR),
+    "trace_batch": program(traced._trace_chunk, many(GAME), many(ANCHOR), table(7, 2), options=PATHS),
+    "find_equilibria": program(
+        partial(gk.find_equilibria, num_starts=4, max_equilibria=3, **options), GAME, ANCHOR, KEY
+    ),
+    "find_equilibria, vmap": batch(
+        lambda game, anchor: gk.find_equilibria(
+            game, anchor, jax.random.key(0), num_starts=4, max_equilibria=3, **options
+        ),
+        GAME,
+        ANCHOR,
+    ),
+    "find_equilibria_batch": program(found._find_chunk, many(GAME), many(ANCHOR), key_words, options=FINDS),
+}
+
 SOLVERS = {
     "solve_nash": program(solve, GAME, ANCHOR),
     "solve_nash, vmap": batch(solve, GAME, ANCHOR),
@@ -144,6 +175,7 @@ SOLVERS = {
         tol=None,
         options=Options(100, refine=True),
     ),
+    **BRANCHES,
     "solve_nash_exact": program(gk.solve_nash_exact, GAME),
     "solve_nash_exact, vmap": batch(gk.solve_nash_exact, GAME),
     "max_entropy_nash": program(gk.max_entropy_nash, GAME),
