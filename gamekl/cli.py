@@ -18,12 +18,13 @@ commands:
   results RUN    write a run's results as one table, Parquet or CSV
   data LOG...    tell what a log of play (Parquet or CSV) has and covers
   solve GAME     solve a game file (.nfg, .efg, .csv...): Nash, correlated, coarse correlated; or --data LOG, with bands
+  path GAME      follow the logit path of a game file: folds, branching points, a figure, a CSV
 
 gamekl COMMAND --help tells a command's arguments; gamekl --version the version.
 """
 
 
-COMMANDS = ("sweep", "plot", "report", "results", "data", "solve")
+COMMANDS = ("sweep", "plot", "report", "results", "data", "solve", "path")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -42,28 +42,29 @@ def _text(values: Any) -> str:
         return str(np.asarray(values))
 
 
-def _printed(names: Sequence[str]) -> tuple[str, ...]:
+def printed_names(names: Sequence[str]) -> tuple[str, ...]:
     """The names on one line each, and still all different."""
     return distinct(name if name.isprintable() else name.encode("unicode_escape").decode() for name in names)
 
 
-def _players(game: Table) -> tuple[str, ...]:
+def player_names(game: Table) -> tuple[str, ...]:
+    """The names of players, as they are to be printed."""
     if game.names is None:
         return tuple(f"player {number}" for number in numbered(len(game.payoffs)))
-    return _printed(game.names.players)
+    return printed_names(game.names.players)
 
 
-def _actions(game: Table) -> list[tuple[str, ...] | None]:
+def action_names(game: Table) -> list[tuple[str, ...] | None]:
     """Each player's names of actions; None where they are but numbers, or too many to print."""
     if game.names is None:
         return [None] * len(game.payoffs)
-    own = [_printed(names) if len(names) <= MOST_NAMED else None for names in game.names.actions]
+    own = [printed_names(names) if len(names) <= MOST_NAMED else None for names in game.names.actions]
     return [None if names is None or names == numbered(len(names)) else names for names in own]
 
 
 def _policy_lines(game: Table, policies: Sequence[Any], when: str = "") -> Iterator[str]:
     """Each player's probabilities: a line for each action that has a name, else one for all."""
-    for player, actions, policy in zip(_players(game), _actions(game), policies, strict=True):
+    for player, actions, policy in zip(player_names(game), action_names(game), policies, strict=True):
         if actions is None:
             yield f"{player}{when}: {_text(policy)}"
             continue
@@ -75,7 +76,7 @@ def _policy_lines(game: Table, policies: Sequence[Any], when: str = "") -> Itera
 def _joint_lines(game: Table, joint: Any) -> Iterator[str]:
     """The probabilities of joint actions, and what the axes of their table are."""
     yield "joint policy:"
-    for axis, (player, actions) in enumerate(zip(_players(game), _actions(game), strict=True)):
+    for axis, (player, actions) in enumerate(zip(player_names(game), action_names(game), strict=True)):
         if actions is not None:
             yield f"  axis {axis + 1}, {player}: {', '.join(actions)}"
     yield _text(joint)
@@ -193,9 +194,9 @@ def answer_all(game: Table, save: Path | None) -> None:
     from gamekl.solvers.exact.extreme.enumeration import enumerate_nash
 
     found = enumerate_nash(NormalFormGame(jnp.asarray(game.payoffs)))
-    actions = (own or numbered(size) for own, size in zip(_actions(game), game.payoffs[0].shape, strict=True))
+    actions = (own or numbered(size) for own, size in zip(action_names(game), game.payoffs[0].shape, strict=True))
     print(f"no temperature: all Nash equilibria, {found.headline()}")
-    print(found.listing(Names(_players(game), tuple(actions))))
+    print(found.listing(Names(player_names(game), tuple(actions))))
     policies = {f"policy_{player}": entry for player, entry in enumerate(found.policy)}
     components = {"component": np.array(found.components), "in_subset": found.in_subset}
     _save(save, game, policies | {"values": found.values} | components)

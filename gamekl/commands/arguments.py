@@ -35,6 +35,11 @@ class _Argument(NamedTuple):
     is_required: bool
     is_alone: bool
 
+    @property
+    def is_list(self) -> bool:
+        """Whether it is numbers in one word, with commas between."""
+        return self.many and self.kind in KINDS
+
 
 def _kind(annotation: Any) -> Any:
     """What a value may be: without marks, and without None."""
@@ -43,6 +48,11 @@ def _kind(annotation: Any) -> Any:
     if get_origin(annotation) in (Union, UnionType):
         return next(_kind(part) for part in get_args(annotation) if part is not NoneType)
     return annotation
+
+
+def _name(field: Any) -> str:
+    """The name of a field for those who give it: ``lambda_`` is ``lambda``, which no field may be called."""
+    return field.name.rstrip("_")
 
 
 def _arguments(kind: Any) -> Iterator[_Argument]:
@@ -55,7 +65,7 @@ def _arguments(kind: Any) -> Iterator[_Argument]:
         given = field.default is not dataclasses.MISSING or field.default_factory is not dataclasses.MISSING
         marks = get_args(field.type) if get_origin(field.type) is Annotated else ()
         kind_of_one = _kind(get_args(one)[0]) if many else one
-        yield _Argument(field.name, kind_of_one, many, Mark.POSITIONAL in marks, not given, Mark.ALONE in marks)
+        yield _Argument(_name(field), kind_of_one, many, Mark.POSITIONAL in marks, not given, Mark.ALONE in marks)
 
 
 def _takes(kind: Any) -> str:
@@ -106,8 +116,11 @@ def _read(kind: type, given: Sequence[str]) -> dict[str, Any]:
             told[argument.name] = not denied
             continue
         values = [word.partition("=")[2]] if equals else []
-        while rest and not rest[0].startswith("--") and (argument.many or not values):
+        goes_on = argument.many and not argument.is_list
+        while rest and not rest[0].startswith("--") and (goes_on or not values):
             values.append(rest.pop(0))
+        if argument.is_list:
+            values = [part for value in values for part in value.split(",")]
         if not values:
             raise ValueError(f"{argument.name}: got nothing behind --{name}, takes {_takes(argument.kind)}")
         found = tuple(_value(argument, value) for value in values)
@@ -135,8 +148,8 @@ def _build(kind: type[T], values: dict[str, Any]) -> T:
         one = _kind(field.type)
         if hasattr(one, "__dataclass_fields__"):
             own[field.name] = _build(one, values)
-        elif field.name in values:
-            own[field.name] = values[field.name]
+        elif _name(field) in values:
+            own[field.name] = values[_name(field)]
     return kind(**own)
 
 
@@ -148,6 +161,9 @@ def _marked_for_tyro(kind: Any) -> None:
         if get_origin(field.type) is Annotated:
             one, mark = get_args(field.type)
             field.type = kind.__annotations__[field.name] = Annotated[one, getattr(tyro.conf, mark.value)]
+        elif get_origin(field.type) is tuple and _kind(get_args(field.type)[0]) in KINDS:
+            shown = tyro.conf.arg(name=_name(field), metavar="NUMBER,...")
+            field.type = kind.__annotations__[field.name] = Annotated[field.type, shown]
         if dataclasses.is_dataclass(one := _kind(field.type)):
             _marked_for_tyro(one)
 

@@ -12,6 +12,7 @@ from gamekl.commands.flags import Data, LogSolve
 from gamekl.core.names import Label
 from gamekl.core.regularizer import Regularizer
 from gamekl.core.response import nash_gap
+from gamekl.core.show import aligned
 from gamekl.learning.bands import Band
 from gamekl.learning.bootstrap import Bootstrap, bootstrap
 from gamekl.offline.logs.log import Log
@@ -157,9 +158,7 @@ def _table(heads: tuple[str, ...], labels: Sequence[Label], bands: Sequence[Band
     for index, label in enumerate(labels):
         numbers = [[part[place][index] for part in (band.point, band.lower, band.upper)] for band in bands]
         rows.append((str(label), *("{:#.4g} [{:#.4g}, {:#.4g}]".format(*entry) for entry in numbers)))
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
-        yield "  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip()
+    yield from aligned(rows)
 
 
 def _lines(log: Log, found: Bootstrap, regularizer: Regularizer, prior_mean: float) -> Iterator[str]:

@@ -1,7 +1,7 @@
 """What a sweep will take, as text."""
 
+from gamekl.core.show import aligned
 from gamekl.experiment.run.forecast import Forecast
-from gamekl.experiment.show.table import aligned
 
 HOST = "the host's: what a solver needs there beside what is compiled, which is not counted"
 

@@ -12,18 +12,23 @@ from typing import Any
 import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from gamekl.experiment.schema.cases import SYMBOLS
+from gamekl.experiment.show.look import (
+    COLOURS,
+    COLUMNS,
+    PANEL_HEIGHT,
+    PANEL_WIDTH,
+    STYLE,
+    new_figure,
+    without_formulae,
+    write_figure,
+)
 from gamekl.experiment.show.panels import Panel, group_panels
 from gamekl.experiment.show.report import Summary
 from gamekl.experiment.show.table import curve_name, printable
 
-PANEL_WIDTH, PANEL_HEIGHT = 3.25, 2.6  # inches: one column of a paper
-COLUMNS = 2
-# Colours that people with any colour vision can tell apart (Okabe and Ito; and a brown).
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8C564B")
 LEGEND_ENTRY_HEIGHT = 0.35  # inches, for each curve of a panel that has several
 CAPTION = "points: means over games and seeds, with a bootstrap 95 % band (dark); {spread}gaps are summed over players"
 SPREAD = "light: 5 % to 95 % of the seeds; "
@@ -38,21 +43,11 @@ AXIS_NAMES = {
 }
 ROUNDING = 1e-17  # below, curves of rules are not shown
 BEYOND = 10.0  # where infinity stands, times the largest number
-STYLE: Any = {
-    "font.size": 7,
-    "axes.titlesize": 8,
-    "legend.fontsize": 6,
-    "axes.linewidth": 0.6,
-    "lines.linewidth": 1.0,
-    "svg.fonttype": "none",
-    "svg.hashsalt": "gamekl",
-    "pdf.fonttype": 42,
-}
 
 
 def _plain(text: str) -> str:
     """A user's text, in which matplotlib must not look for formulae."""
-    return printable(text).replace("$", r"\$")
+    return without_formulae(printable(text))
 
 
 def _guide(axes: Axes, n: np.ndarray, start: float, exponent: float, label: str) -> None:
@@ -246,8 +241,7 @@ def _draw_grid(panels: list[Panel]) -> Figure:
     rows = -(-len(panels) // columns)
     most = max(-(-len(panel.summaries) // _legend_columns(panel.summaries[0])) for panel in panels)
     height = PANEL_HEIGHT + (LEGEND_ENTRY_HEIGHT * most if most > 1 else 0)
-    figure = Figure(figsize=(PANEL_WIDTH * columns, height * rows), layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = new_figure(PANEL_WIDTH * columns, height * rows)
     grid = figure.subplots(rows, columns, squeeze=False).ravel()
     for axes, panel in zip(grid, panels, strict=False):
         _drawn_by(panel)(axes, panel)
@@ -287,6 +281,5 @@ def save_figure(summaries: list[Summary], folder: Path) -> list[Path]:
     with matplotlib.rc_context(STYLE):
         figure = draw(summaries)
         for path in paths:
-            dated = {"CreationDate": None} if path.suffix == ".pdf" else {"Date": None} if path.suffix == ".svg" else {}
-            figure.savefig(path, dpi=200, metadata=dated)
+            write_figure(figure, path)
     return paths

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from gamekl.core.show import aligned
 from gamekl.experiment.schema.cases import SYMBOLS
 from gamekl.experiment.show.report import COMPARED, Summary
 
@@ -77,15 +78,6 @@ def rate_cells(entry: Summary) -> list[str]:
         "none" if ratios is None else " ".join(f"{ratio:.3f}" for ratio in ratios[-COMPARED:]),
         failed + (f", {entry.exceeded} above" if entry.is_bound else ""),
     ]
-
-
-def aligned(lines: list[list[str]]) -> list[str]:
-    """Cells under each other; lines may be of unequal lengths."""
-    columns = max(map(len, lines))
-    padded = [[*line, *[""] * (columns - len(line))] for line in lines]
-    widths = [max(map(len, column)) for column in zip(*padded, strict=True)]
-    rows = ["  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) for line in padded]
-    return [row.rstrip() for row in rows]
 
 
 def point_cells(entry: Summary) -> dict[float, str]:
