@@ -61,7 +61,7 @@ def check_batch(games: LogitGame, regularizers: Regularizer, alike: bool = False
                 "gamekl.stack([...]) makes it"
             )
     one = Regularizer([jnp.empty(entry.shape[1:]) for entry in regularizers.log_reference], 1.0)
-    one.check_fits(jax.tree.map(lambda leaf: leaf[0] if len(leaf) else jnp.empty(leaf.shape[1:]), games))
+    one.check_fits(jax.tree.map(lambda leaf: jnp.empty(leaf.shape[1:], leaf.dtype), games))
     return shape[0]
 
 

@@ -9,7 +9,7 @@ from gamekl.core.kernels import lanes
 from gamekl.core.kernels.calls import materialize
 from gamekl.solvers.nash.equations import Equations
 from gamekl.solvers.nash.step_control import faintest, weights
-from gamekl.solvers.nash.trace import Flag, Lane, Point, choose, plus
+from gamekl.solvers.nash.trace import Flag, Lane, Point, choose
 
 # Corrections of a point at most, from where a curve through places nearby has it.
 MOST_CORRECTIONS = 12
@@ -27,7 +27,7 @@ class Corrected(NamedTuple):
         tangent: the unit tangent of the path there.
         sign: that of det dF/dz.
         size: of the last correction, in nats; NaN where Newton's method went astray.
-        moved: how far the point was moved, in nats of any logit that matters, or of s.
+        moved: the sizes of all corrections.
     """
 
     point: Point
@@ -42,6 +42,7 @@ class _Newton(NamedTuple):
     tangent: Point
     sign: Lane
     size: Lane
+    moved: Lane
     weight: Lane
     busy: Flag
 
@@ -80,20 +81,19 @@ def correct(system: Equations, start: Point, row: Point, wanted: Flag) -> Correc
             tangent=Point(drift * forward, forward),
             sign=determinant.sign,
             size=size,
+            moved=state.moved + size,
             weight=weight,
             busy=state.busy & ~done,
         )
         return choose(state.busy, new, state)
 
     unknown, endless = jnp.full_like(start.s, jnp.nan), jnp.full_like(start.s, jnp.inf)
-    opening = _Newton(start, row, unknown, endless, jnp.ones_like(start.s), wanted)
+    opening = _Newton(start, row, unknown, endless, jnp.zeros_like(start.s), jnp.ones_like(start.s), wanted)
     _, ended = jax.lax.while_loop(
         lambda state: jnp.any(state[1].busy) & (state[0] < MOST_CORRECTIONS),
         lambda state: (state[0] + 1, turn(state[1])),
         (jnp.int32(0), opening),
     )
     z, _ = materialize(system.normalized, ended.point.z)
-    away = plus(Point(z, ended.point.s), start, -jnp.ones_like(start.s))
-    moved = jnp.maximum(lanes.largest(jnp.abs(away.z) * weights(z, faint)), jnp.abs(away.s))
     size = jnp.where(ended.busy, jnp.nan, ended.size)
-    return Corrected(Point(z, ended.point.s), ended.tangent, ended.sign, size, moved)
+    return Corrected(Point(z, ended.point.s), ended.tangent, ended.sign, size, ended.moved)
