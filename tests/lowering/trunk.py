@@ -131,7 +131,6 @@ FINDS = equilibria.Options(num_starts=4, max_equilibria=3, max_steps=100)
 
 BRANCHES = {
     "trace": program(partial(gk.trace, at_branching="cross", **ROOM, **options), GAME, ANCHOR),
-    "trace, vmap": batch(partial(gk.trace, at_branching="cross", **ROOM, **options), GAME, ANCHOR),
     "trace_batch": program(traced._trace_chunk, many(GAME), many(ANCHOR), table(7, 2), options=PATHS),
     "find_equilibria": program(
         partial(gk.find_equilibria, num_starts=4, max_equilibria=3, **options), GAME, ANCHOR, KEY
