@@ -135,13 +135,6 @@ BRANCHES = {
     "find_equilibria": program(
         partial(gk.find_equilibria, num_starts=4, max_equilibria=3, **options), GAME, ANCHOR, KEY
     ),
-    "find_equilibria, vmap": batch(
-        lambda game, anchor: gk.find_equilibria(
-            game, anchor, jax.random.key(0), num_starts=4, max_equilibria=3, **options
-        ),
-        GAME,
-        ANCHOR,
-    ),
     "find_equilibria_batch": program(found._find_chunk, many(GAME), many(ANCHOR), key_words, options=FINDS),
 }
 
