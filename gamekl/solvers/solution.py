@@ -37,6 +37,13 @@ def check_options(tol: Any, max_steps: Any, tol_shape: tuple[int, ...] = ()) -> 
         raise ValueError(f"tol: got {tol!r}, takes a number >= 0 or None")
 
 
+def whole_number(name: str, value: Any, least: int = 1) -> int:
+    """The size that an option gives; raise ``ValueError`` unless it is a whole number, at least so large."""
+    if not isinstance(value, int | np.integer) or isinstance(value, bool) or not least <= value < 2**24:
+        raise ValueError(f"{name}: got {value!r}, takes a whole number from {least} to 2^24 - 1")
+    return int(value)
+
+
 def input_status(
     finite: Bool[Array, "*lane"], temperatures: Float[Array, "player *lane"], totals: Float[Array, "player *lane"]
 ) -> Int[Array, "*lane"]:

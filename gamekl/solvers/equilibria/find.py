@@ -5,7 +5,6 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Float, Int
 
 from gamekl.core.games import NormalFormGame, require_normal_form
@@ -28,7 +27,7 @@ from gamekl.solvers.nash.conclude import assess, status_of_answer
 from gamekl.solvers.nash.prepare import NashProblem, make_nash_problem, make_tasks, prepare
 from gamekl.solvers.nash.solve import MAX_STEPS
 from gamekl.solvers.nash.trace import FOUND, Count, Lane
-from gamekl.solvers.solution import Status, check_options, raise_unless_converged
+from gamekl.solvers.solution import Status, check_options, raise_unless_converged, whole_number
 
 # Newton's method finds equilibria where branches meet, which have no ball, to so many nats only.
 BLURRED = 1e-3
@@ -191,10 +190,9 @@ def _find_jitted(request: Request, options: Options) -> Equilibria:
 def make_options(num_starts: Any, max_equilibria: Any, max_steps: Any, tol: Any = None) -> Options:
     """The options, checked; raises ``ValueError``."""
     check_options(tol, max_steps)
-    for name, value in (("num_starts", num_starts), ("max_equilibria", max_equilibria)):
-        if not isinstance(value, int | np.integer) or isinstance(value, bool) or not 1 <= value < 2**24:
-            raise ValueError(f"{name}: got {value!r}, takes a whole number from 1 to 2^24 - 1")
-    return Options(int(num_starts), int(max_equilibria), int(max_steps))
+    return Options(
+        whole_number("num_starts", num_starts), whole_number("max_equilibria", max_equilibria), int(max_steps)
+    )
 
 
 def find_equilibria(

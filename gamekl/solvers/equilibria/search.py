@@ -137,7 +137,7 @@ def _step(hunt: Hunt, state: _State) -> _State:
 
     idle = jnp.sum(state.start >= num_starts, dtype=jnp.int32)
     state = jax.lax.while_loop(few_wait, lambda state: _newton(hunt, state), state)
-    ended, found = state.ended, state.found & state.ended
+    ended, found = state.ended, state.found
     catch = state.catch._replace(lost=state.catch.lost + (ended & ~found).astype(jnp.int32))
     catch = _keep(hunt.system, catch, materialize(hunt.system.normalized, state.z)[0], found)
     start = state.start + ended.astype(jnp.int32)

@@ -11,7 +11,7 @@ from gamekl.core.policies import is_concrete
 from gamekl.core.regularizer import Regularizer
 from gamekl.solvers.nash.prepare import NashProblem
 from gamekl.solvers.paths.follow import Direction
-from gamekl.solvers.solution import check_options
+from gamekl.solvers.solution import check_options, whole_number
 
 
 class Options(NamedTuple):
@@ -120,14 +120,8 @@ def make_options(
         raise ValueError(f"at_branching: got {at_branching!r}, takes 'stay' or 'cross'")
     return Options(
         max_steps=int(max_steps),
-        max_points=_whole("max_points", max_points, 2),
-        max_folds=_whole("max_folds", max_folds, 1),
-        max_crossings=_whole("max_crossings", max_crossings, 1),
+        max_points=whole_number("max_points", max_points, least=2),
+        max_folds=whole_number("max_folds", max_folds),
+        max_crossings=whole_number("max_crossings", max_crossings),
         crosses=at_branching == "cross",
     )
-
-
-def _whole(name: str, value: Any, least: int) -> int:
-    if not isinstance(value, int | np.integer) or isinstance(value, bool) or not least <= value < 2**24:
-        raise ValueError(f"{name}: got {value!r}, takes a whole number from {least} to 2^24 - 1")
-    return int(value)
