@@ -8,7 +8,7 @@ from jaxtyping import Array, Float
 
 from gamekl.core.kernels import lanes
 from gamekl.core.kernels.system import LogitSystem, Vector
-from gamekl.solvers.nash.proof import LARGEST_RADIUS, NOISE, WORST_INVERSE, changes, half_ranges
+from gamekl.solvers.nash.proof import LARGEST_RADIUS, NOISE, WORST_INVERSE, changes
 from gamekl.solvers.nash.trace import Lane
 
 # The ball's radius times the rate of change of the equations' derivative; where it reaches 1 nothing is proven.
@@ -66,19 +66,23 @@ def _attracts(matrix: Float[Array, "n n lane"]) -> Lane:
     return jnp.where(told, -jnp.sign(rate), 0)
 
 
-def certify(system: LogitSystem, temperatures: Float[Array, "player lane"], z: Vector) -> Certificate:
+def certify(system: LogitSystem, halves: Vector, temperatures: Float[Array, "player lane"], z: Vector) -> Certificate:
     """What can be proven of points close to equilibria.
 
     Args:
         system: the equations, centred (`LogitSystem.of`), in lanes.
+        halves: the half ranges of their payoffs (`proof.half_ranges`).
         temperatures: of the players.
         z: centred logits.
     """
     one, eps = jnp.ones_like(system.scale), jnp.finfo(z.dtype).eps
-    for _ in range(POLISHING):
+
+    def polish(_: Array, z: Vector) -> Vector:
         linear = system.linearize(z, one)
         solved, _, _ = linear.solve(linear.level(-linear.residual[:, None]), one)
-        z = centred(system, z + solved[:, 0])
+        return centred(system, z + solved[:, 0])
+
+    z = jax.lax.fori_loop(0, POLISHING, polish, z)
     linear = system.linearize(z, one)
     matrix = linear.jacobian()
     identity = jnp.broadcast_to(jnp.eye(len(z), dtype=z.dtype)[:, :, None], matrix.shape)
@@ -91,7 +95,7 @@ def certify(system: LogitSystem, temperatures: Float[Array, "player lane"], z: V
         return jnp.max(jnp.sum(sizes * bounds[None], axis=1), axis=0) * exact
 
     residual = norm(jnp.abs(linear.residual) + NOISE * eps * (1 + system.scale))
-    rate = norm(changes(system, half_ranges(system), z, one))
+    rate = norm(changes(system, halves, z, one))
     radius = jnp.minimum(LARGEST_RADIUS, CONTRACTION / jnp.where(rate > 0, rate, 1))
     # Within twice the residual the contraction is at most this; there the equilibrium lies.
     within = 2 * residual * rate

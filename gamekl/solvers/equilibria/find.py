@@ -1,5 +1,6 @@
 """All regularised equilibria that many starts find, each certified."""
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -25,6 +26,7 @@ from gamekl.solvers.equilibria.starts import make_starts
 from gamekl.solvers.nash import ladder
 from gamekl.solvers.nash.conclude import assess, status_of_answer
 from gamekl.solvers.nash.prepare import NashProblem, make_nash_problem, make_tasks, prepare
+from gamekl.solvers.nash.proof import half_ranges
 from gamekl.solvers.nash.solve import MAX_STEPS
 from gamekl.solvers.nash.trace import FOUND, Count, Lane
 from gamekl.solvers.solution import Status, check_options, raise_unless_converged, whole_number
@@ -60,29 +62,35 @@ class _Known(NamedTuple):
     welfare: Lane
 
 
-def _know(problems: NashProblem, z: Array) -> _Known:
-    """What is known of the equilibria at log-policies z, ``[logits, lane]``; of a block of problems."""
-    prepared = prepare(problems)
+def _knower(problems: NashProblem) -> Callable[[Array], _Known]:
+    """What tells what is known of equilibria at log-policies z, ``[logits, lane]``, of a block of problems."""
+    prepared, tol = prepare(problems), lanes_last(problems.tol)
     exact = lanes_last(jax.vmap(lambda problem: LogitSystem.of(problem.game, problem.regularizer))(problems))
-    certificate = certify(exact, prepared.temperatures, centred(exact, z))
+    halves = half_ranges(exact)
+    payoffs = tables.own_first(lanes_last(problems.game.payoffs))
     system = prepared.system
-    z, policy = materialize(system.normalized, certificate.z)
-    quality = materialize(assess, prepared, z, policy)
-    found = jnp.full(system.scale.shape, FOUND, jnp.int32)
-    status = status_of_answer(lanes_last(problems.tol), found, quality, prepared.wrong)
-    parts = split(policy, system.sizes)
-    apart = split(policy * (z - system.anchor), system.sizes)
-    earned = tables.action_values(tables.own_first(lanes_last(problems.game.payoffs)), parts)
-    welfare = lanes.total(jnp.stack([lanes.dot(part, value) for part, value in zip(parts, earned, strict=True)]))
-    return _Known(
-        certificate=certificate,
-        log_policy=jnp.where(system.mask > 0, z, -jnp.inf),
-        gap=quality.gap,
-        residual=quality.residual,
-        solved=status == Status.converged,
-        divergence=jnp.stack([lanes.total(part) for part in apart]),
-        welfare=welfare,
-    )
+    phase = jnp.full(system.scale.shape, FOUND, jnp.int32)
+
+    def know(z: Array) -> _Known:
+        certificate = certify(exact, halves, prepared.temperatures, centred(exact, z))
+        z, policy = materialize(system.normalized, certificate.z)
+        quality = materialize(assess, prepared, z, policy)
+        status = status_of_answer(tol, phase, quality, prepared.wrong)
+        parts = split(policy, system.sizes)
+        apart = split(policy * (z - system.anchor), system.sizes)
+        earned = tables.action_values(payoffs, parts)
+        welfare = lanes.total(jnp.stack([lanes.dot(part, value) for part, value in zip(parts, earned, strict=True)]))
+        return _Known(
+            certificate=certificate,
+            log_policy=jnp.where(system.mask > 0, z, -jnp.inf),
+            gap=quality.gap,
+            residual=quality.residual,
+            solved=status == Status.converged,
+            divergence=jnp.stack([lanes.total(part) for part in apart]),
+            welfare=welfare,
+        )
+
+    return know
 
 
 def _order(known: _Known, hits: Int[Array, "equilibrium lane"], number: Count) -> tuple[Array, Array, Count]:
@@ -108,14 +116,14 @@ def _conclude(problems: NashProblem, catch: Catch, status: Array, free: Array) -
     catch = lanes_last(catch)
     room = catch.z.shape[0]
     kept = jnp.minimum(catch.number, room)
-    like = jax.eval_shape(_know, problems, catch.z[0])
+    know = _knower(problems)
+    like = jax.eval_shape(know, catch.z[0])
     blank = jax.tree.map(lambda leaf: jnp.zeros((room, *leaf.shape), leaf.dtype), like)
 
-    def know(row: Array, table: _Known) -> _Known:
-        found = _know(problems, catch.z[row])
-        return jax.tree.map(lambda every, one: every.at[row].set(one), table, found)
+    def add(row: Array, table: _Known) -> _Known:
+        return jax.tree.map(lambda every, one: every.at[row].set(one), table, know(catch.z[row]))
 
-    known = jax.lax.fori_loop(0, jnp.max(kept), know, blank)
+    known = jax.lax.fori_loop(0, jnp.max(kept), add, blank)
     order, hits, number = _order(known, catch.hits, kept)
     inside = jnp.arange(room, dtype=jnp.int32)[:, None] < number
 
