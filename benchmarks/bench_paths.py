@@ -93,10 +93,6 @@ def agreement(python: str, number: int) -> list[list[str]]:
     return rows
 
 
-def middle(times: list[float]) -> float:
-    return float(np.median(times))
-
-
 def row_of(name: str, mine: float, failed: str, first: float, peer: str, theirs: float) -> list[str]:
     """A row of times: ours and the peer's, seconds a game; the first call's seconds."""
     return [name, f"{mine * 1e6:.0f}", failed, f"{first:.1f}", peer, f"{theirs * 1e6:.0f}", f"{theirs / mine:.0f}"]
@@ -105,6 +101,7 @@ def row_of(name: str, mine: float, failed: str, first: float, peer: str, theirs:
 def traced(python: str, games: int, few: int, rounds: int) -> list[str]:
     """10 x 10 at 50 temperatures."""
     import jax
+    from common import middle
 
     import gamekl as gk
 
@@ -127,6 +124,7 @@ def found(games: int, few: int, rounds: int) -> list[str]:
     """5 x 5 at temperature .05 from 64 starts."""
     import jax
     import scipy
+    from common import middle
     from scipy.optimize import root
 
     import gamekl as gk
