@@ -1,10 +1,22 @@
 """How a computation ended, as a number that says it in words."""
 
 import enum
+import operator
 
 
-class StatusBase(enum.IntEnum):
-    """An integer with a `message`; members are written ``name = number, message``."""
+class Code(enum.IntEnum):
+    """An integer with a name; the entry of an integer array gives its member too, on every Python."""
+
+    @classmethod
+    def _missing_(cls, value: object) -> "Code | None":
+        # Before 3.13 enum finds an array's entry, which has no hash, by comparing; since then it does not.
+        if isinstance(value, int) or not hasattr(value, "__index__"):
+            return None
+        return cls(operator.index(value))  # pyright: ignore[reportArgumentType]
+
+
+class StatusBase(Code):
+    """A code with a `message`; members are written ``name = number, message``."""
 
     message: str
 

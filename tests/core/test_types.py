@@ -188,3 +188,13 @@ def test_lost_precision_is_logged(caplog):
 def test_what_is_no_real_number(value):
     with pytest.raises(ValueError, match="payoffs: got dtype .*, takes real numbers"):
         gk.NormalFormGame(value)
+
+
+@pytest.mark.parametrize("code", [gk.Status, gk.PointKind])
+def test_an_arrays_entry_gives_its_member(code):
+    numbers = np.arange(len(code), dtype=np.int32)
+    for kind in (numbers, jnp.asarray(numbers)):
+        assert [code(entry) for entry in kind] == list(code)
+    for wrong in (len(code), jnp.int32(len(code)), 0.5, "converged"):
+        with pytest.raises(ValueError, match=f"is not a valid {code.__name__}"):
+            code(wrong)

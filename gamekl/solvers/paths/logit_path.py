@@ -1,6 +1,5 @@
 """What `trace` returns: the logit path as data."""
 
-import enum
 from collections.abc import Iterator
 from typing import ClassVar
 
@@ -8,11 +7,11 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from gamekl.core.show import Shown
-from gamekl.core.status import Status
+from gamekl.core.status import Code, Status
 from gamekl.solvers.solution import PathSummary
 
 
-class PointKind(enum.IntEnum):
+class PointKind(Code):
     """What a point of a path is.
 
     At a `fold` the temperature turns. At the three others of their kind another branch crosses the path: to both sides
