@@ -1,5 +1,6 @@
 """What is known of an equilibrium: a ball in which it is the only one, its index, its stability."""
 
+import math
 from typing import NamedTuple
 
 import jax
@@ -15,11 +16,10 @@ from gamekl.solvers.nash.trace import Lane
 CONTRACTION = 0.99
 # What sums and products of the bounds themselves round, at most.
 OUTWARD = 1 + 1e-8
-# Newton's corrections before an equilibrium is certified.
-POLISHING = 2
-# A spectral radius that differs from 1 by less than this tells nothing; squarings after which it is read off.
-UNDECIDED = 1e-6
-SQUARINGS = 24
+# Newton's corrections before an equilibrium is certified; it may have been found in float32.
+POLISHING = 3
+# Squarings after which a spectral radius that is not told from 1 never will be: it differs by less than about 1e-6.
+SQUARINGS = 20
 
 
 class Certificate(NamedTuple):
@@ -46,24 +46,33 @@ class Certificate(NamedTuple):
 def _attracts(matrix: Float[Array, "n n lane"]) -> Lane:
     """1 where all eigenvalues of a matrix have negative real parts, -1 where one's is positive, 0 where in doubt.
 
-    Those are the matrices whose Cayley transforms have all eigenvalues within the unit circle: powers of it tell.
+    Those are the matrices whose Cayley transforms have all eigenvalues within the unit circle: powers of these tell.
     """
     size = matrix.shape[0]
     scale = jnp.max(jnp.sum(jnp.abs(matrix), axis=1), axis=0)
     scaled = matrix / jnp.where(scale > 0, scale, 1)
     identity = jnp.broadcast_to(jnp.eye(size, dtype=matrix.dtype)[:, :, None], matrix.shape)
     power, _ = lanes.solve(jnp.concatenate([identity - scaled, identity + scaled], axis=1))
+    eps = jnp.finfo(matrix.dtype).eps
 
-    def square(number: Array, state: tuple[Array, Lane]) -> tuple[Array, Lane]:
-        power, log = state
-        squared = lanes.matmul(power, power)
-        norm = jnp.max(jnp.abs(squared), axis=(0, 1))
-        return squared / jnp.where(norm > 0, norm, 1), 2 * log + jnp.log(norm)
+    def goes_on(state: tuple[Array, Array, Lane, Lane]) -> Array:
+        number, _, _, told = state
+        return (number < SQUARINGS) & jnp.any(told == 0)
 
-    _, log = jax.lax.fori_loop(0, SQUARINGS, square, (power, jnp.zeros_like(scale)))
-    rate = log / 2.0**SQUARINGS
-    told = jnp.abs(rate) > UNDECIDED
-    return jnp.where(told, -jnp.sign(rate), 0)
+    def square(state: tuple[Array, Array, Lane, Lane]) -> tuple[Array, Array, Lane, Lane]:
+        number, power, log, told = state
+        norm = jnp.max(jnp.abs(power), axis=(0, 1))
+        power = power / jnp.where(norm > 0, norm, 1)
+        log = log + jnp.log(norm)
+        # No eigenvalue of a power is larger than its norm, and one is no less than the mean, its trace by the size.
+        trace = jnp.abs(lanes.total(power.reshape(size**2, -1)[:: size + 1]))
+        inside = log + math.log(2 * size) < 0
+        outside = (log + jnp.log(trace) > math.log(2 * size)) & (trace > jnp.sqrt(eps))
+        told = jnp.where(told != 0, told, inside.astype(told.dtype) - outside.astype(told.dtype))
+        return number + 1, lanes.matmul(power, power), 2 * log, told
+
+    zero = jnp.zeros_like(scale)
+    return jax.lax.while_loop(goes_on, square, (jnp.int32(0), power, zero, zero))[-1]
 
 
 def certify(system: LogitSystem, halves: Vector, temperatures: Float[Array, "player lane"], z: Vector) -> Certificate:
@@ -105,13 +114,14 @@ def certify(system: LogitSystem, halves: Vector, temperatures: Float[Array, "pla
     own = jnp.concatenate(
         [jnp.broadcast_to(tau, (size, *tau.shape)) for tau, size in zip(temperatures, system.sizes, strict=True)]
     )
+    stable, flows = jnp.split(_attracts(jnp.concatenate([pull, own[:, None] * pull], axis=-1)), 2)
     return Certificate(
         z=z,
         error=jnp.where(proven, error, jnp.inf),
         radius=jnp.where(proven, radius, 0),
         sign=determinant.sign,
-        stable=_attracts(pull),
-        flows=_attracts(own[:, None] * pull),
+        stable=stable,
+        flows=flows,
     )
 
 

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
@@ -36,11 +37,12 @@ BLURRED = 1e-3
 
 
 class Options(NamedTuple):
-    """The options of `find_equilibria`, which are static."""
+    """The options of `find_equilibria`, which are static; `single`: the search itself is in float32."""
 
     num_starts: int
     max_equilibria: int
     max_steps: int
+    single: bool = False
 
 
 class Request(NamedTuple):
@@ -169,8 +171,11 @@ def _find(requests: Request, options: Options, solver: ladder.Solver, width: int
     tasks = solver.each(partial(make_tasks, dtype=problems.tol.dtype), problems)
     starts = jax.vmap(partial(_start, options=options))(problems, keys, solution.log_policy, solution.status)
     hunts = Hunt(tasks.system, starts, tasks.usable)
+    if options.single:
+        hunts = jax.tree.map(lambda leaf: leaf.astype(jnp.float32) if eqx.is_inexact_array(leaf) else leaf, hunts)
     room = options.max_equilibria
     catch = lanes_first(search(lanes_last(hunts), room, None)) if width is None else search(hunts, room, width)
+    catch = catch._replace(z=catch.z.astype(starts.dtype))
     return solver.each(_conclude, problems, catch, solution.status, tasks.free)
 
 

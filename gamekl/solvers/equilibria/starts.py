@@ -42,19 +42,20 @@ def make_starts(
     """
     masks = regularizer.masks
     dtype = game.dtype
-
-    size = sum(mask.size for mask in masks)
-    # All at once: a draw of few numbers takes as long as one of many.
-    tables = jax.random.uniform(key, (num_starts, 4, size), dtype, minval=jnp.finfo(dtype).tiny)
+    sizes = [mask.size for mask in masks]
+    # For each action, and for the share of its actions that each player leaves out. All at once: a draw of few numbers
+    # takes as long as one of many.
+    shape = (num_starts, sum(sizes) + len(sizes))
+    tables = jax.random.uniform(key, shape, dtype, minval=jnp.finfo(dtype).tiny)
 
     def start(table: Array, number: Array) -> Array:
         pures, supports, draws = [], [], []
         power = jnp.where(number % 8 < 4, *POWERS).astype(dtype)
-        parts = split(table.T, [mask.size for mask in masks])
-        for mask, (scores, picks, shares, chances) in zip(masks, (part.T for part in parts), strict=True):
-            scores = jnp.where(mask, scores, -1)
+        *parts, shares = split(table, [*sizes, len(sizes)])
+        for player, (mask, chances) in enumerate(zip(masks, parts, strict=True)):
+            scores = jnp.where(mask, chances, -1)
             pures.append(jnp.where(scores == jnp.max(scores), 1, 0).astype(dtype))
-            supports.append(jnp.where(mask & (picks < shares[0]), 0, LEFT_OUT).astype(dtype))
+            supports.append(jnp.where(mask & (chances < shares[player]), 0, LEFT_OUT).astype(dtype))
             draw = power * jnp.log(-jnp.log(chances))
             draws.append(jax.nn.log_softmax(jnp.where(mask, draw, -jnp.inf)))
         kinds = [
