@@ -87,6 +87,7 @@ def in_chunks(
     num_lanes: Callable[[Platform], int],
     devices: Sequence[Device] | None,
     x64: bool,
+    trim: Callable[[list[Any]], list[Any]] | None = None,
     **options: Any,
 ) -> Any:
     """A function of a batch, compiled, chunk by chunk.
@@ -97,6 +98,7 @@ def in_chunks(
         num_lanes: the least games for which a chunk is worth while on a platform.
         devices: where to work; all local devices of jax's default backend if None.
         x64: whether jax's x64 mode is to be on in the workers.
+        trim: takes what the function returned of all chunks, before it is joined, and returns what is to be kept.
         options: static arguments.
 
     Returns:
@@ -130,6 +132,7 @@ def in_chunks(
 
     with ThreadPoolExecutor(len(workers)) as pool:
         parts = list(pool.map(solve, range(0, max(size, 1), chunk)))
+    parts = trim(parts) if trim else parts
     return parts[0] if len(parts) == 1 else jax.tree.map(lambda *leaves: np.concatenate(leaves), *parts)
 
 

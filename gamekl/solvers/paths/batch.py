@@ -1,8 +1,10 @@
 """The host's driver for the paths of many games."""
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
+import equinox as eqx
 import jax
 import numpy as np
 
@@ -25,6 +27,20 @@ def _trace_chunk(games: NormalFormGame, regularizers: Regularizer, fractions: An
         return Request(make_nash_problem(game, regularizer, None, None), fractions, make_direction(game, None))
 
     return trace_requests(jax.vmap(request)(games, regularizers, fractions), options)
+
+
+def _trim(parts: list[LogitPath], number: int) -> list[LogitPath]:
+    """Chunks of paths with the temperatures that were asked for, and no more rows of points than the longest path has.
+
+    To copy the empty rows would take longer than to trace the paths.
+    """
+    longest = max(int(np.max(part.points.count, initial=1)) for part in parts)
+
+    def short(part: LogitPath) -> LogitPath:
+        points = jax.tree.map(lambda leaf: leaf[:, :longest] if leaf.ndim > 1 else leaf, part.points)
+        return eqx.tree_at(lambda path: path.points, cut(part, number), points)
+
+    return [short(part) for part in parts]
 
 
 def trace_batch(
@@ -57,7 +73,7 @@ def trace_batch(
         throw: raise if a path did not come to its end, or misses a temperature. Otherwise `LogitPath.status` tells.
 
     Returns:
-        The paths; every leaf has the leading axis.
+        The paths; every leaf has the leading axis, and the points' tables as many rows as the longest path has points.
 
     Raises:
         ValueError: shapes do not fit each other, or an option is not known.
@@ -69,8 +85,10 @@ def trace_batch(
     fractions, number = asked_fractions(regularizers, temperatures, batch=size)
     batch = games, regularizers, fractions
     x64 = has_float64()
-    found = in_chunks(_trace_chunk, batch, lambda platform: num_lanes(platform, games), devices, x64, options=options)
-    found = on_device(cut(found, number), x64)
+    lanes = partial(num_lanes, games=games)
+    trim = partial(_trim, number=number)
+    found = in_chunks(_trace_chunk, batch, lanes, devices, x64, trim=trim, options=options)
+    found = on_device(found, x64)
     if throw:
         raise_unless_all_converged(found)
     return found
