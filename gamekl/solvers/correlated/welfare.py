@@ -1,4 +1,4 @@
-"""The greatest sum of payoffs of all correlated or coarse correlated equilibria, a linear program (on the host)."""
+"""The best correlated or coarse correlated equilibrium by a linear measure, a linear program (on the host)."""
 
 from functools import partial
 from typing import Any, NamedTuple
@@ -6,12 +6,12 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, ArrayLike, Float
 
 from gamekl.core.games import NormalFormGame
 from gamekl.core.kernels.jit import jit
 from gamekl.core.policies import is_concrete
-from gamekl.core.validation import validate
+from gamekl.core.validation import check_finite, validate
 from gamekl.solvers.correlated.constraints import ByRows
 from gamekl.solvers.correlated.gain_rows import gain_matrix, holds, owners, rescaled
 from gamekl.solvers.correlated.programme import maximize, typical
@@ -65,35 +65,54 @@ def _certified(
     )
 
 
-def solve_welfare(game: NormalFormGame, *, concept: str = "cce", epsilon: Any = 0.0) -> CorrelatedEquilibrium:
-    """The correlated ("ce") or coarse correlated ("cce") equilibrium with the greatest sum of payoffs.
+def _check_welfare(welfare: Any, num_actions: tuple[int, ...]) -> None:
+    shape, players = np.shape(welfare), len(num_actions)
+    if shape not in ((players,), num_actions):
+        raise ValueError(f"welfare: got shape {shape}, takes [player] = ({players},) or [*actions] = {num_actions}")
+    if not is_concrete(welfare):
+        raise TypeError("welfare: got a traced array, takes a concrete one: HiGHS works on the host")
+    check_finite("welfare", np.asarray(welfare, dtype=np.float64))
+
+
+def solve_welfare(
+    game: NormalFormGame, *, concept: str = "cce", welfare: ArrayLike | None = None, epsilon: Any = 0.0
+) -> CorrelatedEquilibrium:
+    """The correlated ("ce") or coarse correlated ("cce") equilibrium with the greatest welfare, a linear measure.
 
     It is found on the host in float64, by a linear program (HiGHS, through scipy).
 
     Args:
         game: the game, concrete.
         concept: "cce", no player gains by one action in place of all recommendations; or "ce", by an action for each.
+        welfare: weights of the players' payoffs, shape ``[player]``; or what each joint action is worth, a table of
+            shape ``[*actions]``. Of any signs: what is to be small has a minus. The sum of all payoffs if None.
         epsilon: what each gain may come to, payoff units, a number or ``[player]``.
 
     Returns:
-        One such equilibrium, a `CorrelatedEquilibrium`; its `objective` is minus its welfare.
+        One such equilibrium, a `CorrelatedEquilibrium`; its `objective` is minus its welfare, in units of `welfare`
+        (payoff units of a weighted sum).
 
     Raises:
-        TypeError: `game` is no `NormalFormGame`, or it or `epsilon` is traced.
-        ValueError: an option is not known, a value is bad, or the game is too large.
+        TypeError: `game` is no `NormalFormGame`, or it, `welfare` or `epsilon` is traced.
+        ValueError: an option is not known, a value or shape is bad, or the game is too large.
     """
     check_problem(game, concept, epsilon)
+    welfare = np.ones(game.num_players) if welfare is None else welfare
+    _check_welfare(welfare, game.num_actions)
     if not is_concrete(game, epsilon):
         raise TypeError("game, epsilon: got traced arrays, takes concrete ones: HiGHS works on the host")
     validate(game)
     with jax.enable_x64(True):
         double = NormalFormGame(jnp.asarray(game.payoffs, dtype=jnp.float64))
         posed = _pose(double, jnp.asarray(epsilon, dtype=jnp.float64), concept)
-        total = np.asarray(double.payoffs).sum(axis=0).ravel()
-        moved = total - np.median(total)
+        worth = np.asarray(welfare, dtype=np.float64)
+        if worth.shape != game.num_actions:
+            worth = np.tensordot(worth, np.asarray(double.payoffs), 1)
+        worth = worth.ravel()
+        moved = worth - np.median(worth)
         unit = typical(moved)
-        welfare = moved / unit
-        found = maximize(welfare, np.asarray(posed.matrix), np.asarray(posed.limits), is_possible=True)
+        gain = moved / unit
+        found = maximize(gain, np.asarray(posed.matrix), np.asarray(posed.limits), is_possible=True)
         steps = jnp.asarray(found.num_steps, jnp.int32)
-        numbers = [float(number) for number in (-total @ found.policy, found.bound - welfare @ found.policy, unit)]
+        numbers = [float(number) for number in (-worth @ found.policy, found.bound - gain @ found.policy, unit)]
         return _certified(posed, jnp.asarray(found.policy), jnp.asarray(found.multipliers), *numbers, steps, concept)
