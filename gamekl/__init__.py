@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from gamekl.core.validation import validate
     from gamekl.evaluate.gaps import exploitability, nash_conv
     from gamekl.solvers.batch import gamd_batch, solve_nash_batch
+    from gamekl.solvers.correlated.corners import CorrelatedPolytope
+    from gamekl.solvers.correlated.polytope import correlated_polytope
     from gamekl.solvers.correlated.solve import CorrelatedEquilibrium, solve_correlated
     from gamekl.solvers.correlated.welfare import solve_welfare
     from gamekl.solvers.correlated_solution import CorrelatedSolution
@@ -82,6 +84,8 @@ _HOMES = {
     "solve_correlated": "solvers.correlated.solve",
     "solve_welfare": "solvers.correlated.welfare",
     "CorrelatedEquilibrium": "solvers.correlated.solve",
+    "correlated_polytope": "solvers.correlated.polytope",
+    "CorrelatedPolytope": "solvers.correlated.corners",
     "Solution": "solvers.solution",
     "Status": "core.status",
     "SolveError": "solvers.solution",
@@ -101,6 +105,7 @@ _HOMES = {
 __all__ = [
     "ContextualGame",
     "CorrelatedEquilibrium",
+    "CorrelatedPolytope",
     "CorrelatedSolution",
     "DerivativeWarning",
     "Equilibria",
@@ -118,6 +123,7 @@ __all__ = [
     "Trajectory",
     "action_values",
     "best_response",
+    "correlated_polytope",
     "enumerate_nash",
     "evaluate",
     "exploitability",

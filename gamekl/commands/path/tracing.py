@@ -10,7 +10,7 @@ import numpy as np
 
 from gamekl.core.games import NormalFormGame
 from gamekl.core.kernels.system import LogitSystem
-from gamekl.core.names import Names, numbered
+from gamekl.core.names import Names, numbered_names
 from gamekl.core.regularizer import Regularizer
 from gamekl.games.files.table import Table
 from gamekl.solvers.paths.logit_path import LogitPath
@@ -98,11 +98,6 @@ def _trace(
         rooms = {name: 4 * room for name, room in rooms.items()}
 
 
-def _numbers_as_names(num_actions: Sequence[int]) -> Names:
-    players = tuple(f"player {number}" for number in numbered(len(num_actions)))
-    return Names(players, tuple(map(numbered, num_actions)))
-
-
 def trace_table(
     table: Table,
     ends: Mapping[str, Sequence[float]],
@@ -137,7 +132,7 @@ def trace_table(
     wanted = wanted if end.ndim == 0 else wanted[:, None] / first * end
     found = jax.tree.map(np.asarray, _trace(game, regularizer, wanted, at_branching))
     return Traced(
-        names=table.names or _numbers_as_names(game.num_actions),
+        names=table.names or numbered_names(game.num_actions),
         ends=np.asarray(regularizer.temperatures),
         scale=float(LogitSystem.of(game, regularizer).scale),
         found=found,

@@ -23,7 +23,7 @@ import numpy as np
 from jaxtyping import Float
 
 from gamekl.solvers.exact.extreme.equilibria import earnings
-from gamekl.solvers.exact.extreme.rationals import Row
+from gamekl.solvers.exact.extreme.rationals import Row, reduced
 
 MAX_STEPS = 200
 # The part of the complementarity that a step is to leave, and the part of the way to the boundary that it may go.
@@ -57,24 +57,12 @@ class Face(NamedTuple):
 
 def _null_space(rows: Sequence[Row], size: int) -> Float[np.ndarray, "size free"]:
     """An orthonormal basis of what rational equations leave: its dimension is exact."""
-    left = [list(row) for row in rows]
-    pivots: list[int] = []
-    for column in range(size):
-        at = next((index for index in range(len(pivots), len(left)) if left[index][column]), None)
-        if at is None:
-            continue
-        here = len(pivots)
-        left[here], left[at] = left[at], left[here]
-        left[here] = [entry / left[here][column] for entry in left[here]]
-        for index, row in enumerate(left):
-            if index != here and row[column]:
-                left[index] = [a - row[column] * b for a, b in zip(row, left[here], strict=True)]
-        pivots.append(column)
+    left, pivots = reduced(rows, size)
     free = [column for column in range(size) if column not in pivots]
     basis = np.zeros((size, len(free)))
     for index, column in enumerate(free):
         basis[column, index] = 1
-        basis[pivots, index] = [-float(row[column]) for row in left[: len(pivots)]]
+        basis[pivots, index] = [-float(row[column]) for row in left]
     return np.linalg.qr(basis)[0]
 
 

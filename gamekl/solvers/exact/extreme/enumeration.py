@@ -17,14 +17,14 @@ from gamekl.core.validation import validate
 from gamekl.solvers.exact.certificate import check_two_players
 from gamekl.solvers.exact.extreme.equilibria import NashEquilibria, NashSubset
 from gamekl.solvers.exact.extreme.polyhedra import vertices
-from gamekl.solvers.exact.extreme.rationals import READINGS, Row, Rows, read_payoffs
+from gamekl.solvers.exact.extreme.rationals import Row, Rows, check_reading, read_payoffs
 from gamekl.solvers.exact.extreme.subsets import Pairs, bicliques, components, labelled
 
 # Policies but for a factor, and their labels.
 Labelled = tuple[Shaped[np.ndarray, "_ _"], Bool[np.ndarray, "_ _"]]
 
 
-def _policies(
+def policies(
     weights: Shaped[np.ndarray, "vertex own"], numbers: Iterable[int]
 ) -> Iterator[tuple[tuple[float, ...], Row, int]]:
     """Some vertices as policies, with their numbers, and behind floats by which they are quick to sort."""
@@ -40,7 +40,7 @@ def _collect(
     """The result, with vertices and equilibria in an order that follows from the policies."""
     vertices, orders = [], []
     for player, own in enumerate(weights):
-        found = sorted(_policies(own, {pair[player] for pair in pairs}), reverse=True)
+        found = sorted(policies(own, {pair[player] for pair in pairs}), reverse=True)
         vertices.append(tuple(policy for _, policy, _ in found))
         orders.append({number: place for place, (_, _, number) in enumerate(found)})
     ordered = sorted((orders[0][x], orders[1][y]) for x, y in pairs)
@@ -103,10 +103,7 @@ def enumerate_nash(game: NormalFormGame, *, rationals: str = "simplest", max_ver
         raise TypeError("game: got traced arrays, takes concrete ones: equilibria are enumerated on the host")
     check_two_players(game)
     validate(game)
-    if rationals not in READINGS:
-        raise ValueError(f"rationals: got {rationals!r}, takes one of {', '.join(map(repr, READINGS))}")
-    if not isinstance(max_vertices, int) or max_vertices < 1:
-        raise ValueError(f"max_vertices: got {max_vertices!r}, takes a whole number >= 1")
+    check_reading(rationals, max_vertices)
     row, column = (read_payoffs(table, rationals) for table in np.asarray(game.payoffs))
     by_column = tuple(zip(*row, strict=True))
     if len(row) <= len(by_column):

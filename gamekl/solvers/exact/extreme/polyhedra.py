@@ -46,15 +46,23 @@ def require_few(count: int, most: int, what: str) -> None:
 
 
 class Rays(NamedTuple):
-    """Rays of a cone, and where they are tight.
+    """The extreme rays of a cone of some inequalities, and where they are tight.
 
     Attributes:
-        table: weights of the own actions and slacks of the opponent's, Python's ints.
-        tight: whether that is 0, and the constraint is one that was added.
+        table: the slack of each inequality, Python's ints: of a best-response polyhedron the weights of the own actions,
+            then the opponent's slacks. It is linear in the ray, and known before the inequality is added.
+        added: the inequalities that hold by now.
+        tight: those of them with a slack of 0.
     """
 
     table: Shaped[np.ndarray, "ray label"]
+    added: Bool[np.ndarray, " label"]
     tight: Bool[np.ndarray, "ray label"]
+
+    @classmethod
+    def of(cls, table: Shaped[np.ndarray, "ray label"], added: Bool[np.ndarray, " label"]) -> "Rays":
+        """The rays of a table."""
+        return cls(table, added, (table == 0) & added)
 
 
 def words(tight: Bool[np.ndarray, "ray label"]) -> UInt64[np.ndarray, "ray word"]:
@@ -131,25 +139,35 @@ def _other_edges(
             yield one[joined], other[joined]
 
 
-def _cut(rays: Rays, own: int, label: int, most: int) -> Rays:
-    """The rays when one more constraint is to hold."""
-    table, tight = rays
+def cut(rays: Rays, own: int, label: int, most: int, what: str) -> Rays:
+    """The rays when one more constraint is to hold.
+
+    Args:
+        rays: those of a cone without lines.
+        own: how many independent constraints are tight at a ray at least: one less than there are unknowns.
+        label: of the constraint.
+        most: rays that there may be.
+        what: they are, as text.
+
+    Raises:
+        TooLargeError: there are more rays than that.
+    """
+    table, added, tight = rays
     slack = table[:, label]
     plus, minus = np.flatnonzero(slack > 0), np.flatnonzero(slack < 0)
-    added = np.empty((0, table.shape[1]), object)
+    new = np.empty((0, table.shape[1]), object)
     if len(minus):
         sets, simple = words(tight), tight.sum(axis=1) == own
         found = [_simple_edges(tight, sets, plus[simple[plus]], minus[simple[minus]])]
         found += _other_edges(sets, simple, plus, minus, own)
         above, below = (np.concatenate(ends) for ends in zip(*found, strict=True))
-        require_few(len(table) - len(minus) + len(above), most, "vertices of a player's best-response polyhedron")
-        added = slack[above, None] * table[below] - slack[below, None] * table[above]
-        added //= np.gcd.reduce(added, axis=1)[:, None]
-    table = np.concatenate([table[slack >= 0], added])
-    return Rays(table, (table == 0) & (np.arange(table.shape[1]) <= label))
+        require_few(len(table) - len(minus) + len(above), most, what)
+        new = slack[above, None] * table[below] - slack[below, None] * table[above]
+        new //= np.gcd.reduce(new, axis=1)[:, None]
+    return Rays.of(np.concatenate([table[slack >= 0], new]), added | (np.arange(len(added)) == label))
 
 
-def _in_integers(row: Row) -> tuple[list[int], Fraction]:
+def in_integers(row: Row) -> tuple[list[int], Fraction]:
     """A row times a positive number, whole numbers without a common divisor, and that number."""
     scale = math.lcm(*(entry.denominator for entry in row))
     whole = [int(scale * entry) for entry in row]
@@ -175,15 +193,15 @@ def vertices(
     """
     own, other = len(payoffs), len(payoffs[0])
     # Differences to the first response, whole numbers, by which the units of the weights become others.
-    lacking, scales = zip(*(_in_integers(tuple(row[0] - entry for entry in row)) for row in payoffs), strict=True)
+    lacking, scales = zip(*(in_integers(tuple(row[0] - entry for entry in row)) for row in payoffs), strict=True)
     # Without constraints but the first one: v alone, and each action with what the first response earns.
     table = np.zeros((own + 1, own + other), object)
     table[0, own:] = 1
     table[1:, :own] = np.identity(own, int).astype(object)
     table[1:, own:] = lacking
-    rays = Rays(table, (table == 0) & (np.arange(own + other) <= own))
+    rays = Rays.of(table, np.arange(own + other) <= own)
     for label in range(own + 1, own + other):
-        rays = _cut(rays, own, label, most)
+        rays = cut(rays, own, label, most, "vertices of a player's best-response polyhedron")
     real = np.any(rays.table[:, :own] != 0, axis=1)
     shared = math.lcm(*(scale.denominator for scale in scales))
     weights = rays.table[real, :own] * np.array([int(shared * scale) for scale in scales], object)

@@ -4,6 +4,7 @@ Every float is a rational number, a whole number times a power of 2. But 0.1 and
 that was written in decimals or fractions has lost its ties: 0.1 + 0.2 and 0.3 are apart as floats.
 """
 
+from collections.abc import Sequence
 from decimal import Decimal
 from fractions import Fraction
 
@@ -57,6 +58,14 @@ def simplest(value: np.floating) -> Fraction:
     return Fraction(written) if len(written.as_tuple().digits) <= MOST_DIGITS[bits] else own
 
 
+def check_reading(rationals: str, max_vertices: int) -> None:
+    """Raise ``ValueError`` unless there is such a reading and such a number of vertices."""
+    if rationals not in READINGS:
+        raise ValueError(f"rationals: got {rationals!r}, takes one of {', '.join(map(repr, READINGS))}")
+    if not isinstance(max_vertices, int) or max_vertices < 1:
+        raise ValueError(f"max_vertices: got {max_vertices!r}, takes a whole number >= 1")
+
+
 def read_payoffs(table: np.ndarray, rationals: str) -> Rows:
     """A matrix of finite floats as rational numbers.
 
@@ -68,3 +77,21 @@ def read_payoffs(table: np.ndarray, rationals: str) -> Rows:
         table = table.astype(np.float64)
     read = simplest if rationals == "simplest" else lambda value: Fraction(float(value))
     return tuple(tuple(read(entry) for entry in row) for row in table)
+
+
+def reduced(rows: Sequence[Row], size: int) -> tuple[list[list[Fraction]], list[int]]:
+    """The reduced echelon form of the matrix of some rows of this size, without rows of 0, and its pivots' columns."""
+    left = [list(row) for row in rows]
+    pivots: list[int] = []
+    for column in range(size):
+        at = next((index for index in range(len(pivots), len(left)) if left[index][column]), None)
+        if at is None:
+            continue
+        here = len(pivots)
+        left[here], left[at] = left[at], left[here]
+        left[here] = [entry / left[here][column] for entry in left[here]]
+        for index, row in enumerate(left):
+            if index != here and row[column]:
+                left[index] = [a - row[column] * b for a, b in zip(row, left[here], strict=True)]
+        pivots.append(column)
+    return left[: len(pivots)], pivots
