@@ -29,6 +29,22 @@ def dirichlet_policy(key, game):
     return dirichlet_regularizer(key, game, 1.0).log_reference
 
 
+def gains_by_definition(game, concept):
+    """The gains of every deviation, as rows over joint actions, by loops."""
+    payoffs, rows = np.asarray(game.payoffs), []
+    cells = list(np.ndindex(*game.num_actions))
+    for player, size in enumerate(game.num_actions):
+        for here in range(size) if concept == "ce" else [None]:
+            for there in range(size):
+                row = []
+                for cell in cells:
+                    moved = (*cell[:player], there, *cell[player + 1 :])
+                    follows = here is None or cell[player] == here
+                    row.append((payoffs[(player, *moved)] - payoffs[(player, *cell)]) * follows)
+                rows.append(row)
+    return np.array(rows)
+
+
 def action_values_by_definition(payoffs, policy):
     """q_i(a_i) as a sum over all joint actions."""
     payoffs, policy = np.asarray(payoffs), [np.asarray(entry) for entry in policy]

@@ -69,9 +69,8 @@ def _extreme_rays(limits: Sequence[Sequence[int]], cells: int, most: int, what: 
 
 def _dimension(tight: Bool[np.ndarray, "ray label"], limits: Sequence[Sequence[int]], cells: int) -> int:
     """The dimension of the polytope: one less than that of the cone, on which what is always tight are equations."""
-    always = np.flatnonzero(np.all(tight, axis=0))
-    never = set(always[always < cells].tolist())
-    played = [cell for cell in range(cells) if cell not in never]
+    always: list[int] = np.flatnonzero(np.all(tight, axis=0)).tolist()
+    played = [cell for cell in range(cells) if cell not in always]
     equations = [tuple(Fraction(limits[label - cells][cell]) for cell in played) for label in always if label >= cells]
     return len(played) - len(reduced(equations, len(played))[1]) - 1
 

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, ArrayLike, Float
+from jaxtyping import Array, Float
 
 from gamekl.core.games import NormalFormGame
 from gamekl.core.kernels.jit import jit
@@ -75,7 +75,7 @@ def _check_welfare(welfare: Any, num_actions: tuple[int, ...]) -> None:
 
 
 def solve_welfare(
-    game: NormalFormGame, *, concept: str = "cce", welfare: ArrayLike | None = None, epsilon: Any = 0.0
+    game: NormalFormGame, *, concept: str = "cce", welfare: Any = None, epsilon: Any = 0.0
 ) -> CorrelatedEquilibrium:
     """The correlated ("ce") or coarse correlated ("cce") equilibrium with the greatest welfare, a linear measure.
 

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from helpers import log
+from helpers import gains_by_definition, log
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -15,22 +15,6 @@ from gamekl.solvers.correlated.deviation_rows import Recommended
 from gamekl.solvers.correlated.gain_rows import centred, gain_matrix, gain_rows, rescaled
 
 KINDS = [(concept, objective) for concept in ("cce", "ce") for objective in ("entropy", "gini")]
-
-
-def gains_by_definition(game, concept):
-    """The gains of every deviation, as rows over joint actions, by loops."""
-    payoffs, rows = np.asarray(game.payoffs), []
-    cells = list(np.ndindex(*game.num_actions))
-    for player, size in enumerate(game.num_actions):
-        for here in range(size) if concept == "ce" else [None]:
-            for there in range(size):
-                row = []
-                for cell in cells:
-                    moved = (*cell[:player], there, *cell[player + 1 :])
-                    follows = here is None or cell[player] == here
-                    row.append((payoffs[(player, *moved)] - payoffs[(player, *cell)]) * follows)
-                rows.append(row)
-    return np.array(rows)
 
 
 @pytest.mark.parametrize("concept", ["ce", "cce"])

@@ -49,8 +49,8 @@ class Rays(NamedTuple):
     """The extreme rays of a cone of some inequalities, and where they are tight.
 
     Attributes:
-        table: the slack of each inequality, Python's ints: of a best-response polyhedron the weights of the own actions,
-            then the opponent's slacks. It is linear in the ray, and known before the inequality is added.
+        table: the slack of each inequality, Python's ints: of a best-response polyhedron the weights of the own actions
+            and the slacks of the opponent's. It is linear in the ray, and known before the inequality is added.
         added: the inequalities that hold by now.
         tight: those of them with a slack of 0.
     """
