@@ -16,8 +16,9 @@ if TYPE_CHECKING:
     from gamekl.core.validation import validate
     from gamekl.evaluate.gaps import exploitability, nash_conv
     from gamekl.solvers.batch import gamd_batch, solve_nash_batch
-    from gamekl.solvers.correlated.corners import CorrelatedPolytope
-    from gamekl.solvers.correlated.polytope import correlated_polytope
+    from gamekl.solvers.correlated.extreme.corners import CorrelatedPolytope
+    from gamekl.solvers.correlated.extreme.payoffs import payoff_figure
+    from gamekl.solvers.correlated.extreme.polytope import correlated_polytope
     from gamekl.solvers.correlated.solve import CorrelatedEquilibrium, solve_correlated
     from gamekl.solvers.correlated.welfare import solve_welfare
     from gamekl.solvers.correlated_solution import CorrelatedSolution
@@ -84,8 +85,9 @@ _HOMES = {
     "solve_correlated": "solvers.correlated.solve",
     "solve_welfare": "solvers.correlated.welfare",
     "CorrelatedEquilibrium": "solvers.correlated.solve",
-    "correlated_polytope": "solvers.correlated.polytope",
-    "CorrelatedPolytope": "solvers.correlated.corners",
+    "correlated_polytope": "solvers.correlated.extreme.polytope",
+    "CorrelatedPolytope": "solvers.correlated.extreme.corners",
+    "payoff_figure": "solvers.correlated.extreme.payoffs",
     "Solution": "solvers.solution",
     "Status": "core.status",
     "SolveError": "solvers.solution",
@@ -145,6 +147,7 @@ __all__ = [
     "nash_gap",
     "offline",
     "online",
+    "payoff_figure",
     "preference",
     "regularized_gap",
     "rules",

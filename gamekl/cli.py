@@ -18,13 +18,15 @@ commands:
   results RUN    write a run's results as one table, Parquet or CSV
   data LOG...    tell what a log of play (Parquet or CSV) has and covers
   solve GAME     solve a game file (.nfg, .efg, .csv...): Nash, correlated, coarse correlated; or --data LOG, with bands
+  correlated GAME
+                 list all extreme correlated equilibria of a small game file, in fractions; draw what they earn
   path GAME      follow the logit path of a game file: folds, branching points, a figure, a CSV
 
 gamekl COMMAND --help tells a command's arguments; gamekl --version the version.
 """
 
 
-COMMANDS = ("sweep", "plot", "report", "results", "data", "solve", "path")
+COMMANDS = ("sweep", "plot", "report", "results", "data", "solve", "correlated", "path")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -54,7 +54,7 @@ def test_script_loads_nothing_heavy(flag, text):
     assert not names & HEAVY
 
 
-@pytest.mark.parametrize("command", ["sweep", "plot", "report", "results", "data", "solve", "path"])
+@pytest.mark.parametrize("command", ["sweep", "plot", "report", "results", "data", "solve", "correlated", "path"])
 def test_help_of_a_command_loads_no_jax(command):
     names, printed = loaded(sys.executable, "-m", "gamekl", command, "--help")
     assert f"gamekl {command}" in printed

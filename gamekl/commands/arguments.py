@@ -6,6 +6,7 @@ Help is tyro's, which is loaded for that alone: it takes a tenth of a second, li
 import dataclasses
 import enum
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, NamedTuple, TypeVar, Union, get_args, get_origin
 
@@ -22,6 +23,7 @@ class Mark(enum.Enum):
     FLAT = "OmitArgPrefixes"  # the fields of a dataclass, without its name
 
 
+FIGURES, TABLES = (".svg", ".pdf", ".png"), (".csv",)
 KINDS = {int: "a whole number", float: "a number"}
 
 
@@ -180,6 +182,18 @@ def read_arguments(kind: type[T], prog: str, given: Sequence[str]) -> T:
         _marked_for_tyro(kind)
         return tyro.cli(kind, prog=prog, args=["--help"])
     return _build(kind, _read(kind, given))
+
+
+def check_file(field: str, path: Path | None, suffixes: Sequence[str]) -> None:
+    """Raise ``ValueError`` unless a file, if there is to be one, can be written and ends in one of these."""
+    if path is None:
+        return
+    if path.suffix.lower() not in suffixes:
+        *others, last = suffixes
+        takes = f"{', '.join(others)} or {last}" if others else last
+        raise ValueError(f"{field}: got {path}, takes a file that ends in {takes}")
+    if path.is_dir() or not path.parent.is_dir():
+        raise ValueError(f"{field}: got {path}, takes a file in a folder that is there")
 
 
 def enable_x64() -> None:

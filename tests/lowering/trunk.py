@@ -281,6 +281,7 @@ ON_HOST = {
     "load_solution": "reads a file",
     "validate": "raises where values are bad",
     **dict.fromkeys(("enumerate_nash", "correlated_polytope"), "works with Python's whole numbers"),
+    "payoff_figure": "draws a figure",
     "solve_welfare": "solves a linear programme on the host",
     **dict.fromkeys(("evaluate.fit_rate", "evaluate.fit_paired_rate"), "resamples measured errors with numpy"),
     "evaluate.first_sample_size": "is a number of Python's",

@@ -5,10 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
-from gamekl.commands.arguments import Mark, enable_x64, read_arguments
+from gamekl.commands.arguments import FIGURES, TABLES, Mark, check_file, enable_x64, read_arguments
 from gamekl.commands.programs import keep_programs
-
-FIGURES, TABLES = (".svg", ".pdf", ".png"), (".csv",)
 
 
 @dataclass
@@ -43,22 +41,11 @@ class LogitPath:
     """Keep compiled programs for the next run, in the folder of the variable GAMEKL_CACHE or the user's cache."""
 
 
-def _check_file(field: str, path: Path | None, suffixes: Sequence[str]) -> None:
-    if path is None:
-        return
-    if path.suffix.lower() not in suffixes:
-        *others, last = suffixes
-        takes = f"{', '.join(others)} or {last}" if others else last
-        raise ValueError(f"{field}: got {path}, takes a file that ends in {takes}")
-    if path.is_dir() or not path.parent.is_dir():
-        raise ValueError(f"{field}: got {path}, takes a file in a folder that is there")
-
-
 def run(arguments: Sequence[str]) -> None:
     """Run ``gamekl path``: trace the logit path of a game file; status 1 where it did not come to its end."""
     flags = read_arguments(LogitPath, "gamekl path", arguments)
-    _check_file("figure", flags.figure, FIGURES)
-    _check_file("csv", flags.csv, TABLES)
+    check_file("figure", flags.figure, FIGURES)
+    check_file("csv", flags.csv, TABLES)
     keep_programs(flags.cache)
     enable_x64()
     from gamekl.commands.path.show import show

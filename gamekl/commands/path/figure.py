@@ -18,14 +18,14 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from gamekl.commands.answer import printed_names
 from gamekl.commands.path.tracing import Traced
-from gamekl.experiment.show.look import (
+from gamekl.core.figures.look import (
     COLOURS,
     COLUMNS,
     PANEL_HEIGHT,
     PANEL_WIDTH,
     STYLE,
     new_figure,
-    without_formulae,
+    short,
     write_figure,
 )
 from gamekl.solvers.paths.logit_path import BRANCHINGS, PointKind
@@ -33,7 +33,6 @@ from gamekl.solvers.paths.logit_path import BRANCHINGS, PointKind
 # Actions of a player that have a colour and a name; the others are grey.
 MOST_LABELLED = 10
 LINES = ("-", "--")  # of the first colours, and of the same ones again
-LETTERS = 24  # of a name
 LEGEND_WIDTH = 1.1  # inches
 BETWEEN = 24  # places on the curve from one point to the next
 # The axis begins where lambda, times the largest range of a player's payoffs, is so much; or so much before its end.
@@ -82,10 +81,6 @@ def curve(traced: Traced) -> Curve:
     return Curve(between(fraction, pace), tuple(policy))
 
 
-def _short(name: str) -> str:
-    return without_formulae(name if len(name) <= LETTERS else name[: LETTERS - 1] + "…")
-
-
 def _draw_marks(axes: Axes, name: str, rates: np.ndarray, policies: np.ndarray, style: Any) -> None:
     if len(rates):
         places = np.repeat(rates, policies.shape[1]), policies.ravel()
@@ -115,7 +110,7 @@ def _draw_player(axes: Axes, traced: Traced, drawn: Curve, player: int) -> None:
     for action in order:
         line, colour = divmod(sorted(labelled).index(action), len(COLOURS))
         style: Any = {"color": COLOURS[colour], "ls": LINES[line % len(LINES)]}
-        axes.plot(rate, policy[:, action], label=_short(names[action]), **style)
+        axes.plot(rate, policy[:, action], label=short(names[action]), **style)
     rates = 1 / points.temperature[:, player]
     at_points = np.exp(points.log_policy[player])[:, sorted(labelled)]
     folds, branchings = points.kind == PointKind.fold, np.isin(points.kind, BRANCHINGS)
@@ -125,7 +120,7 @@ def _draw_player(axes: Axes, traced: Traced, drawn: Curve, player: int) -> None:
     first = min(FIRST / (traced.scale * end) if traced.scale > 0 else last, DECADE * last)
     axes.set(xscale="log", xlim=(first, last), ylim=(-0.02, 1.02))
     axes.set(xlabel="$\\lambda = 1/\\tau$, nats per payoff unit", ylabel="probability")
-    axes.set_title(_short(printed_names(traced.names.players)[player]))
+    axes.set_title(short(printed_names(traced.names.players)[player]))
     _set_ticks(axes, first, last)
     axes.spines[["top", "right"]].set_visible(False)
     handles, labels = axes.get_legend_handles_labels()

@@ -14,8 +14,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from gamekl.experiment.schema.cases import SYMBOLS
-from gamekl.experiment.show.look import (
+from gamekl.core.figures.look import (
     COLOURS,
     COLUMNS,
     PANEL_HEIGHT,
@@ -25,6 +24,7 @@ from gamekl.experiment.show.look import (
     without_formulae,
     write_figure,
 )
+from gamekl.experiment.schema.cases import SYMBOLS
 from gamekl.experiment.show.panels import Panel, group_panels
 from gamekl.experiment.show.report import Summary
 from gamekl.experiment.show.table import curve_name, printable

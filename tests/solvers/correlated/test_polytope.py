@@ -11,7 +11,7 @@ from scipy.spatial import ConvexHull
 
 import gamekl as gk
 from gamekl.core.names import Names
-from gamekl.solvers.correlated.corners import convex_hull
+from gamekl.solvers.correlated.extreme.corners import convex_hull
 
 CONCEPTS = ["ce", "cce"]
 F = Fraction

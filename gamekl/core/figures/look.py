@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 
 PANEL_WIDTH, PANEL_HEIGHT = 3.25, 2.6  # inches: one column of a paper
 COLUMNS = 2
+LETTERS = 24  # of a name
 # Colours that people with any colour vision can tell apart (Okabe and Ito; and a brown).
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8C564B")
 STYLE: Any = {
@@ -27,6 +28,11 @@ STYLE: Any = {
 def without_formulae(text: str) -> str:
     """A user's text, in which matplotlib must not look for formulae."""
     return text.replace("$", r"\$")
+
+
+def short(name: str) -> str:
+    """A user's name as a label: so many letters at most, and no formulae."""
+    return without_formulae(name if len(name) <= LETTERS else name[: LETTERS - 1] + "…")
 
 
 def new_figure(width: float, height: float) -> Figure:

@@ -24,7 +24,7 @@ from jaxtyping import Bool, Shaped
 from gamekl.core.games import NormalFormGame
 from gamekl.core.policies import is_concrete
 from gamekl.core.validation import validate
-from gamekl.solvers.correlated.corners import CorrelatedPolytope
+from gamekl.solvers.correlated.extreme.corners import CorrelatedPolytope
 from gamekl.solvers.correlated.solve import check_problem
 from gamekl.solvers.exact.extreme.enumeration import policies
 from gamekl.solvers.exact.extreme.polyhedra import Rays, cut, in_integers
