@@ -48,12 +48,11 @@ def test_it_lists_what_is_extreme(capsys):
     assert (status, err) == (0, "")
     assert out.splitlines() == [
         "5 extreme correlated equilibria, 3 of them Nash; a set of dimension 3",
-        "joint policies over (dare, dare), (dare, yield), (yield, dare), (yield, yield)",
-        "  1: 1/5 2/5 2/5 0  earns 18/5, 18/5",
-        "  2: 1/9 2/9 2/9 4/9  earns 14/3, 14/3, Nash",
-        "  3: 0 1 0 0  earns 7, 2, Nash",
-        "  4: 0 1/4 1/4 1/2  earns 21/4, 21/4",
-        "  5: 0 0 1 0  earns 2, 7, Nash",
+        "1: 1/5 (dare, dare), 2/5 (dare, yield), 2/5 (yield, dare) earns 18/5, 18/5",
+        "2: 1/9 (dare, dare), 2/9 (dare, yield), 2/9 (yield, dare), 4/9 (yield, yield) earns 14/3, 14/3, Nash",
+        "3: 1 (dare, yield) earns 7, 2, Nash",
+        "4: 1/4 (dare, yield), 1/4 (yield, dare), 1/2 (yield, yield) earns 21/4, 21/4",
+        "5: 1 (yield, dare) earns 2, 7, Nash",
         "csv: found.csv",
     ]
     with open("found.csv", newline="") as file:
@@ -67,7 +66,7 @@ def test_three_players_have_coarse_ones_too(capsys):
     np.savez("three.npz", payoffs=np.random.default_rng(0).integers(0, 5, (3, 2, 3, 2)).astype(float))
     status, out, _ = run(capsys, "correlated", "three.npz", "--concept", "cce")
     found = gk.correlated_polytope(gk.games.load_game("three.npz"), concept="cce")
-    assert status == 0 and out.splitlines()[0] == found.headline() and len(out.splitlines()) == len(found) + 2
+    assert status == 0 and out.splitlines()[0] == found.headline() and len(out.splitlines()) == len(found) + 1
 
 
 @pytest.mark.parametrize("suffix", ["svg", "pdf", "png"])
@@ -109,6 +108,17 @@ def test_polygons_are_as_wide_as_linear_programmes_say():
             widest = max(corner @ weights for corner in map(np.array, polygon))
             np.testing.assert_allclose(widest, -best.objective, atol=1e-7)
     assert legend(figure)[1:3] == ["coarse correlated equilibria", "correlated equilibria"]
+
+
+def test_names_are_apart():
+    """On a line of places close to each other they go to several sides."""
+    payoffs = np.array([[[0, 1, 2], [8, 8, 4]], [[0, 0, 0], [4, 4, 8]]], float)
+    names = Names(("Ann", "Bob"), (("north", "south"), ("left", "centre", "right")))
+    figure = gk.payoff_figure(gk.NormalFormGame(payoffs), names=names)
+    figure.draw_without_rendering()
+    boxes = [text.get_window_extent() for text in figure.axes[0].texts]
+    assert len(boxes) == 5  # two earn the same
+    assert not any(one.overlaps(other) for at, one in enumerate(boxes) for other in boxes[:at])
 
 
 def test_points_and_lines_are_seen():

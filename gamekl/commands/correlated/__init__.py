@@ -19,7 +19,7 @@ class Correlated:
     """The file: Gambit's .nfg, .efg, .agg or .bagg, or a .csv or .npz."""
     concept: Literal["ce", "cce"] = "ce"
     """Correlated or coarse correlated."""
-    max_vertices: int = 20_000
+    max_vertices: int = 10_000
     """Most extreme equilibria while the deviations are added one by one."""
     figure: Path | None = None
     """Draw what two players can earn in these, in the others, in Nash equilibria and at all in this file: .svg, .pdf or

@@ -101,17 +101,18 @@ class CorrelatedPolytope:
         return f"{told}; a set of dimension {self.dimension}"
 
     def listing(self, names: Names | None = None) -> str:
-        """All of it as text: each extreme equilibrium with what it earns, and whether it is Nash.
+        """All of it as text: each extreme equilibrium by what is played, what it earns, and whether it is Nash.
 
         Args:
             names: what the players and their actions are called.
         """
         actions = (numbered_names(self.num_actions) if names is None else names).actions
-        lines = ["joint policies over " + ", ".join(f"({', '.join(cell)})" for cell in itertools.product(*actions))]
-        width = len(f"{len(self)}:")
+        cells = [f"({', '.join(cell)})" for cell in itertools.product(*actions)]
+        lines, width = [], len(f"{len(self)}:")
         rows = zip(self.vertices, self.rational_values, self.is_nash, strict=True)
         for number, (policy, values, nash) in enumerate(rows, 1):
-            told = f"  {f'{number}:':<{width}} {' '.join(map(str, policy))}  earns {', '.join(map(str, values))}"
+            told = ", ".join(f"{share} {cell}" for share, cell in zip(policy, cells, strict=True) if share)
+            told = f"{f'{number}:':<{width}} {told} earns {', '.join(map(str, values))}"
             lines.append(f"{told}, Nash" if nash else told)
         return "\n".join(lines)
 

@@ -19,8 +19,19 @@ LEGEND_WIDTH = 1.5  # inches
 # Joint actions that are named, and lines at one place.
 MOST_NAMED, MOST_HERE = 12, 2
 AWAY = 4.5  # points from a joint action to its name
+DOT = 2.0  # points of its mark, to each side
+LETTER = 3.1, 7.0  # points: the width and the height of one in a name
+SIZE = 205.0, 170.0  # points: the width and the height of the panel, as far as places of names go
+# Above, below, left and right of a mark: the directions, and what of the text is there.
+SIDES: dict[str, Any] = {
+    "a": (0, 1, "center", "bottom"),
+    "b": (0, -1, "center", "top"),
+    "l": (-1, 0, "right", "center"),
+    "r": (1, 0, "left", "center"),
+}
 MARGIN = 0.18  # of the range of payoffs
 OUTCOME: Any = {"marker": "o", "color": "0.55", "ms": 2.4}
+Box = tuple[float, float, float, float]
 NASH: Any = {"marker": "o", "color": "black", "mec": "white", "mew": 0.5, "ms": 4.6}
 
 
@@ -35,22 +46,50 @@ def _draw_set(axes: Axes, corners: Float[np.ndarray, "corner player"], label: st
     axes.plot(*corners.T, label=label, **line)
 
 
+def _overlap(box: Box, other: Box) -> float:
+    """The area that two boxes share."""
+    wide = min(box[2], other[2]) - max(box[0], other[0])
+    high = min(box[3], other[3]) - max(box[1], other[1])
+    return max(wide, 0.0) * max(high, 0.0)
+
+
+def _free_side(x: float, y: float, lines: list[str], order: str, taken: list[Box]) -> str:
+    """The first side of a place, in points, on which a text meets least of what is there; it is taken then."""
+    wide, high = LETTER[0] * max(map(len, lines)), LETTER[1] * len(lines)
+
+    def box(side: str) -> Box:
+        dx, dy, *_ = SIDES[side]
+        left, low = x + AWAY * dx + (dx - 1) * wide / 2, y + AWAY * dy + (dy - 1) * high / 2
+        return left, low, left + wide, low + high
+
+    best = min(order, key=lambda side: sum(_overlap(box(side), other) for other in taken))
+    taken.append(box(best))
+    return best
+
+
 def _draw_names(axes: Axes, space: PayoffSpace) -> None:
-    """The names of joint actions above what they earn, or below in the lower half."""
+    """The names of joint actions beside what they earn: above, below in the lower half, or where there is room."""
     here: dict[tuple[float, float], list[str]] = {}
     for name, (x, y) in zip(space.labels, space.outcomes.tolist(), strict=True):
         here.setdefault((x, y), []).append(short(name))
-    middle = (space.outcomes[:, 1].min() + space.outcomes[:, 1].max()) / 2
-    for (x, y), names in here.items():
-        above = y >= middle
-        told = names if len(names) <= MOST_HERE else [names[0], f"and {len(names) - 1} more"]
+    limits = np.array([axes.get_xlim(), axes.get_ylim()])
+    scale = np.array(SIZE) / (limits[:, 1] - limits[:, 0])
+    points = {place: scale * (np.array(place) - limits[:, 0]) for place in here}
+    (wide, high), far = SIZE, 1e3
+    outside = [(-far, -far, 0, far), (wide, -far, far, far), (-far, -far, far, 0), (-far, high, far, far)]
+    taken = [*outside, *((x - DOT, y - DOT, x + DOT, y + DOT) for x, y in points.values())]
+    for place, names in here.items():
+        lines = names if len(names) <= MOST_HERE else [names[0], f"and {len(names) - 1} more"]
+        x, y = points[place]
+        side = _free_side(x, y, lines, "ablr" if y >= SIZE[1] / 2 else "balr", taken)
+        dx, dy, horizontal, vertical = SIDES[side]
         axes.annotate(
-            "\n".join(told),
-            (x, y),
-            (0, AWAY if above else -AWAY),
+            "\n".join(lines),
+            place,
+            (AWAY * dx, AWAY * dy),
             textcoords="offset points",
-            ha="center",
-            va="bottom" if above else "top",
+            ha=horizontal,
+            va=vertical,
             fontsize=6,
             color="0.3",
             bbox={"fc": "white", "ec": "none", "alpha": 0.6, "pad": 0.4},
@@ -72,11 +111,11 @@ def _panel(axes: Axes, space: PayoffSpace) -> None:
     kind = "extreme Nash equilibria" if space.mixed else "Nash equilibria"
     kind = kind.removesuffix("a") + "um" if len(space.nash) == 1 and not space.mixed else kind
     axes.plot(*space.nash.T, ls="", label=kind, zorder=6, clip_on=False, gid="nash", **NASH)
-    if len(space.labels) <= MOST_NAMED:
-        _draw_names(axes, space)
     for limits, own in zip((axes.set_xlim, axes.set_ylim), space.outcomes.T, strict=True):
         room = MARGIN * float(np.ptp(own)) or 1.0
         limits(own.min() - room, own.max() + room)
+    if len(space.labels) <= MOST_NAMED:
+        _draw_names(axes, space)
     first, second = map(short, space.names.players)
     axes.set(xlabel=f"payoff of {first}", ylabel=f"payoff of {second}")
     axes.spines[["top", "right"]].set_visible(False)

@@ -63,7 +63,7 @@ def payoff_space(
         coarse=_corners(coarse.polygon),
         correlated=_corners(correlated.polygon),
         nash=np.unique(nash.values, axis=0),
-        mixed=len(nash.subsets) < len(nash),
+        mixed=any(len(own) > 1 for subset in nash.subsets for own in subset.vertices),
     )
 
 
@@ -73,7 +73,7 @@ def payoff_figure(
     *,
     names: Names | None = None,
     rationals: str = "simplest",
-    max_vertices: int = 20_000,
+    max_vertices: int = 10_000,
 ) -> Any:
     """The picture of what two players can earn in equilibria of each kind, one player's payoff against the other's.
 

@@ -76,7 +76,7 @@ def _dimension(tight: Bool[np.ndarray, "ray label"], limits: Sequence[Sequence[i
 
 
 def correlated_polytope(
-    game: NormalFormGame, *, concept: str = "ce", rationals: str = "simplest", max_vertices: int = 20_000
+    game: NormalFormGame, *, concept: str = "ce", rationals: str = "simplest", max_vertices: int = 10_000
 ) -> CorrelatedPolytope:
     """All extreme points of the correlated ("ce") or coarse correlated ("cce") equilibria, in rational numbers.
 
