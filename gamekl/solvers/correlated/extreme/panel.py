@@ -76,7 +76,7 @@ def _draw_names(axes: Axes, space: PayoffSpace) -> None:
     scale = np.array(SIZE) / (limits[:, 1] - limits[:, 0])
     points = {place: scale * (np.array(place) - limits[:, 0]) for place in here}
     (wide, high), far = SIZE, 1e3
-    outside = [(-far, -far, 0, far), (wide, -far, far, far), (-far, -far, far, 0), (-far, high, far, far)]
+    outside = [(-far, -far, 0.0, far), (wide, -far, far, far), (-far, -far, far, 0.0), (-far, high, far, far)]
     taken = [*outside, *((x - DOT, y - DOT, x + DOT, y + DOT) for x, y in points.values())]
     for place, names in here.items():
         lines = names if len(names) <= MOST_HERE else [names[0], f"and {len(names) - 1} more"]
