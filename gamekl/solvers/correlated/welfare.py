@@ -65,13 +65,19 @@ def _certified(
     )
 
 
-def _check_welfare(welfare: Any, num_actions: tuple[int, ...]) -> None:
-    shape, players = np.shape(welfare), len(num_actions)
-    if shape not in ((players,), num_actions):
-        raise ValueError(f"welfare: got shape {shape}, takes [player] = ({players},) or [*actions] = {num_actions}")
+def _read_welfare(welfare: Any, num_actions: tuple[int, ...]) -> np.ndarray:
+    players = len(num_actions)
+    takes = f"takes [player] = ({players},) or [*actions] = {num_actions}"
     if not is_concrete(welfare):
         raise TypeError("welfare: got a traced array, takes a concrete one: HiGHS works on the host")
-    check_finite("welfare", np.asarray(welfare, dtype=np.float64))
+    try:
+        found = np.asarray(welfare, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"welfare: got {welfare!r}, {takes}, of numbers") from error
+    if found.shape not in ((players,), num_actions):
+        raise ValueError(f"welfare: got shape {found.shape}, {takes}")
+    check_finite("welfare", found)
+    return found
 
 
 def solve_welfare(
@@ -97,15 +103,13 @@ def solve_welfare(
         ValueError: an option is not known, a value or shape is bad, or the game is too large.
     """
     check_problem(game, concept, epsilon)
-    welfare = np.ones(game.num_players) if welfare is None else welfare
-    _check_welfare(welfare, game.num_actions)
+    worth = _read_welfare(np.ones(game.num_players) if welfare is None else welfare, game.num_actions)
     if not is_concrete(game, epsilon):
         raise TypeError("game, epsilon: got traced arrays, takes concrete ones: HiGHS works on the host")
     validate(game)
     with jax.enable_x64(True):
         double = NormalFormGame(jnp.asarray(game.payoffs, dtype=jnp.float64))
         posed = _pose(double, jnp.asarray(epsilon, dtype=jnp.float64), concept)
-        worth = np.asarray(welfare, dtype=np.float64)
         if worth.shape != game.num_actions:
             worth = np.tensordot(worth, np.asarray(double.payoffs), 1)
         worth = worth.ravel()

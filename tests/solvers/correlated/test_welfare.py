@@ -72,6 +72,9 @@ def test_what_is_refused():
         message = rf"^welfare: got shape {shape}, takes \[player\] = \(2,\) or \[\*actions\] = \(2, 3\)$"
         with pytest.raises(ValueError, match=message):
             gk.solve_welfare(game, welfare=welfare)
+    for welfare in ([1, "a"], [[1, 2], [3]]):
+        with pytest.raises(ValueError, match=r"^welfare: got \[.*\], takes \[player\] = \(2,\) or .*, of numbers$"):
+            gk.solve_welfare(game, welfare=welfare)
     with pytest.raises(ValueError, match=r"^welfare\[1\]: got nan"):
         gk.solve_welfare(game, welfare=[1, np.nan])
     with pytest.raises(ValueError, match=r"^welfare\[0, 2\]: got inf"):
