@@ -128,6 +128,7 @@ def answer(
     save: Path | None,
     initial: Path | None = None,
     programs: Path | None = None,
+    welfare: Sequence[float] = (),
 ) -> bool:
     """Solve a game with uniform references, print what was found, and tell whether it converged.
 
@@ -141,6 +142,7 @@ def answer(
         save: where to write the solution and the names in the game as ``.npz``, or None.
         initial: a saved solution to start from, of "nash", or None.
         programs: where compiled programs are kept; None to keep none.
+        welfare: weights of the players' payoffs for the equilibrium of most welfare; none for 1 each.
 
     Raises:
         ValueError: an argument is bad, or missing.
@@ -148,8 +150,10 @@ def answer(
     if initial is not None and (concept != "nash" or temperature is None):
         got = f"concept {concept!r}" if concept != "nash" else "no temperature"
         raise ValueError(f"initial: got {initial} with {got}, takes it for nash at a temperature")
+    if welfare and CORRELATED.get(concept, ("", ""))[1] != "welfare":
+        raise ValueError(f"welfare: got weights with concept {concept!r}, takes them for 'mwce' and 'mwcce'")
     if concept in CORRELATED:
-        return _correlated(game, *CORRELATED[concept], tol, epsilon, save, programs)
+        return _correlated(game, *CORRELATED[concept], tol, epsilon, save, programs, welfare)
     if temperature is None:
         return _exact(game, concept, tol, save)
     usual = _positive(temperature, tol)
@@ -241,16 +245,19 @@ def _correlated(
     epsilon: float | int,
     save: Path | None,
     programs: Path | None,
+    welfare: Sequence[float],
 ) -> bool:
     usual = objective != "welfare" and 0 <= epsilon < math.inf and _positive(tol)
     static = {"concept": concept, "objective": objective}
-    found = _compute("correlated", game.payoffs, epsilon, tol, usual=usual, place=programs, **static)
+    more = {"welfare": welfare} if welfare else {}
+    found = _compute("correlated", game.payoffs, epsilon, tol, usual=usual, place=programs, **static, **more)
+    worth = np.tensordot(welfare or np.ones(len(game.payoffs)), game.payoffs, 1)
     print("\n".join(_joint_lines(game, found["joint_policy"])))
     _save(save, game, found, ("joint_policy", "cce_gap", "ce_gap", "num_steps", "status"))
     lines = {
         "CCE gap": found["cce_gap"],
         "CE gap": found["ce_gap"],
-        "welfare": np.sum(game.payoffs * np.asarray(found["joint_policy"])),
+        "welfare": np.sum(worth * np.asarray(found["joint_policy"])),
         "duality gap": found["duality_gap"],
         "violation": found["violation"],
     }

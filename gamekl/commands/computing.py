@@ -81,15 +81,15 @@ def joint(payoffs: Any, temperature: Any, num_rounds: Any, tol: Any) -> Found:
     return found if isinstance(solution.mixture, Kept) else found | {"joint_policy": solution.joint_policy}
 
 
-def correlated(payoffs: Any, epsilon: Any, tol: Any, concept: str, objective: str) -> Found:
-    """A (coarse) correlated equilibrium, with its welfare."""
+def correlated(payoffs: Any, epsilon: Any, tol: Any, concept: str, objective: str, welfare: Any = None) -> Found:
+    """A (coarse) correlated equilibrium; of most welfare by the players' weights, where it is that."""
     game = NormalFormGame(payoffs)
     if is_concrete(payoffs):
         validate(game)
     if objective == "welfare":
         from gamekl.solvers.correlated.welfare import solve_welfare
 
-        solution = solve_welfare(game, concept=concept, epsilon=epsilon)
+        solution = solve_welfare(game, concept=concept, welfare=welfare, epsilon=epsilon)
     else:
         from gamekl.solvers.correlated.solve import solve_correlated
 

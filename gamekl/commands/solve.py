@@ -35,6 +35,8 @@ class Solve:
     """Rounds of GAMD."""
     epsilon: float = 0.0
     """What a deviation from a (coarse) correlated equilibrium may gain, payoff units."""
+    welfare: tuple[float, ...] = ()
+    """Weights of the players' payoffs for mwce and mwcce, in one word with commas between; 1 each if not given."""
     dtype: Literal["float64", "float32"] = "float64"
     """Of the payoffs and the solver."""
     save: Path | None = None
@@ -55,7 +57,8 @@ def run(arguments: Sequence[str]) -> None:
     programs = keep_programs(flags.cache)
     enable_x64()
     if flags.game is None:
-        for name, taken in {"concept": "nash", "dtype": "float64", "initial": None, "all": False}.items():
+        usual = {"concept": "nash", "dtype": "float64", "initial": None, "all": False, "welfare": ()}
+        for name, taken in usual.items():
             if getattr(flags, name) != taken:
                 raise ValueError(f"{name}: got {getattr(flags, name)!r} for a log, takes {taken!r}")
         from gamekl.commands.logs import solve_log
@@ -66,12 +69,13 @@ def run(arguments: Sequence[str]) -> None:
 
     game = load_as(flags.game, lambda table: table.cast(flags.dtype))
     if flags.all:
-        for name, taken in {"concept": "nash", "temperature": None, "tol": None, "initial": None}.items():
+        usual = {"concept": "nash", "temperature": None, "tol": None, "initial": None, "welfare": ()}
+        for name, taken in usual.items():
             if getattr(flags, name) != taken:
                 raise ValueError(f"{name}: got {getattr(flags, name)!r} with --all, takes {taken!r}")
         from gamekl.commands.answer import answer_all
 
         return answer_all(game, flags.save)
     given = (flags.temperature, flags.tol, flags.num_rounds, flags.epsilon, flags.save, flags.initial)
-    if not answer(game, flags.concept, *given, programs):
+    if not answer(game, flags.concept, *given, programs, flags.welfare):
         raise SystemExit(1)

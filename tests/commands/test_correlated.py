@@ -69,6 +69,18 @@ def test_three_players_have_coarse_ones_too(capsys):
     assert status == 0 and out.splitlines()[0] == found.headline() and len(out.splitlines()) == len(found) + 1
 
 
+def test_the_best_for_one_player(capsys):
+    status, out, _ = run(capsys, "solve", "chicken.nfg", "--concept", "mwce", "--welfare", "-1,2")
+    assert status == 0 and "[[0.00000000 0.00000000]\n [1.00000000 0.00000000]]\n" in out  # Ann yields, Bob dares
+    assert "welfare:     1.200e+01" in out  # 2 * 7 - 2
+    err = refused(capsys, "solve", "chicken.nfg", "--concept", "mgce", "--welfare", "1,0")
+    assert err == "gamekl solve: welfare: got weights with concept 'mgce', takes them for 'mwce' and 'mwcce'\n"
+    err = refused(capsys, "solve", "chicken.nfg", "--concept", "mwcce", "--welfare", "1,0,3")
+    assert err.startswith("gamekl solve: welfare: got shape (3,), takes [player] = (2,)")
+    err = refused(capsys, "solve", "chicken.nfg", "--all", "--welfare", "1,0")
+    assert err.startswith("gamekl solve: welfare: got (1.0, 0.0) with --all")
+
+
 @pytest.mark.parametrize("suffix", ["svg", "pdf", "png"])
 def test_a_figure_is_written(capsys, suffix):
     status, out, _ = run(capsys, "correlated", "chicken.nfg", "--figure", f"seen.{suffix}")
