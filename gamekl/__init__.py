@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from gamekl.solvers.exact.extreme.entropy import max_entropy_nash, max_entropy_nash_batch
     from gamekl.solvers.exact.extreme.enumeration import enumerate_nash
     from gamekl.solvers.exact.extreme.equilibria import NashEquilibria
+    from gamekl.solvers.exact.many.found import FoundEquilibria
+    from gamekl.solvers.exact.many.limit import PathLimit
     from gamekl.solvers.exact.solve import solve_nash_exact, solve_nash_exact_batch
     from gamekl.solvers.nash.implicit import DerivativeWarning
     from gamekl.solvers.nash.solve import gane, solve_nash
@@ -68,8 +70,10 @@ _HOMES = {
     "solve_nash_exact_batch": "solvers.exact.solve",
     "enumerate_nash": "solvers.exact.extreme.enumeration",
     "NashEquilibria": "solvers.exact.extreme.equilibria",
+    "FoundEquilibria": "solvers.exact.many.found",
     "max_entropy_nash": "solvers.exact.extreme.entropy",
     "max_entropy_nash_batch": "solvers.exact.extreme.entropy",
+    "PathLimit": "solvers.exact.many.limit",
     "gamd": "solvers.play.gamd",
     "gamd_batch": "solvers.batch",
     "gamd_history": "solvers.play.history",
@@ -111,10 +115,12 @@ __all__ = [
     "CorrelatedSolution",
     "DerivativeWarning",
     "Equilibria",
+    "FoundEquilibria",
     "LogitPath",
     "MarkovGame",
     "NashEquilibria",
     "NormalFormGame",
+    "PathLimit",
     "PointKind",
     "PolymatrixGame",
     "Regularizer",

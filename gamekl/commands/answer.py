@@ -187,23 +187,27 @@ def _exact(game: Table, concept: str, tol: float | None, save: Path | None) -> b
 
 
 def answer_all(game: Table, save: Path | None) -> None:
-    """Print all equilibria of two players without a temperature, and save the extreme ones.
+    """Print all equilibria without a temperature, and save them; of two players the extreme ones.
 
     Raises:
-        ValueError: not two players, or too large a game.
+        ValueError: too large a game.
     """
     import jax.numpy as jnp
 
     from gamekl.core.games import NormalFormGame
     from gamekl.solvers.exact.extreme.enumeration import enumerate_nash
+    from gamekl.solvers.exact.extreme.equilibria import NashEquilibria
 
     found = enumerate_nash(NormalFormGame(jnp.asarray(game.payoffs)))
     actions = (own or numbered(size) for own, size in zip(action_names(game), game.payoffs[0].shape, strict=True))
-    print(f"no temperature: all Nash equilibria, {found.headline()}")
+    print(f"no temperature: {'all ' * found.complete}Nash equilibria, {found.headline()}")
     print(found.listing(Names(player_names(game), tuple(actions))))
+    if isinstance(found, NashEquilibria):
+        facts = {"component": np.array(found.components), "in_subset": found.in_subset}
+    else:
+        facts = {name: getattr(found, name) for name in ("epsilon", "error", "regular")}
     policies = {f"policy_{player}": entry for player, entry in enumerate(found.policy)}
-    components = {"component": np.array(found.components), "in_subset": found.in_subset}
-    _save(save, game, policies | {"values": found.values} | components)
+    _save(save, game, policies | {"values": found.values} | facts)
 
 
 def _nash(game: Table, found: dict[str, Any], told: str, save: Path | None) -> bool:

@@ -26,7 +26,8 @@ class Solve:
     """Nash, or a coarse correlated equilibrium by GAMD, both regularised; or a (coarse) correlated equilibrium of
     maximum entropy (me, and ce alone), Gini impurity (mg) or welfare (mw)."""
     all: Annotated[bool, Mark.ALONE] = False
-    """All Nash equilibria of two players without a temperature, in fractions: extreme ones by component."""
+    """All Nash equilibria without a temperature: of two players in fractions, extreme ones by component; of more those
+    that are found, each certified, and whether they are all."""
     tol: float | None = None
     """Of the solver; its default if not given."""
     initial: Path | None = None

@@ -1,10 +1,11 @@
-"""Unregularised Nash equilibria of two-player games: the baseline that pays 1/sqrt(n).
+"""Unregularised Nash equilibria: the baseline that pays 1/sqrt(n).
 
-One concrete game is solved on the host: zero-sum by linear programming, others by support enumeration where they are
-small. Batches, traced games and larger ones are solved by pivots in lanes (`exact.vertices`).
+One concrete game of two players is solved on the host: zero-sum by linear programming, others by support enumeration
+where they are small. Batches, traced games and larger ones are solved by pivots in lanes (`exact.vertices`). Of more
+players it is where the logit path leads (`exact.many`).
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import jax
 import jax.numpy as jnp
@@ -17,7 +18,10 @@ from gamekl.core.validation import validate
 from gamekl.solvers.driver import Device, in_chunks, with_rows
 from gamekl.solvers.exact.certificate import check_batch, check_two_players, is_zero_sum, solution_of
 from gamekl.solvers.exact.extreme.entropy import max_entropy_nash
-from gamekl.solvers.exact.extreme.enumeration import enumerate_nash
+from gamekl.solvers.exact.extreme.enumeration import enumerate_two_players
+from gamekl.solvers.exact.many.enumerate import enumerate_supports
+from gamekl.solvers.exact.many.found import FoundEquilibria
+from gamekl.solvers.exact.many.limit import solution_at
 from gamekl.solvers.exact.programme import optimal_on_host
 from gamekl.solvers.exact.supports import solve_by_supports, support_pairs
 from gamekl.solvers.exact.vertices import Finder, num_lanes, pivots, solve_games, solve_traced, zero_sum
@@ -26,6 +30,8 @@ from gamekl.solvers.solution import Solution, Status, raise_unless_all_converged
 # Supports are enumerated up to this for one game, and for each game of a batch that pivots did not solve.
 MAX_SUPPORT_PAIRS = 200_000
 FEW_SUPPORT_PAIRS = 20_000
+# Where all equilibria are looked for.
+MOST_VERTICES, MOST_SUPPORTS = 200_000, 10_000
 # First labels that are tried, where the path from one does not end in an equilibrium to rounding.
 MOST_LABELS = 8
 
@@ -36,6 +42,8 @@ def is_enumerable(game: NormalFormGame) -> bool:
 
 
 def _by_supports(game: NormalFormGame) -> Solution:
+    if game.num_players > 2:
+        return _of_several(game, lambda found, number: -sum(int(np.sum(own[number] > 0)) for own in found.policy))
     if not is_enumerable(game):
         pairs = support_pairs(*game.num_actions)
         raise ValueError(
@@ -45,15 +53,27 @@ def _by_supports(game: NormalFormGame) -> Solution:
 
 
 def _by_path(game: NormalFormGame) -> Solution:
+    check_two_players(game)
     return jax.tree.map(lambda leaf: leaf[0], _solve_rows(np.asarray(game.payoffs)[None], pivots, None))
 
 
 def _by_welfare(game: NormalFormGame) -> Solution:
-    found = enumerate_nash(game)
+    if game.num_players > 2:
+        return _of_several(game, lambda found, number: float(np.sum(found.values[number])))
+    found = enumerate_two_players(game, "simplest", MOST_VERTICES)
     best = max(range(len(found)), key=lambda number: sum(found.rational_values[number]))
     payoffs = np.asarray(game.payoffs)
     x, y = (policy[best] for policy in found.policy)
     return solution_of(payoffs.astype(np.float64), x, y, np.asarray(len(found)), payoffs.dtype)
+
+
+def _of_several(game: NormalFormGame, worth: Callable[[FoundEquilibria, int], float]) -> Solution:
+    """Of those that are found of three and more players the first of most worth."""
+    found = enumerate_supports(game, "simplest", MOST_SUPPORTS)
+    if not len(found):
+        raise ValueError("game: got one of which no equilibrium was found by supports, takes it with which='any'")
+    best = max(range(len(found)), key=lambda number: worth(found, number))
+    return solution_at(game, [own[best] for own in found.policy], "simplest", len(found))
 
 
 CHOICES = {
@@ -65,37 +85,44 @@ CHOICES = {
 
 
 def solve_nash_exact(game: NormalFormGame, *, which: str = "any") -> Solution:
-    """An unregularised Nash equilibrium of a two-player game.
+    """An unregularised Nash equilibrium.
 
-    With ``which="any"`` it is at a vertex. A concrete game is solved on the host in float64. Zero-sum games (up to a
-    shift) go to a linear programme, and where that is not exact enough, as where payoffs are of very unlike sizes, to
-    support enumeration like others, up to about 9 x 9, where of several equilibria the one with the smallest support,
-    then the lexicographically first, is returned. Of larger games it is the one at the end of the Lemke-Howson path
-    that drops the row player's first action, or, if rounding spoilt that one's end, one of the next.
+    Of two players, with ``which="any"``, it is at a vertex. A concrete game is solved on the host in float64. Zero-sum
+    games (up to a shift) go to a linear programme, and where that is not exact enough, as where payoffs are of very
+    unlike sizes, to support enumeration like others, up to about 9 x 9, where of several equilibria the one with the
+    smallest support, then the lexicographically first, is returned. Of larger games it is the one at the end of the
+    Lemke-Howson path that drops the row player's first action, or, if rounding spoilt that one's end, one of the next.
 
     Under ``jax.jit`` and ``jax.vmap`` zero-sum games are solved by the simplex method, and all in which its answer is
     no equilibrium of both players' payoffs by that path: `solve_nash_exact_batch` does the same for concrete games. The
     status is to be looked at there. There are no derivatives.
 
+    Of three and more players, in concrete games only, "any" is the limit of the logit path from uniform play, a
+    `PathLimit` (`max_entropy_nash`), and others are chosen among what `enumerate_nash` finds.
+
     Args:
-        game: of two players.
+        game: of two players; concrete if of more.
         which: which one to find. "any": as above, what is quickest. "smallest_support": of those with as many actions
-            in both supports the one with the fewest, then the lexicographically first. "lemke_howson": the one at the
-            end of the path. "max_entropy": `max_entropy_nash`. "max_welfare": of all (`enumerate_nash`) the one with
-            the largest sum of payoffs. All but "any" take a concrete game.
+            in both supports the one with the fewest, then the lexicographically first; of more players the one with the
+            fewest in all supports. "lemke_howson": the one at the end of the path; two players only. "max_entropy":
+            `max_entropy_nash`. "max_welfare": of all (`enumerate_nash`) the one with the largest sum of payoffs. All
+            but "any" take a concrete game.
 
     Returns:
         A solution whose `gap` is the Nash gap, whose `residual` is the largest probability of an action times what
         another one would bring more, over the mean size of what the two's payoffs differ by, and whose `path` is empty
         (temperature 0, no crossings). Its `status` is `Status.converged` where the residual is at most 1e-8 (4e-6
-        where jax's x64 mode is off in a traced game).
+        where jax's x64 mode is off in a traced game). Of more players `residual` is the largest gap over the payoffs'
+        range.
 
     Raises:
         TypeError: a traced game with another choice than "any".
-        ValueError: not two players, bad payoffs in a concrete game, or too large a game for the choice.
+        ValueError: one player, or more than two of a traced game or for "lemke_howson"; bad payoffs in a concrete game,
+            or too large a game for the choice.
     """
     require_normal_form(game)
-    check_two_players(game)
+    if game.num_players < 3 or not is_concrete(game):
+        check_two_players(game)
     if which != "any" and which not in CHOICES:
         raise ValueError(f"which: got {which!r}, takes one of {', '.join(map(repr, ['any', *CHOICES]))}")
     if not is_concrete(game):
@@ -105,6 +132,8 @@ def solve_nash_exact(game: NormalFormGame, *, which: str = "any") -> Solution:
     validate(game)
     if which != "any":
         return CHOICES[which](game)
+    if game.num_players > 2:
+        return max_entropy_nash(game)
     payoffs = np.asarray(game.payoffs)
     enumerable = is_enumerable(game)
     if is_zero_sum(payoffs):

@@ -23,7 +23,7 @@ from jaxtyping import Bool, Shaped
 
 from gamekl.core.games import NormalFormGame
 from gamekl.core.policies import is_concrete
-from gamekl.core.validation import validate
+from gamekl.core.validation import check_whole, validate
 from gamekl.solvers.correlated.extreme.corners import CorrelatedPolytope
 from gamekl.solvers.correlated.solve import check_problem
 from gamekl.solvers.exact.extreme.enumeration import policies
@@ -98,7 +98,8 @@ def correlated_polytope(
     if not is_concrete(game):
         raise TypeError("game: got traced arrays, takes concrete ones: extreme points are enumerated on the host")
     validate(game)
-    check_reading(rationals, max_vertices)
+    check_reading(rationals)
+    check_whole(max_vertices=max_vertices)
     cells = math.prod(game.num_actions)
     if cells > MOST_CELLS:
         raise ValueError(f"game: got {cells:,} joint actions, takes at most {MOST_CELLS}")

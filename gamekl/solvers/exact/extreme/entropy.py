@@ -1,4 +1,4 @@
-"""The equilibrium of most entropy, or nearest to a reference, among all of a two-player game.
+"""The equilibrium of most entropy, or nearest to a reference, among all of a two-player game; of more the path's limit.
 
 All equilibria are in maximal Nash subsets, products of a face of each player's best-response polyhedron. There the sum
 of both players' entropies is largest where each one's is, so that it is a concave problem on each face; of several
@@ -20,9 +20,10 @@ from gamekl.core.validation import validate
 from gamekl.solvers.driver import Device, in_chunks, with_rows
 from gamekl.solvers.exact.certificate import check_batch, check_two_players, is_zero_sum, solution_of
 from gamekl.solvers.exact.extreme.divergence import Nearest, nearest
-from gamekl.solvers.exact.extreme.enumeration import enumerate_nash
+from gamekl.solvers.exact.extreme.enumeration import enumerate_two_players
 from gamekl.solvers.exact.extreme.equilibria import NashEquilibria
 from gamekl.solvers.exact.extreme.polyhedra import TooLargeError
+from gamekl.solvers.exact.many.limit import limit_of_path
 from gamekl.solvers.exact.optimal import EntropySolution, Given, optima_of_batch, optima_of_game
 from gamekl.solvers.exact.vertices import num_lanes
 from gamekl.solvers.solution import Status, raise_unless_all_converged
@@ -77,7 +78,7 @@ def _enumerated(
     """
     row = game.payoffs[0]
     exact = NormalFormGame(jnp.stack([row, -row])) if is_zero_sum(np.asarray(game.payoffs)) else game
-    found = enumerate_nash(exact, rationals=rationals, max_vertices=max_vertices)
+    found = enumerate_two_players(exact, rationals, max_vertices)
     both = _best_of_subsets(found, references)
     if both is None:
         raise ValueError("log_reference: got one whose actions have no equilibrium of this game, takes one that has")
@@ -105,7 +106,7 @@ def max_entropy_nash(
     rationals: str = "simplest",
     max_vertices: int = 200_000,
 ) -> EntropySolution:
-    """The Nash equilibrium of most entropy of a two-player game without regularisation, or the nearest to a reference.
+    """The Nash equilibrium of most entropy of two players without regularisation, or the nearest to a reference.
 
     Of all equilibria it is the one with the largest sum of both players' entropies, or, with a reference, the least sum
     of KL(policy || reference). In zero-sum games that is the limit of regularised equilibria as a temperature that both
@@ -116,8 +117,12 @@ def max_entropy_nash(
     ``jax.jit`` and ``jax.vmap``, where the game must be zero-sum, it is found in lanes to some 1e-9 nats
     (`max_entropy_nash_batch`), and the status is to be looked at.
 
+    Of three and more players, where that one is not known, it is the limit of the logit path from the reference as a
+    temperature that all share goes to 0, a `PathLimit`: the path's last point, solved for on its support without a
+    temperature, with a certified epsilon. It is not proven to have most entropy, and may have less than others.
+
     Args:
-        game: of two players.
+        game: of two players; concrete if of more.
         log_reference: each player's, ``[actions_i]``, logarithms of probabilities; uniform if None. Where it is -inf
             nothing is to be played.
         rationals: what payoffs stand for, as of `enumerate_nash`.
@@ -126,23 +131,28 @@ def max_entropy_nash(
     Returns:
         A solution as of `solve_nash_exact`, which also tells the entropies, the divergences from the reference, and by
         how much they could be better. `num_steps` counts maximal Nash subsets, or pivots and steps; there `residual` is
-        the Nash gap over the payoffs' range, and `Status.invalid_input` says that a game was not zero-sum.
+        the Nash gap over the payoffs' range, and `Status.invalid_input` says that a game was not zero-sum. Of more
+        players a `PathLimit`.
 
     Raises:
         TypeError: another kind of game.
-        ValueError: not two players; of a concrete game also bad payoffs, a bad reference or one that allows no
-            equilibrium, or too large a game.
+        ValueError: one player, or more than two of a traced game; of a concrete game also bad payoffs, a bad reference
+            or one that allows no equilibrium, or too large a game.
 
     Source: derived here; that zero-sum games are convex, von Neumann (1928).
     """
     require_normal_form(game)
-    check_two_players(game)
+    several = game.num_players > 2 and is_concrete(game, log_reference)
+    if not several:
+        check_two_players(game)
     references = _references(log_reference, game.num_actions, ())
     given = Given(game.payoffs, references)
     if not is_concrete(given):
         return optima_of_game(jax.tree.map(lambda leaf: jnp.asarray(leaf, game.dtype), given))
     validate(game)
     hosted = [np.asarray(entry, dtype=np.float64) for entry in references]
+    if several:
+        return limit_of_path(game, hosted, rationals)
     if not is_zero_sum(np.asarray(game.payoffs)):
         return _enumerated(game, hosted, rationals, max_vertices)
     try:

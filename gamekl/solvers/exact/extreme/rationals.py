@@ -58,12 +58,10 @@ def simplest(value: np.floating) -> Fraction:
     return Fraction(written) if len(written.as_tuple().digits) <= MOST_DIGITS[bits] else own
 
 
-def check_reading(rationals: str, max_vertices: int) -> None:
-    """Raise ``ValueError`` unless there is such a reading and such a number of vertices."""
+def check_reading(rationals: str) -> None:
+    """Raise ``ValueError`` unless there is such a reading."""
     if rationals not in READINGS:
         raise ValueError(f"rationals: got {rationals!r}, takes one of {', '.join(map(repr, READINGS))}")
-    if not isinstance(max_vertices, int) or max_vertices < 1:
-        raise ValueError(f"max_vertices: got {max_vertices!r}, takes a whole number >= 1")
 
 
 def read_payoffs(table: np.ndarray, rationals: str) -> Rows:

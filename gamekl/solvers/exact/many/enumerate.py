@@ -1,5 +1,6 @@
 """Nash equilibria of three and more players, profile of supports by profile of supports."""
 
+import math
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -10,10 +11,11 @@ from gamekl.solvers.exact.many.candidates import Candidate, judged, read_game
 from gamekl.solvers.exact.many.cells import Cells, roots_of
 from gamekl.solvers.exact.many.exactly import ExactGame
 from gamekl.solvers.exact.many.found import FoundEquilibria
-from gamekl.solvers.exact.many.roots import EPS, Roots, System, solve_least_squares
-from gamekl.solvers.exact.many.supports import Actions, num_profiles, supports
+from gamekl.solvers.exact.many.indifference import Supports, from_roots, system_of, whole
+from gamekl.solvers.exact.many.limit import end_of_path
+from gamekl.solvers.exact.many.roots import System, solve_least_squares
+from gamekl.solvers.exact.many.supports import num_profiles, supports
 
-Supports = tuple[Actions, ...]
 # Most cells of one profile of supports that are looked at; and of those that are left, how many are tried.
 MOST_CELLS = 200_000
 TRIED = 8
@@ -21,42 +23,6 @@ TRIED = 8
 # share, those are that stand for a set of equilibria.
 GOOD = 1e-9
 SPREAD = 0.25
-
-
-def _system(differences: Sequence[np.ndarray], support: Supports) -> np.ndarray:
-    """The rows of one profile of supports, ``[row, *actions]``, as of `System`."""
-    equations, others = [], []
-    for player, (more, own) in enumerate(zip(differences, support, strict=True)):
-        rest = support[:player] + support[player + 1 :]
-        rows = np.expand_dims(more[own[0]][np.ix_(range(more.shape[1]), *rest)], player + 1)
-        rows = np.broadcast_to(rows, (len(rows), *map(len, support)))
-        equations += [rows[action] for action in own[1:]]
-        others += [rows[action] for action in range(len(rows)) if action not in own]
-    rows = np.stack(equations + others) if equations or others else np.zeros((0, *map(len, support)))
-    flat = np.abs(rows).reshape(len(rows), -1).max(axis=1, initial=0)
-    return rows / np.where(flat > 0, flat, 1).reshape(-1, *(1,) * len(support))
-
-
-def whole(policy: Sequence[np.ndarray], support: Supports, num_actions: Sequence[int]) -> tuple[np.ndarray, ...]:
-    """Policies over supports as policies over all actions."""
-    every = tuple(np.zeros(size) for size in num_actions)
-    for own, actions, shares in zip(every, support, policy, strict=True):
-        own[list(actions)] = shares
-    return every
-
-
-def from_roots(
-    game: ExactGame, roots: Roots, profiles: Sequence[Supports], num_actions: Sequence[int]
-) -> Iterator[Candidate]:
-    """The candidates among roots: those whose shares may be >= 0, and with no action that is surely better."""
-    doubt = roots.error * 2.2 * sum(len(own) - 1 for own in profiles[0]) + 64 * EPS * sum(map(len, profiles[0]))
-    error = np.max([roots.error * max(1, len(own) - 1) for own in profiles[0]], axis=0)
-    least = np.min([own.min(axis=1) for own in roots.policy], axis=0)
-    most = roots.others.max(axis=1, initial=-np.inf)
-    for number in np.flatnonzero((least >= -error) & (most <= doubt)):
-        regular = bool(least[number] > error[number] and most[number] < -doubt[number])
-        policy = whole([own[number] for own in roots.policy], profiles[roots.system[number]], num_actions)
-        yield judged(game, policy, float(error[number]), regular)
 
 
 def _from_cells(
@@ -82,7 +48,7 @@ def _from_cells(
         yield from kept
 
 
-def merged(candidates: Sequence[Candidate]) -> list[Candidate]:
+def _merged(candidates: Sequence[Candidate]) -> list[Candidate]:
     """Candidates that differ, those that are proven or better first."""
     kept: list[Candidate] = []
     for one in sorted(candidates, key=lambda one: (not one.regular, one.exact is None, one.error, one.epsilon)):
@@ -113,7 +79,7 @@ def enumerate_supports(game: NormalFormGame, rationals: str, max_supports: int) 
     candidates: list[Candidate] = []
     unsettled: list[Supports] = []
     for sizes, profiles in by_sizes.items():
-        systems = System(np.stack([_system(differences, support) for support in profiles]))
+        systems = System(np.stack([system_of(differences, support) for support in profiles]))
         if max(sizes) == 1:
             # All rows are numbers, and their signs are exact.
             worse = systems.tables.reshape(len(profiles), -1).max(axis=1, initial=-np.inf)
@@ -125,14 +91,18 @@ def enumerate_supports(game: NormalFormGame, rationals: str, max_supports: int) 
         candidates += from_roots(exact, roots, profiles, num_actions)
         candidates += _from_cells(exact, systems, cells, profiles, num_actions, size)
         unsettled += [profiles[number] for number in np.unique(cells.system)]
-    return collected(candidates, num_actions, sum(map(len, by_sizes.values())), unsettled)
+    if unsettled:
+        uniform = [np.full(size, -math.log(size)) for size in num_actions]
+        end = end_of_path(game, exact, uniform)
+        candidates += [end.best] if end.best is not end.last else []
+    return _collected(candidates, num_actions, sum(map(len, by_sizes.values())), unsettled)
 
 
-def collected(
+def _collected(
     candidates: Sequence[Candidate], num_actions: Sequence[int], num_supports: int, unsettled: Sequence[Supports]
 ) -> FoundEquilibria:
     """The result, with equilibria in an order that follows from the policies."""
-    ordered = sorted(merged(candidates), key=lambda one: tuple(map(float, np.concatenate(one.policy))), reverse=True)
+    ordered = sorted(_merged(candidates), key=lambda one: tuple(map(float, np.concatenate(one.policy))), reverse=True)
     policy = [np.array([one.policy[player] for one in ordered]) for player in range(len(num_actions))]
     return FoundEquilibria(
         policy=tuple(own.reshape(-1, size) for own, size in zip(policy, num_actions, strict=True)),

@@ -93,9 +93,9 @@ class FoundEquilibria:
             earned = ", ".join(f"{value:.6g}" for value in self.values[number])
             lines.append(f"equilibrium {number + 1}: {kind}, earns {earned}, epsilon {self.epsilon[number]:.1e}")
             for player, shares in enumerate(self._shares(number)):
-                told = f"player {player + 1}" if names is None else names.players[player]
+                told = " ".join(shares)
                 if names is not None and names.actions[player] != numbered(len(shares)):
                     named = zip(names.actions[player], shares, strict=True)
-                    shares = [f"{name} {share}" for name, share in named if share != "0"]
-                lines.append(f"  {told}: {', '.join(shares) if names is not None else ' '.join(shares)}")
+                    told = ", ".join(f"{name} {share}" for name, share in named if share != "0")
+                lines.append(f"  {f'player {player + 1}' if names is None else names.players[player]}: {told}")
         return "\n".join(lines)
