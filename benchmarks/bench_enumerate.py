@@ -1,12 +1,11 @@
-"""All equilibria of two-player games, and those of most entropy, beside other tools.
+"""All equilibria of two-player games beside other tools.
 
-Enumeration: games with whole payoffs, most of them degenerate, beside lrslib's `lrsnash` where it is on the path (its
+Games with whole payoffs, most of them degenerate, beside lrslib's `lrsnash` where it is on the path (its
 payoffs must be whole numbers or fractions: it misreads decimals) and Gambit's `enummixed_solve` in rational numbers.
 Every set of extreme equilibria is compared, in fractions. A process of lrsnash takes a game from a file and prints all
 it finds; that is counted, as it is for whoever calls it.
 
-Most entropy: batches of zero-sum games, many with several equilibria, beside two convex programmes a game by cvxpy's
-Clarabel. What is counted is processor time, on one processor, in turns.
+What is counted is processor time, on one processor, in turns.
 """
 
 import resource
@@ -31,7 +30,6 @@ SIZES = (2, 4, 6, 8)
 GAMES, LARGE = 75, (10, 12, 14)
 # Of Gambit, whose time grows with the square of the numbers of vertices, larger games are not asked.
 LARGEST_OF_GAMBIT = 8
-SHAPES, BATCH, ALONE = ((3, 3), (5, 5), (8, 8), (10, 10)), 2_048, 50
 
 Profiles = set[tuple[tuple[Fraction, ...], ...]]
 
@@ -75,7 +73,7 @@ def by_gambit(theirs: Any) -> Profiles:
     }
 
 
-def _seconds(call: Callable[[], Any]) -> tuple[Any, float]:
+def seconds_of(call: Callable[[], Any]) -> tuple[Any, float]:
     """A result, and the processor time of this process and of those that it waited for."""
 
     def used() -> float:
@@ -101,7 +99,7 @@ def _enumeration(size: int, games: list[np.ndarray], rounds: int, folder: Path) 
         for k in range(len(games)):
             found = {}
             for name, call in contenders.items():
-                found[name], seconds = _seconds(lambda call=call, k=k: call(k))
+                found[name], seconds = seconds_of(lambda call=call, k=k: call(k))
                 spent[name] += seconds
             if not turn:
                 different += any(entry != found["gamekl"] for entry in found.values())
@@ -113,58 +111,8 @@ def _enumeration(size: int, games: list[np.ndarray], rounds: int, folder: Path) 
     return [f"{len(games)} of {size} x {size}", f"{count:,}", str(different), *told]
 
 
-def _by_cvxpy(payoffs: np.ndarray, value: float) -> list[np.ndarray]:
-    import cvxpy
-
-    found = []
-    for table, level in ((payoffs[0], value), (payoffs[1].T, -value)):
-        x = cvxpy.Variable(len(table))
-        problem = cvxpy.Problem(cvxpy.Maximize(cvxpy.sum(cvxpy.entr(x))), [table.T @ x >= level, cvxpy.sum(x) == 1])
-        problem.solve(solver="CLARABEL", tol_gap_abs=1e-12, tol_gap_rel=1e-12, tol_feas=1e-12)
-        found.append(x.value)
-    return found
-
-
-def _most_entropy(shape: tuple[int, int], batch: int, rounds: int) -> list[str]:
-    rng = np.random.default_rng(0)
-    payoffs = rng.integers(-1, 2, (batch, *shape)).astype(float)
-    payoffs[::4] = rng.normal(size=payoffs[::4].shape)
-    payoffs[1::4, -1] = payoffs[1::4, 0]
-    payoffs = np.stack([payoffs, -payoffs], axis=1)
-    games = jax.vmap(gk.NormalFormGame)(jnp.asarray(payoffs))
-    found = gk.max_entropy_nash_batch(games)
-    x, y = (np.asarray(policy) for policy in found.policy)
-    values = np.einsum("ga,gab,gb->g", x, payoffs[:, 0], y)
-    times: dict[str, list[float]] = {"batch": [], "cvxpy": []}
-    theirs: list[Any] = []
-    for _ in range(rounds):
-        _, seconds = _seconds(lambda: jax.block_until_ready(gk.max_entropy_nash_batch(games)))
-        times["batch"].append(1e6 * seconds / batch)
-        theirs, seconds = _seconds(
-            lambda: [_by_cvxpy(*given) for given in zip(payoffs[:ALONE], values[:ALONE], strict=True)]
-        )
-        times["cvxpy"].append(1e6 * seconds / len(theirs))
-    apart = [
-        max(np.abs(ours[k] - policy).max() for ours, policy in zip((x, y), both, strict=True) if policy is not None)
-        for k, both in enumerate(theirs)
-        if any(policy is not None for policy in both)
-    ]
-    middle = {name: common.middle(entry) for name, entry in times.items()}
-    loss = np.max(np.asarray(found.gap).max(axis=1) / np.maximum(np.ptp(payoffs[:, 0], axis=(1, 2)), 1e-300))
-    return [
-        f"{shape[0]} x {shape[1]}",
-        common.digits(middle["batch"]),
-        common.digits(middle["cvxpy"]),
-        common.digits(middle["cvxpy"] / middle["batch"]),
-        str(common.num_failed(found)),
-        f"{loss:.1e}",
-        f"{float(np.max(found.duality_gap)):.1e}",
-        f"{np.quantile(apart, 0.5):.1e}, {np.max(apart):.1e}",
-    ]
-
-
 def main() -> None:
-    """Print two tables, and write them."""
+    """Print a table, and write it."""
     jax.config.update("jax_enable_x64", True)
     options = common.options(__doc__)
     rng = np.random.default_rng(0)
@@ -175,18 +123,12 @@ def main() -> None:
     }
     with common.processors(1), tempfile.TemporaryDirectory() as folder:
         rows = [_enumeration(size, entry, options.rounds, Path(folder)) for size, entry in games.items()]
-        batch = 128 if options.quick else BATCH
-        others = [_most_entropy(shape, batch, options.rounds) for shape in SHAPES[: 2 if options.quick else None]]
     header = ("games", "extreme equilibria", "games that differ", "gamekl, ms a game", "lrsnash", "Gambit")
-    second = ("games", "batch, us a game", "cvxpy", "times", "failures", "loss", "duality gap", "apart: median, most")
     text = "\n\n".join(
         [
             common.facts(),
             "All extreme equilibria; processor time of one processor.",
             common.table(header, rows),
-            f"Most entropy, batches of {batch:,} zero-sum games; the loss is the Nash gap over the payoffs' range, and "
-            "apart how far policies are from cvxpy's.",
-            common.table(second, others),
         ]
     )
     print(text)

@@ -244,8 +244,30 @@ def test_solve_finds_all_equilibria(capsys, tmp_path):
     assert "temperature: got 1.0 with --all, takes None" in refused(
         capsys, "solve", "game.nfg", "--all", "--temperature", "1"
     )
-    np.savez("three.npz", payoffs=np.zeros((3, 2, 2, 2)))
-    assert "game: got 3 players, takes 2" in refused(capsys, "solve", "three.npz", "--all")
+
+
+def test_solve_finds_those_of_three_players(capsys, tmp_path):
+    """McKelvey and McLennan's game, whose nine are proven to be all; and one of ties, where no such thing is said."""
+    table = '{ { "up" "down" } { "left" "right" } { "1" "2" } } 9 8 12 0 0 0 0 0 0 9 8 2 0 0 0 3 4 6 3 4 6 0 0 0'
+    (tmp_path / "nine.nfg").write_text(f'NFG 1 R "nine" {{ "Ann" "Bob" "Cid" }} {table}')
+    status, out, err = run(capsys, "solve", "nine.nfg", "--all", "--save", "found.npz")
+    assert (status, err) == (0, "")
+    assert out.splitlines()[:9] == [
+        "no temperature: all Nash equilibria, 9 equilibria, all regular, and there are no others",
+        "equilibrium 1: regular, earns 9, 8, 12, epsilon 0.0e+00",
+        "  Ann: up 1",
+        "  Bob: left 1",
+        "  Cid: 1 0",
+        "equilibrium 2: regular, earns 3, 4, 6, epsilon 0.0e+00",
+        "  Ann: up 1",
+        "  Bob: right 1",
+        "  Cid: 0 1",
+    ]
+    with np.load("found.npz") as saved:
+        assert saved["policy_2"].shape == (9, 2) and saved["regular"].all() and not saved["epsilon"].any()
+    np.savez("ties.npz", payoffs=np.zeros((3, 2, 2, 2)))
+    status, out, _ = run(capsys, "solve", "ties.npz", "--all")
+    assert status == 0 and out.startswith("no temperature: Nash equilibria, 27 equilibria found, 0 of them proven")
 
 
 def test_solve_says_what_to_add_where_there_is_no_exact_solver(capsys):

@@ -70,7 +70,7 @@ def test_equilibria_agree_with_gambit():
 
 def test_what_it_does_not_take():
     with pytest.raises(ValueError, match="game: got 3 players, takes 2"):
-        gk.solve_nash_exact(gk.games.uniform(jax.random.key(0), (2, 2, 2)))
+        gk.solve_nash_exact(gk.games.uniform(jax.random.key(0), (2, 2, 2)), which="lemke_howson")
     with pytest.raises(ValueError, match="game: got 3 players, takes 2"):
         jax.vmap(gk.solve_nash_exact)(gk.stack([gk.games.uniform(jax.random.key(0), (2, 2, 2))] * 2))
     with pytest.raises(ValueError, match=r"payoffs\[0, 0, 0\]: got nan"):

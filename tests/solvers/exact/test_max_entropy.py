@@ -265,7 +265,7 @@ def test_which_equilibrium_is_returned():
 def test_what_it_does_not_take():
     game = gk.games.matching_pennies()
     with pytest.raises(ValueError, match="game: got 3 players, takes 2"):
-        gk.max_entropy_nash(gk.games.uniform(jax.random.key(0), (2, 2, 2)))
+        jax.jit(gk.max_entropy_nash)(gk.games.uniform(jax.random.key(0), (2, 2, 2)))
     with pytest.raises(ValueError, match=r"log_reference: got shapes \[\(3,\), \(2,\)\]"):
         gk.max_entropy_nash(game, [np.log(np.ones(3) / 3), np.log(np.ones(2) / 2)])
     with pytest.raises(ValueError, match=r"log_reference\[0\]: got a sum of 2, takes probabilities that sum to 1"):

@@ -42,7 +42,7 @@ class Cells(NamedTuple):
 
     system: Int[np.ndarray, " cell"]
     tables: Float[np.ndarray, "cell row *corners"]
-    corners: tuple[Float[np.ndarray, "cell corner action"], ...]
+    corners: tuple[Float[np.ndarray, "cell _ _"], ...]
     depth: Int[np.ndarray, " cell"]
 
     def of(self, rows: np.ndarray) -> "Cells":

@@ -43,7 +43,7 @@ class Roots(NamedTuple):
     """
 
     system: Int[np.ndarray, " root"]
-    policy: tuple[Float[np.ndarray, "root action"], ...]
+    policy: tuple[Float[np.ndarray, "root _"], ...]
     error: Float[np.ndarray, " root"]
     others: Float[np.ndarray, "root row"]
 
@@ -64,7 +64,7 @@ def joined(parts: Sequence[Roots]) -> Roots:
 
 
 def _slopes(
-    tables: Float[np.ndarray, "root row *actions"], policy: Sequence[Float[np.ndarray, "root action"]]
+    tables: Float[np.ndarray, "root row *actions"], policy: Sequence[Float[np.ndarray, "root _"]]
 ) -> tuple[Float[np.ndarray, "root row"], Float[np.ndarray, "root row unknown"]]:
     """The rows at policies, and their derivatives by all shares but each player's first."""
     slopes, value = [], np.zeros(tables.shape[:2])
@@ -114,7 +114,7 @@ def _certified(systems: System, roots: Roots) -> Roots:
     return roots._replace(error=np.where(proven, 2 * step, np.inf), others=value[:, count:])
 
 
-def _move(policy: Sequence[Float[np.ndarray, "root action"]], move: Float[np.ndarray, "root unknown"]) -> None:
+def _move(policy: Sequence[Float[np.ndarray, "root _"]], move: Float[np.ndarray, "root unknown"]) -> None:
     """Add a step, of at most 1, to policies in place."""
     start = 0
     for own in policy:
@@ -125,7 +125,7 @@ def _move(policy: Sequence[Float[np.ndarray, "root action"]], move: Float[np.nda
 
 
 def newton(
-    systems: System, numbers: Int[np.ndarray, " root"], start: Sequence[Float[np.ndarray, "root action"]]
+    systems: System, numbers: Int[np.ndarray, " root"], start: Sequence[Float[np.ndarray, "root _"]]
 ) -> Roots:
     """Roots near policies to start from, certified."""
     tables, count = systems.tables[numbers], systems.num_unknowns
@@ -144,8 +144,8 @@ def newton(
 
 
 def solve_least_squares(
-    systems: System, numbers: Int[np.ndarray, " root"], start: Sequence[Float[np.ndarray, "root action"]]
-) -> tuple[Float[np.ndarray, "root action"], ...]:
+    systems: System, numbers: Int[np.ndarray, " root"], start: Sequence[Float[np.ndarray, "root _"]]
+) -> tuple[Float[np.ndarray, "root _"], ...]:
     """Policies near those to start from at which the equations nearly hold, where roots need not be points."""
     tables, count = systems.tables[numbers], systems.num_unknowns
     policy = tuple(own.copy() for own in start)

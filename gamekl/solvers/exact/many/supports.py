@@ -17,7 +17,7 @@ def num_profiles(sizes: Sequence[int]) -> int:
 
 
 def _survivors(
-    table: Float[np.ndarray, "own *others"], candidates: Actions, others: Sequence[Actions]
+    table: Float[np.ndarray, "_ ..."], candidates: Actions, others: Sequence[Actions]
 ) -> tuple[int, ...]:
     """The candidates than which no own action is better against each profile of the others' actions."""
     seen = table[np.ix_(range(len(table)), *others)].reshape(len(table), -1)
@@ -25,7 +25,7 @@ def _survivors(
 
 
 def _reduced(
-    tables: Sequence[Float[np.ndarray, "own *others"]], domains: Sequence[Actions], num_chosen: int
+    tables: Sequence[Float[np.ndarray, "_ ..."]], domains: Sequence[Actions], num_chosen: int
 ) -> tuple[Actions, ...] | None:
     """Domains without actions that are conditionally dominated; None if a chosen one is, or none is left.
 
@@ -47,7 +47,7 @@ def _reduced(
     return tuple(domains)
 
 
-def supports(tables: Sequence[Float[np.ndarray, "own *others"]]) -> Iterator[tuple[Actions, ...]]:
+def supports(tables: Sequence[Float[np.ndarray, "_ ..."]]) -> Iterator[tuple[Actions, ...]]:
     """The profiles of supports in which no action is conditionally dominated: strictly, given what the others may use.
 
     One player's support is chosen after the other, and what is dominated given those chosen goes before the next is.
