@@ -1,7 +1,7 @@
 """Equilibria of games of three and more players beside Gambit's `enumpoly_solve`.
 
 Games of whole payoffs from 0 to 999. What Gambit finds and gamekl does not would be counted as missed by gamekl, and
-what gamekl proves to be an equilibrium and Gambit does not find as missed by Gambit; both judged to 1e-6. A regular game
+what gamekl proves to be one and Gambit does not find as missed by Gambit; both judged to 1e-6. A regular game
 has an odd number of equilibria, so that an even number of Gambit's is a sign of its own.
 
 What is counted is processor time, on one processor, in turns.
@@ -47,7 +47,9 @@ def _row(shape: tuple[int, ...], count: int) -> list[str]:
             failed += 1
             continue
         times["theirs"].append(1e3 * spent)
-        away = np.array([[np.max(np.abs(one - other)) for other in ours] for one in theirs]).reshape(len(theirs), -1)
+        away = np.array([[np.max(np.abs(one - other)) for other in ours] for one in theirs]).reshape(
+            len(theirs), len(ours)
+        )
         missed[0] += int(np.sum(away.min(axis=1, initial=1) > SAME))
         missed[1] += int(np.sum(away.min(axis=0, initial=1) > SAME))
         even += len(theirs) % 2 == 0

@@ -280,7 +280,7 @@ ON_HOST = {
     "games.merge_equivalent": "compares rows, whose number decides the shapes",
     "load_solution": "reads a file",
     "validate": "raises where values are bad",
-    **dict.fromkeys(("enumerate_nash", "correlated_polytope"), "works with Python's whole numbers"),
+    **dict.fromkeys(("enumerate_nash", "correlated_polytope"), "works with Python's whole numbers, and numpy"),
     "payoff_figure": "draws a figure",
     "solve_welfare": "solves a linear programme on the host",
     **dict.fromkeys(("evaluate.fit_rate", "evaluate.fit_paired_rate"), "resamples measured errors with numpy"),

@@ -3,6 +3,7 @@
 from decimal import Decimal, getcontext
 from fractions import Fraction
 from itertools import product
+from pathlib import Path
 
 import gambit_helpers
 import jax
@@ -177,6 +178,26 @@ def test_gambit_finds_none_that_is_missing(shape):
             theirs += 1
         ours += len(found)
     assert 8 < theirs <= ours
+
+
+def test_games_of_gambits_catalogue():
+    """Most have ties, and so sets of equilibria; all that is found is one, and where it is all, Gambit has no other."""
+    pygambit = gambit_helpers.pygambit()
+    folder = Path(pygambit.__file__).parent / "catalog_data"
+    seen = 0
+    for path in sorted(folder.rglob("*.nfg")):
+        game = gk.games.load_game(path)
+        if game.num_players < 3:
+            continue
+        payoffs = np.asarray(game.payoffs)
+        found = gk.enumerate_nash(game)
+        assert len(found) and np.all(found.epsilon <= 1e-9 * np.ptp(payoffs)), path
+        for entry in pygambit.nash.enumpoly_solve(pygambit.read_nfg(str(path))).equilibria if found.complete else ():
+            policies = np.concatenate(gambit_helpers.policies(pygambit.read_nfg(str(path)), entry))
+            assert np.min(np.max(np.abs(profiles(found) - policies), axis=1)) < 1e-7
+        seen += 1
+    if not seen:
+        pytest.skip("this pygambit has no catalogue")
 
 
 def test_what_is_not_isolated_is_told():
