@@ -192,8 +192,9 @@ def test_games_of_gambits_catalogue():
         payoffs = np.asarray(game.payoffs)
         found = gk.enumerate_nash(game)
         assert len(found) and np.all(found.epsilon <= 1e-9 * np.ptp(payoffs)), path
-        for entry in pygambit.nash.enumpoly_solve(pygambit.read_nfg(str(path))).equilibria if found.complete else ():
-            policies = np.concatenate(gambit_helpers.policies(pygambit.read_nfg(str(path)), entry))
+        table = pygambit.read_nfg(str(path))
+        for entry in pygambit.nash.enumpoly_solve(table).equilibria if found.complete else ():
+            policies = np.concatenate(gambit_helpers.policies(table, entry))
             assert np.min(np.max(np.abs(profiles(found) - policies), axis=1)) < 1e-7
         seen += 1
     if not seen:
