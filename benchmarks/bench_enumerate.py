@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import common
 import gambit_helpers
@@ -48,7 +48,8 @@ def drawn(rng: np.random.Generator, shape: tuple[int, int]) -> np.ndarray:
 
 
 def by_us(payoffs: np.ndarray) -> Profiles:
-    return set(gk.enumerate_nash(gk.NormalFormGame(jnp.asarray(payoffs))).rational_policies)
+    found = cast(gk.NashEquilibria, gk.enumerate_nash(gk.NormalFormGame(jnp.asarray(payoffs))))
+    return set(found.rational_policies)
 
 
 def by_lrsnash(payoffs: np.ndarray, path: Path) -> Profiles:

@@ -124,9 +124,7 @@ def _move(policy: Sequence[Float[np.ndarray, "root _"]], move: Float[np.ndarray,
         start += own.shape[1] - 1
 
 
-def newton(
-    systems: System, numbers: Int[np.ndarray, " root"], start: Sequence[Float[np.ndarray, "root _"]]
-) -> Roots:
+def newton(systems: System, numbers: Int[np.ndarray, " root"], start: Sequence[Float[np.ndarray, "root _"]]) -> Roots:
     """Roots near policies to start from, certified."""
     tables, count = systems.tables[numbers], systems.num_unknowns
     policy = tuple(own.copy() for own in start)

@@ -16,9 +16,7 @@ def num_profiles(sizes: Sequence[int]) -> int:
     return math.prod(2**size - 1 for size in sizes)
 
 
-def _survivors(
-    table: Float[np.ndarray, "_ ..."], candidates: Actions, others: Sequence[Actions]
-) -> tuple[int, ...]:
+def _survivors(table: Float[np.ndarray, "_ ..."], candidates: Actions, others: Sequence[Actions]) -> tuple[int, ...]:
     """The candidates than which no own action is better against each profile of the others' actions."""
     seen = table[np.ix_(range(len(table)), *others)].reshape(len(table), -1)
     return tuple(action for action in candidates if not np.any(np.all(seen > seen[action], axis=1)))
