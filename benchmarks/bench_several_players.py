@@ -51,8 +51,8 @@ def _row(shape: tuple[int, ...], count: int) -> list[str]:
             len(theirs), len(ours)
         )
         missed[0] += int(np.sum(away.min(axis=1, initial=1) > SAME))
-        missed[1] += int(np.sum(away.min(axis=0, initial=1) > SAME))
-        even += len(theirs) % 2 == 0
+        missed[1] += int(np.sum(away[:, found.regular].min(axis=0, initial=1) > SAME))
+        even += found.complete and len(theirs) % 2 == 0
     middle = [common.digits(common.middle(entry)) if entry else "-" for entry in times.values()]
     told = f"{missed[1]}" + (f", and {failed} failures" if failed else "")
     name = f"{count} of {' x '.join(map(str, shape))}"
@@ -76,7 +76,7 @@ def main() -> None:
         "largest epsilon",
         "missed by gamekl",
         "missed by Gambit",
-        "games with an even number of Gambit's",
+        "complete games with an even number of Gambit's",
         "gamekl, ms a game",
         "Gambit",
     )
