@@ -15,7 +15,7 @@ import stat
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, nullcontext, suppress
 from functools import cache
 from importlib import import_module
 from pathlib import Path
@@ -148,6 +148,17 @@ def _settings() -> Iterator[str]:
             yield f"{name}={os.environ[name]}"
 
 
+def _find_lapack() -> None:
+    """Let jax look up the functions of LAPACK, as it does where it lowers a call of one.
+
+    A program that was kept has been lowered before, and would jump to nowhere.
+    """
+    import jax
+    import numpy as np
+
+    jax.jit(lambda table: jax.lax.linalg.lu(table)).lower(np.zeros((1, 1), np.float32))
+
+
 def _load(path: Path) -> Callable[..., Any] | None:
     """The program in a file; None where there is none that is whole."""
     from jax.experimental.serialize_executable import deserialize_and_load
@@ -158,7 +169,10 @@ def _load(path: Path) -> Callable[..., Any] | None:
         if hashlib.sha256(packed).digest() != told:
             return None
         os.utime(path)
-        return deserialize_and_load(*pickle.loads(packed))  # noqa: S301 (out of a folder that is the user's alone)
+        calls_lapack, program = pickle.loads(packed)  # noqa: S301 (out of a folder that is the user's alone)
+        if calls_lapack:
+            _find_lapack()
+        return deserialize_and_load(*program)
     except Exception:  # of whatever kind: it is compiled anew
         return None
 
@@ -167,7 +181,7 @@ def _store(path: Path, compiled: Any) -> None:
     from jax.experimental.serialize_executable import serialize
 
     try:
-        packed = pickle.dumps(serialize(compiled))
+        packed = pickle.dumps(("lapack_" in compiled.as_text(), serialize(compiled)))
         with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
             try:
                 file.write(hashlib.sha256(packed).digest() + packed)
@@ -178,6 +192,25 @@ def _store(path: Path, compiled: Any) -> None:
                 raise
     except Exception as error:  # a full disk, or a program that cannot be kept
         logger.debug("%s: %s was not kept: %s", VARIABLE, path, error)
+
+
+@contextmanager
+def _without_caches() -> Iterator[None]:
+    """Compile anew: XLA loses parts of a program that it has loaded where that is to be stored again.
+
+    What fails is the call of such a program, in the next run, and not storing it (jax 0.10.2 and 0.12.0.1).
+    """
+    import jax
+    from jax.experimental.compilation_cache.compilation_cache import reset_cache
+
+    before = jax.config.jax_enable_compilation_cache  # pyright: ignore[reportAttributeAccessIssue]
+    try:
+        jax.config.update("jax_enable_compilation_cache", False)
+        reset_cache()  # which looks at the setting only once
+        yield
+    finally:
+        jax.config.update("jax_enable_compilation_cache", before)
+        reset_cache()
 
 
 def _compile(name: str, arguments: tuple[Any, ...], options: dict[str, Any], static: dict[str, Any]) -> Any:
@@ -221,7 +254,8 @@ def call(place: Path | None, name: str, *arguments: Any, options: dict[str, Any]
         path = place / f"{name}-{_digest(*told, *_sources())}"
         program = _load(path)
     if program is None:
-        program = _compile(name, arguments, options, static)
+        with _without_caches() if path is not None else nullcontext():
+            program = _compile(name, arguments, options, static)
         if path is not None:
             _store(path, program)
     return {key: np.asarray(value) for key, value in program(*arguments).items()}

@@ -11,7 +11,8 @@ PROGRAMS = {"float32": PUBLIC, "float64": PUBLIC | sweeps.PROGRAMS}
 ON_HOST: dict[str, str] = {**trunk.ON_HOST, **data.ON_HOST, **wings.ON_HOST}
 # Jitted functions that compute nothing, and what for.
 PROBES: dict[str, str] = {
-    "gamekl.core.kernels.platforms.known_option.<locals>.<lambda>": "asks XLA which options it knows"
+    "gamekl.core.kernels.platforms.known_option.<locals>.<lambda>": "asks XLA which options it knows",
+    "gamekl.commands.programs._find_lapack.<locals>.<lambda>": "lets jax look up the functions of LAPACK",
 }
 # Those which only call others, which are in programs or public.
 CALLERS: dict[str, str] = {
