@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from gamekl.commands.programs import call
-from gamekl.core.names import Names, distinct, numbered
+from gamekl.core.names import Names, numbered, printed_names
 from gamekl.core.status import Status
 from gamekl.games.files.table import Table
 from gamekl.solvers.notes import path_notes
@@ -40,11 +40,6 @@ def _text(values: Any) -> str:
     """An array as the text that is printed."""
     with np.printoptions(precision=8, suppress=True, floatmode="fixed", linewidth=120):
         return str(np.asarray(values))
-
-
-def printed_names(names: Sequence[str]) -> tuple[str, ...]:
-    """The names on one line each, and still all different."""
-    return distinct(name if name.isprintable() else name.encode("unicode_escape").decode() for name in names)
 
 
 def player_names(game: Table) -> tuple[str, ...]:
@@ -80,14 +75,6 @@ def _joint_lines(game: Table, joint: Any) -> Iterator[str]:
         if actions is not None:
             yield f"  axis {axis + 1}, {player}: {', '.join(actions)}"
     yield _text(joint)
-
-
-def _name_arrays(game: Table) -> dict[str, np.ndarray]:
-    """The names as arrays of strings, to be saved: ``players``, ``actions_0``, ...; none if the game has none."""
-    if game.names is None:
-        return {}
-    actions = {f"actions_{player}": np.array(names) for player, names in enumerate(game.names.actions)}
-    return {"players": np.array(game.names.players), **actions}
 
 
 def _numbers(values: Any) -> str:
@@ -273,5 +260,6 @@ def _save(path: Path | None, game: Table, found: dict[str, Any], names: Sequence
     if path is None:
         return
     arrays = {name: np.asarray(found[name]) for name in (found if names is None else names)}
+    told: dict[str, Any] = {} if game.names is None else game.names.arrays()
     with open(path, "wb") as file:
-        np.savez(file, allow_pickle=False, **arrays, **_name_arrays(game))
+        np.savez(file, allow_pickle=False, **arrays, **told)

@@ -6,6 +6,7 @@ under ``jax.vmap``, or made by `stack` for the batch drivers. Nothing infers a b
 stacked two-player games look like one three-player game.
 """
 
+import copy
 from abc import abstractmethod
 from collections.abc import Iterable
 from functools import partial
@@ -17,10 +18,11 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from gamekl.core.arrays import as_float_array, players_last, stacked
-from gamekl.core.names import Named, Names
+from gamekl.core.names import Named, Names, named, names_of
 from gamekl.core.show import Shown
 
 T = TypeVar("T")
+G = TypeVar("G", bound="_Game")
 
 
 def _floats(field: str) -> Any:
@@ -32,7 +34,7 @@ def _require(condition: bool, field: str, got: Any, takes: str) -> None:
         raise ValueError(f"{field}: got shape {tuple(got)}, takes {takes}")
 
 
-class _Game(Shown):
+class _Game(Named, Shown):
     """What all games have: a table of payoffs ``[*stage, player, *actions]``."""
 
     stage_axes: ClassVar[int] = 0
@@ -81,6 +83,15 @@ class _Game(Shown):
         """The dtype of the payoffs or rewards."""
         return self.table.dtype
 
+    def with_names(self: G, names: Names) -> G:
+        """The same game, with these names of players and actions.
+
+        Raises:
+            ValueError: not one name for each player and action.
+        """
+        names.check(self.num_actions, self.stage_shape[0] if self.stage_names == ("contexts",) else None)
+        return named(copy.copy(self), names)
+
     def _check_table(self, field: str, axes: str) -> None:
         shape = self.table.shape
         players = self.stage_axes  # where the player axis stands, if the shape is right
@@ -93,7 +104,7 @@ class _Game(Shown):
         _require(min(shape) >= 1, field, shape, "at least one entry on every axis")
 
 
-class NormalFormGame(Named, _Game):
+class NormalFormGame(_Game):
     """A game in normal form: a table of each player's payoffs over joint actions.
 
     Attributes:
@@ -112,17 +123,6 @@ class NormalFormGame(Named, _Game):
     def table(self) -> Array:
         """The payoffs, shape ``[player, *actions]``."""
         return self.payoffs
-
-    def with_names(self, names: Names) -> "NormalFormGame":
-        """The same game, with these names of players and actions.
-
-        Raises:
-            ValueError: not one name for each player and action.
-        """
-        game = NormalFormGame(self.payoffs)
-        names.check(self.num_actions)
-        game.set_names(names)
-        return game
 
 
 class PolymatrixGame(_Game):
@@ -173,7 +173,7 @@ class PolymatrixGame(_Game):
                 if i != j:
                     pair = self.payoffs[i, j] if i < j else self.payoffs[i, j].T
                     payoffs[i] += jnp.expand_dims(pair, [player for player in players if player not in (i, j)])
-        return NormalFormGame(jnp.stack(payoffs))
+        return named(NormalFormGame(jnp.stack(payoffs)), self.names)
 
 
 class ContextualGame(_Game):
@@ -283,7 +283,7 @@ def stack(objects: Iterable[T]) -> T:
         objects: at least one.
 
     Returns:
-        One object, whose arrays have the axis before all others.
+        One object, whose arrays have the axis before all others, with the names that all of them have.
 
     Raises:
         ValueError: nothing to stack, or the objects differ in type or shape.
@@ -295,4 +295,4 @@ def stack(objects: Iterable[T]) -> T:
     shapes = {tuple(jnp.shape(leaf) for leaf in jax.tree.leaves(entry)) for entry in objects}
     if len(structures) > 1 or len(shapes) > 1:
         raise ValueError(f"objects: got different types or shapes {sorted(map(str, shapes))}, takes all of one kind")
-    return jax.tree.map(lambda *leaves: stacked(leaves), *objects)
+    return named(jax.tree.map(lambda *leaves: stacked(leaves), *objects), names_of(*objects))

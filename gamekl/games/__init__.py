@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     )
     from gamekl.games.door_game import doors
     from gamekl.games.featured import Featured, context_linear, linear, smooth
-    from gamekl.games.files.game_text import parse_efg, parse_nfg, write_nfg
+    from gamekl.games.files.game_text import parse_efg, parse_nfg, write_nfg, write_npz
     from gamekl.games.files.load import load_game, read_agg, read_bagg, read_csv, read_efg, read_nfg, read_npz
     from gamekl.games.gambit import from_pygambit, to_pygambit
     from gamekl.games.hard_games import hard_pair
@@ -67,6 +67,7 @@ _HOMES = {
     "uniform": "random",
     "uniform_symmetric": "symmetric",
     "write_nfg": "files.game_text",
+    "write_npz": "files.game_text",
     "zero_sum": "random",
 }
 
@@ -111,6 +112,7 @@ __all__ = [
     "uniform",
     "uniform_symmetric",
     "write_nfg",
+    "write_npz",
     "zero_sum",
 ]
 

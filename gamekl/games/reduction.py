@@ -5,6 +5,8 @@ of the others. The reduced game keeps one action of each class: the first. A gam
 such copies, as plans that differ only where the player's own moves never lead.
 """
 
+from dataclasses import replace
+
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
@@ -19,7 +21,8 @@ class MergedGame(Shown):
     """A game whose equivalent actions are merged.
 
     Attributes:
-        game: the reduced game, payoff units; its actions are in the order in which the classes first appear.
+        game: the reduced game, payoff units; its actions are in the order in which the classes first appear, and have
+            the names of the first ones.
         maps: for each player, the reduced game's action of each old action, shape ``[actions_i]``.
     """
 
@@ -68,7 +71,12 @@ def merge_equivalent(game: NormalFormGame, *, tolerance: float | int = 0.0) -> M
     maps = [_classes(np.moveaxis(payoffs, player + 1, 0), tolerance) for player in range(game.num_players)]
     firsts = [np.unique(classes, return_index=True)[1] for classes in maps]
     reduced = jnp.asarray(payoffs[np.ix_(np.arange(game.num_players), *firsts)])
-    return MergedGame(NormalFormGame(reduced), tuple(jnp.asarray(classes) for classes in maps))
+    merged = NormalFormGame(reduced)
+    if game.names is not None:
+        own = zip(game.names.actions, firsts, strict=True)
+        actions = tuple(tuple(names[first] for first in kept.tolist()) for names, kept in own)
+        merged = merged.with_names(replace(game.names, actions=actions))
+    return MergedGame(merged, tuple(jnp.asarray(classes) for classes in maps))
 
 
 def _classes(actions: np.ndarray, tolerance: float | int) -> np.ndarray:

@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from gamekl.core.games import ContextualGame, EstimatedMarkovGame, MarkovGame, NormalFormGame
+from gamekl.core.names import named
 from gamekl.core.policies import is_concrete
 from gamekl.core.regularizer import Regularizer
 from gamekl.core.show import Shown
@@ -114,7 +115,8 @@ def estimate(
         regularizer: where given, rows on actions that it masks are an error (on concrete arrays).
 
     Returns:
-        An `Estimate`: a game of the kind that was played, and how many rows each cell has.
+        An `Estimate`: a game of the kind that was played, and how many rows each cell has. Out of a `Log` the game has
+        its names of players, actions and contexts.
 
     Raises:
         ValueError: empty data, bad counts, a model of other games, rows on masked actions, or a log that cannot tell
@@ -131,7 +133,8 @@ def estimate(
     if isinstance(data, Log):
         check_sides(data)
         given = unseen_mean(data, prior_mean) if model is None else prior_mean
-        return estimate(data.statistics, model=model, prior_mean=given, split=split, regularizer=regularizer)
+        found = estimate(data.statistics, model=model, prior_mean=given, split=split, regularizer=regularizer)
+        return Estimate(named(found.game, data.names), found.counts)
     prior_mean = 0.0 if prior_mean is None else prior_mean
     if not isinstance(model, Model | Neural | None):
         raise TypeError(f"model: got {model!r}, takes a Ridge, an ActionRidge, a FiniteClass, a Neural, or None")

@@ -13,6 +13,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from gamekl.core.arrays import read_arrays
 from gamekl.core.games import OneShotGame
+from gamekl.core.names import Named, Names, named
 from gamekl.core.policies import is_concrete
 from gamekl.core.regularizer import Regularizer
 from gamekl.core.show import Shown
@@ -114,7 +115,7 @@ class PathSummary(Shown):
             yield from path_notes(self.folds, self.bifurcations, self.left)
 
 
-class Solution(Shown):
+class Solution(Named, Shown):
     """A Nash equilibrium, with its quality in the game that was solved.
 
     Attributes:
@@ -158,10 +159,18 @@ class Solution(Shown):
         more = {"differentiable": self.differentiable, "path_margin": self.path.margin, "path_left": self.path.left}
         return arrays | {name: value for name, value in more.items() if value is not None}
 
-    def save(self, path: str | PathLike[str], **others: np.ndarray) -> None:
-        """Write the solution, and `others`, as an ``.npz`` file (checksummed, no pickle); `load_solution` reads it."""
+    def save(self, path: str | PathLike[str], names: Names | None = None, **others: np.ndarray) -> None:
+        """Write the solution, and `others`, as an ``.npz`` file (checksummed, no pickle); `load_solution` reads it.
+
+        Args:
+            path: of the file.
+            names: of players and actions, as of ``game.names``; the solution's own if None, if it has any.
+            others: further arrays.
+        """
+        names = self.names if names is None else names
+        told: dict[str, Any] = {} if names is None else names.arrays()
         with open(path, "wb") as file:
-            np.savez(file, allow_pickle=False, **jax.tree.map(np.asarray, self.arrays()), **others)
+            np.savez(file, allow_pickle=False, **jax.tree.map(np.asarray, self.arrays()), **told, **others)
 
 
 def load_solution(path: str | PathLike[str]) -> Solution:
@@ -171,16 +180,16 @@ def load_solution(path: str | PathLike[str]) -> Solution:
         path: of the ``.npz`` file.
 
     Returns:
-        The `Solution`, as it was saved.
+        The `Solution`, as it was saved, with the names of players and actions that stand beside it.
 
     Raises:
         FileNotFoundError: there is no such file.
         ValueError: the file is damaged or holds no solution.
     """
-    found = read_arrays(path, ".npz solution file").items()
-    arrays = {name: jnp.asarray(value) for name, value in found if value.dtype.kind != "U"}
+    found = read_arrays(path, ".npz solution file")
+    arrays = {name: jnp.asarray(value) for name, value in found.items() if value.dtype.kind != "U"}
     try:
-        return Solution(
+        solution = Solution(
             log_policy=tuple(arrays[f"log_policy_{index}"] for index in range(arrays["gap"].shape[-1])),
             path=PathSummary(
                 **{name: arrays[f"path_{name}"] for name in PATH_FIELDS},
@@ -192,6 +201,10 @@ def load_solution(path: str | PathLike[str]) -> Solution:
         )
     except (KeyError, IndexError) as error:
         raise ValueError(f"path: got {path}, which is no .npz solution file: an array is missing ({error})") from error
+    try:
+        return named(solution, Names.of_arrays(found))
+    except ValueError as error:
+        raise ValueError(f"path: got {path}, which is no .npz solution file: {error}") from error
 
 
 def with_left(solution: Solution) -> Solution:

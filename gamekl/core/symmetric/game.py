@@ -1,6 +1,8 @@
 """What a symmetric game is: one table of payoffs for all its players, by the counts of what the others do."""
 
+import copy
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, ClassVar
 
 import equinox as eqx
@@ -11,15 +13,18 @@ from jaxtyping import Array, Float
 
 from gamekl.core.arrays import as_float_array
 from gamekl.core.games import NormalFormGame
+from gamekl.core.names import Named, Names, named
 from gamekl.core.policies import is_concrete
 from gamekl.core.show import Shown
 from gamekl.core.symmetric.counts import joint_counts, num_counts, opponent_counts
 
 # Payoffs of a normal form, of all players.
 MOST_PAYOFFS = 2**24
+# What the one role is called whose players have names of their own.
+ROLE = "each player"
 
 
-class SymmetricGame(Shown):
+class SymmetricGame(Named, Shown):
     """A game in which all players have the same actions and payoffs, and care only how many of the others do what.
 
     Profiles in which all play alike have one policy, that of the one role that all players have: so have references,
@@ -81,6 +86,8 @@ class SymmetricGame(Shown):
             tol: most by which payoffs may differ that ought to be the same, payoff units; the first player's, with the
                 others in the order of their actions, are taken.
 
+        Names of actions stay where all players have the same.
+
         Raises:
             ValueError: the players have different actions, or payoffs differ; the message names which.
         """
@@ -96,7 +103,19 @@ class SymmetricGame(Shown):
         given = own_first.reshape(num_players, num_actions, -1)
         table = given[0][:, first]
         _refuse_others(given, table[:, rows], rows, first, num_players, num_actions, tol)
-        return cls(table, num_players)
+        made = cls(table, num_players)
+        if game.names is None or len(set(game.names.actions)) > 1:
+            return made
+        return made.with_names(Names((ROLE,), game.names.actions[:1], game.names.title))
+
+    def with_names(self, names: Names) -> "SymmetricGame":
+        """The same game, with these names of the one role and of its actions.
+
+        Raises:
+            ValueError: not one name for the role and for each action.
+        """
+        names.check(self.roles)
+        return named(copy.copy(self), names)
 
     @property
     def table(self) -> Array:
@@ -138,7 +157,10 @@ class SymmetricGame(Shown):
                 f"{MOST_PAYOFFS:,}"
             )
         own = self.payoffs[:, joint_counts(players, actions)]
-        return NormalFormGame(jnp.stack([jnp.moveaxis(own, 0, player) for player in range(players)]))
+        made = NormalFormGame(jnp.stack([jnp.moveaxis(own, 0, player) for player in range(players)]))
+        if self.names is None:
+            return made
+        return made.with_names(replace(Names.of_numbers(made.num_actions), actions=self.names.actions * players))
 
 
 # What has a logit path.

@@ -93,7 +93,8 @@ def read_csv(path: str | PathLike[str], *, dtype: Any = None) -> NormalFormGame:
 def read_npz(path: str | PathLike[str], *, dtype: Any = None) -> NormalFormGame:
     """Read the payoffs in an ``.npz`` file (never pickled objects).
 
-    They are an array ``payoffs`` ``[player, *actions]``; or else all arrays that there are, one ``[*actions]`` for each
+    They are an array ``payoffs`` ``[player, *actions]``, with the names that `write_npz` writes beside it, if there are
+    any; or else all arrays that there are, one ``[*actions]`` for each
     player, by the players' names in their order in the file, or ``arr_0``, ``arr_1``, ... by number.
 
     Args:

@@ -68,7 +68,11 @@ def load_as(path: str | PathLike[str], make: Callable[[Table], R]) -> R:
 
 def _npz_table(arrays: Mapping[str, np.ndarray]) -> Table:
     if "payoffs" in arrays:
-        return Table(_real("payoffs", arrays["payoffs"]))
+        payoffs = _real("payoffs", arrays["payoffs"])
+        names = Names.of_arrays(arrays)
+        if names is not None and payoffs.ndim:
+            names.check(payoffs.shape[1:])
+        return Table(payoffs, names)
     shapes = {name: array.shape for name, array in arrays.items()}
     if len(set(shapes.values())) != 1 or {len(shape) for shape in shapes.values()} != {len(arrays)}:
         spelled = ", ".join(f"{name} {shape}" for name, shape in list(shapes.items())[:9])

@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from gamekl.core.games import ContextualGame, NormalFormGame
-from gamekl.core.names import Label
+from gamekl.core.names import Label, Names, distinct
 from gamekl.core.regularizer import Regularizer
 from gamekl.core.show import Shown, show
 from gamekl.offline.behavior import concentrability
@@ -71,6 +71,12 @@ class Log(Shown):
     num_values: int | None = eqx.field(static=True)
     symmetric: bool | None = eqx.field(static=True)
     preference: str | None = eqx.field(static=True, default=None)
+
+    @property
+    def names(self) -> Names:
+        """Players, actions and contexts as texts, for games that are estimated from the log."""
+        contexts = () if self.contexts is None else distinct(map(str, self.contexts))
+        return Names(self.players, tuple(distinct(map(str, own)) for own in self.actions), "", contexts)
 
     @property
     def num_groups(self) -> int:
