@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from gamekl import evaluate, games, learning, offline, online, preference, rules, stackelberg
     from gamekl.core.games import ContextualGame, MarkovGame, NormalFormGame, PolymatrixGame, stack
+    from gamekl.core.names import Names
     from gamekl.core.regularizer import Regularizer
+    from gamekl.core.report.result_table import ResultTable
     from gamekl.core.response import action_values, best_response, nash_gap, regularized_gap
     from gamekl.core.status import Status
     from gamekl.core.symmetric.game import SymmetricGame
@@ -34,13 +36,16 @@ if TYPE_CHECKING:
     from gamekl.solvers.nash.implicit import DerivativeWarning
     from gamekl.solvers.nash.solve import gane, solve_nash
     from gamekl.solvers.paths.batch import trace_batch
-    from gamekl.solvers.paths.logit_path import LogitPath, PointKind
+    from gamekl.solvers.paths.kinds import PointKind
+    from gamekl.solvers.paths.logit_path import LogitPath
     from gamekl.solvers.paths.trace import trace
     from gamekl.solvers.play.follow import follow
     from gamekl.solvers.play.gamd import gamd, multiplicative_weights
     from gamekl.solvers.play.history import gamd_history, multiplicative_weights_history
     from gamekl.solvers.play.sos_md import sos_md
     from gamekl.solvers.play.trajectory import Trajectory
+    from gamekl.solvers.report.plot import plot_path
+    from gamekl.solvers.report.table import table
     from gamekl.solvers.solution import Solution, SolveError, load_solution
 
 __version__ = "0.1.0"
@@ -65,7 +70,11 @@ _HOMES = {
     "find_equilibria_batch": "solvers.equilibria.batch",
     "Equilibria": "solvers.equilibria.equilibria",
     "LogitPath": "solvers.paths.logit_path",
-    "PointKind": "solvers.paths.logit_path",
+    "PointKind": "solvers.paths.kinds",
+    "plot_path": "solvers.report.plot",
+    "table": "solvers.report.table",
+    "ResultTable": "core.report.result_table",
+    "Names": "core.names",
     "solve_nash_exact": "solvers.exact.solve",
     "solve_nash_exact_batch": "solvers.exact.solve",
     "enumerate_nash": "solvers.exact.extreme.enumeration",
@@ -118,12 +127,14 @@ __all__ = [
     "FoundEquilibria",
     "LogitPath",
     "MarkovGame",
+    "Names",
     "NashEquilibria",
     "NormalFormGame",
     "PathLimit",
     "PointKind",
     "PolymatrixGame",
     "Regularizer",
+    "ResultTable",
     "Solution",
     "SolveError",
     "Status",
@@ -154,6 +165,7 @@ __all__ = [
     "offline",
     "online",
     "payoff_figure",
+    "plot_path",
     "preference",
     "regularized_gap",
     "rules",
@@ -166,6 +178,7 @@ __all__ = [
     "sos_md",
     "stack",
     "stackelberg",
+    "table",
     "trace",
     "trace_batch",
     "validate",

@@ -1,4 +1,4 @@
-"""What `gamekl solve` computes: arrays in, named arrays out, so that whole functions can be compiled and kept.
+"""What `gamekl solve` and `gamekl path` compute: arrays in, named arrays out, for programs that are compiled and kept.
 
 Solvers are loaded by the functions that call them: scipy, for one, takes as long to load as a small game to compile.
 """
@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from gamekl.core.games import NormalFormGame
@@ -40,6 +41,47 @@ def nash(payoffs: Any, temperature: Any, tol: Any, initial: Path | None = None) 
     game, regularizer = _checked(payoffs, temperature)
     start = None if initial is None else _start(initial)
     return _nash(game, solve_nash(game, regularizer, tol=tol, initial=start, throw=False))
+
+
+def path(
+    payoffs: Any,
+    log_references: Any,
+    end: Any,
+    temperatures: Any,
+    direction: Any,
+    *,
+    at_branching: str,
+    max_points: int,
+    max_folds: int,
+    max_crossings: int,
+) -> Found:
+    """The logit path: the arrays of `LogitPath` by their places in it, such as ``points.log_policy.0``.
+
+    Args:
+        payoffs: of the game.
+        log_references: of the players one behind the other, or None for uniform ones.
+        end: the temperature at which the path ends, or one for each player.
+        temperatures: as `trace` takes them.
+        direction: as `trace` takes it, log-references one behind the other; or None.
+        at_branching: as `trace` takes it, and what follows.
+        max_points: likewise.
+        max_folds: likewise.
+        max_crossings: likewise.
+    """
+    from gamekl.solvers.paths.trace import trace
+
+    game = NormalFormGame(payoffs)
+    cuts = np.cumsum(game.num_actions)[:-1]
+    regularizer = Regularizer.uniform(game, end)
+    if log_references is not None:
+        regularizer = Regularizer(jnp.split(log_references, cuts), end)
+    if direction is not None and direction.ndim == 1:
+        direction = tuple(jnp.split(direction, cuts))
+    room: dict[str, Any] = {"max_points": max_points, "max_folds": max_folds, "max_crossings": max_crossings}
+    turn = {"at_branching": at_branching, "direction": direction}
+    found = trace(game, regularizer, temperatures=temperatures, throw=False, **turn, **room)
+    leaves, _ = jax.tree.flatten_with_path(found)
+    return {jax.tree_util.keystr(place, simple=True, separator="."): leaf for place, leaf in leaves}
 
 
 def _start(path: Path) -> tuple[Any, ...]:

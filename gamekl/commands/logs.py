@@ -11,8 +11,8 @@ import numpy as np
 from gamekl.commands.flags import Data, LogSolve
 from gamekl.core.names import Label
 from gamekl.core.regularizer import Regularizer
+from gamekl.core.report.text import aligned
 from gamekl.core.response import nash_gap
-from gamekl.core.show import aligned
 from gamekl.learning.bands import Band
 from gamekl.learning.bootstrap import Bootstrap, bootstrap
 from gamekl.offline.logs.log import Log
@@ -201,7 +201,8 @@ def _as_array(labels: Sequence[Label]) -> np.ndarray:
 
 
 def _save(path: Path, log: Log, found: Bootstrap) -> None:
-    arrays: dict[str, Any] = {} if log.contexts is None else {"contexts": _as_array(log.contexts)}
+    arrays: dict[str, Any] = {"players": np.array(log.players)}
+    arrays |= {} if log.contexts is None else {"contexts": _as_array(log.contexts)}
     bands = {"value": found.value, "regularized_value": found.regularized_value}
     for player, labels in enumerate(log.actions):
         arrays[f"actions_{player}"] = _as_array(labels)

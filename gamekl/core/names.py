@@ -162,11 +162,6 @@ def numbered(count: int) -> tuple[str, ...]:
     return tuple(map(str, range(1, count + 1)))
 
 
-def numbered_names(num_actions: Sequence[int]) -> Names:
-    """Names of a game without any: player 1, player 2, ..., and numbers for actions."""
-    return Names(tuple(f"player {number}" for number in numbered(len(num_actions))), tuple(map(numbered, num_actions)))
-
-
 def meant(got: Any, known: Iterable[str]) -> str | None:
     """The one of the known names that was probably meant."""
     return next(iter(difflib.get_close_matches(got.lower(), known, n=1)), None) if isinstance(got, str) else None

@@ -7,7 +7,7 @@ by its name, a batch by how many of its parts ended how. What is traced has a sh
 import dataclasses
 import textwrap
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any, ClassVar, get_args
 
 import equinox as eqx
@@ -45,15 +45,6 @@ class Shown(eqx.Module):
     def notes(self) -> Iterator[str]:
         """Sentences that stand below the fields, where all leaves are arrays whose numbers are there."""
         yield from ()
-
-
-def aligned(lines: Sequence[Sequence[str]]) -> list[str]:
-    """Cells under each other; lines may be of unequal lengths."""
-    columns = max(map(len, lines))
-    padded = [[*line, *[""] * (columns - len(line))] for line in lines]
-    widths = [max(map(len, column)) for column in zip(*padded, strict=True)]
-    rows = ["  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) for line in padded]
-    return [row.rstrip() for row in rows]
 
 
 def is_shown_by_shape(value: Any) -> bool:

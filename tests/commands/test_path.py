@@ -10,10 +10,11 @@ import pytest
 from shell_helpers import refused, run
 
 import gamekl as gk
-from gamekl.commands.path.figure import MOST_LABELLED, curve, draw_path
 from gamekl.commands.path.tracing import trace_table
 from gamekl.core.names import Names
 from gamekl.games.files.table import Table
+from gamekl.solvers.report.path_figure import MOST_LABELLED, curve
+from gamekl.solvers.report.path_figure import draw_path as draw
 
 COORDINATION = (
     'NFG 1 R "meet" { "Ann" "B$ob" } { { "tea" "coffee" } { "x=1" "a name of more letters than fit" } } 1 1 0 0 0 0 1 1'
@@ -35,6 +36,10 @@ def here(tmp_path, monkeypatch):
 def traced(payoffs, *, end=(), at_branching="stay", asked=(), names=None):
     ends, temperatures = {"temperature": end, "lambda": ()}, {"temperatures": asked, "lambdas": ()}
     return trace_table(Table(np.asarray(payoffs, float), names), ends, temperatures, None, at_branching)
+
+
+def draw_path(traced):
+    return draw(traced.points, traced.names)
 
 
 def cells(out, name):
@@ -67,6 +72,21 @@ def test_it_stays_at_the_pitchfork_unless_asked_to_cross(capsys):
     np.testing.assert_allclose(found, [[0.5, AT_45, AT_25], [0.5, 1 - AT_45, 1 - AT_25]], atol=2e-8)
     assert "pitchfork  crossed, towards tea of Ann, x=1 of B$ob\n" in out
     assert cells(out, "lambda") and out.startswith("the logit path from uniform play to lambda 4, temperature 0.25 ")
+
+
+@pytest.mark.parametrize("given", ["0,1,0,0", "0,-1e-3,0,1", "0,0,0,0,0,1,0,1", "away.npz", "away.nfg"])
+def test_a_direction_tells_the_side_to_cross_to(capsys, given):
+    """The second action gains, by numbers for actions or payoffs, or by a file: the other branch than by default."""
+    payoffs = np.zeros((2, 2, 2))
+    payoffs[:, 1, 1] = 2.0
+    np.savez("away.npz", payoffs=payoffs)
+    gk.games.write_nfg(gk.NormalFormGame(payoffs), "away.nfg")
+    arguments = ("path", "meet.nfg", "--temperature", "0.25", "--at-branching", "cross", "--direction", given)
+    status, out, err = run(capsys, *arguments)
+    assert (status, err) == (0, "") and "pitchfork  crossed, towards coffee of Ann, a name of more" in out
+    np.testing.assert_allclose(
+        [float(cells(out, name)[0]) for name in ("tea", "coffee")], [1 - AT_25, AT_25], atol=2e-8
+    )
 
 
 def test_lambda_is_the_inverse_of_temperature(capsys):
@@ -193,10 +213,11 @@ def test_folds_are_marked_where_they_are(capsys):
 def test_the_curve_solves_the_equations_between_its_points(payoffs, end, at_branching):
     """And it goes through folds: lambda rises, falls and rises on it."""
     found = traced(payoffs, end=(end,), at_branching=at_branching)
-    drawn = curve(found)
-    assert residuals(payoffs, found.ends, drawn.fraction, drawn.policy).max() < 2e-3
-    np.testing.assert_allclose(drawn.fraction[-1], 1)
-    steps = np.diff(drawn.fraction)
+    drawn = curve(found.points)
+    fraction = drawn.rate[:, 0] * found.ends[0]
+    assert residuals(payoffs, found.ends, fraction, drawn.policy).max() < 2e-3
+    np.testing.assert_allclose(drawn.rate[-1] * found.ends, 1)
+    steps = np.diff(fraction)
     turns = np.count_nonzero(np.diff(np.sign(steps[np.abs(steps) > 1e-9])))
     assert turns == int(found.found.path.folds) == (2 if payoffs is FOLDING else 0)
     for policy, log_policy in zip(drawn.policy, found.points.log_policy, strict=True):
@@ -268,6 +289,18 @@ REFUSED = {
     "meet.nfg --reference meet.nfg": "reference: got meet.nfg, takes a solution that `gamekl solve --save` wrote",
     "meet.nfg --reference other.npz": "reference: got other.npz of (2, 3) actions, takes (2, 2), as the game has",
     "meet.nfg --temprature 1": "--temprature: got an unknown flag; did you mean '--temperature",
+    "meet.nfg --direction 1,0,0,0": "direction: got 1,0,0,0 with --at-branching stay, takes it with cross",
+    "meet.nfg --at-branching cross --direction 1,0": (
+        "direction: got 2 numbers, takes 4, one for each action of each player, or 8, one for each payoff"
+    ),
+    "meet.nfg --at-branching cross --direction 1,0,nan,0": "direction: got 1,0,nan,0, takes finite numbers",
+    "meet.nfg --at-branching cross --direction folding.npz": (
+        "direction: got folding.npz of shape (2, 2, 3), takes (2, 2, 2), as the game has"
+    ),
+    "meet.nfg --at-branching cross --direction none.nfg": (
+        "direction: got none.nfg, takes a payoff file that can be read (No such file or directory), or numbers with "
+    ),
+    "meet.nfg --at-branching cross --direction 1,x": "direction: got 1,x, takes a file that ends in .nfg",
     "none.nfg": "path: got none.nfg, takes a payoff file that can be read",
     "game.toml": "path: got game.toml, takes a file that ends in .nfg, .efg, .agg, .bagg, .csv, .npz",
     "stages.npz": "payoffs: got shape (2, 5, 2, 2), takes",

@@ -213,6 +213,32 @@ def test_a_second_run_prints_the_same_and_loads_what_makes_no_programs(tmp_path)
     assert not loaded & {"equinox", "scipy", "pydantic", "tyro", "matplotlib", "jaxtyping"}
 
 
+@pytest.mark.parametrize(
+    "command",
+    [("solve", "--concept", "ce"), ("path", "--at-branching", "cross", "--temperatures", "1,.2")],
+    ids=" ".join,
+)
+def test_a_kept_program_that_calls_lapack_finds_it(tmp_path, command):
+    """In a new process, which has lowered nothing yet; and there is nothing to be made but the call."""
+    gk.games.write_nfg(gk.NormalFormGame(np.stack([np.eye(2)] * 2)), tmp_path / "game.nfg")
+    name, *flags = command
+    first, _ = fresh(tmp_path, "-m", "gamekl", name, "game.nfg", *flags)
+    second, loaded = fresh(tmp_path, "-m", "gamekl", name, "game.nfg", *flags)
+    assert second == first and "converged" in first
+    assert "jax" in loaded and not loaded & {"equinox", "pydantic", "tyro", "matplotlib", "jaxtyping"}
+
+
+def test_a_program_that_jax_has_kept_too_is_stored_whole(tmp_path):
+    """As after an update that leaves the program as it is: of what XLA has loaded it would not store all parts."""
+    gk.games.write_nfg(gk.NormalFormGame(np.stack([np.eye(2)] * 2)), tmp_path / "game.nfg")
+    command = ("-m", "gamekl", "path", "game.nfg", "--temperature", ".3")
+    first, _ = fresh(tmp_path, *command)
+    (path,) = (tmp_path / "caches").glob("gamekl/*/path-*")
+    path.unlink()
+    for _ in range(2):
+        assert fresh(tmp_path, *command)[0] == first
+
+
 def test_the_library_keeps_nothing(tmp_path):
     code = "import gamekl as gk; g = gk.games.matching_pennies(); gk.solve_nash(g, gk.Regularizer.uniform(g, 1.0))"
     fresh(tmp_path, "-c", code)

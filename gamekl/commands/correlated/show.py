@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from gamekl.commands.answer import printed_names
 from gamekl.commands.correlated import Correlated
 from gamekl.core.games import NormalFormGame
-from gamekl.core.names import Names, distinct, numbered_names
+from gamekl.core.names import Names, distinct
 from gamekl.experiment.run.publish import publish
 from gamekl.games.files.table import Table
 from gamekl.solvers.correlated.extreme.corners import CorrelatedPolytope
@@ -36,7 +36,7 @@ def show(table: Table, flags: Correlated) -> None:
         ValueError: too large a game, or a figure of other than two players.
     """
     game = NormalFormGame(jnp.asarray(table.payoffs))
-    names = table.names or numbered_names(game.num_actions)
+    names = table.names or Names.of_numbers(game.num_actions)
     printed = Names(printed_names(names.players), tuple(map(printed_names, names.actions)))
     if flags.figure is not None and game.num_players != 2:
         raise ValueError(f"figure: got a game of {game.num_players} players, takes one of 2")

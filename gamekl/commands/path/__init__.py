@@ -33,6 +33,9 @@ class LogitPath:
     at_branching: Literal["stay", "cross"] = "stay"
     """Where another branch crosses the path: stay on it, or cross onto the other branch, to the side on which the first
     action that the branches tell apart gains."""
+    direction: str | None = None
+    """The small change of the game that tells the side to cross to: a file of payoffs of the game's shape, or numbers
+    with commas between, one for each action of each player in order, or for each payoff."""
     figure: Path | None = None
     """Draw the probability of each action against lambda in this file: .svg, .pdf or .png."""
     csv: Path | None = None
@@ -46,7 +49,7 @@ def run(arguments: Sequence[str]) -> None:
     flags = read_arguments(LogitPath, "gamekl path", arguments)
     check_file("figure", flags.figure, FIGURES)
     check_file("csv", flags.csv, TABLES)
-    keep_programs(flags.cache)
+    programs = keep_programs(flags.cache)
     enable_x64()
     from gamekl.commands.path.show import show
     from gamekl.commands.path.tracing import trace_table
@@ -55,14 +58,18 @@ def run(arguments: Sequence[str]) -> None:
     table = load_as(flags.game, lambda table: table.cast("float64"))
     ends = {"temperature": flags.temperature, "lambda": flags.lambda_}
     asked = {"temperatures": flags.temperatures, "lambdas": flags.lambdas}
-    traced = trace_table(table, ends, asked, flags.reference, flags.at_branching)
+    turn = flags.at_branching, flags.direction
+    traced = trace_table(table, ends, asked, flags.reference, *turn, programs)
     if flags.csv is not None:
-        from gamekl.commands.path.rows import write_rows
+        from gamekl.core.report.text import csv_text
+        from gamekl.experiment.run.publish import publish
+        from gamekl.solvers.report.path_rows import point_rows
 
-        write_rows(traced, flags.csv)
+        columns = point_rows(traced.points, traced.names)
+        publish(flags.csv, csv_text(columns, zip(*columns.values(), strict=True)).encode())
     if flags.figure is not None:
-        from gamekl.commands.path.figure import save_path_figure
+        from gamekl.solvers.report.path_figure import save_path_figure
 
-        save_path_figure(traced, flags.figure)
+        save_path_figure(traced.points, traced.names, flags.figure)
     if not show(traced, flags):
         raise SystemExit(1)

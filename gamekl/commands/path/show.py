@@ -5,13 +5,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from gamekl.commands.answer import printed_names
 from gamekl.commands.path import LogitPath
 from gamekl.commands.path.tracing import Traced
-from gamekl.core.names import numbered
-from gamekl.core.show import aligned
-from gamekl.solvers.paths.logit_path import BRANCHINGS, PointKind
-from gamekl.solvers.solution import Status
+from gamekl.core.names import numbered, printed_names
+from gamekl.core.report.text import aligned
+from gamekl.core.status import Status
+from gamekl.solvers.paths.kinds import BRANCHINGS, PointKind
 
 # Crossings that stand beside each other.
 COLUMNS = 7

@@ -1,14 +1,15 @@
 """What of a run is there, and all of it as one table."""
 
-import csv
 import io
 from collections.abc import Callable
+from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from gamekl.core.report.text import csv_text
 from gamekl.experiment.run.origin import Run, mixture
 from gamekl.experiment.run.plan import make_chunks
 from gamekl.experiment.run.publish import publish
@@ -138,12 +139,9 @@ def read_shards(store: Store, names: list[str]) -> pa.Table:
 
 def _csv(table: pa.Table) -> bytes:
     # Not pyarrow's own writer: its 1.0 is "1", after which polars takes no 0.5.
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(table.column_names)
-    for batch in table.to_batches(max_chunksize=10_000):
-        writer.writerows(zip(*(column.to_pylist() for column in batch.columns), strict=True))
-    return text.getvalue().encode()
+    batches = table.to_batches(max_chunksize=10_000)
+    rows = (zip(*(column.to_pylist() for column in batch.columns), strict=True) for batch in batches)
+    return csv_text(table.column_names, chain.from_iterable(rows)).encode()
 
 
 def _parquet(table: pa.Table) -> bytes:

@@ -1,6 +1,6 @@
 """What a sweep will take, as text."""
 
-from gamekl.core.show import aligned
+from gamekl.core.report.text import aligned
 from gamekl.experiment.run.forecast import Forecast
 
 HOST = "the host's: what a solver needs there beside what is compiled, which is not counted"

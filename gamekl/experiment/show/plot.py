@@ -14,7 +14,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from gamekl.core.figures.look import (
+from gamekl.core.report.look import (
     COLOURS,
     COLUMNS,
     PANEL_HEIGHT,

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from gamekl.core.show import aligned
+from gamekl.core.report.text import aligned
 from gamekl.experiment.schema.cases import SYMBOLS
 from gamekl.experiment.show.report import COMPARED, Summary
 

@@ -16,7 +16,7 @@ from gamekl.solvers.nash import path
 from gamekl.solvers.nash.prepare import NashProblem, prepare
 from gamekl.solvers.nash.trace import FOUND, RUNNING, STOPPED, Place, Point, choose, plus
 from gamekl.solvers.paths.branches import Crossing, cross
-from gamekl.solvers.paths.logit_path import PointKind
+from gamekl.solvers.paths.kinds import PointKind
 from gamekl.solvers.paths.record import BRANCHED, Leg, Places, record
 from gamekl.solvers.paths.singular import locate
 from gamekl.solvers.solution import Status

@@ -7,28 +7,9 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from gamekl.core.show import Shown
-from gamekl.core.status import Code, Status
+from gamekl.core.status import Status
+from gamekl.solvers.paths.kinds import PointKind
 from gamekl.solvers.solution import PathSummary
-
-
-class PointKind(Code):
-    """What a point of a path is.
-
-    At a `fold` the temperature turns. At the three others of their kind another branch crosses the path: to both sides
-    alike (`pitchfork`), from one side to the other (`transcritical`), or several branches at once (`multiple`). At a
-    `turn_off`, which repeats such a point, the path leaves for the other branch: its tangent is that branch's.
-    """
-
-    place = 0
-    fold = 1
-    pitchfork = 2
-    transcritical = 3
-    multiple = 4
-    turn_off = 5
-
-
-# Where other branches cross the path.
-BRANCHINGS = (PointKind.pitchfork, PointKind.transcritical, PointKind.multiple)
 
 
 class PathPoints(Shown):
@@ -43,6 +24,8 @@ class PathPoints(Shown):
             payoffs over its temperature at the path's end.
         tangent: change of the log-policies by arclength, one array ``[point, actions_i]`` for each player.
         pace: change of s by arclength, shape ``[point]``, from -1 to 1: the temperature falls where it is positive.
+        scale: kappa times each player's temperature at the path's end, shape ``[player]``, payoff units; 1 /
+            temperature changes by pace / scale by arclength.
         index: the sign of the determinant of the equations' derivative, 1, -1, or 0 at singular points and where it
             could not be told, shape ``[point]``.
         count: how many points there are.
@@ -54,6 +37,7 @@ class PathPoints(Shown):
     arclength: Float[Array, "*batch point"]
     tangent: tuple[Float[Array, "*batch point _"], ...]
     pace: Float[Array, "*batch point"]
+    scale: Float[Array, "*batch player"]
     index: Float[Array, "*batch point"]
     count: Int[Array, "*batch"]
 

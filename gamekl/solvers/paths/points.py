@@ -13,7 +13,7 @@ from gamekl.core.kernels.system import GameEquations, Vector
 from gamekl.solvers.nash.step_control import faintest, weights
 from gamekl.solvers.nash.trace import Count, Flag, Lane, Point, choose, plus
 from gamekl.solvers.paths.correct import correct
-from gamekl.solvers.paths.logit_path import PointKind
+from gamekl.solvers.paths.kinds import PointKind
 from gamekl.solvers.paths.record import Leg, Places
 from gamekl.solvers.paths.singular import unit
 

@@ -9,7 +9,7 @@ from gamekl.core.kernels.refill import Method, solve_with_journal
 from gamekl.core.kernels.system import GameEquations
 from gamekl.solvers.nash import path
 from gamekl.solvers.nash.trace import RUNNING, STOPPED, Count, Flag, Lane, Point, Trace, choose
-from gamekl.solvers.paths.logit_path import PointKind
+from gamekl.solvers.paths.kinds import PointKind
 
 # The tracer's phase where it has just passed a point at which other branches cross the path.
 BRANCHED = 4

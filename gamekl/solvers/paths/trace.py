@@ -23,7 +23,8 @@ from gamekl.solvers.nash.solve import MAX_STEPS
 from gamekl.solvers.nash.trace import FAILED, FOUND
 from gamekl.solvers.paths.crossings import Crossings, cross_temperatures
 from gamekl.solvers.paths.follow import follow
-from gamekl.solvers.paths.logit_path import LogitPath, PathCrossings, PathPoints, PointKind
+from gamekl.solvers.paths.kinds import PointKind
+from gamekl.solvers.paths.logit_path import LogitPath, PathCrossings, PathPoints
 from gamekl.solvers.paths.points import Points, exact_points
 from gamekl.solvers.paths.record import Leg, Places
 from gamekl.solvers.paths.requests import Options, Request, asked_fractions, make_direction, make_options
@@ -51,7 +52,7 @@ def _finish(problems: NashProblem, fractions: Array, legs: Leg, places: Places, 
     status = jnp.where(status == Status.converged, first, status)
     scale = jnp.where(prepared.system.scale > 0, prepared.system.scale, 1)
     reached = jnp.where(trace.phase == FOUND, 1, trace.here.point.s / scale)
-    path_points = _path_points(prepared, points)
+    path_points = _path_points(prepared, points, scale)
     path = PathSummary(
         temperature=lanes_first(temperatures / reached),
         folds=jnp.sum(path_points.kind == PointKind.fold, axis=1, dtype=jnp.int32),
@@ -73,7 +74,7 @@ def _parts(prepared: Prepared, z: Array, *, log: bool) -> tuple[Array, ...]:
     return tuple(jnp.moveaxis(part, 0, -2) for part in split(jnp.moveaxis(masked, -2, 0), prepared.system.sizes))
 
 
-def _path_points(prepared: Prepared, points: Points) -> PathPoints:
+def _path_points(prepared: Prepared, points: Points, scale: Array) -> PathPoints:
     s, pace = points.places.numbers[:, 0], points.places.numbers[:, 1]
     inside = jnp.arange(len(s), dtype=jnp.int32)[:, None] < points.num_points
     fraction = s * prepared.system.pace
@@ -90,6 +91,7 @@ def _path_points(prepared: Prepared, points: Points) -> PathPoints:
         arclength=lanes_first(kept(points.length)),
         tangent=lanes_first(tuple(tangent)),
         pace=lanes_first(kept(pace)),
+        scale=lanes_first(prepared.temperatures * scale),
         index=lanes_first(jnp.where(inside, points.places.sign, 0)),
         count=points.num_points,
     )

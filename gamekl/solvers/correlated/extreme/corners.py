@@ -9,7 +9,7 @@ from functools import cached_property
 import numpy as np
 from jaxtyping import Bool, Float
 
-from gamekl.core.names import Names, numbered_names
+from gamekl.core.names import Names
 from gamekl.solvers.exact.extreme.equilibria import earnings
 from gamekl.solvers.exact.extreme.rationals import Row, Rows
 
@@ -106,7 +106,7 @@ class CorrelatedPolytope:
         Args:
             names: what the players and their actions are called.
         """
-        actions = (numbered_names(self.num_actions) if names is None else names).actions
+        actions = (Names.of_numbers(self.num_actions) if names is None else names).actions
         cells = [f"({', '.join(cell)})" for cell in itertools.product(*actions)]
         lines, width = [], len(f"{len(self)}:")
         rows = zip(self.vertices, self.rational_values, self.is_nash, strict=True)

@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Polygon
 
-from gamekl.core.figures.look import COLOURS, PANEL_HEIGHT, PANEL_WIDTH, STYLE, new_figure, short, write_figure
+from gamekl.core.report.look import COLOURS, PANEL_HEIGHT, PANEL_WIDTH, STYLE, new_figure, short, write_figure
 from gamekl.solvers.correlated.extreme.payoffs import PayoffSpace
 
 LEGEND_WIDTH = 1.5  # inches

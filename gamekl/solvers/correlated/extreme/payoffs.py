@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Float
 
 from gamekl.core.games import NormalFormGame, require_normal_form
-from gamekl.core.names import Names, numbered_names
+from gamekl.core.names import Names
 from gamekl.solvers.correlated.extreme.corners import CorrelatedPolytope, Point, convex_hull
 from gamekl.solvers.correlated.extreme.polytope import correlated_polytope
 from gamekl.solvers.exact.extreme.enumeration import enumerate_nash
@@ -99,7 +99,7 @@ def payoff_figure(
         raise ValueError(f"game: got {game.num_players} players, takes 2")
     if path is not None and Path(path).suffix.lower() not in FIGURES:
         raise ValueError(f"path: got {path}, takes a file that ends in .svg, .pdf or .png")
-    names = game.names or numbered_names(game.num_actions) if names is None else names
+    names = game.names or Names.of_numbers(game.num_actions) if names is None else names
     names.check(game.num_actions)
     correlated, coarse = (
         correlated_polytope(game, concept=concept, rationals=rationals, max_vertices=max_vertices)

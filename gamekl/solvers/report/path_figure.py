@@ -1,7 +1,7 @@
 """The figure of a logit path: the probability of each action against lambda = 1 / temperature, a panel for each player.
 
 The path is a curve by its arclength h, with cubics between neighbouring points that have their tangents: log-policies
-and beta, the fraction of the inverse temperature in force, are polynomials of h there, and curves run through folds.
+and lambda are polynomials of h there, and curves run through folds.
 """
 # matplotlib leaves its **kwargs without types, so that every method that has them counts as partly unknown.
 # pyright: reportUnknownMemberType=false
@@ -16,9 +16,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-from gamekl.commands.answer import printed_names
-from gamekl.commands.path.tracing import Traced
-from gamekl.core.figures.look import (
+from gamekl.core.names import Names, printed_names
+from gamekl.core.report.look import (
     COLOURS,
     COLUMNS,
     PANEL_HEIGHT,
@@ -28,7 +27,8 @@ from gamekl.core.figures.look import (
     short,
     write_figure,
 )
-from gamekl.solvers.paths.logit_path import BRANCHINGS, PointKind
+from gamekl.solvers.paths.kinds import BRANCHINGS, PointKind
+from gamekl.solvers.report.path_rows import Rows
 
 # Actions of a player that have a colour and a name; the others are grey.
 MOST_LABELLED = 10
@@ -46,23 +46,21 @@ class Curve(NamedTuple):
     """Places along a path.
 
     Attributes:
-        fraction: beta, shape ``[place]``: of the inverse temperatures where the path ends.
+        rate: lambda of each player, shape ``[place, player]``.
         policy: one array ``[place, actions_i]`` for each player.
     """
 
-    fraction: np.ndarray
+    rate: np.ndarray
     policy: tuple[np.ndarray, ...]
 
 
-def curve(traced: Traced) -> Curve:
+def curve(points: Rows) -> Curve:
     """The path by arclength, through its points."""
-    points = traced.points
-    fraction = np.max(traced.ends / points.temperature, axis=1)
-    pace = points.pace / traced.scale if traced.scale > 0 else points.pace
+    rate, pace = 1 / points.temperature, points.pace[:, None] / points.scale
     # Close to the reference a logarithmic axis shows every decade alike.
     even, first = np.linspace(0, 1, BETWEEN + 1)[1:], np.geomspace(1e-6, 1, 8 * BETWEEN)
-    row = np.concatenate([np.zeros(len(first), int), np.repeat(np.arange(1, len(fraction) - 1), BETWEEN)])
-    u = np.concatenate([first, np.tile(even, max(len(fraction) - 2, 0))])
+    row = np.concatenate([np.zeros(len(first), int), np.repeat(np.arange(1, len(rate) - 1), BETWEEN)])
+    u = np.concatenate([first, np.tile(even, max(len(rate) - 2, 0))])
     length = np.diff(points.arclength)[row]
 
     def between(values: np.ndarray, slopes: np.ndarray) -> np.ndarray:
@@ -78,7 +76,7 @@ def curve(traced: Traced) -> Curve:
         logits = between(np.where(played, log_policy, 0), np.where(played, tangent, 0))
         weights = np.where(played[row], np.exp(logits), 0)
         policy.append(weights / weights.sum(axis=1, keepdims=True))
-    return Curve(between(fraction, pace), tuple(policy))
+    return Curve(between(rate, pace), tuple(policy))
 
 
 def _draw_marks(axes: Axes, name: str, rates: np.ndarray, policies: np.ndarray, style: Any) -> None:
@@ -96,14 +94,12 @@ def _set_ticks(axes: Axes, first: float, last: float) -> None:
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
 
 
-def _draw_player(axes: Axes, traced: Traced, drawn: Curve, player: int) -> None:
-    points, policy, end = traced.points, drawn.policy[player], traced.ends[player]
-    names = printed_names(traced.names.actions[player])
+def _draw_player(axes: Axes, points: Rows, drawn: Curve, player: int, title: str, names: tuple[str, ...]) -> None:
+    rate, policy = drawn.rate[:, player], drawn.policy[player]
     # From the likeliest at the path's end to the least likely, as the curves lie there.
     labelled = set(np.argsort(-policy.max(axis=0), kind="stable")[:MOST_LABELLED].tolist())
     order = [action for action in np.argsort(-policy[-1], kind="stable").tolist() if action in labelled]
     others = [action for action in range(len(names)) if action not in labelled]
-    rate = drawn.fraction / end
     for number, action in enumerate(others):
         label = f"{len(others)} less likely" if number == 0 else None
         axes.plot(rate, policy[:, action], color="0.75", lw=0.5, zorder=1, label=label)
@@ -116,11 +112,11 @@ def _draw_player(axes: Axes, traced: Traced, drawn: Curve, player: int) -> None:
     folds, branchings = points.kind == PointKind.fold, np.isin(points.kind, BRANCHINGS)
     _draw_marks(axes, f"folds_{player}", rates[folds], at_points[folds], FOLD)
     _draw_marks(axes, f"branchings_{player}", rates[branchings], at_points[branchings], BRANCHING)
-    last = float((drawn.fraction.max() or 1.0) / end)
-    first = min(FIRST / (traced.scale * end) if traced.scale > 0 else last, DECADE * last)
+    last = float(rate.max() or 1 / points.scale[player])
+    first = min(FIRST / points.scale[player], DECADE * last)
     axes.set(xscale="log", xlim=(first, last), ylim=(-0.02, 1.02))
     axes.set(xlabel="$\\lambda = 1/\\tau$, nats per payoff unit", ylabel="probability")
-    axes.set_title(short(printed_names(traced.names.players)[player]))
+    axes.set_title(short(title))
     _set_ticks(axes, first, last)
     axes.spines[["top", "right"]].set_visible(False)
     handles, labels = axes.get_legend_handles_labels()
@@ -135,19 +131,19 @@ def _draw_player(axes: Axes, traced: Traced, drawn: Curve, player: int) -> None:
     )
 
 
-def draw_path(traced: Traced) -> Figure:
+def draw_path(points: Rows, names: Names) -> Figure:
     """The figure of a path."""
-    players = len(traced.names.players)
+    players = len(names.players)
     columns = min(COLUMNS, players)
     rows = -(-players // columns)
     figure = new_figure((PANEL_WIDTH + LEGEND_WIDTH) * columns, PANEL_HEIGHT * rows)
     grid = figure.subplots(rows, columns, squeeze=False).ravel()
-    drawn = curve(traced)
+    drawn, titles = curve(points), printed_names(names.players)
     for player, axes in enumerate(grid[:players]):
-        _draw_player(axes, traced, drawn, player)
+        _draw_player(axes, points, drawn, player, titles[player], printed_names(names.actions[player]))
     for axes in grid[players:]:
         axes.set_axis_off()
-    _draw_legend(figure, [PointKind(int(kind)) for kind in traced.points.kind])
+    _draw_legend(figure, [PointKind(int(kind)) for kind in points.kind])
     return figure
 
 
@@ -166,7 +162,7 @@ def _draw_legend(figure: Figure, kinds: list[PointKind]) -> None:
         figure.legend(handles=handles, frameon=False, loc="outside lower center", ncols=len(handles))
 
 
-def save_path_figure(traced: Traced, path: Path) -> None:
+def save_path_figure(points: Rows, names: Names, path: Path) -> None:
     """Write the figure of a path as .svg, .pdf or .png."""
     with matplotlib.rc_context(STYLE):
-        write_figure(draw_path(traced), path)
+        write_figure(draw_path(points, names), path)

@@ -1,1 +1,0 @@
-"""Figures: what all of them share."""
