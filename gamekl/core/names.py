@@ -124,12 +124,13 @@ def named(made: N, names: Names | None) -> N:
 
 def names_of(*objects: Any) -> Names | None:
     """The names that all of them have; None where they differ, but for the title, which is then left out."""
-    told = [getattr(entry, "names", None) for entry in objects]
-    known = [entry for entry in told if isinstance(entry, Names)]
-    if not known or len(known) < len(told):
+    first = getattr(objects[0], "names", None) if objects else None
+    if not isinstance(first, Names):
         return None
-    first, *others = known
-    if all(other == first for other in others):
+    others = [entry.names for entry in objects[1:]]
+    if None in others:
+        return None
+    if all(other is first or other == first for other in others):
         return first
     bare = replace(first, title="")
     return bare if all(replace(other, title="") == bare for other in others) else None
