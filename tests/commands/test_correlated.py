@@ -11,8 +11,8 @@ from matplotlib.colors import to_hex
 from shell_helpers import refused, run
 
 import gamekl as gk
-from gamekl.core.report.look import COLOURS
 from gamekl.core.names import Names
+from gamekl.core.report.look import COLOURS
 
 CHICKEN = 'NFG 1 R "chicken" { "Ann" "B$ob" } { { "dare" "yield" } { "dare" "yield" } } 0 0 2 7 7 2 6 6'
 SVG = "{http://www.w3.org/2000/svg}"

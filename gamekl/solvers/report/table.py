@@ -1,5 +1,6 @@
 """Games and what solvers return, as tables with the names of players and actions."""
 
+import itertools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -14,10 +15,12 @@ from gamekl.core.policies import is_concrete
 from gamekl.core.regularizer import Regularizer
 from gamekl.core.report.result_table import ResultTable
 from gamekl.core.symmetric.game import ROLE, SymmetricGame
+from gamekl.solvers.correlated.extreme.corners import CorrelatedPolytope
 from gamekl.solvers.correlated.solve import CorrelatedEquilibrium
 from gamekl.solvers.correlated_solution import CorrelatedSolution
 from gamekl.solvers.equilibria.equilibria import Equilibria
 from gamekl.solvers.exact.extreme.equilibria import NashEquilibria
+from gamekl.solvers.exact.many.found import FoundEquilibria
 from gamekl.solvers.paths.logit_path import LogitPath, PathCrossings, PathPoints
 from gamekl.solvers.report.columns import Columns, by_action, by_joint_action, joined, of_players, of_policies
 from gamekl.solvers.report.path_rows import crossing_rows, point_rows, without_padding
@@ -58,6 +61,19 @@ def _extreme(result: NashEquilibria, names: Names) -> Columns:
     return joined(columns, policies, values)
 
 
+def _found(result: FoundEquilibria, names: Names) -> Columns:
+    whole = {"equilibrium": list(range(len(result))), "regular": result.regular.tolist()}
+    sure = {name: getattr(result, name).tolist() for name in ("epsilon", "error")}
+    return joined(whole, of_policies(result.policy, names), of_players("value", result.values, names), sure)
+
+
+def _corners(result: CorrelatedPolytope, names: Names) -> Columns:
+    columns = {"vertex": list(range(len(result))), "is_nash": result.is_nash.tolist()}
+    cells = map(":".join, itertools.product(*names.actions))
+    shares = list(zip(cells, zip(*result.vertices, strict=True), strict=True))
+    return joined(columns, shares, of_players("value", np.array(result.rational_values, dtype=object), names))
+
+
 def _joint(result: CorrelatedEquilibrium | CorrelatedSolution, names: Names) -> Columns:
     joint_policy = jax.tree.map(jnp.asarray, result).joint_policy
     return joined(by_joint_action(names), {"probability": np.asarray(joint_policy).ravel().tolist()})
@@ -86,7 +102,9 @@ KINDS: dict[type, tuple[str, Make]] = {
     CorrelatedEquilibrium: ("status", _joint),
     CorrelatedSolution: ("status", _joint),
 }
-TAKES = "a NormalFormGame, a Solution, StagedSolution or NashEquilibria, " + ", ".join(kind.__name__ for kind in KINDS)
+# Those of the host, of which there are no batches.
+HOSTS: dict[type, Make] = {NashEquilibria: _extreme, FoundEquilibria: _found, CorrelatedPolytope: _corners}
+TAKES = "a NormalFormGame, a Solution or StagedSolution, " + ", ".join(kind.__name__ for kind in (*HOSTS, *KINDS))
 
 
 def _num_actions(result: Any) -> tuple[int, ...]:
@@ -97,8 +115,10 @@ def _num_actions(result: Any) -> tuple[int, ...]:
         return tuple(len(own[0]) for own in result.vertices)
     if isinstance(result, CorrelatedEquilibrium):
         return result.joint_policy.shape[-result.cce_gap.shape[-1] :]
-    if isinstance(result, CorrelatedSolution):
+    if isinstance(result, CorrelatedSolution | CorrelatedPolytope):
         return result.num_actions
+    if isinstance(result, FoundEquilibria):
+        return tuple(own.shape[1] for own in result.policy)
     return tuple(entry.shape[-1] for entry in (result.points if isinstance(result, LogitPath) else result).log_policy)
 
 
@@ -155,8 +175,8 @@ def table(result: Any, names: Any = None, *, regularizer: Regularizer | None = N
 
     - Of solutions (`solve_nash`, `solve_nash_exact`, `max_entropy_nash`, contextual and Markov games): a row for each
       player and action.
-    - `Equilibria`: a row for each equilibrium, with what is certain of it. `NashEquilibria`: a row for each extreme
-      equilibrium, in fractions.
+    - `Equilibria` and `FoundEquilibria`: a row for each equilibrium, with what is certain of it. `NashEquilibria` and
+      `CorrelatedPolytope`: a row for each extreme equilibrium, in fractions.
     - A `LogitPath`: a row for each point in order; its ``crossings`` are a table of their own.
     - Correlated equilibria: a row for each joint action.
     - A `NormalFormGame` of two players: the bimatrix; of others a row for each joint action. As CSV it can be read
@@ -174,7 +194,7 @@ def table(result: Any, names: Any = None, *, regularizer: Regularizer | None = N
         ValueError: names that do not fit, a batch of games or with several axes, or a regularizer that does not fit.
     """
     is_solution = isinstance(result, Policies)
-    if not is_solution and not isinstance(result, (NashEquilibria, NormalFormGame, *KINDS)):
+    if not is_solution and not isinstance(result, (NormalFormGame, *HOSTS, *KINDS)):
         raise TypeError(f"result: got {type(result).__name__}, takes {TAKES}")
     if not is_concrete(result):
         raise TypeError("result: got traced arrays, takes concrete ones")
@@ -184,8 +204,8 @@ def table(result: Any, names: Any = None, *, regularizer: Regularizer | None = N
     title = repr(result).partition("\n")[0]
     if isinstance(result, NormalFormGame):
         return ResultTable(_game(result, told), told.title or title)
-    if isinstance(result, NashEquilibria):
-        return ResultTable(_extreme(result, told), title)
+    if type(result) in HOSTS:
+        return ResultTable(HOSTS[type(result)](result, told), title)
     if is_solution:
         lead = result.log_policy[0].shape[:-1]
         references = _references(regularizer, result, lead)

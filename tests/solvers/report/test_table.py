@@ -70,6 +70,24 @@ def test_all_equilibria_are_told_in_fractions():
     assert repr(2 / 3) in told.to_csv()
 
 
+def test_equilibria_of_three_players_are_told_with_what_is_certain():
+    """Each wins where two play alike: the pure ones, and (1/2, 1/2) of all."""
+    same = np.array([[[float(len({i, j, k}) == 1) for k in range(2)] for j in range(2)] for i in range(2)])
+    told = gk.table(gk.enumerate_nash(gk.NormalFormGame(np.stack([same] * 3)))).columns
+    assert told["equilibrium"] == [0, 1, 2] and told["player 1:1"] == [1, 0.5, 0]
+    assert told["value:player 3"] == [1, 0.25, 1] and told["regular"] == [True] * 3 and told["epsilon"] == [0] * 3
+
+
+def test_extreme_correlated_equilibria_are_told_in_fractions():
+    told = gk.table(gk.correlated_polytope(GAME), GAME).columns
+    assert sorted(
+        map(sum, zip(*(told[f"{a}:{b}"] for a in NAMES.actions[0] for b in NAMES.actions[1]), strict=True))
+    ) == [1] * len(told["vertex"])
+    nash = [place for place, known in enumerate(told["is_nash"]) if known]
+    assert {told["tea:x=1"][place] for place in nash} == {1, Fraction(1, 4), 0}
+    assert {told["value:Ann"][place] for place in nash} == {1, Fraction(1, 2)}
+
+
 def test_a_path_has_its_points_and_its_crossings():
     path = gk.trace(GAME, ANCHOR, temperatures=[1.0, 0.45], at_branching="cross")
     points = gk.table(path, GAME).columns

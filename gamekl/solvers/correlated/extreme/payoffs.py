@@ -14,7 +14,7 @@ from gamekl.core.games import NormalFormGame, require_normal_form
 from gamekl.core.names import Names
 from gamekl.solvers.correlated.extreme.corners import CorrelatedPolytope, Point, convex_hull
 from gamekl.solvers.correlated.extreme.polytope import correlated_polytope
-from gamekl.solvers.exact.extreme.enumeration import enumerate_nash
+from gamekl.solvers.exact.extreme.enumeration import enumerate_two_players
 from gamekl.solvers.exact.extreme.equilibria import NashEquilibria
 
 FIGURES = (".svg", ".pdf", ".png")
@@ -105,7 +105,7 @@ def payoff_figure(
         correlated_polytope(game, concept=concept, rationals=rationals, max_vertices=max_vertices)
         for concept in ("ce", "cce")
     )
-    space = payoff_space(names, correlated, coarse, enumerate_nash(game, rationals=rationals))
+    space = payoff_space(names, correlated, coarse, enumerate_two_players(game, rationals, max_vertices))
     from gamekl.solvers.correlated.extreme.panel import draw_payoffs
 
     return draw_payoffs(space, None if path is None else Path(path))
