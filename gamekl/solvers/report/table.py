@@ -104,7 +104,7 @@ KINDS: dict[type, tuple[str, Make]] = {
 }
 # Those of the host, of which there are no batches.
 HOSTS: dict[type, Make] = {NashEquilibria: _extreme, FoundEquilibria: _found, CorrelatedPolytope: _corners}
-TAKES = "a NormalFormGame, a Solution or StagedSolution, " + ", ".join(kind.__name__ for kind in (*HOSTS, *KINDS))
+TAKES = "a NormalFormGame, a Solution, a StagedSolution, " + ", ".join(kind.__name__ for kind in (*HOSTS, *KINDS))
 
 
 def _num_actions(result: Any) -> tuple[int, ...]:

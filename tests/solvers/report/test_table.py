@@ -80,9 +80,8 @@ def test_equilibria_of_three_players_are_told_with_what_is_certain():
 
 def test_extreme_correlated_equilibria_are_told_in_fractions():
     told = gk.table(gk.correlated_polytope(GAME), GAME).columns
-    assert sorted(
-        map(sum, zip(*(told[f"{a}:{b}"] for a in NAMES.actions[0] for b in NAMES.actions[1]), strict=True))
-    ) == [1] * len(told["vertex"])
+    shares = [told[f"{first}:{second}"] for first in NAMES.actions[0] for second in NAMES.actions[1]]
+    assert [sum(vertex) for vertex in zip(*shares, strict=True)] == [1] * len(told["vertex"])
     nash = [place for place, known in enumerate(told["is_nash"]) if known]
     assert {told["tea:x=1"][place] for place in nash} == {1, Fraction(1, 4), 0}
     assert {told["value:Ann"][place] for place in nash} == {1, Fraction(1, 2)}
