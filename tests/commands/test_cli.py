@@ -368,7 +368,7 @@ def test_unknown_command(capsys, arguments):
     status, out, err = run(capsys, *arguments)
     assert (status, out) == (2, "")
     assert err.startswith(
-        f"gamekl: got command {arguments[0]!r}, takes one of sweep, plot, report, results, data, solve, path"
+        f"gamekl: got command {arguments[0]!r}, takes one of sweep, plot, report, results, data, solve, correlated, path"
     )
     assert "usage: gamekl COMMAND" in err
 
@@ -565,4 +565,4 @@ def test_what_is_mistyped_is_told_in_one_line(capsys, tmp_path, line):
 
 def test_a_command_is_guessed(capsys):
     status, _, err = run(capsys, "slove", "game.nfg")
-    assert status == 2 and err.splitlines()[0].endswith("results, data, solve, path; did you mean 'solve'?")
+    assert status == 2 and err.splitlines()[0].endswith("results, data, solve, correlated, path; did you mean 'solve'?")

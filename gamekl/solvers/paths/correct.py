@@ -15,8 +15,11 @@ from gamekl.solvers.nash.trace import Flag, Lane, Point, choose
 MOST_CORRECTIONS = 12
 # A correction may be so much of the one before; else rounding is all that is left of it.
 CONTRACTION = 0.5
-# The size of corrections at which they end, as powers of eps: such a one leaves an error about its square.
+# The size of corrections at which they end, as a power of eps: such a one leaves an error about its square, and the
+# tangent as exact as the point before it. Where no tangent is wanted they also end where the next one would be so small,
+# as a power of eps, if it falls short of this one as squares do.
 PRECISION_POWER = 0.6
+NEXT_POWER = 0.75
 
 
 class Corrected(NamedTuple):
@@ -47,10 +50,11 @@ class _Newton(NamedTuple):
     busy: Flag
 
 
-def correct(system: Equations, start: Point, row: Point, wanted: Flag) -> Corrected:
+def correct(system: Equations, start: Point, row: Point, wanted: Flag, tangents: bool = True) -> Corrected:
     """Newton's method in the hyperplane through `start` that is normal to `row`, where that is wanted.
 
-    The tangent points the way of `row`. Lengths count logits by how much they matter, as the tracer's do.
+    The tangent points the way of `row`; it is not exact unless `tangents` are wanted. Lengths count logits by how much
+    they matter, as the tracer's do.
     """
     faint = faintest(system.scale)
     eps = jnp.finfo(system.scale.dtype).eps
@@ -75,7 +79,11 @@ def correct(system: Equations, start: Point, row: Point, wanted: Flag) -> Correc
         # The noise that a nearly singular matrix makes of rounding errors does not shrink.
         unit = 1 + given.s
         stalled = (size > CONTRACTION * state.size) & (size <= eps**0.5 * unit)
-        done = (size <= eps**PRECISION_POWER * unit) | stalled | ~(size < jnp.inf)
+        last = state.size
+        next_size = jnp.where(last < jnp.inf, size * (size / last) ** 2, jnp.inf)
+        small = size <= eps**PRECISION_POWER * unit
+        small = small if tangents else small | (next_size <= eps**NEXT_POWER * unit)
+        done = small | stalled | ~(size < jnp.inf)
         new = _Newton(
             point=Point(z + change, given.s + shift),
             tangent=Point(drift * forward, forward),

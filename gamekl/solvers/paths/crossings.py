@@ -96,13 +96,12 @@ def cross_temperatures(
     """
     system = prepared.system
 
-    def meet(points: Points, here: Array, target: Lane, fraction: Lane) -> _Met:
-        row, present = jnp.argmax(here, axis=0), jnp.any(here, axis=0)
+    def meet(points: Points, row: Array, present: Array, target: Lane, fraction: Lane) -> _Met:
         given = curve(system, points.places, row, row + 1)
         u = _parameter(given, target)
         upward = Point(jnp.zeros_like(given.start.z), jnp.ones_like(u))
         start = Point(given.point(u).z, target)
-        found = correct(system, start, upward, present)
+        found = correct(system, start, upward, present, tangents=False)
         z, policy = materialize(system.normalized, found.point.z)
         there = prepared._replace(temperatures=prepared.temperatures / fraction)
         quality = materialize(assess, there, z, policy)
@@ -121,16 +120,18 @@ def cross_temperatures(
     def each(fraction: Lane) -> tuple[_Met, Count]:
         target = fraction * system.scale
         passes = _meets(points, target)
-        order = jnp.cumsum(passes, axis=0, dtype=jnp.int32)
+        rows, none = jnp.arange(len(passes), dtype=jnp.int32)[:, None], jnp.int32(len(passes))
 
-        def crossing(number: Array) -> _Met:
-            here = passes & (order == number + 1)
-            given = points, here, target, fraction
+        def crossing(left: Array, _: None) -> tuple[Array, _Met]:
+            row = jnp.min(jnp.where(left, rows, none), axis=0)
+            present = row < none
+            given = points, jnp.where(present, row, 0), present, target, fraction
             like = jax.eval_shape(meet, *given)
             blank = jax.tree.map(lambda leaf: jnp.broadcast_to(_nothing(leaf), leaf.shape), like)
-            return jax.lax.cond(jnp.any(here), meet, lambda *_: blank, *given)
+            return left & (rows > row), jax.lax.cond(jnp.any(present), meet, lambda *_: blank, *given)
 
-        return jax.lax.map(crossing, jnp.arange(most, dtype=jnp.int32)), order[-1]
+        met = jax.lax.scan(crossing, passes, length=most)[1]
+        return met, jnp.sum(passes, axis=0, dtype=jnp.int32)
 
     met, count = jax.lax.map(each, fractions)
     return Crossings(*met, number=count)

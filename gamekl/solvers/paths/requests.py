@@ -57,10 +57,10 @@ def asked_fractions(
         takes = ", ".join([*axes, "temperature", *([str(players)] if own else [])])
         shape = asked.shape if batch else asked.shape[1:]
         raise ValueError(f"temperatures: got shape {shape}, takes [{takes}], as the regularizer has it")
-    ratios = ends[:, None] / asked
+    with np.errstate(all="ignore"):  # what is no positive number is told below
+        ratios = ends[:, None] / asked
     if xp is np:
-        for one, those, ratio in zip(ends, asked, ratios, strict=True):
-            _check_ray(np.asarray(one), np.asarray(those), np.asarray(ratio))
+        _check_rays(np.asarray(ends), np.asarray(asked), np.asarray(ratios))
     fractions = xp.minimum(ratios[..., 0] if own else ratios, 1)
     # Of a few lengths only, so that few are compiled; what is not asked for costs nothing.
     size = fractions.shape[1]
@@ -70,21 +70,25 @@ def asked_fractions(
     return filled if batch else filled[0], size
 
 
-def _check_ray(end: np.ndarray, asked: np.ndarray, ratios: np.ndarray) -> None:
-    eps = float(np.finfo(end.dtype).eps)
-    for row, value in zip(asked.reshape(len(asked), -1), ratios.reshape(len(asked), -1), strict=True):
-        got = row.tolist() if end.ndim else row.item()
-        if not (np.all(np.isfinite(row)) and np.all(row > 0)):
-            raise ValueError(f"temperatures: got {got}, takes positive numbers")
-        if value.max() > 1 + 8 * eps:
-            raise ValueError(
-                f"temperatures: got {got}, takes at least the regularizer's, where the path ends: {end.tolist()}"
-            )
-        if np.ptp(value) > 16 * eps:
-            raise ValueError(
-                f"temperatures: got {got}, takes multiples of the regularizer's, {end.tolist()}: the path lies on "
-                "their ray"
-            )
+def _check_rays(ends: np.ndarray, asked: np.ndarray, ratios: np.ndarray) -> None:
+    """Raise ``ValueError`` unless temperatures ``[game, temperature]``, maybe of each player, lie on the paths."""
+    eps = float(np.finfo(ends.dtype).eps)
+    table, shares = (array.reshape(*array.shape[:2], -1) for array in (asked, ratios))
+    with np.errstate(invalid="ignore"):
+        good = np.all(np.isfinite(table) & (table > 0), axis=2)
+        reached = ~(np.max(shares, axis=2) > 1 + 8 * eps)
+        along = ~(np.max(shares, axis=2) - np.min(shares, axis=2) > 16 * eps)
+    if np.all(good & reached & along):
+        return
+    place = tuple(np.argwhere(~(good & reached & along))[0])
+    got, end = asked[place].tolist(), ends[place[0]].tolist()
+    if not good[place]:
+        raise ValueError(f"temperatures: got {got}, takes positive numbers")
+    if not reached[place]:
+        raise ValueError(f"temperatures: got {got}, takes at least the regularizer's, where the path ends: {end}")
+    raise ValueError(
+        f"temperatures: got {got}, takes multiples of the regularizer's, {end}: the path lies on their ray"
+    )
 
 
 def make_direction(game: NormalFormGame, direction: Any) -> Direction:
