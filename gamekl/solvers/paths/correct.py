@@ -16,8 +16,8 @@ MOST_CORRECTIONS = 12
 # A correction may be so much of the one before; else rounding is all that is left of it.
 CONTRACTION = 0.5
 # The size of corrections at which they end, as a power of eps: such a one leaves an error about its square, and the
-# tangent as exact as the point before it. Where no tangent is wanted they also end where the next one would be so small,
-# as a power of eps, if it falls short of this one as squares do.
+# tangent as exact as the point before it. Where no tangent is wanted they also end where the next one would be that
+# small, as another power of eps, if it falls short of this one as squares do.
 PRECISION_POWER = 0.6
 NEXT_POWER = 0.75
 

@@ -13,7 +13,7 @@ from gamekl.solvers.nash.conclude import assess, status_of_answer
 from gamekl.solvers.nash.prepare import Prepared
 from gamekl.solvers.nash.trace import Count, Lane, Point
 from gamekl.solvers.paths.correct import correct
-from gamekl.solvers.paths.points import FARTHEST, Curve, Points, at, curve
+from gamekl.solvers.paths.points import FARTHEST, Curve, Points, at, curve, first_row, without_row
 from gamekl.solvers.solution import Status
 
 # Steps to the place on a curve where it meets a temperature; Newton's method ends what they begin.
@@ -120,15 +120,13 @@ def cross_temperatures(
     def each(fraction: Lane) -> tuple[_Met, Count]:
         target = fraction * system.scale
         passes = _meets(points, target)
-        rows, none = jnp.arange(len(passes), dtype=jnp.int32)[:, None], jnp.int32(len(passes))
 
         def crossing(left: Array, _: None) -> tuple[Array, _Met]:
-            row = jnp.min(jnp.where(left, rows, none), axis=0)
-            present = row < none
+            row, present = first_row(left)
             given = points, jnp.where(present, row, 0), present, target, fraction
             like = jax.eval_shape(meet, *given)
             blank = jax.tree.map(lambda leaf: jnp.broadcast_to(_nothing(leaf), leaf.shape), like)
-            return left & (rows > row), jax.lax.cond(jnp.any(present), meet, lambda *_: blank, *given)
+            return without_row(left, row), jax.lax.cond(jnp.any(present), meet, lambda *_: blank, *given)
 
         met = jax.lax.scan(crossing, passes, length=most)[1]
         return met, jnp.sum(passes, axis=0, dtype=jnp.int32)

@@ -50,6 +50,18 @@ def place_at(places: Places, row: Int[Array, " lane"]) -> tuple[Point, Point]:
     return Point(vectors[0], numbers[0]), Point(vectors[1], numbers[1])
 
 
+def first_row(here: Bool[Array, "row lane"]) -> tuple[Int[Array, " lane"], Bool[Array, " lane"]]:
+    """The first row of each lane that is marked, or the number of rows, and whether there is one."""
+    rows = jnp.arange(len(here), dtype=jnp.int32)[:, None]
+    row = jnp.min(jnp.where(here, rows, len(here)), axis=0)
+    return row, row < len(here)
+
+
+def without_row(here: Bool[Array, "row lane"], row: Int[Array, " lane"]) -> Bool[Array, "row lane"]:
+    """The marks without those of these rows."""
+    return here & (jnp.arange(len(here), dtype=jnp.int32)[:, None] != row)
+
+
 class Curve(NamedTuple):
     """The cubic through two places that has their tangents, by lane; its parameter runs from 0 to 1.
 
@@ -97,14 +109,18 @@ class Curve(NamedTuple):
         return jax.tree.map(lambda *terms: reduce(jnp.add, terms), *found)
 
 
-def curve(system: GameEquations, places: Places, row: Int[Array, " lane"], behind: Int[Array, " lane"]) -> Curve:
-    """The curve from each lane's place in `row` to that in `behind`."""
-    start, start_tangent = place_at(places, row)
-    end, end_tangent = place_at(places, behind)
+def _between(system: GameEquations, first: tuple[Point, Point], second: tuple[Point, Point]) -> Curve:
+    """The curve between two points, each with its tangent."""
+    (start, start_tangent), (end, end_tangent) = first, second
     away = plus(end, start, -jnp.ones_like(start.s))
     matter = jnp.maximum(*(weights(point.z, faintest(system.scale)) for point in (start, end)))
     length = jnp.sqrt(lanes.dot(away.z * matter, away.z * matter) + away.s**2)
     return Curve(start, start_tangent, end, end_tangent, matter, length)
+
+
+def curve(system: GameEquations, places: Places, row: Int[Array, " lane"], behind: Int[Array, " lane"]) -> Curve:
+    """The curve from each lane's place in `row` to that in `behind`."""
+    return _between(system, place_at(places, row), place_at(places, behind))
 
 
 def _singular(kind: Int[Array, "..."]) -> Bool[Array, "..."]:
@@ -187,22 +203,22 @@ class _Folds(NamedTuple):
 def _find_folds(system: GameEquations, places: Places, folded: Bool[Array, "point lane"], most: int) -> _Folds:
     """The folds before the places that are said to have one there, the first `most` of each lane."""
     size, num_lanes = folded.shape
-    order = jnp.cumsum(folded, axis=0, dtype=jnp.int32)
 
-    def turn(state: tuple[Int[Array, ""], _Folds]) -> tuple[Int[Array, ""], _Folds]:
-        number, folds = state
-        here = folded & (order == number + 1)
-        row, present = jnp.argmax(here, axis=0), jnp.any(here, axis=0)
+    def turn(state: tuple[Int[Array, ""], Array, _Folds]) -> tuple[Int[Array, ""], Array, _Folds]:
+        number, left, folds = state
+        first, present = first_row(left)
+        row = jnp.where(present, first, 0)
         point, tangent = _find_fold(system, curve(system, places, jnp.maximum(row - 1, 0), row), present)
         entry = Places.of(point, tangent, jnp.full_like(row, PointKind.fold), jnp.zeros_like(point.s))
         tables = jax.tree.map(lambda table, new: table.at[number].set(new), folds.places, entry)
-        return number + 1, _Folds(tables, folds.behind.at[number].set(jnp.where(present, row, size).astype(jnp.int32)))
+        return number + 1, without_row(left, first), _Folds(tables, folds.behind.at[number].set(first))
 
     blank = Places.blank((num_lanes, most), system.anchor.shape[0], places.numbers.dtype)
     tables = jax.tree.map(lambda table: jnp.moveaxis(table, 0, -1), blank)
-    number = jnp.minimum(jnp.max(order[-1]), most)
     behind = jnp.full((most, num_lanes), size, jnp.int32)
-    return jax.lax.while_loop(lambda state: state[0] < number, turn, (jnp.int32(0), _Folds(tables, behind)))[1]
+    return jax.lax.while_loop(
+        lambda state: jnp.any(state[1]) & (state[0] < most), turn, (jnp.int32(0), folded, _Folds(tables, behind))
+    )[-1]
 
 
 def exact_points(leg: Leg, places: Places, max_folds: int) -> Points:
@@ -226,24 +242,32 @@ def exact_points(leg: Leg, places: Places, max_folds: int) -> Points:
     own = crossing | jnp.roll(crossing, 1, axis=0)
     folded = inside & (row > 0) & ~own & ~reduce(jnp.logical_or, near) & (rise * jnp.roll(rise, 1, axis=0) < 0)
     folds = _find_folds(leg.system, places, folded, max_folds)
-    keys = jnp.concatenate([jnp.where(inside, 2 * row, 4 * size), 2 * folds.behind - 1])
-    keys = jnp.where(keys >= 2 * size - 1, 4 * size, keys)
-    order = jnp.argsort(keys, axis=0)
+    # A fold is before the place behind it: so many folds later than that place would be.
+    number = jnp.arange(max_folds, dtype=jnp.int32)[:, None]
+    found = folds.behind < size
+    rows = jnp.where(found, folds.behind + number, 2 * (size + max_folds))
+    everything = jnp.arange(size + max_folds, dtype=jnp.int32)[:, None, None]
+    is_fold, before = jnp.any(rows == everything, axis=1), jnp.sum(rows < everything, axis=1, dtype=jnp.int32)
+    order = jnp.where(is_fold, size + before, jnp.minimum(everything[:, 0] - before, size - 1))
 
     def in_order(*tables: Array) -> Array:
         rows = order.reshape(len(order), *(1,) * (tables[0].ndim - 2), -1)
         return jnp.take_along_axis(jnp.concatenate(tables), rows, axis=0)
 
     merged = jax.tree.map(in_order, places, folds.places)
-    count = jnp.sum(keys < 4 * size, axis=0, dtype=jnp.int32)
+    count = leg.num_places + jnp.sum(found, axis=0, dtype=jnp.int32)
     return Points(merged, _arclength(leg.system, merged, count), count)
 
 
 def _arclength(system: GameEquations, places: Places, num_points: Count) -> Float[Array, "point lane"]:
     """The length of the path up to each point."""
 
+    def place(row: Array) -> tuple[Point, Point]:
+        vectors, numbers = places.vectors[row], places.numbers[row]
+        return Point(vectors[0], numbers[0]), Point(vectors[1], numbers[1])
+
     def add(row: Int[Array, ""], lengths: Float[Array, "point lane"]) -> Float[Array, "point lane"]:
-        behind = jnp.full(num_points.shape, row, jnp.int32)
-        return lengths.at[row].set(lengths[row - 1] + curve(system, places, behind - 1, behind).arclength())
+        length = _between(system, place(row - 1), place(row)).arclength()
+        return lengths.at[row].set(lengths[row - 1] + length)
 
     return jax.lax.fori_loop(1, jnp.max(num_points), add, jnp.zeros_like(places.numbers[:, 0]))
