@@ -367,9 +367,8 @@ def test_npy_for_npz(capsys, tmp_path):
 def test_unknown_command(capsys, arguments):
     status, out, err = run(capsys, *arguments)
     assert (status, out) == (2, "")
-    assert err.startswith(
-        f"gamekl: got command {arguments[0]!r}, takes one of sweep, plot, report, results, data, solve, correlated, path"
-    )
+    known = "sweep, plot, report, results, data, solve, correlated, path"
+    assert err.startswith(f"gamekl: got command {arguments[0]!r}, takes one of {known}")
     assert "usage: gamekl COMMAND" in err
 
 
