@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from helpers import action_values_by_definition
 from test_several_players import IRRATIONAL, NINE
 
 import gamekl as gk
@@ -65,6 +66,11 @@ def test_other_precisions():
     exact = gk.max_entropy_nash(IRRATIONAL)
     single = gk.max_entropy_nash(gk.NormalFormGame(jnp.asarray(IRRATIONAL.payoffs, jnp.float32)))
     assert single.policy[0].dtype == jnp.float32 and away(single.policy, exact.policy) < 1e-6
+    # What can be gained is that of the policies as they were rounded.
+    shares = [np.exp(np.asarray(own, np.float64)) for own in single.log_policy]
+    values = action_values_by_definition(np.asarray(IRRATIONAL.payoffs), [own / own.sum() for own in shares])
+    gain = max(float(value.max() - value @ own / own.sum()) for value, own in zip(values, shares, strict=True))
+    assert 0 < gain <= float(single.epsilon) * (1 + 1e-3) + 1e-15
     with jax.enable_x64(False):
         single = gk.max_entropy_nash(gk.NormalFormGame(jnp.asarray(IRRATIONAL.payoffs, jnp.float32)))
         assert int(single.status) == gk.Status.converged and bool(single.regular)

@@ -90,6 +90,12 @@ def _on_support(
     return found
 
 
+def _upward(value: float, dtype: jnp.dtype) -> np.ndarray:
+    """The least number of a dtype that is not below a value."""
+    rounded = np.asarray(value, dtype)
+    return np.asarray(np.nextafter(rounded, np.asarray(np.inf, dtype)) if float(rounded) < value else rounded)
+
+
 class PathEnd(NamedTuple):
     """The end of a path.
 
@@ -111,7 +117,8 @@ def end_of_path(game: NormalFormGame, exact: ExactGame, log_reference: Sequence[
 
     def follow(temperature: float) -> Solution:
         refine = "float64" if game.dtype != jnp.float64 else None
-        return solve_nash(game, Regularizer(log_reference, temperature), refine=refine, throw=False)
+        regularizer = Regularizer([np.asarray(own, game.dtype) for own in log_reference], game.dtype.type(temperature))
+        return solve_nash(game, regularizer, refine=refine, throw=False)
 
     paths = (follow(share * size) for share in ENDS)
     path = next((path for path in paths if int(path.status) == Status.converged), None) or follow(size)
@@ -131,7 +138,12 @@ def limit_of_path(game: NormalFormGame, log_reference: Sequence[np.ndarray], rat
         log_reference: each player's, ``[actions_i]``.
         rationals: what payoffs stand for, as of `enumerate_nash`.
     """
-    path, last, best = end_of_path(game, read_game(np.asarray(game.payoffs), rationals), log_reference)
+    exact = read_game(np.asarray(game.payoffs), rationals)
+    path, last, best = end_of_path(game, exact, log_reference)
+    if game.dtype != jnp.float64:  # what is returned is rounded, and judged as it is
+        with np.errstate(divide="ignore"):
+            rounded = [np.exp(np.log(own).astype(game.dtype).astype(np.float64)) for own in best.policy]
+        best = judged(exact, rounded, best.error, best.regular)
     solution = _solution(game, best, int(path.num_steps))
     entropy = np.array([np.sum(entr(own)) for own in best.policy])
     divergence = jnp.asarray(
@@ -149,7 +161,7 @@ def limit_of_path(game: NormalFormGame, log_reference: Sequence[np.ndarray], rat
         divergence=divergence,
         # No policy is nearer than 0.
         duality_gap=divergence,
-        epsilon=jnp.asarray(best.epsilon, game.dtype),
+        epsilon=jnp.asarray(_upward(best.epsilon, game.dtype)),
         regular=jnp.asarray(best.regular),
         distance=jnp.asarray(best.away(last), game.dtype),
     )
