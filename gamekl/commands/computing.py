@@ -106,7 +106,9 @@ def exact(payoffs: Any, takes: str) -> Found:
         check_two_players(game)
     except ValueError as error:
         why = str(error).removeprefix("game: got ").partition(", takes")[0]
-        raise ValueError(f"temperature: got none for {why}, of which there is no exact solver here; {takes}") from error
+        raise ValueError(
+            f"temperature: got none for {why}, {takes}; or --all, for all equilibria without one"
+        ) from error
     told = {"zero_sum": is_zero_sum(np.asarray(payoffs)), "enumerable": is_enumerable(game)}
     return _nash(game, solve_nash_exact(game)) | told
 

@@ -87,8 +87,11 @@ class _Game(Named, Shown):
         """The same game, with these names of players and actions.
 
         Raises:
+            TypeError: no `Names`.
             ValueError: not one name for each player and action.
         """
+        if not isinstance(names, Names):
+            raise TypeError(f"names: got {type(names).__name__}, takes gamekl.Names(players, actions)")
         names.check(self.num_actions, self.stage_shape[0] if self.stage_names == ("contexts",) else None)
         return named(copy.copy(self), names)
 

@@ -61,6 +61,8 @@ class Regularizer(Shown):
     @classmethod
     def uniform(cls, game: Game | SymmetricGame, temperature: Any) -> "Regularizer":
         """Uniform references for every player (or role), stage and action of `game`, in the game's dtype."""
+        if not hasattr(game, "roles"):
+            raise TypeError(f"game: got {type(game).__name__}, takes a game, such as a NormalFormGame")
         shapes = [(*game.stage_shape, size) for size in game.roles]
         return cls([jnp.full(shape, -math.log(shape[-1]), dtype=game.dtype) for shape in shapes], temperature)
 

@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from typing import Any
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, ArrayLike, Float
 
@@ -81,6 +83,13 @@ def check_whole(**numbers: Any) -> None:
     for name, value in numbers.items():
         if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < 1:
             raise ValueError(f"{name}: got {value!r}, takes a whole number >= 1")
+
+
+def check_key(key: Any) -> None:
+    """Raise ``TypeError`` unless `key` is a jax random key, of either kind."""
+    dtype = getattr(key, "dtype", None)
+    if dtype is None or not (jnp.issubdtype(dtype, jax.dtypes.prng_key) or (dtype == np.uint32 and np.ndim(key))):
+        raise TypeError(f"key: got {key!r}, takes a jax random key, such as jax.random.key(0)")
 
 
 def check_nonnegative(**numbers: ArrayLike) -> None:

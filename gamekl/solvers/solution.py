@@ -77,6 +77,7 @@ class SolveError(RuntimeError):
         status = Status(int(solution.status))
         facts = {"residual": "residual {:.2e}", "num_steps": "steps {:.0f}", "num_rounds": "rounds {:.0f}"}
         told = [text.format(np.max(getattr(solution, name))) for name, text in facts.items() if hasattr(solution, name)]
+        told += solution.reasons() if hasattr(solution, "reasons") else []
         super().__init__(
             f"{where}{status.name}: {status.message} ({', '.join(told)}); throw=False returns the solution with its "
             "status instead"

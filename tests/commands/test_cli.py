@@ -276,8 +276,10 @@ def test_solve_says_what_to_add_where_there_is_no_exact_solver(capsys):
     payoffs[0, 0, 0, 0] = 20
     np.savez("three.npz", payoffs=payoffs)
     err = refused(capsys, "solve", "three.npz")
-    assert err.startswith("gamekl solve: temperature: got none for 3 players, of which there is no exact solver here; ")
-    assert err.endswith("takes a number > 0, payoff units per nat (1 / lambda), such as --temperature 2\n")
+    assert err.startswith(
+        "gamekl solve: temperature: got none for 3 players, takes a number > 0, payoff units per nat "
+    )
+    assert err.endswith("(1 / lambda), such as --temperature 2; or --all, for all equilibria without one\n")
     gk.games.write_nfg(gk.games.chicken(), "game.nfg")
     assert "tol: got 1e-06 without a temperature" in refused(capsys, "solve", "game.nfg", "--tol", "1e-6")
 

@@ -133,6 +133,15 @@ def test_names_are_apart():
     assert not any(one.overlaps(other) for at, one in enumerate(boxes) for other in boxes[:at])
 
 
+def test_what_is_no_equilibrium_has_no_name_where_one_earns_the_same():
+    """The mixture of the last two actions earns (2, 2), and so does (3, 3), from which either gains by leaving."""
+    payoffs = np.array([[[4, 0, 3], [0, 3, 0], [0, 2, 2]], [[4, 0, 0], [0, 3, 2], [3, 0, 2]]], float)
+    figure = gk.payoff_figure(gk.NormalFormGame(payoffs))
+    names = {text.get_text() for text in figure.axes[0].texts}
+    assert {"1, 1", "2, 2", "2, 3"} <= names and "3, 3" not in names
+    assert [2, 2] in figure.axes[0].lines[-1].get_xydata().tolist()
+
+
 def test_points_and_lines_are_seen():
     pennies = gk.payoff_figure(gk.games.matching_pennies())
     assert pennies.axes[0].patches[:] == [] and legend(pennies)[-1] == "Nash equilibrium"

@@ -35,7 +35,8 @@ class LogitPath:
     action that the branches tell apart gains."""
     direction: str | None = None
     """The small change of the game that tells the side to cross to: a file of payoffs of the game's shape, or numbers
-    with commas between, one for each action of each player in order, or for each payoff."""
+    with commas between, one for each action of each player in order, or for each payoff. One that favours no side
+    leaves the choice to --at-branching."""
     figure: Path | None = None
     """Draw the probability of each action against lambda in this file: .svg, .pdf or .png."""
     csv: Path | None = None

@@ -10,6 +10,7 @@ from jaxtyping import Array, Bool
 from gamekl.core.arrays import has_float64
 from gamekl.core.games import NormalFormGame
 from gamekl.core.regularizer import Regularizer
+from gamekl.core.validation import check_key
 from gamekl.solvers.batch import check_batch
 from gamekl.solvers.driver import Device, in_chunks, on_device
 from gamekl.solvers.equilibria.equilibria import Equilibria
@@ -72,6 +73,7 @@ def find_equilibria_batch(
     """
     size = check_batch(games, regularizers)
     options = make_options(num_starts, max_equilibria, max_steps)
+    check_key(key)
     keys = np.asarray(jax.random.key_data(jax.random.split(key, size)))
     games, regularizers = jax.tree.map(np.asarray, (games, regularizers))
     batch, x64, calm = (games, regularizers, keys), has_float64(), _are_calm(games, regularizers)

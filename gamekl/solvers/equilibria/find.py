@@ -19,7 +19,7 @@ from gamekl.core.kernels.platforms import Platform, by_platform
 from gamekl.core.kernels.system import LogitSystem, split, to_logits
 from gamekl.core.policies import is_concrete
 from gamekl.core.regularizer import Regularizer
-from gamekl.core.validation import validate
+from gamekl.core.validation import check_key, validate
 from gamekl.solvers.equilibria.certify import Certificate, centred, certify
 from gamekl.solvers.equilibria.equilibria import Equilibria
 from gamekl.solvers.equilibria.search import Catch, Hunt, search
@@ -152,7 +152,7 @@ def _conclude(problems: NashProblem, catch: Catch, status: Array, free: Array) -
         hits=lanes_first(sort(hits, 0)),
         number=number + (catch.number - kept),
         lost=catch.lost,
-        unique=free,
+        unique=free & (status == Status.converged),
         incomplete=regular & (number > 0) & (jnp.sum(sign, axis=0) != 1) & (catch.number <= room),
         status=status,
     )
@@ -243,6 +243,7 @@ def find_equilibria(
         The equilibria. That they are all is proven only where ``unique`` says that there is but one.
 
     Raises:
+        TypeError: another kind of game, or no jax random key.
         ValueError: game and regularizer do not fit, an option is not known, or (``throw``) their values are bad.
         SolveError: (``throw``) the principal equilibrium was not found.
 
@@ -253,6 +254,7 @@ def find_equilibria(
     Regularizer.require(regularizer)
     regularizer.check_fits(game)
     options = make_options(num_starts, max_equilibria, max_steps, tol)
+    check_key(key)
     if throw and is_concrete(game, regularizer):
         validate(game, regularizer)
     request = Request(make_nash_problem(game, regularizer, None, tol), key)

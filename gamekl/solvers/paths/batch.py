@@ -12,14 +12,17 @@ from gamekl.core.arrays import has_float64
 from gamekl.core.games import NormalFormGame
 from gamekl.core.regularizer import Regularizer
 from gamekl.solvers.batch import check_batch
-from gamekl.solvers.driver import Device, in_chunks, on_device
+from gamekl.solvers.driver import Device, in_chunks, on_device, with_rows
 from gamekl.solvers.nash.prepare import make_nash_problem
 from gamekl.solvers.nash.queue import num_lanes
 from gamekl.solvers.nash.solve import MAX_STEPS
 from gamekl.solvers.paths.logit_path import LogitPath
 from gamekl.solvers.paths.requests import Options, Request, asked_fractions, make_direction, make_options
 from gamekl.solvers.paths.trace import cut, trace_requests
-from gamekl.solvers.solution import raise_unless_all_converged
+from gamekl.solvers.solution import Status, raise_unless_all_converged
+
+# Room for points at first, and at most.
+FEWEST_POINTS, MOST_POINTS = 64, 4_096
 
 
 def _trace_chunk(games: NormalFormGame, regularizers: Regularizer, fractions: Any, options: Options) -> LogitPath:
@@ -29,18 +32,45 @@ def _trace_chunk(games: NormalFormGame, regularizers: Regularizer, fractions: An
     return trace_requests(jax.vmap(request)(games, regularizers, fractions), options)
 
 
+def _with_rows_of_points(path: LogitPath, rows: int) -> LogitPath:
+    """Paths, in numpy's arrays, with so many rows of points: cut, or filled up."""
+
+    def fit(leaf: np.ndarray, padding: float) -> np.ndarray:
+        missing = (len(leaf), max(rows - leaf.shape[1], 0), *leaf.shape[2:])
+        return np.concatenate([leaf[:, :rows], np.full(missing, padding, leaf.dtype)], axis=1)
+
+    def numbers(path: LogitPath) -> list[Any]:
+        points = path.points
+        return [*points.log_policy, *points.tangent, points.temperature, points.arclength, points.pace]
+
+    def codes(path: LogitPath) -> list[Any]:
+        return [path.points.kind, path.points.index]
+
+    if rows == path.points.kind.shape[1]:
+        return path
+    path = eqx.tree_at(numbers, path, [fit(leaf, np.nan) for leaf in numbers(path)])
+    return eqx.tree_at(codes, path, [fit(leaf, 0.0) for leaf in codes(path)])
+
+
 def _trim(parts: list[LogitPath], number: int) -> list[LogitPath]:
     """Chunks of paths with the temperatures that were asked for, and no more rows of points than the longest path has.
 
     To copy the empty rows would take longer than to trace the paths.
     """
     longest = max(int(np.max(part.points.count, initial=1)) for part in parts)
+    return [_with_rows_of_points(cut(part, number), min(longest, part.points.kind.shape[1])) for part in parts]
 
-    def short(part: LogitPath) -> LogitPath:
-        points = jax.tree.map(lambda leaf: leaf[:, :longest] if leaf.ndim > 1 else leaf, part.points)
-        return eqx.tree_at(lambda path: path.points, cut(part, number), points)
 
-    return [short(part) for part in parts]
+def _trace_all(batch: tuple[Any, ...], options: Options, grows: bool, **how: Any) -> LogitPath:
+    """All paths; those that have more points than there is room for again, with more room, where it `grows`."""
+    found: LogitPath = in_chunks(_trace_chunk, batch, options=options, **how)
+    full = np.flatnonzero((found.status == Status.max_steps) & (found.points.count >= options.max_points))
+    if not grows or not len(full) or options.max_points >= MOST_POINTS:
+        return found
+    some = jax.tree.map(lambda leaf: leaf[full], batch)
+    more = _trace_all(some, options._replace(max_points=4 * options.max_points), grows, **how)
+    rows = max(found.points.kind.shape[1], more.points.kind.shape[1])
+    return with_rows(_with_rows_of_points(found, rows), full, _with_rows_of_points(more, rows))
 
 
 def trace_batch(
@@ -50,7 +80,7 @@ def trace_batch(
     temperatures: Any = None,
     at_branching: str = "stay",
     max_crossings: int = 1,
-    max_points: int = 64,
+    max_points: int | None = None,
     max_folds: int = 16,
     max_steps: int = MAX_STEPS,
     devices: Sequence[Device] | None = None,
@@ -66,7 +96,7 @@ def trace_batch(
         temperatures: to report the paths at, as for `trace`, with a leading axis; their ends, if None.
         at_branching: "stay" or "cross", to the side of `trace`'s default.
         max_crossings: room for crossings of each temperature.
-        max_points: room for the tracer's points of a path.
+        max_points: room for the tracer's points of a path; if None as much as each takes, up to 4,096.
         max_folds: room for folds.
         max_steps: most Newton corrections of a path.
         devices: where to work; all local devices of jax's default backend if None.
@@ -80,14 +110,14 @@ def trace_batch(
         SolveError: (``throw``) a path failed.
     """
     size = check_batch(games, regularizers)
-    options = make_options(at_branching, max_crossings, max_points, max_folds, max_steps)
+    grows, room = max_points is None, FEWEST_POINTS if max_points is None else max_points
+    options = make_options(at_branching, max_crossings, room, max_folds, max_steps)
     games, regularizers = jax.tree.map(np.asarray, (games, regularizers))
     fractions, number = asked_fractions(regularizers, temperatures, batch=size)
     batch = games, regularizers, fractions
     x64 = has_float64()
-    lanes = partial(num_lanes, games=games)
-    trim = partial(_trim, number=number)
-    found = in_chunks(_trace_chunk, batch, lanes, devices, x64, trim=trim, options=options)
+    how = {"num_lanes": partial(num_lanes, games=games), "devices": devices, "x64": x64}
+    found = _trace_all(batch, options, grows, trim=partial(_trim, number=number), **how)
     found = on_device(found, x64)
     if throw:
         raise_unless_all_converged(found)

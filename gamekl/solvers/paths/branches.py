@@ -1,8 +1,8 @@
 """Other branches that cross the path: which way they go, and how the tracer gets onto one of them.
 
 The formulas are those of `singular`. Where several singular values vanish at once, C = W^T F'' t N stands for c, W and
-N having a column for each, and a small change p of F moves the path before the crossing along N C^-1 W^T p: Newton's
-method starts from there, and finds a branch on that side.
+N having a column for each, and a small change p of F moves the path before the crossing along N C^-1 W^T p; which
+branch it takes behind it, `disturbed` finds out.
 """
 
 from typing import NamedTuple
@@ -14,7 +14,8 @@ from jaxtyping import Array, Float
 from gamekl.core.kernels import lanes
 from gamekl.core.kernels.lanes import lanes_first
 from gamekl.core.kernels.system import GameEquations, Vector
-from gamekl.solvers.nash.trace import Flag, Lane, Place, Point, plus
+from gamekl.solvers.nash.trace import Flag, Lane, Place, Point, choose, plus
+from gamekl.solvers.paths.disturbed import Departure, depart
 from gamekl.solvers.paths.singular import (
     Factors,
     Joined,
@@ -156,5 +157,19 @@ def cross(system: GameEquations, singular: Singular, change: Vector) -> Crossing
     near = (lanes.largest(jnp.abs(away.z)) <= step) & (jnp.abs(away.s) <= step)
     exact = size <= jnp.finfo(step.dtype).eps ** CORRECTED_POWER
     good = (singular.multiplicity > 0) & near & exact & (corrected.s > 0)
+    good = good & (singular.multiplicity == 1)
+    several = singular._replace(
+        tangent=tangent, multiplicity=jnp.where(singular.multiplicity > 1, singular.multiplicity, 0)
+    )
+    taken = jax.lax.cond(
+        jnp.any(several.multiplicity > 0),
+        lambda: depart(system, several, change, FIRST_STEP),
+        lambda: Departure(corrected, heading, jnp.zeros_like(good)),
+    )
+    chord = unit(system, plus(taken.point, point, -jnp.ones_like(step)), point.z)
+    corrected, heading = choose(taken.found, (taken.point, taken.heading), (corrected, heading))
+    # A parabola's tangent where it starts, from its chord and its tangent at the other end.
+    first = Point(2 * chord.z - heading.z, 2 * chord.s - heading.s)
+    outward = choose(taken.found, unit(system, first, point.z), outward)
     place = Place(corrected, heading, level=jnp.zeros_like(step), rise=jnp.full_like(step, jnp.inf))
-    return Crossing(singular._replace(tangent=tangent), outward, even, place, step, good)
+    return Crossing(singular._replace(tangent=tangent), outward, even, place, step, good | taken.found)

@@ -102,8 +102,16 @@ class LogitPath(Shown):
 
     def notes(self) -> Iterator[str]:
         """Sentences on what happened on the path."""
+        yield from self.reasons()
         turns = int(jnp.sum(self.points.kind == PointKind.turn_off))
         if turns:
             yield f"path: turned off {turns} time{'s' * (turns > 1)} where other branches cross it"
         else:
             yield from self.path.notes()
+
+    def reasons(self) -> Iterator[str]:
+        """Sentences on why the path did not come to its end, and how far it went."""
+        if int(self.status) in (Status.max_steps, Status.path_failed):
+            yield f"path: it went as far as temperature {float(self.path.temperature[0]):.6g}"
+        if int(self.status) == Status.max_steps:
+            yield f"it has {int(self.points.count)} points; max_points and max_steps give it more room"

@@ -2,6 +2,7 @@
 
 from typing import Any, NamedTuple
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
@@ -59,9 +60,11 @@ def asked_fractions(
         raise ValueError(f"temperatures: got shape {shape}, takes [{takes}], as the regularizer has it")
     with np.errstate(all="ignore"):  # what is no positive number is told below
         ratios = ends[:, None] / asked
-    if xp is np:
+    if xp is np and temperatures is not None:
         _check_rays(np.asarray(ends), np.asarray(asked), np.asarray(ratios))
     fractions = xp.minimum(ratios[..., 0] if own else ratios, 1)
+    if temperatures is None:  # whatever it is
+        fractions = xp.ones_like(fractions)
     # Of a few lengths only, so that few are compiled; what is not asked for costs nothing.
     size = fractions.shape[1]
     room = 1 << (size - 1).bit_length()
@@ -102,13 +105,19 @@ def make_direction(game: NormalFormGame, direction: Any) -> Direction:
         shapes, takes = [entry.shape for entry in given], [(size,) for size in sizes]
         if shapes != takes:
             raise ValueError(f"direction: got shapes {shapes}, takes {takes} (log-references)")
-        return Direction(payoffs, given)
+        return _finite(Direction(payoffs, given))
     table = jnp.asarray(direction, dtype)
     if table.shape != shape:
         raise ValueError(
             f"direction: got shape {table.shape}, takes {shape} (payoffs) or one log-reference for each player"
         )
-    return Direction(table, references)
+    return _finite(Direction(table, references))
+
+
+def _finite(direction: Direction) -> Direction:
+    if is_concrete(direction) and not all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(direction)):
+        raise ValueError("direction: got a NaN or an infinite entry, takes finite ones")
+    return direction
 
 
 def make_options(

@@ -153,7 +153,7 @@ def trace(
     direction: Any = None,
     tol: float | int | Float[Array, ""] | None = None,
     max_crossings: int = 5,
-    max_points: int = 128,
+    max_points: int = 256,
     max_folds: int = 16,
     max_steps: int = MAX_STEPS,
     throw: bool = True,
@@ -202,6 +202,8 @@ def trace(
             "game: got a Markov game, takes one in normal form or contextual: what a stage's actions are worth depends "
             "on the temperature of later stages, so that stages have no paths of their own"
         )
+    if not isinstance(game, ContextualGame):
+        require_normal_form(game, takes="a NormalFormGame or a ContextualGame")
     Regularizer.require(regularizer)
     regularizer.check_fits(game)
     options = make_options(at_branching, max_crossings, max_points, max_folds, max_steps, tol)
@@ -216,7 +218,6 @@ def trace(
         if throw and is_concrete(found.status):
             raise_unless_all_converged(found, "context")
         return found
-    require_normal_form(game)
     found = _trace_game(game, regularizer, temperatures, direction, tol, options)
     if throw:
         raise_unless_converged(found)
@@ -229,6 +230,8 @@ def _trace_game(
     problem = make_nash_problem(game, regularizer, None, tol)
     fractions, size = asked_fractions(problem.regularizer, temperatures)
     request = Request(problem, fractions, make_direction(game, direction))
+    if direction is not None and not options.crosses:
+        raise ValueError('direction: got one where at_branching is "stay", takes one where it is "cross"')
     return cut(_trace(request, options=options), size)
 
 

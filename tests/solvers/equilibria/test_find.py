@@ -225,3 +225,13 @@ def test_room_for_too_few_is_told():
 def test_what_it_does_not_take(arguments, message):
     with pytest.raises(ValueError, match=message):
         gk.find_equilibria(*uniform(np.stack([np.eye(2)] * 2), 0.3), KEY, **arguments)
+
+
+def test_what_is_no_key_and_no_temperature():
+    game, regularizer = uniform(np.stack([np.eye(2)] * 2), 0.3)
+    for find in (gk.find_equilibria, gk.find_equilibria_batch):
+        given = (game, regularizer) if find is gk.find_equilibria else gk.stack([(game, regularizer)])
+        with pytest.raises(TypeError, match="key: got 0, takes a jax random key|parameter 'key'"):
+            find(*given, 0)
+    wrong = gk.find_equilibria(*uniform(np.stack([np.eye(2)] * 2), -1.0), KEY, throw=False)
+    assert wrong.status == gk.Status.invalid_input and wrong.number == 0 and not wrong.unique

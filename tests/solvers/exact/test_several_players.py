@@ -301,3 +301,15 @@ def test_what_it_does_not_take():
         gk.enumerate_nash(gk.NormalFormGame(np.full((3, 2, 2, 2), np.nan)))
     with pytest.raises(TypeError, match="game: got traced arrays"):
         jax.jit(lambda game: gk.enumerate_nash(game).policy)(NINE)
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 1), (1, 2, 1)])
+def test_players_without_a_choice(shape):
+    payoffs = np.arange(3.0 * np.prod(shape)).reshape(3, *shape)
+    game = gk.NormalFormGame(payoffs)
+    found = gk.enumerate_nash(game)
+    assert len(found) == 1 and found.complete
+    last = [[float(action == size - 1) for action in range(size)] for size in shape]
+    for own in (tuple(entry[0] for entry in found.policy), gk.max_entropy_nash(game).policy):
+        for mine, theirs in zip(own, last, strict=True):
+            np.testing.assert_array_equal(mine, theirs)

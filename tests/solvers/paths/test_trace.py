@@ -19,6 +19,12 @@ BENT = {0.45: 0.7627147563, 0.25: 0.9787520120}
 SHAPLEY = np.array([[[0, 3, 0], [2, 2, 0], [3, 0, 1]], [[0, 2, 3], [3, 2, 0], [0, 0, 1]]], dtype=float)
 
 
+# One of three has to do what costs each 2 and is worth 5 to all.
+VOLUNTEERS = np.array(
+    [5.0 * (np.indices((2, 2, 2)).min(axis=0) == 0) - 2 * (np.indices((2, 2, 2))[player] == 0) for player in range(3)]
+)
+
+
 def uniform(payoffs, temperature):
     game = gk.NormalFormGame(payoffs)
     return game, gk.Regularizer.uniform(game, temperature)
@@ -90,6 +96,36 @@ def test_it_crosses_as_disturbed_games_do(payoffs):
     for mine, theirs in zip(found.policy, there.policy, strict=True):
         np.testing.assert_allclose(mine[0], theirs, atol=1e-3)
     assert "turn_off" in [kind for kind, _ in events(found)]
+
+
+@pytest.mark.parametrize("payoffs", [np.stack([np.eye(3)] * 2), VOLUNTEERS])
+def test_a_direction_tells_which_of_several_branches(payoffs):
+    """That of the changed game's own path, also where the direction lies along no line of symmetry."""
+    game, regularizer = uniform(payoffs, 0.15)
+    random = np.random.default_rng(0)
+    for number in range(6):
+        direction = [
+            random.normal(size=size) if number % 2 or player == 0 else np.zeros(size)
+            for player, size in enumerate(game.num_actions)
+        ]
+        found = gk.trace(game, regularizer, at_branching="cross", direction=direction)
+        weights = [np.exp(1e-6 * entry) for entry in direction]
+        there = gk.solve_nash(game, gk.Regularizer([np.log(entry / entry.sum()) for entry in weights], 0.15))
+        for mine, theirs in zip(found.policy, there.policy, strict=True):
+            np.testing.assert_allclose(mine[0], theirs, atol=1e-3)
+        assert "multiple" in [kind for kind, _ in events(found)]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"direction": [[1, 0], [0, 0]]}, 'direction: got one where at_branching is "stay", takes one where'),
+        ({"direction": [[np.nan, 0], [1, 0]], "at_branching": "cross"}, "direction: got a NaN or an infinite entry"),
+    ],
+)
+def test_directions_that_it_does_not_take(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        gk.trace(*uniform(COORDINATION, 0.25), **arguments)
 
 
 @pytest.mark.parametrize(("shape", "temperature"), [((2, 10), 0.03), ((3, 3, 3), 0.03), ((4, 4), 0.01)])
@@ -324,3 +360,29 @@ def test_gambits_tracer_goes_the_same_way():
         for place, point in enumerate(tracer.qre.logit_solve_lambda(game, lam=list(1 / asked))):
             for mine, other in zip(path.policy, policies(game, point.profile), strict=True):
                 np.testing.assert_allclose(mine[place], other, atol=1e-6)
+
+
+def test_a_batch_has_room_for_long_paths():
+    """Of 64 random games some have paths of more points than there is room for at first."""
+    games = jax.vmap(gk.NormalFormGame)(jnp.asarray(np.random.default_rng(0).normal(size=(64, 2, 5, 5))))
+    anchors = jax.vmap(partial(gk.Regularizer.uniform, temperature=0.01))(games)
+    paths = gk.trace_batch(games, anchors)
+    assert (paths.status == gk.Status.converged).all() and paths.points.count.max() > 64
+    assert paths.points.kind.shape == (64, int(paths.points.count.max()))
+    for game, count in enumerate(np.asarray(paths.points.count)):
+        here = np.isfinite(np.asarray(paths.points.arclength[game]))
+        assert here[:count].all() and not here[count:].any()
+    alone = gk.trace(*jax.tree.map(lambda leaf: leaf[int(jnp.argmax(paths.points.count))], (games, anchors)))
+    assert alone.points.count == paths.points.count.max()
+    full = gk.trace_batch(games, anchors, max_points=64)
+    with pytest.raises(gk.SolveError, match=r"path: it went as far as temperature 0.\d+, .* max_points and max_steps"):
+        gk.trace_batch(games, anchors, max_points=64, throw=True)
+    assert set(np.asarray(full.status).tolist()) == {gk.Status.converged, gk.Status.max_steps}
+
+
+def test_a_bad_temperature_stays_alone():
+    games = gk.stack([gk.NormalFormGame(COORDINATION)] * 4)
+    anchors = jax.vmap(gk.Regularizer.uniform)(games, jnp.array([0.25, jnp.nan, -1.0, 0.3]))
+    for temperatures in (None, np.full((4, 1), 0.7)):
+        status = gk.trace_batch(games, anchors, temperatures=temperatures).status
+        np.testing.assert_array_equal(status, [0, gk.Status.nonfinite_input, gk.Status.invalid_input, 0])

@@ -68,10 +68,15 @@ def _free_side(x: float, y: float, lines: list[str], order: str, taken: list[Box
 
 
 def _draw_names(axes: Axes, space: PayoffSpace) -> None:
-    """The names of joint actions beside what they earn: above, below in the lower half, or where there is room."""
+    """The names of joint actions beside what they earn: above, below in the lower half, or where there is room.
+
+    What is no equilibrium has no name where one earns the same.
+    """
     here: dict[tuple[float, float], list[str]] = {}
-    for name, (x, y) in zip(space.labels, space.outcomes.tolist(), strict=True):
-        here.setdefault((x, y), []).append(short(name))
+    equilibria = set(map(tuple, space.nash.tolist()))
+    for name, (x, y), pure in zip(space.labels, space.outcomes.tolist(), space.pure.tolist(), strict=True):
+        if pure or (x, y) not in equilibria:
+            here.setdefault((x, y), []).append(short(name))
     limits = np.array([axes.get_xlim(), axes.get_ylim()])
     scale = np.array(SIZE) / (limits[:, 1] - limits[:, 0])
     points = {place: scale * (np.array(place) - limits[:, 0]) for place in here}

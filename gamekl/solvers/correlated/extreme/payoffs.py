@@ -4,11 +4,12 @@ matplotlib is loaded when a figure is drawn.
 """
 
 import itertools
+from fractions import Fraction
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
 from gamekl.core.games import NormalFormGame, require_normal_form
 from gamekl.core.names import Names
@@ -31,6 +32,7 @@ class PayoffSpace(NamedTuple):
         correlated: what correlated equilibria earn.
         nash: what the extreme Nash equilibria earn.
         mixed: whether some of these may be mixed, so that there are more.
+        pure: of each joint action, whether it is a Nash equilibrium.
     """
 
     names: Names
@@ -40,6 +42,7 @@ class PayoffSpace(NamedTuple):
     correlated: Float[np.ndarray, "corner player"]
     nash: Float[np.ndarray, "equilibrium player"]
     mixed: bool
+    pure: Bool[np.ndarray, " joint"]
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -56,6 +59,11 @@ def payoff_space(
 ) -> PayoffSpace:
     """What two players can earn, from their equilibria of each kind."""
     outcomes = tuple(zip(*correlated.payoffs, strict=True))
+    # Each pure equilibrium is an extreme one.
+    pure = np.zeros(correlated.num_actions, dtype=bool)
+    for first, second in nash.rational_policies:
+        if max(first) == max(second) == 1:
+            pure[first.index(Fraction(1)), second.index(Fraction(1))] = True
     return PayoffSpace(
         names=names,
         outcomes=np.array(outcomes, dtype=np.float64),
@@ -64,6 +72,7 @@ def payoff_space(
         correlated=_corners(correlated.polygon),
         nash=np.unique(nash.values, axis=0),
         mixed=any(len(own) > 1 for subset in nash.subsets for own in subset.vertices),
+        pure=pure.ravel(),
     )
 
 

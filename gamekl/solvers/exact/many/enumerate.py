@@ -82,7 +82,7 @@ def enumerate_supports(game: NormalFormGame, rationals: str, max_supports: int) 
         systems = System(np.stack([system_of(differences, support) for support in profiles]))
         if max(sizes) == 1:
             # All rows are numbers, and their signs are exact.
-            worse = systems.tables.reshape(len(profiles), -1).max(axis=1, initial=-np.inf)
+            worse = systems.tables.max(axis=tuple(range(1, systems.tables.ndim)), initial=-np.inf)
             for number in np.flatnonzero(worse <= 0):
                 pure = whole([np.ones(1)] * len(sizes), profiles[number], num_actions)
                 candidates.append(judged(exact, pure, 0.0, bool(worse[number] < 0)))

@@ -22,7 +22,7 @@ def system_of(differences: Sequence[np.ndarray], support: Supports) -> np.ndarra
         equations += [rows[action] for action in own[1:]]
         others += [rows[action] for action in range(len(rows)) if action not in own]
     rows = np.stack(equations + others) if equations or others else np.zeros((0, *map(len, support)))
-    flat = np.abs(rows).reshape(len(rows), -1).max(axis=1, initial=0)
+    flat = np.abs(rows).max(axis=tuple(range(1, rows.ndim)), initial=0)
     return rows / np.where(flat > 0, flat, 1).reshape(-1, *(1,) * len(support))
 
 
