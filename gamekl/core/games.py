@@ -86,9 +86,7 @@ class _Game(Named, Shown):
     def with_names(self: G, names: Names) -> G:
         """The same game, with these names of players and actions.
 
-        Raises:
-            TypeError: no `Names`.
-            ValueError: not one name for each player and action.
+        Raises TypeError where they are no `Names`, ValueError where there is not one for each player and action.
         """
         if not isinstance(names, Names):
             raise TypeError(f"names: got {type(names).__name__}, takes gamekl.Names(players, actions)")

@@ -111,6 +111,8 @@ class LogitPath(Shown):
 
     def reasons(self) -> Iterator[str]:
         """Sentences on why the path did not come to its end, and how far it went."""
+        if self.status.ndim:
+            return
         if int(self.status) in (Status.max_steps, Status.path_failed):
             yield f"path: it went as far as temperature {float(self.path.temperature[0]):.6g}"
         if int(self.status) == Status.max_steps:
