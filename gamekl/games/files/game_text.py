@@ -61,6 +61,13 @@ def parse_efg(content: str, *, dtype: Any = None) -> NormalFormGame:
     return make_game(efg_table(content), dtype)
 
 
+def _finite_payoffs(game: NormalFormGame) -> np.ndarray:
+    require_normal_form(game)
+    payoffs = np.asarray(game.payoffs)
+    check_finite("payoffs", payoffs)
+    return payoffs
+
+
 def write_nfg(game: NormalFormGame, path: str | PathLike[str], *, title: str | None = None) -> None:
     """Write a game in the payoff variant; numbers are written so that reading them gives the same bits.
 
@@ -74,9 +81,7 @@ def write_nfg(game: NormalFormGame, path: str | PathLike[str], *, title: str | N
         TypeError: `game` is no `NormalFormGame`.
         ValueError: payoffs that are not finite.
     """
-    require_normal_form(game)
-    payoffs = np.asarray(game.payoffs)
-    check_finite("payoffs", payoffs)
+    payoffs = _finite_payoffs(game)
     known = "gamekl" if game.names is None else game.names.title
     Path(path).write_text(nfg_text(payoffs, known if title is None else title, game.names), encoding="utf-8")
 
@@ -93,9 +98,7 @@ def write_npz(game: NormalFormGame, path: str | PathLike[str]) -> None:
         TypeError: `game` is no `NormalFormGame`.
         ValueError: payoffs that are not finite.
     """
-    require_normal_form(game)
-    payoffs = np.asarray(game.payoffs)
-    check_finite("payoffs", payoffs)
+    payoffs = _finite_payoffs(game)
     names: dict[str, Any] = {} if game.names is None else game.names.arrays()
     with open(path, "wb") as file:
         np.savez(file, allow_pickle=False, payoffs=payoffs, **names)

@@ -44,10 +44,14 @@ def at(table: Array, row: Int[Array, " lane"]) -> Array:
     return jnp.take_along_axis(table, index, axis=0)[0]
 
 
+def _pair(vectors: Float[Array, "2 logits lane"], numbers: Float[Array, "4 lane"]) -> tuple[Point, Point]:
+    """A place's point and tangent, from its rows of the tables."""
+    return Point(vectors[0], numbers[0]), Point(vectors[1], numbers[1])
+
+
 def place_at(places: Places, row: Int[Array, " lane"]) -> tuple[Point, Point]:
     """The point and the tangent of each lane's place."""
-    vectors, numbers = at(places.vectors, row), at(places.numbers, row)
-    return Point(vectors[0], numbers[0]), Point(vectors[1], numbers[1])
+    return _pair(at(places.vectors, row), at(places.numbers, row))
 
 
 def first_row(here: Bool[Array, "row lane"]) -> tuple[Int[Array, " lane"], Bool[Array, " lane"]]:
@@ -263,8 +267,7 @@ def _arclength(system: GameEquations, places: Places, num_points: Count) -> Floa
     """The length of the path up to each point."""
 
     def place(row: Array) -> tuple[Point, Point]:
-        vectors, numbers = places.vectors[row], places.numbers[row]
-        return Point(vectors[0], numbers[0]), Point(vectors[1], numbers[1])
+        return _pair(places.vectors[row], places.numbers[row])
 
     def add(row: Int[Array, ""], lengths: Float[Array, "point lane"]) -> Float[Array, "point lane"]:
         length = _between(system, place(row - 1), place(row)).arclength()
