@@ -21,8 +21,9 @@ from gamekl.solvers.paths.requests import Options, Request, asked_fractions, mak
 from gamekl.solvers.paths.trace import cut, trace_requests
 from gamekl.solvers.solution import Status, raise_unless_all_converged
 
-# Room for points at first, and at most.
-FEWEST_POINTS, MOST_POINTS = 64, 4_096
+# Room for points and folds at first, and how often there is four times as much.
+FEWEST_POINTS, FEWEST_FOLDS = 64, 16
+MOST_TIMES = 3
 
 
 def _trace_chunk(games: NormalFormGame, regularizers: Regularizer, fractions: Any, options: Options) -> LogitPath:
@@ -61,14 +62,17 @@ def _trim(parts: list[LogitPath], number: int) -> list[LogitPath]:
     return [_with_rows_of_points(cut(part, number), min(longest, part.points.kind.shape[1])) for part in parts]
 
 
-def _trace_all(batch: tuple[Any, ...], options: Options, grows: bool, **how: Any) -> LogitPath:
-    """All paths; those that have more points than there is room for again, with more room, where it `grows`."""
+def _trace_all(batch: tuple[Any, ...], options: Options, grows: dict[str, bool], times: int, **how: Any) -> LogitPath:
+    """All paths; those with more points or folds than fit again, with more room for what `grows`, so many `times`."""
     found: LogitPath = in_chunks(_trace_chunk, batch, options=options, **how)
-    full = np.flatnonzero((found.status == Status.max_steps) & (found.points.count >= options.max_points))
-    if not grows or not len(full) or options.max_points >= MOST_POINTS:
+    full = grows["max_points"] & (found.points.count >= options.max_points)
+    full = full | (grows["max_folds"] & (found.path.folds > options.max_folds))
+    full = np.flatnonzero((found.status == Status.max_steps) & full)
+    if not times or not len(full):
         return found
     some = jax.tree.map(lambda leaf: leaf[full], batch)
-    more = _trace_all(some, options._replace(max_points=4 * options.max_points), grows, **how)
+    room = {name: 4 * getattr(options, name) for name, grown in grows.items() if grown}
+    more = _trace_all(some, options._replace(**room), grows, times - 1, **how)
     rows = max(found.points.kind.shape[1], more.points.kind.shape[1])
     return with_rows(_with_rows_of_points(found, rows), full, _with_rows_of_points(more, rows))
 
@@ -81,7 +85,7 @@ def trace_batch(
     at_branching: str = "stay",
     max_crossings: int = 1,
     max_points: int | None = None,
-    max_folds: int = 16,
+    max_folds: int | None = None,
     max_steps: int = MAX_STEPS,
     devices: Sequence[Device] | None = None,
     throw: bool = False,
@@ -97,7 +101,7 @@ def trace_batch(
         at_branching: "stay" or "cross", to the side of `trace`'s default.
         max_crossings: room for crossings of each temperature.
         max_points: room for the tracer's points of a path; if None as much as each takes, up to 4,096.
-        max_folds: room for folds.
+        max_folds: room for folds; if None as much as each takes, up to 1,024.
         max_steps: most Newton corrections of a path.
         devices: where to work; all local devices of jax's default backend if None.
         throw: raise if a path did not come to its end, or misses a temperature. Otherwise `LogitPath.status` tells.
@@ -110,14 +114,15 @@ def trace_batch(
         SolveError: (``throw``) a path failed.
     """
     size = check_batch(games, regularizers)
-    grows, room = max_points is None, FEWEST_POINTS if max_points is None else max_points
-    options = make_options(at_branching, max_crossings, room, max_folds, max_steps)
+    grows = {"max_points": max_points is None, "max_folds": max_folds is None}
+    room = FEWEST_POINTS if max_points is None else max_points, FEWEST_FOLDS if max_folds is None else max_folds
+    options = make_options(at_branching, max_crossings, *room, max_steps)
     games, regularizers = jax.tree.map(np.asarray, (games, regularizers))
     fractions, number = asked_fractions(regularizers, temperatures, batch=size)
     batch = games, regularizers, fractions
     x64 = has_float64()
     how = {"num_lanes": partial(num_lanes, games=games), "devices": devices, "x64": x64}
-    found = _trace_all(batch, options, grows, trim=partial(_trim, number=number), **how)
+    found = _trace_all(batch, options, grows, MOST_TIMES, trim=partial(_trim, number=number), **how)
     found = on_device(found, x64)
     if throw:
         raise_unless_all_converged(found)

@@ -29,8 +29,11 @@ from gamekl.solvers.paths.singular import (
     unit,
 )
 
-# How far from the crossing the first place on another branch is, in nats.
+# How far from the crossing the first place on another branch is, in nats. Where it would be beyond the path's end it is
+# nearer, by a little more than a line or a parabola has it, in so many tries at most.
 FIRST_STEP = 0.05
+SHY = 0.9
+MOST_TRIES = 12
 # Corrections that put it there, and the largest last one, as a power of eps.
 CORRECTIONS = 8
 CORRECTED_POWER = 0.5
@@ -58,6 +61,24 @@ class Crossing(NamedTuple):
     place: Place
     step: Lane
     found: Flag
+
+
+class _Tries(NamedTuple):
+    """Attempts to reach a first place on the branch.
+
+    Attributes:
+        number: of them.
+        step: how far it is from the crossing.
+        next_step: how far the next is to be.
+        taken: the place; `found` where it is not beyond the path's end.
+        wanted: whether there is to be another attempt.
+    """
+
+    number: Array
+    step: Lane
+    next_step: Lane
+    taken: Departure
+    wanted: Flag
 
 
 def _default(found: Factors, vanishing: Float[Array, "vector lane"]) -> Vector:
@@ -115,15 +136,33 @@ def _sides(
     )
 
 
-def cross(system: GameEquations, singular: Singular, change: Vector) -> Crossing:
-    """The way onto the branch that crosses the path at a singular point.
+class _Branch(NamedTuple):
+    """The branch that crosses the path, close to the crossing; `Crossing` has what is not said here.
 
-    Args:
-        system: the equations.
-        singular: the point.
-        change: a small change of F that tells the side, times any positive number; where it does not, the first action
-            that the branches tell apart gains weight.
+    Attributes:
+        singular: the crossing, with the path's tangent.
+        change: the change of F that tells the side.
+        way: the direction normal to the path in which the branch leaves.
+        bend: the change of that direction by distance.
+        rate: c of the formulas.
+        quadratic: a.
+        cubic: b.
+        outward: the branch's direction.
+        even: whether it leaves to both sides alike.
     """
+
+    singular: Singular
+    change: Vector
+    way: Joined
+    bend: Joined
+    rate: Lane
+    quadratic: Lane
+    cubic: Lane
+    outward: Point
+    even: Flag
+
+
+def _expand(system: GameEquations, singular: Singular, change: Vector) -> _Branch:
     point, tangent = singular.point, singular.tangent
     found, matrix = factors(system, point, tangent)
     number = len(found.sizes)
@@ -147,29 +186,74 @@ def cross(system: GameEquations, singular: Singular, change: Vector) -> Crossing
     length = jnp.sqrt(across**2 + along**2)
     level = (across**2 * quadratic + 2 * across * along * rate) / jnp.where(length > 0, length, 1) ** 2
     even = jnp.abs(level) <= EVEN * (jnp.abs(cubic) + rate)
-    step = jnp.full_like(rate, FIRST_STEP)
-    ahead = -(quadratic * step / 2 + cubic * step**2 / 6) / rate
-    trial = plus(plus(point, part(right + step / 2 * bend), step), tangent, ahead)
     outward = plus(way, tangent, -quadratic / 2 / rate)
     outward = unit(system, Point(matrix.level(outward.z[:, None])[:, 0], outward.s), point.z)
-    corrected, heading, size = on_hyperplane(system, trial, way, CORRECTIONS)
+    singular = singular._replace(tangent=tangent)
+    return _Branch(singular, change, right, bend, rate, quadratic, cubic, outward, even)
+
+
+def _reach(system: GameEquations, branch: _Branch, step: Lane) -> Departure:
+    """A place on the branch, so far from the crossing."""
+    point, tangent, multiplicity = branch.singular
+    ahead = -(branch.quadratic * step / 2 + branch.cubic * step**2 / 6) / branch.rate
+    trial = plus(plus(point, part(branch.way + step / 2 * branch.bend), step), tangent, ahead)
+    corrected, heading, size = on_hyperplane(system, trial, part(branch.way), CORRECTIONS)
     away = plus(corrected, trial, -jnp.ones_like(step))
     near = (lanes.largest(jnp.abs(away.z)) <= step) & (jnp.abs(away.s) <= step)
     exact = size <= jnp.finfo(step.dtype).eps ** CORRECTED_POWER
-    good = (singular.multiplicity > 0) & near & exact & (corrected.s > 0)
-    good = good & (singular.multiplicity == 1)
-    several = singular._replace(
-        tangent=tangent, multiplicity=jnp.where(singular.multiplicity > 1, singular.multiplicity, 0)
+    found = Departure(corrected, heading, (multiplicity == 1) & near & exact & (corrected.s > 0))
+    several = branch.singular._replace(multiplicity=jnp.where(multiplicity > 1, multiplicity, 0))
+    departed = jax.lax.cond(
+        jnp.any(multiplicity > 1), lambda: depart(system, several, branch.change, step), lambda: found
     )
-    taken = jax.lax.cond(
-        jnp.any(several.multiplicity > 0),
-        lambda: depart(system, several, change, FIRST_STEP),
-        lambda: Departure(corrected, heading, jnp.zeros_like(good)),
+    return choose(multiplicity > 1, departed, found)
+
+
+def _first_place(system: GameEquations, branch: _Branch) -> _Tries:
+    """A first place on the branch, not beyond the path's end."""
+    point, tangent, multiplicity = branch.singular
+    room = jnp.maximum(system.scale - point.s, 0)
+
+    def attempt(state: _Tries) -> _Tries:
+        taken = _reach(system, branch, state.next_step)
+        rise = taken.point.s - point.s
+        beyond = taken.found & (rise > room)
+        share = room / jnp.where(beyond, rise, 1)
+        share = SHY * jnp.where(branch.even | (multiplicity > 1), jnp.sqrt(share), share)
+        taken = taken._replace(found=taken.found & ~beyond)
+        tried = _Tries(state.number, state.next_step, share * state.next_step, taken, beyond & (share > 0))
+        return choose(state.wanted, tried, state)._replace(number=state.number + 1)
+
+    wanted, step = multiplicity > 0, jnp.full_like(room, FIRST_STEP)
+    nothing = Departure(point, tangent, jnp.zeros_like(wanted))
+    return jax.lax.while_loop(
+        lambda state: jnp.any(state.wanted) & (state.number < MOST_TRIES),
+        attempt,
+        _Tries(jnp.int32(0), step, step, nothing, wanted),
     )
-    chord = unit(system, plus(taken.point, point, -jnp.ones_like(step)), point.z)
-    corrected, heading = choose(taken.found, (taken.point, taken.heading), (corrected, heading))
+
+
+def cross(system: GameEquations, singular: Singular, change: Vector, crosses: bool) -> Crossing:
+    """The way onto the branch that crosses the path at a singular point.
+
+    Args:
+        system: the equations.
+        singular: the point.
+        change: a small change of F that tells the side, times any positive number; where it does not, the first action
+            that the branches tell apart gains weight.
+        crosses: whether a place on the branch is looked for.
+    """
+    branch = _expand(system, singular, change)
+    point, tangent = branch.singular.point, branch.singular.tangent
+    place = Place(point, tangent, level=jnp.zeros_like(branch.rate), rise=jnp.full_like(branch.rate, jnp.inf))
+    if not crosses:
+        none = jnp.zeros_like(branch.even)
+        return Crossing(branch.singular, branch.outward, branch.even, place, jnp.ones_like(branch.rate), none)
+    first = _first_place(system, branch)
+    taken = first.taken
+    chord = unit(system, plus(taken.point, point, -jnp.ones_like(first.step)), point.z)
     # A parabola's tangent where it starts, from its chord and its tangent at the other end.
-    first = Point(2 * chord.z - heading.z, 2 * chord.s - heading.s)
-    outward = choose(taken.found, unit(system, first, point.z), outward)
-    place = Place(corrected, heading, level=jnp.zeros_like(step), rise=jnp.full_like(step, jnp.inf))
-    return Crossing(singular._replace(tangent=tangent), outward, even, place, step, good | taken.found)
+    start = unit(system, Point(2 * chord.z - taken.heading.z, 2 * chord.s - taken.heading.s), point.z)
+    outward = choose(singular.multiplicity > 1, start, branch.outward)
+    place = place._replace(point=taken.point, tangent=taken.heading)
+    return Crossing(branch.singular, outward, branch.even, place, first.step, taken.found)

@@ -59,7 +59,7 @@ def _distance(first: Point, second: Point) -> Lane:
     return jnp.maximum(lanes.largest(jnp.abs(away.z)), jnp.abs(away.s))
 
 
-def depart(system: GameEquations, singular: Singular, change: Vector, reach: float) -> Departure:
+def depart(system: GameEquations, singular: Singular, change: Vector, reach: Lane) -> Departure:
     """Follow the path of changed equations past a singular point.
 
     Args:
@@ -73,7 +73,7 @@ def depart(system: GameEquations, singular: Singular, change: Vector, reach: flo
     size = lanes.largest(jnp.abs(change))
     pushed = CHANGE * change / jnp.where(size > 0, size, 1)
     changed = eqx.tree_at(lambda equations: equations.anchor, system, system.anchor - pushed)
-    before = correct(system, plus(centre, ahead, jnp.full_like(centre.s, -reach)), ahead, yes)
+    before = correct(system, plus(centre, ahead, -reach), ahead, yes)
     start = correct(changed, before.point, ahead, yes)
 
     def turn(state: tuple[Array, _Walk]) -> tuple[Array, _Walk]:
@@ -97,9 +97,7 @@ def depart(system: GameEquations, singular: Singular, change: Vector, reach: flo
         return number + 1, choose(walk.walking, moved, walk)
 
     no = jnp.zeros_like(yes)
-    opening = _Walk(
-        start.point, unit(system, start.tangent, start.point.z), jnp.full_like(centre.s, LONGEST * reach), no, yes
-    )
+    opening = _Walk(start.point, unit(system, start.tangent, start.point.z), LONGEST * reach, no, yes)
     _, walk = jax.lax.while_loop(
         lambda state: jnp.any(state[1].walking) & (state[0] < MOST_STEPS), turn, (jnp.int32(0), opening)
     )

@@ -24,6 +24,8 @@ from gamekl.solvers.solution import Status
 # Most legs of a path, and how far from the place behind it a crossing is looked for at least, in nats.
 MOST_LEGS = 16
 REACH = 0.5
+# A crossing nearer to the path's end than this power of eps is the end.
+END_POWER = 0.75
 
 
 class Direction(NamedTuple):
@@ -106,22 +108,27 @@ def _cross(problem: NashProblem, direction: Direction, leg: Leg, ends: Places, c
     away = plus(point, before, -jnp.ones_like(point.s))
     reach = jnp.maximum(lanes.largest(jnp.abs(away.z)), jnp.abs(away.s))
     singular = locate(leg.system, point, tangent, jnp.maximum(REACH, reach))
-    crossing = cross(leg.system, singular, _changed(problem, leg.system, direction, singular.point))
-    there, off = singular.multiplicity > 0, crossing.found & crosses
-    turned = _turn_off(leg, crossing._replace(found=off))
+    crossing = cross(leg.system, singular, _changed(problem, leg.system, direction, singular.point), crosses)
+    there, off = singular.multiplicity > 0, crossing.found
+    apart = jnp.abs(point.s - singular.point.s) > jnp.finfo(point.s.dtype).eps ** END_POWER * (1 + point.s)
+    at_end = there & leg.ended & ~off & ~apart
+    turned = _turn_off(leg, crossing) if crosses else leg
     kind = jnp.where(crossing.even, PointKind.pitchfork, PointKind.transcritical)
-    kind = jnp.where(leg.several | (singular.multiplicity > 1), PointKind.multiple, kind)
+    kind = jnp.where((leg.several & ~at_end) | (singular.multiplicity > 1), PointKind.multiple, kind)
     first, last = choose(off, turned.trace.here.point, point), choose(off, turned.trace.here.tangent, tangent)
     corner = choose(off, crossing.outward, tangent), choose(off, singular.point, point)
     index = turned.trace.orientation * jnp.sign(last.s)
     none, plain = jnp.zeros_like(index), jnp.full_like(kind, PointKind.place)
+    met = choose(there, singular.point, point)
+    met = met._replace(s=jnp.where(at_end, point.s, met.s))
     places = [
-        Places.of(choose(there, singular.point, point), choose(there, crossing.singular.tangent, tangent), kind, none),
+        Places.of(met, choose(there, crossing.singular.tangent, tangent), kind, none),
         Places.of(corner[1], corner[0], jnp.where(off, PointKind.turn_off, plain), jnp.where(off, none, index)),
         Places.of(first, last, plain, index),
     ]
     phase = jnp.where(leg.ended & ~off, FOUND, RUNNING).astype(jnp.int32)
-    turned = turned._replace(trace=turned.trace._replace(phase=phase), num_places=leg.num_places + jnp.where(off, 2, 1))
+    more = jnp.where(off, 2, jnp.where(at_end, 0, 1))
+    turned = turned._replace(trace=turned.trace._replace(phase=phase), num_places=leg.num_places + more)
     found = lanes_first((turned, jax.tree.map(lambda *rows: jnp.stack(rows), *places)))
     return jax.tree.map(lambda leaf: leaf[0], found)
 

@@ -116,4 +116,5 @@ class LogitPath(Shown):
         if int(self.status) in (Status.max_steps, Status.path_failed):
             yield f"path: it went as far as temperature {float(self.path.temperature[0]):.6g}"
         if int(self.status) == Status.max_steps:
-            yield f"it has {int(self.points.count)} points; max_points and max_steps give it more room"
+            counts = f"{int(self.points.count)} points and {int(self.path.folds)} folds"
+            yield f"it has {counts}; max_points, max_folds and max_steps give it more room"

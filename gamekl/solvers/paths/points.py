@@ -31,11 +31,13 @@ class Points(NamedTuple):
         places: ``[point, ..., lane]``.
         length: arclength from the reference, in nats, shape ``[point, lane]``.
         num_points: how many points there are.
+        num_folds: how many folds there are; the points have the first of them.
     """
 
     places: Places
     length: Float[Array, "point lane"]
     num_points: Count
+    num_folds: Count
 
 
 def at(table: Array, row: Int[Array, " lane"]) -> Array:
@@ -260,7 +262,7 @@ def exact_points(leg: Leg, places: Places, max_folds: int) -> Points:
 
     merged = jax.tree.map(in_order, places, folds.places)
     count = leg.num_places + jnp.sum(found, axis=0, dtype=jnp.int32)
-    return Points(merged, _arclength(leg.system, merged, count), count)
+    return Points(merged, _arclength(leg.system, merged, count), count, jnp.sum(folded, axis=0, dtype=jnp.int32))
 
 
 def _arclength(system: GameEquations, places: Places, num_points: Count) -> Float[Array, "point lane"]:

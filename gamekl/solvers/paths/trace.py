@@ -23,7 +23,6 @@ from gamekl.solvers.nash.solve import MAX_STEPS
 from gamekl.solvers.nash.trace import FAILED, FOUND
 from gamekl.solvers.paths.crossings import Crossings, cross_temperatures
 from gamekl.solvers.paths.follow import follow
-from gamekl.solvers.paths.kinds import PointKind
 from gamekl.solvers.paths.logit_path import LogitPath, PathCrossings, PathPoints
 from gamekl.solvers.paths.points import Points, exact_points
 from gamekl.solvers.paths.record import Leg, Places
@@ -43,7 +42,9 @@ def _finish(problems: NashProblem, fractions: Array, legs: Leg, places: Places, 
     crossings = cross_temperatures(prepared, problems.tol, points, lanes_last(fractions), options.max_crossings)
     trace, temperatures = leg.trace, prepared.temperatures
     status = jnp.where(trace.phase == FAILED, Status.path_failed, Status.max_steps)
-    status = jnp.where(trace.phase == FOUND, Status.converged, status)
+    # Where there is no room for a fold, crossings beside it would be missed.
+    whole = (trace.phase == FOUND) & (points.num_folds <= options.max_folds)
+    status = jnp.where(whole, Status.converged, jnp.where(trace.phase == FOUND, Status.max_steps, status))
     status = jnp.where(prepared.wrong == Status.converged, status, prepared.wrong)
     asked = jnp.isfinite(lanes_last(fractions))
     firsts = jnp.where(asked, crossings.status[:, 0], Status.converged)
@@ -55,7 +56,7 @@ def _finish(problems: NashProblem, fractions: Array, legs: Leg, places: Places, 
     path_points = _path_points(prepared, points, scale)
     path = PathSummary(
         temperature=lanes_first(temperatures / reached),
-        folds=jnp.sum(path_points.kind == PointKind.fold, axis=1, dtype=jnp.int32),
+        folds=points.num_folds,
         bifurcations=trace.bifurcations,
         crossings=(trace.phase == FOUND).astype(jnp.int32),
     )

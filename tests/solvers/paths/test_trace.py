@@ -11,14 +11,15 @@ from gambit_helpers import policies, pygambit, table
 from helpers import action_values_by_definition, dirichlet_regularizer
 
 import gamekl as gk
+from gamekl.solvers.paths import batch
 
 COORDINATION = np.stack([np.eye(2)] * 2)
 # The branch that bends away at temperature .5 solves x = tanh(x / (2 temperature)), p = (1 + x) / 2.
 BENT = {0.45: 0.7627147563, 0.25: 0.9787520120}
 # Shapley (1974), as in Gambit's catalogue; a pitchfork's prong leads from its path to another crossing.
 SHAPLEY = np.array([[[0, 3, 0], [2, 2, 0], [3, 0, 1]], [[0, 2, 3], [3, 2, 0], [0, 0, 1]]], dtype=float)
-
-
+# Two folds before temperature .1.
+FOLDING = np.array([[[4.0, 0, 0], [1, 1, 5]], [[5, 5, 0], [3, 4, 5]]])
 # One of three has to do what costs each 2 and is worth 5 to all.
 VOLUNTEERS = np.array(
     [5.0 * (np.indices((2, 2, 2)).min(axis=0) == 0) - 2 * (np.indices((2, 2, 2))[player] == 0) for player in range(3)]
@@ -65,6 +66,26 @@ def test_coordination_stays_or_turns_off():
     # Down the index the symmetric branch loses its sign at the pitchfork, and the bent one keeps it.
     np.testing.assert_array_equal(stay.crossings.index[:, 0], [1, 1, -1, -1])
     np.testing.assert_array_equal(cross.crossings.index[:, 0], 1)
+
+
+@pytest.mark.parametrize("short", [1e-8, 1e-5, 1e-4, 1e-2])
+def test_a_path_may_end_just_behind_a_crossing(short):
+    """It does not step over its end and double back: the first place on the branch is before it."""
+    temperature = 0.5 - short
+    found = gk.trace(*uniform(COORDINATION, temperature), at_branching="cross")
+    solution = mpmath.findroot(lambda x: x - mpmath.tanh(x / (2 * temperature)), mpmath.sqrt(6 * short))
+    np.testing.assert_allclose(found.policy[0][0, 0], float((1 + solution) / 2), atol=1e-10)
+    np.testing.assert_array_equal(found.crossings.count, 1)
+    assert [kind for kind, _ in events(found)] == ["pitchfork", "turn_off"]
+    assert np.all(np.diff(1 / np.asarray(found.points.temperature[: int(found.points.count), 0])) >= 0)
+
+
+@pytest.mark.parametrize("at_branching", ["stay", "cross"])
+def test_a_path_may_end_at_a_crossing(at_branching):
+    found = gk.trace(*uniform(COORDINATION, 0.5), at_branching=at_branching)
+    np.testing.assert_allclose(found.policy[0], 0.5, atol=1e-12)
+    np.testing.assert_array_equal(found.crossings.count, 1)
+    assert events(found) == [("pitchfork", 0.5)]
 
 
 @pytest.mark.parametrize("player", [0, 1])
@@ -351,6 +372,24 @@ def test_too_few_points_are_told():
     assert path.status == gk.Status.max_steps and path.path.temperature[0] > 0.01
 
 
+def test_too_few_folds_are_told(monkeypatch):
+    """A path with two: all are counted, and where one has no place the path is not whole. A batch makes room."""
+    game, regularizer = uniform(FOLDING, 0.1)
+    whole = gk.trace(game, regularizer)
+    with pytest.raises(gk.SolveError, match="and 2 folds; max_points, max_folds"):
+        gk.trace(game, regularizer, max_folds=1)
+    short = gk.trace(game, regularizer, max_folds=1, throw=False)
+    assert short.status == gk.Status.max_steps and short.path.folds == 2
+    monkeypatch.setattr(batch, "FEWEST_FOLDS", 1)
+    games, regularizers = jax.tree.map(lambda leaf: leaf[None], (game, regularizer))
+    found = gk.trace_batch(games, regularizers)
+    assert found.status[0] == gk.Status.converged
+    count = int(whole.points.count)
+    np.testing.assert_array_equal(found.points.kind[0], whole.points.kind[:count])
+    np.testing.assert_allclose(found.points.temperature[0], whole.points.temperature[:count])
+    assert gk.trace_batch(games, regularizers, max_folds=1).status[0] == gk.Status.max_steps
+
+
 def test_gambits_tracer_goes_the_same_way():
     asked = np.geomspace(1, 0.05, 6)
     tracer = pygambit()
@@ -375,7 +414,8 @@ def test_a_batch_has_room_for_long_paths():
     alone = gk.trace(*jax.tree.map(lambda leaf: leaf[int(jnp.argmax(paths.points.count))], (games, anchors)))
     assert alone.points.count == paths.points.count.max()
     full = gk.trace_batch(games, anchors, max_points=64)
-    with pytest.raises(gk.SolveError, match=r"path: it went as far as temperature 0.\d+, .* max_points and max_steps"):
+    told = r"as far as temperature 0.\d+, .* max_points, max_folds and max_steps"
+    with pytest.raises(gk.SolveError, match=told):
         gk.trace_batch(games, anchors, max_points=64, throw=True)
     assert set(np.asarray(full.status).tolist()) == {gk.Status.converged, gk.Status.max_steps}
 
