@@ -271,7 +271,8 @@ StagedGame = ContextualGame | MarkovGame
 def require_normal_form(game: Any, field: str = "game", takes: str = "a NormalFormGame") -> None:
     """Raise ``TypeError`` unless `game` is a `NormalFormGame`."""
     if not isinstance(game, NormalFormGame):
-        raise TypeError(f"{field}: got {type(game).__name__}, takes {takes}")
+        more = "; its normal_form() is one" if hasattr(game, "normal_form") else ""
+        raise TypeError(f"{field}: got {type(game).__name__}, takes {takes}{more}")
 
 
 def stack(objects: Iterable[T]) -> T:

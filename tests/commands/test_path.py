@@ -2,6 +2,7 @@
 
 import csv
 import re
+import warnings
 from xml.etree import ElementTree
 
 import matplotlib.image
@@ -245,7 +246,9 @@ def test_names_that_are_no_text_are_drawn_all_the_same():
 def test_a_game_of_no_choice_has_a_figure(capsys):
     """Payoffs that are all alike, and a player of one action."""
     np.savez("flat.npz", payoffs=np.zeros((2, 1, 2)))
-    status, out, _ = run(capsys, "path", "flat.npz", "--figure", "flat.svg")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        status, out, _ = run(capsys, "path", "flat.npz", "--figure", "flat.svg")
     assert status == 0 and "it meets no fold and no other branch" in out and "0.50000000" in out
 
 

@@ -51,6 +51,17 @@ class ResultTable:
         lines = [self.title, *aligned(rows), f"and {left:,} rows more" if left > 0 else ""]
         return "\n".join(filter(None, lines))
 
+    def select(self, *columns: str) -> "ResultTable":
+        """The table with these columns, in this order.
+
+        Raises:
+            ValueError: there is no such column.
+        """
+        unknown = [name for name in columns if name not in self.columns]
+        if unknown or not columns:
+            raise ValueError(f"columns: got {unknown or 'none'}, takes names of {', '.join(self.columns)}")
+        return ResultTable({name: self.columns[name] for name in columns}, self.title)
+
     def to_pandas(self) -> Any:
         """The table as a ``pandas.DataFrame``; fractions become floats, pairs stay.
 
@@ -77,15 +88,17 @@ class ResultTable:
             Path(path).write_text(text, encoding="utf-8", newline="")
         return text
 
-    def to_latex(self, *, digits: int = 4, booktabs: bool = True) -> str:
+    def to_latex(self, path: str | PathLike[str] | None = None, *, digits: int = 4, booktabs: bool = True) -> str:
         r"""The table as a ``tabular`` of LaTeX; texts are escaped, numbers are set as formulae.
 
         Args:
+            path: of a file to write it to; or None.
             digits: of numbers, significant ones.
             booktabs: lines of the package ``booktabs``; otherwise ``\hline``.
 
         Raises:
             ValueError: `digits` is no whole number >= 1.
+            OSError: the file cannot be written.
         """
         if isinstance(digits, bool) or not isinstance(digits, int) or digits < 1:
             raise ValueError(f"digits: got {digits!r}, takes a whole number >= 1")
@@ -95,7 +108,10 @@ class ResultTable:
         head = " & ".join(map(latex_text, printed_names(self.columns)))
         body = (" & ".join(_in_latex(value, digits) for value in row) for row in self.rows)
         lines = [rf"\begin{{tabular}}{{{kinds}}}", top, rf"{head} \\", middle]
-        return "\n".join([*lines, *(rf"{line} \\" for line in body), bottom, r"\end{tabular}", ""])
+        text = "\n".join([*lines, *(rf"{line} \\" for line in body), bottom, r"\end{tabular}", ""])
+        if path is not None:
+            Path(path).write_text(text, encoding="utf-8", newline="")
+        return text
 
 
 def _number(value: Any) -> Any:

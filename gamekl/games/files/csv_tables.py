@@ -20,6 +20,7 @@ Columns are divided by commas, semicolons or tabs. What may be read in two ways 
 
 import csv
 import re
+from collections.abc import Iterator
 from io import StringIO
 from itertools import product
 from math import prod
@@ -46,12 +47,10 @@ def csv_table(content: str) -> Table:
     Raises:
         ValueError: it has neither form, or a joint action is missing or there twice.
     """
-    first = content.lstrip().partition("\n")[0]
-    delimiter = next((mark for mark in "\t;" if mark in first), ",")
     try:
-        lines = [
-            [cell.strip() for cell in row] for row in csv.reader(StringIO(content, newline=""), delimiter=delimiter)
-        ]
+        marks = [mark for mark in "\t;," if len(next(_read(content.lstrip(), mark), [])) > 1] or [","]
+        regular = [mark for mark in marks if len(set(map(len, filter(any, _read(content, mark))))) == 1]
+        lines = [[cell.strip() for cell in row] for row in _read(content, (regular or marks)[0])]
     except csv.Error as error:
         raise ValueError(f"csv: got {error}, {_TAKES}") from error
     lines = [row for row in lines if any(row)]
@@ -62,6 +61,10 @@ def csv_table(content: str) -> Table:
             raise ValueError(f"csv: got {len(row)} columns in row {number}, takes {len(lines[0])}, as in the header")
     pairs = len(lines[0]) > 2 and all(_pair(cell) for row in lines[1:] for cell in row[1:])
     return _pairs(lines[0], lines[1:]) if pairs else _rows(lines[0], lines[1:])
+
+
+def _read(content: str, delimiter: str) -> Iterator[list[str]]:
+    return csv.reader(StringIO(content, newline=""), delimiter=delimiter)
 
 
 def _pair(cell: str) -> re.Match[str] | None:
@@ -106,6 +109,9 @@ def _rows(header: list[str], rows: list[list[str]]) -> Table:
 
 def _payoff_columns(players: list[str], columns: list[str]) -> list[int]:
     """Which of the columns of payoffs is each player's."""
+    plain = [f"payoff {player}" for player in players]
+    if sorted(columns) == sorted(plain) and len(set(players)) == len(players):
+        return list(map(columns.index, plain))
     spelled = [player.casefold() for player in players]
     bare = [
         column.casefold() if column.casefold() in spelled else _PAYOFF.sub("", column).strip(" _-:().").casefold()

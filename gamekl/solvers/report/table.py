@@ -80,9 +80,10 @@ def _joint(result: CorrelatedEquilibrium | CorrelatedSolution, names: Names) -> 
 
 
 def _game(game: NormalFormGame, names: Names) -> Columns:
-    """Pairs of payoffs of two players, of others a row for each joint action: what `gamekl.games.read_csv` reads."""
+    """Pairs of payoffs of two players, else a row for each joint action: what `gamekl.games.read_csv` reads."""
     payoffs = np.asarray(game.payoffs, dtype=float)
-    if game.num_players != 2:
+    # A column of pairs may be anything, and a corner says nothing of players whose names have what divides them.
+    if game.num_players != 2 or game.num_actions[1] < 2 or any(set("\\/") & set(name) for name in names.players):
         earned = [
             (f"payoff {player}", own.ravel().tolist()) for player, own in zip(names.players, payoffs, strict=True)
         ]

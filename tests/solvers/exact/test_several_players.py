@@ -295,7 +295,7 @@ def test_what_it_does_not_take():
         gk.enumerate_nash(gk.games.uniform(jax.random.key(0), (5, 5, 5)))
     with pytest.raises(ValueError, match="max_supports: got 0, takes a whole number >= 1"):
         gk.enumerate_nash(NINE, max_supports=0)
-    with pytest.raises(ValueError, match="game: got 1 players, takes 2"):
+    with pytest.raises(ValueError, match="game: got 1 player, takes two or more"):
         gk.enumerate_nash(gk.NormalFormGame(np.zeros((1, 2))))
     with pytest.raises(ValueError, match=r"payoffs\[0, 0, 0, 0\]: got nan"):
         gk.enumerate_nash(gk.NormalFormGame(np.full((3, 2, 2, 2), np.nan)))

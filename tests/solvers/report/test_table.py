@@ -176,6 +176,39 @@ def test_games_as_csv_can_be_read_again(tmp_path, sizes):
     assert again.names.actions == named.names.actions and again.names.players == named.names.players
 
 
+@pytest.mark.parametrize(
+    ("players", "actions"),
+    [
+        ("AB", ("xy", "z")),  # a column of pairs may be anything
+        (("A \\ B", "C"), ("xy", "zw")),
+        (("A/B", "C/D"), ("xy", "zw")),
+        (["A;B", 'C,"D"'], [["x;1", "y;2"], ["z\t3", "w,4"]]),
+        (("payoff", "a", "A"), ("xy", "zw", "uv")),
+        (["A", "B"], [["(1, 2)", "1"], ["nan", "line\nbreak"]]),
+    ],
+)
+def test_games_with_any_names_as_csv_can_be_read_again(tmp_path, players, actions):
+    names = gk.Names(list(players), list(map(list, actions)))
+    shape = (len(players), *map(len, actions))
+    game = gk.NormalFormGame(np.random.default_rng(0).normal(size=shape)).with_names(names)
+    gk.table(game).to_csv(tmp_path / "game.csv")
+    again = gk.games.load_game(tmp_path / "game.csv")
+    np.testing.assert_array_equal(again.payoffs, game.payoffs)
+    assert again.names == names
+
+
+def test_columns_are_chosen_and_latex_is_written(tmp_path):
+    told = gk.table(gk.enumerate_nash(gk.NormalFormGame(np.stack([np.eye(2)] * 2))))
+    few = told.select("value:player 1", "equilibrium")
+    assert list(few.columns) == ["value:player 1", "equilibrium"] and len(few) == len(told)
+    text = few.to_latex(tmp_path / "few.tex", digits=2)
+    assert (tmp_path / "few.tex").read_text() == text and "$1/2$ & $1$" in text
+    with pytest.raises(ValueError, match=r"columns: got \['value'\], takes names of equilibrium, component, player 0"):
+        told.select("equilibrium", "value")
+    with pytest.raises(ValueError, match="columns: got none"):
+        told.select()
+
+
 def test_the_bimatrix_in_latex():
     game = gk.NormalFormGame(np.array([[[3.0, 0], [5, -1.25]], [[3, 5], [0, 1e-7]]])).with_names(NAMES)
     assert gk.table(game).to_latex() == (

@@ -129,7 +129,7 @@ def _check(game: NormalFormGame, rationals: str) -> None:
     if not is_concrete(game):
         raise TypeError("game: got traced arrays, takes concrete ones: equilibria are enumerated on the host")
     if game.num_players < 2:
-        check_two_players(game)
+        raise ValueError("game: got 1 player, takes two or more: one has the actions of the largest payoff")
     validate(game)
     check_reading(rationals)
 
