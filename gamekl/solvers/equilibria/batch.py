@@ -14,7 +14,7 @@ from gamekl.core.validation import check_key
 from gamekl.solvers.batch import check_batch
 from gamekl.solvers.driver import Device, in_chunks, on_device
 from gamekl.solvers.equilibria.equilibria import Equilibria
-from gamekl.solvers.equilibria.find import Options, Request, find_all, make_options
+from gamekl.solvers.equilibria.find import Options, Request, find_all, make_options, no_starts
 from gamekl.solvers.nash.prepare import make_nash_problem
 from gamekl.solvers.nash.queue import num_lanes
 from gamekl.solvers.nash.solve import MAX_STEPS
@@ -27,7 +27,8 @@ CALM = 100.0
 
 def _find_chunk(games: NormalFormGame, regularizers: Regularizer, keys: Array, options: Options) -> Equilibria:
     problems = jax.vmap(partial(make_nash_problem, initial=None, tol=None))(games, regularizers)
-    return find_all(Request(problems, jax.random.wrap_key_data(keys)), options)
+    initial = no_starts(games.payoffs.shape[2:], (len(keys),))
+    return find_all(Request(problems, jax.random.wrap_key_data(keys), initial), options)
 
 
 def _are_calm(games: NormalFormGame, regularizers: Regularizer) -> Bool[np.ndarray, " game"]:

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, Int
 
 from gamekl.core.games import NormalFormGame, require_normal_form
@@ -17,13 +18,13 @@ from gamekl.core.kernels.jit import jit
 from gamekl.core.kernels.lanes import lanes_first, lanes_last
 from gamekl.core.kernels.platforms import Platform, by_platform
 from gamekl.core.kernels.system import LogitSystem, split, to_logits
-from gamekl.core.policies import is_concrete
+from gamekl.core.policies import Profile, check_profile, is_concrete
 from gamekl.core.regularizer import Regularizer
 from gamekl.core.validation import check_key, validate
 from gamekl.solvers.equilibria.certify import Certificate, centred, certify
 from gamekl.solvers.equilibria.equilibria import Equilibria
 from gamekl.solvers.equilibria.search import Catch, Hunt, search
-from gamekl.solvers.equilibria.starts import make_starts
+from gamekl.solvers.equilibria.starts import as_logits, make_starts
 from gamekl.solvers.nash import ladder
 from gamekl.solvers.nash.conclude import assess, status_of_answer
 from gamekl.solvers.nash.prepare import NashProblem, make_nash_problem, make_tasks, prepare
@@ -46,10 +47,16 @@ class Options(NamedTuple):
 
 
 class Request(NamedTuple):
-    """A problem, and the key of its starts."""
+    """A problem, the key of its starts, and log-policies ``[start, actions_i]`` to start from, too."""
 
     problem: NashProblem
     key: Array
+    initial: tuple[Array | np.ndarray, ...]
+
+
+def no_starts(sizes: tuple[int, ...], batch: tuple[int, ...] = ()) -> tuple[np.ndarray, ...]:
+    """No log-policies to start from."""
+    return tuple(np.zeros((*batch, 0, size)) for size in sizes)
 
 
 class _Known(NamedTuple):
@@ -158,18 +165,22 @@ def _conclude(problems: NashProblem, catch: Catch, status: Array, free: Array) -
     )
 
 
-def _start(problem: NashProblem, key: Array, log_policy: tuple[Array, ...], status: Array, options: Options) -> Array:
+def _start(request: Request, log_policy: tuple[Array, ...], status: Array, options: Options) -> Array:
+    problem = request.problem
     game = NormalFormGame(problem.game.payoffs)
-    starts = make_starts(game, problem.regularizer, key, options.num_starts)
+    starts = make_starts(game, problem.regularizer, request.key, options.num_starts)
+    given = tuple(jnp.asarray(entry, game.dtype) for entry in request.initial)
+    own = jax.vmap(partial(as_logits, regularizer=problem.regularizer))(given)
+    starts = jnp.concatenate([starts[:1], own, starts[1:]])
     solved = to_logits(log_policy, problem.regularizer.masks)
     return starts.at[0].set(jnp.where(status == Status.converged, solved, starts[0]))
 
 
 def _find(requests: Request, options: Options, solver: ladder.Solver, width: int | None) -> Equilibria:
-    problems, keys = requests
+    problems = requests.problem
     solution = solver.solve(problems)
     tasks = solver.each(partial(make_tasks, dtype=problems.tol.dtype), problems)
-    starts = jax.vmap(partial(_start, options=options))(problems, keys, solution.log_policy, solution.status)
+    starts = jax.vmap(partial(_start, options=options))(requests, solution.log_policy, solution.status)
     hunts = Hunt(tasks.system, starts, tasks.usable)
     if options.single:
         hunts = jax.tree.map(lambda leaf: leaf.astype(jnp.float32) if eqx.is_inexact_array(leaf) else leaf, hunts)
@@ -214,6 +225,7 @@ def find_equilibria(
     key: Array,
     *,
     num_starts: int = 64,
+    initial: Profile | None = None,
     max_equilibria: int = 32,
     tol: float | int | Float[Array, ""] | None = None,
     max_steps: int = MAX_STEPS,
@@ -234,6 +246,8 @@ def find_equilibria(
         regularizer: references and temperatures for this game.
         key: a jax random key, of the starts.
         num_starts: how many. Static under ``jit``, as what follows.
+        initial: log-policies to start from besides, ``[start, actions_i]`` for each player, such as those of other
+            branches of the path.
         max_equilibria: room for equilibria.
         tol: bound on residuals; the default is that of `solve_nash`.
         max_steps: most Newton corrections of `solve_nash`.
@@ -257,7 +271,13 @@ def find_equilibria(
     check_key(key)
     if throw and is_concrete(game, regularizer):
         validate(game, regularizer)
-    request = Request(make_nash_problem(game, regularizer, None, tol), key)
+    if initial is None:
+        initial = no_starts(game.num_actions)
+    elif isinstance(initial, tuple | list) and initial:
+        initial = check_profile("initial", initial, game.num_actions, log=True, stage=np.shape(initial[0])[:1])
+    else:
+        raise TypeError(f"initial: got {type(initial).__name__}, takes one [start, actions] array for each player")
+    request = Request(make_nash_problem(game, regularizer, None, tol), key, tuple(initial))
     found = _find_jitted(request, options=options)
     if throw:
         raise_unless_converged(found)

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from gamekl.core.games import NormalFormGame
-from gamekl.core.kernels.system import split
+from gamekl.core.kernels.system import split, to_logits
 from gamekl.core.one_shot import action_values
 from gamekl.core.regularizer import Regularizer
 
@@ -24,6 +24,12 @@ def _responses(game: NormalFormGame, regularizer: Regularizer, policy: tuple[Arr
             zip(regularizer.log_reference, regularizer.masks, values, strict=True)
         )
     )
+
+
+def as_logits(log_policy: tuple[Array, ...], regularizer: Regularizer) -> Float[Array, "logits"]:
+    """A profile to start from; actions of no probability are hardly played."""
+    parts = [jnp.where(jnp.isneginf(entry), LEFT_OUT, entry) for entry in log_policy]
+    return to_logits(tuple(parts), regularizer.masks)
 
 
 def make_starts(

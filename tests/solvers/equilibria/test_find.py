@@ -51,6 +51,37 @@ def test_coordination_has_three_or_one():
     assert alone.number == 1 and alone.unique and alone.hits[0] == 64
 
 
+def test_starts_of_ones_own():
+    """One start finds the principal equilibrium; the path's other branches, to both sides, lead to the two others."""
+    game, regularizer = uniform(np.stack([np.eye(2)] * 2), 0.45)
+    alone = gk.find_equilibria(game, regularizer, KEY, num_starts=1)
+    assert alone.number == 1
+    sides = [
+        gk.trace(game, regularizer, at_branching="cross", direction=[sign * np.array([1.0, 0]), np.zeros(2)])
+        for sign in (1, -1)
+    ]
+    branches = tuple(np.concatenate(entries) for entries in zip(*[side.log_policy for side in sides], strict=True))
+    found = gk.find_equilibria(game, regularizer, KEY, num_starts=1, initial=branches)
+    np.testing.assert_allclose(sorted(kept(found)[:, 0]), [0.2372852, 0.5, 0.7627148], atol=1e-7)
+    np.testing.assert_array_equal(found.hits[:3], 1)
+    pure = np.array([[0.0, -np.inf], [-np.inf, 0.0]])
+    found = gk.find_equilibria(game, regularizer, KEY, num_starts=1, initial=[pure, pure])
+    np.testing.assert_allclose(sorted(kept(found)[:, 0]), [0.2372852, 0.5, 0.7627148], atol=1e-7)
+
+
+@pytest.mark.parametrize(
+    ("initial", "error", "message"),
+    [
+        (3, TypeError, r"initial: got int, takes one \[start, actions\] array for each player|parameter 'initial'"),
+        ([np.zeros((1, 2))], ValueError, r"initial: got shapes \[\(1, 2\)\], takes one"),
+        ([np.log([[0.5, 0.5]]), np.log([[0.5, 0.6]])], ValueError, r"initial\[1, 0\]: got a sum of 1.1"),
+    ],
+)
+def test_starts_that_it_does_not_take(initial, error, message):
+    with pytest.raises(error, match=message):
+        gk.find_equilibria(*uniform(np.zeros((2, 2, 2)), 0.45), KEY, initial=initial)
+
+
 @pytest.mark.parametrize("temperature", [0.1, 0.03, 0.01])
 def test_mckelvey_and_mclennans_nine(temperature):
     found = gk.find_equilibria(*uniform(NINE, temperature), KEY, num_starts=512)
