@@ -23,9 +23,11 @@ versions() {
 # usage: run_tests FOLDER [PYTEST ARGUMENTS]. Without arguments all tests but the slow ones and those that need a GPU.
 # The tests compile more than they compute, so XLA is asked for less, but only where XLA_FLAGS is not set. Tests of bits
 # have XLA fuse as it does for users. XLA's older emitters for CPUs compile in a third of the time; XLA has none
-# since jax 0.11, nor anything else that saves as much.
+# since jax 0.11, nor anything else that saves as much. It also compiles each program in one part, for one processor: two
+# workers have no idle processors to share, and parts take time to split and to link.
 run_tests() {
-  local folder="$1" plain="--xla_backend_optimization_level=0" failed=0
+  local folder="$1" failed=0
+  local plain="--xla_backend_optimization_level=0 --xla_cpu_parallel_codegen_split_count=1"
   local older="$plain --xla_cpu_use_fusion_emitters=false"
   shift
   if [[ -n "${XLA_FLAGS+set}" || $# -gt 0 ]] || ! XLA_FLAGS="$older" starts_jax "$folder"; then

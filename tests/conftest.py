@@ -26,6 +26,9 @@ os.environ.setdefault("PYTHONWARNINGS", "error::DeprecationWarning")
 
 import jax  # noqa: E402
 
+# Tracing makes many objects and few cycles. At Python's own threshold a tenth of the time goes into looking for those.
+gc.set_threshold(200_000, 50, 100)
+
 jax.config.update("jax_enable_x64", True)
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 
