@@ -18,7 +18,7 @@ from gamekl.solvers.nash.trace import FOUND, RUNNING, STOPPED, Place, Point, cho
 from gamekl.solvers.paths.branches import Crossing, cross
 from gamekl.solvers.paths.kinds import PointKind
 from gamekl.solvers.paths.record import BRANCHED, Leg, Places, record
-from gamekl.solvers.paths.singular import locate
+from gamekl.solvers.paths.singular import locate, nearer, unit
 from gamekl.solvers.solution import Status
 
 # Most legs of a path, and how far from the place behind it a crossing is looked for at least, in nats.
@@ -107,7 +107,9 @@ def _cross(problem: NashProblem, direction: Direction, leg: Leg, ends: Places, c
     tangent = Point(vectors[1, 1], numbers[1, 1])
     away = plus(point, before, -jnp.ones_like(point.s))
     reach = jnp.maximum(lanes.largest(jnp.abs(away.z)), jnp.abs(away.s))
-    singular = locate(leg.system, point, tangent, jnp.maximum(REACH, reach))
+    # The place before may be the crossing itself, and its tangent noise.
+    start = nearer(leg.system, (before, unit(leg.system, away, before.z)), (point, tangent))
+    singular = locate(leg.system, *start, jnp.maximum(REACH, reach))
     crossing = cross(leg.system, singular, _changed(problem, leg.system, direction, singular.point), crosses)
     there, off = singular.multiplicity > 0, crossing.found
     apart = jnp.abs(point.s - singular.point.s) > jnp.finfo(point.s.dtype).eps ** END_POWER * (1 + point.s)

@@ -177,6 +177,12 @@ class _Search(NamedTuple):
     sizes: Float[Array, "vector lane"]
 
 
+def nearer(system: GameEquations, first: tuple[Point, Point], second: tuple[Point, Point]) -> tuple[Point, Point]:
+    """The one of two places of each lane, with tangents, at which the matrix is nearer to one without an inverse."""
+    least = [factors(system, *place)[0].sizes[-1] for place in (first, second)]
+    return choose(least[0] < least[1], first, second)
+
+
 def locate(system: GameEquations, start: Point, tangent: Point, reach: Lane) -> Singular:
     """The point near `start` where branches cross the path, not farther than `reach` along it."""
     close = jnp.finfo(start.s.dtype).eps ** CLOSE_POWER
