@@ -183,10 +183,10 @@ def _in_digits(payoffs, log_policies, temperature):
 
 def test_divergence_welfare_and_gap_are_by_definition():
     game, regularizer = uniform(NINE, 0.5)
-    found = gk.find_equilibria(game, regularizer, KEY)
+    found = jax.tree.map(np.asarray, gk.find_equilibria(game, regularizer, KEY, num_starts=512))
     for row in range(int(found.number)):
         logs = [entry[row] for entry in found.log_policy]
-        policy = [np.exp(np.asarray(entry)) for entry in logs]
+        policy = [np.exp(entry) for entry in logs]
         values = action_values_by_definition(NINE, policy)
         welfare = sum(float(own @ value) for own, value in zip(policy, values, strict=True))
         np.testing.assert_allclose(found.welfare[row], welfare, rtol=1e-10)

@@ -1,6 +1,6 @@
 """The logit path as data: beside solves, closed forms, 50 digits, disturbed games and Gambit."""
 
-from functools import partial
+from functools import cache, partial
 
 import jax
 import jax.numpy as jnp
@@ -20,6 +20,7 @@ BENT = {0.45: 0.7627147563, 0.25: 0.9787520120}
 SHAPLEY = np.array([[[0, 3, 0], [2, 2, 0], [3, 0, 1]], [[0, 2, 3], [3, 2, 0], [0, 0, 1]]], dtype=float)
 # Two folds before temperature .1.
 FOLDING = np.array([[[4.0, 0, 0], [1, 1, 5]], [[5, 5, 0], [3, 4, 5]]])
+THREE = [0.5, 0.2, 0.1]
 # One of three has to do what costs each 2 and is worth 5 to all.
 VOLUNTEERS = np.array(
     [5.0 * (np.indices((2, 2, 2)).min(axis=0) == 0) - 2 * (np.indices((2, 2, 2))[player] == 0) for player in range(3)]
@@ -33,6 +34,26 @@ def uniform(payoffs, temperature):
 
 def random_games(shape, size, seed=1):
     return jnp.asarray(np.random.default_rng(seed).uniform(size=(size, len(shape), *shape)))
+
+
+# At as many temperatures as elsewhere here, so that games of one shape share programs.
+@partial(jax.jit, static_argnames="temperature")
+@partial(jax.vmap, in_axes=(0, None))
+def traced_together(payoffs, temperature):
+    return gk.trace(*uniform(payoffs, temperature), temperatures=THREE, throw=False)
+
+
+@cache
+def traced_batch(shape, temperature):
+    """Payoffs, games and regularizers, the temperatures asked for, and paths, of 192 random games."""
+    payoffs = random_games(shape, 192)
+    games = jax.vmap(gk.NormalFormGame)(payoffs)
+    asked = np.geomspace(1, temperature, 8)
+    anchors = jax.vmap(partial(gk.Regularizer.uniform, temperature=temperature))(games)
+    paths = gk.trace_batch(
+        games, anchors, temperatures=np.broadcast_to(asked, (192, 8)), max_crossings=5, max_points=128
+    )
+    return payoffs, (games, anchors), asked, paths
 
 
 def events(path):
@@ -78,6 +99,18 @@ def test_a_path_may_end_just_behind_a_crossing(short):
     np.testing.assert_array_equal(found.crossings.count, 1)
     assert [kind for kind, _ in events(found)] == ["pitchfork", "turn_off"]
     assert np.all(np.diff(1 / np.asarray(found.points.temperature[: int(found.points.count), 0])) >= 0)
+
+
+def test_it_crosses_wherever_the_path_ends():
+    """Where a step leads onto the crossing itself, too: to 400 temperatures, by the closed form."""
+    temperatures = 1 / np.append(np.geomspace(2.01, 60, 399), 6.21459600809373)
+    games = gk.stack([gk.NormalFormGame(COORDINATION)] * 400)
+    anchors = jax.vmap(gk.Regularizer.uniform)(games, jnp.asarray(temperatures))
+    found = gk.trace_batch(games, anchors, at_branching="cross")
+    assert (found.status == gk.Status.converged).all()
+    tilt = 2 * np.asarray(found.policy[0])[:, 0, 0] - 1
+    np.testing.assert_allclose(tilt, np.tanh(tilt / (2 * temperatures)), atol=1e-9)
+    assert tilt.min() > 0.1
 
 
 @pytest.mark.parametrize("at_branching", ["stay", "cross"])
@@ -151,13 +184,7 @@ def test_directions_that_it_does_not_take(arguments, message):
 
 @pytest.mark.parametrize(("shape", "temperature"), [((2, 10), 0.03), ((3, 3, 3), 0.03), ((4, 4), 0.01)])
 def test_first_crossings_are_the_solutions_and_all_are_fixed_points(shape, temperature):
-    payoffs = random_games(shape, 192)
-    games = jax.vmap(gk.NormalFormGame)(payoffs)
-    asked = np.geomspace(1, temperature, 8)
-    anchors = jax.vmap(partial(gk.Regularizer.uniform, temperature=temperature))(games)
-    paths = gk.trace_batch(
-        games, anchors, temperatures=np.broadcast_to(asked, (192, 8)), max_crossings=5, max_points=128
-    )
+    _, (games, anchors), asked, paths = traced_batch(shape, temperature)
     assert (paths.status == gk.Status.converged).all()
     for place, tau in enumerate(asked):
         at = jax.vmap(partial(gk.Regularizer.uniform, temperature=tau))(games)
@@ -180,10 +207,7 @@ def test_first_crossings_are_the_solutions_and_all_are_fixed_points(shape, tempe
 
 def test_folds_are_those_of_an_extended_system_in_50_digits():
     """F = 0, F_z v = 0, |v| = 1 in log-odds, written anew for two players."""
-    payoffs = random_games((2, 10), 192)
-    games = jax.vmap(gk.NormalFormGame)(payoffs)
-    anchors = jax.vmap(partial(gk.Regularizer.uniform, temperature=0.03))(games)
-    paths = gk.trace_batch(games, anchors)
+    payoffs, _, _, paths = traced_batch((2, 10), 0.03)
     checked = 0
     for row in np.flatnonzero(np.asarray(paths.path.folds) > 0)[:2]:
         path = jax.tree.map(lambda leaf, row=row: leaf[row], paths)
@@ -260,7 +284,7 @@ def _fold_in_digits(payoffs, log_policies, precision):
 
 def test_points_lie_on_the_path_and_arclength_grows():
     game, regularizer = uniform(random_games((3, 4), 1)[0], 0.05)
-    path = gk.trace(game, regularizer)
+    path = gk.trace(game, regularizer, temperatures=np.geomspace(1, 0.05, 6))
     count = int(path.points.count)
     inner = slice(1, count)
     assert_fixed_points(
@@ -293,13 +317,12 @@ def test_each_player_has_a_temperature_of_its_own():
 
 def test_vmap_jit_and_batch_agree_with_single_calls():
     payoffs = random_games((3, 3), 5)
-    trace = partial(gk.trace, temperatures=[0.5, 0.1], throw=False)
-    many = jax.jit(jax.vmap(lambda payoffs: trace(*uniform(payoffs, 0.05))))(payoffs)
+    many = traced_together(payoffs, 0.05)
     games = jax.vmap(gk.NormalFormGame)(payoffs)
     anchors = jax.vmap(partial(gk.Regularizer.uniform, temperature=0.05))(games)
-    batch = gk.trace_batch(games, anchors, temperatures=np.broadcast_to([0.5, 0.1], (5, 2)))
+    batch = gk.trace_batch(games, anchors, temperatures=np.broadcast_to(THREE, (5, 3)))
     for row in range(5):
-        alone = trace(*uniform(payoffs[row], 0.05))
+        alone = gk.trace(*uniform(payoffs[row], 0.05), temperatures=THREE, throw=False)
         for one, mapped, driven in zip(alone.policy, many.policy, batch.policy, strict=True):
             np.testing.assert_allclose(mapped[row], one, atol=1e-12)
             np.testing.assert_allclose(driven[row], one, atol=1e-12)
@@ -314,24 +337,24 @@ def test_single_precision():
 
 
 def test_contexts_have_paths_of_their_own():
-    payoffs = random_games((2, 3), 3)
+    payoffs = random_games((3, 3), 3)
     game = gk.ContextualGame(payoffs, jnp.full(3, 1 / 3))
-    paths = gk.trace(game, gk.Regularizer.uniform(game, 0.1), temperatures=[1.0, 0.1])
+    paths = gk.trace(game, gk.Regularizer.uniform(game, 0.1), temperatures=THREE)
     for row in range(3):
-        alone = gk.trace(*uniform(payoffs[row], 0.1), temperatures=[1.0, 0.1])
+        alone = gk.trace(*uniform(payoffs[row], 0.1), temperatures=THREE)
         for all_, one in zip(paths.policy, alone.policy, strict=True):
             np.testing.assert_allclose(all_[row], one, atol=1e-12)
 
 
 def test_payoffs_that_do_not_matter():
-    path = gk.trace(*uniform(np.ones((2, 2, 3)), 0.1), temperatures=[1.0, 0.1])
+    path = gk.trace(*uniform(np.ones((2, 3, 3)), 0.1), temperatures=THREE)
     np.testing.assert_allclose(path.policy[1], 1 / 3, rtol=1e-12)
 
 
 def test_a_bad_game_stays_alone():
-    payoffs = random_games((3, 3), 3).at[1, 0, 0, 0].set(np.nan)
-    paths = jax.vmap(lambda payoffs: gk.trace(*uniform(payoffs, 0.1), throw=False))(payoffs)
-    np.testing.assert_array_equal(paths.status, [0, gk.Status.nonfinite_input, 0])
+    payoffs = random_games((3, 3), 5).at[1, 0, 0, 0].set(np.nan)
+    paths = traced_together(payoffs, 0.05)
+    np.testing.assert_array_equal(paths.status, [0, gk.Status.nonfinite_input, 0, 0, 0])
 
 
 @pytest.mark.parametrize(
