@@ -27,16 +27,22 @@ TUNED = {"first_step": 0.3, "max_accel": 2}
 SHAPES = (2, 2), (3, 3), (5, 5), (10, 10), (2, 2, 2), (3, 3, 3)
 
 
+def read_nfg(payoffs: np.ndarray) -> Any:
+    """In Gambit's interpreter: the game."""
+    pygambit: Any = import_module("pygambit")
+    players = " ".join(f'"{player}"' for player in range(len(payoffs)))
+    cells = " ".join(map(repr, payoffs.transpose().ravel().tolist()))
+    text = f'NFG 1 R "" {{ {players} }} {{ {" ".join(map(str, payoffs.shape[1:]))} }}\n\n{cells}\n'
+    return pygambit.read_nfg(StringIO(text))
+
+
 def gambit(file: str) -> None:
     """In Gambit's interpreter: its points of the games in a file, and seconds of the processor a game."""
     pygambit: Any = import_module("pygambit")
     payoffs, precisions = pickle.loads(Path(file).read_bytes())  # noqa: S301
     found, took = [], 0.0
     for table in payoffs:
-        players = " ".join(f'"{player}"' for player in range(len(table)))
-        cells = " ".join(map(repr, table.transpose().ravel().tolist()))
-        text = f'NFG 1 R "" {{ {players} }} {{ {" ".join(map(str, table.shape[1:]))} }}\n\n{cells}\n'
-        game = pygambit.read_nfg(StringIO(text))
+        game = read_nfg(table)
         start = time.process_time()
         points = pygambit.qre.logit_solve_lambda(game, lam=list(precisions), **TUNED)
         took += time.process_time() - start
@@ -45,14 +51,19 @@ def gambit(file: str) -> None:
     Path(file).write_bytes(pickle.dumps((pygambit.__version__, found, took / len(payoffs))))
 
 
-def ask_gambit(python: str, payoffs: np.ndarray, temperatures: np.ndarray) -> tuple[str, list, float]:
-    """Its version, its points ``[game][temperature][player]``, and its seconds a game."""
+def work_in(python: str, script: str, work: Any) -> Any:
+    """What a script makes of the work in a file, called with `--work FILE` in Gambit's interpreter."""
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder, "games")
-        file.write_bytes(pickle.dumps((list(payoffs), 1 / temperatures)))
+        file.write_bytes(pickle.dumps(work))
         clean = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-        subprocess.run([python, __file__, "--work", str(file)], check=True, env=clean)  # noqa: S603
+        subprocess.run([python, script, "--work", str(file)], check=True, env=clean)  # noqa: S603
         return pickle.loads(file.read_bytes())  # noqa: S301
+
+
+def ask_gambit(python: str, payoffs: np.ndarray, temperatures: np.ndarray) -> tuple[str, list, float]:
+    """Its version, its points ``[game][temperature][player]``, and its seconds a game."""
+    return work_in(python, __file__, (list(payoffs), 1 / temperatures))
 
 
 def batch_of(payoffs: np.ndarray, temperature: float) -> tuple[Any, Any]:
