@@ -20,8 +20,8 @@ MOST_STEPS = 12
 # What counts as 0 of a number that would be of order 1, when it comes from a null vector in float64.
 NOTHING = 1e-9
 
-_exp = np.frompyfunc(mpmath.exp, 1, 1)
-_mpf = np.frompyfunc(lambda entry: mpmath.mpf(float(entry)), 1, 1)
+_exp: Any = np.frompyfunc(mpmath.exp, 1, 1)
+_mpf: Any = np.frompyfunc(lambda entry: mpmath.mpf(float(entry)), 1, 1)
 
 
 class Root(NamedTuple):
@@ -108,7 +108,7 @@ def _root(system: _System, z: np.ndarray, precision: Any, converged: bool) -> Ro
     _, slope, pace = system(z, precision)
     left, right = _null(slope), _null(slope.T)
     curved = system.bend(z, precision, right) @ right
-    crossed = abs(left @ pace) < NOTHING * mpmath.sqrt(pace @ pace)
+    crossed = abs(left @ pace) < NOTHING * (1 + mpmath.sqrt(pace @ pace))
     even = abs(left @ curved) < NOTHING * (1 + mpmath.sqrt(curved @ curved))
     kind = ("pitchfork" if even else "transcritical") if crossed else "fold"
     policies = np.concatenate(system.policies(z)).astype(float)

@@ -37,8 +37,8 @@ MOST_TRIES = 12
 # Corrections that put it there, and the largest last one, as a power of eps.
 CORRECTIONS = 8
 CORRECTED_POWER = 0.5
-# A crossing whose quadratic term is smaller than this, beside the others, is a pitchfork.
-EVEN = 1e-4
+# A crossing whose quadratic term is smaller than this power of eps, beside the others, is a pitchfork.
+EVEN_POWER = 0.4
 # A change of F that moves the path less than this, beside its size, does not tell one side from the other.
 TELLING = 1e-8
 
@@ -181,11 +181,12 @@ def _expand(system: GameEquations, singular: Singular, change: Vector) -> _Branc
     bend = -times(found.right, found.along_left(join(Point(second, jnp.zeros_like(rate)))) * inverse)
     third = times(change_of_matrix(system, point, way, way), right) + 3 * times(curving, bend)
     quadratic, cubic = lanes.dot(left, second), lanes.dot(left, third)
-    # Of the two directions the one that keeps s: there the quadratic term is that of the other branch and of c.
-    across, along = tangent.s, -way.s
-    length = jnp.sqrt(across**2 + along**2)
-    level = (across**2 * quadratic + 2 * across * along * rate) / jnp.where(length > 0, length, 1) ** 2
-    even = jnp.abs(level) <= EVEN * (jnp.abs(cubic) + rate)
+    # Of the two directions the one that keeps s.
+    level_way = right * tangent.s - join(tangent) * way.s
+    length = jnp.sqrt(lanes.dot(level_way, level_way))
+    level_way = level_way / jnp.where(length > 0, length, 1)
+    level = lanes.dot(left, times(change_of_matrix(system, point, part(level_way)), level_way))
+    even = jnp.abs(level) <= jnp.finfo(rate.dtype).eps ** EVEN_POWER * (jnp.abs(cubic) + rate)
     outward = plus(way, tangent, -quadratic / 2 / rate)
     outward = unit(system, Point(matrix.level(outward.z[:, None])[:, 0], outward.s), point.z)
     singular = singular._replace(tangent=tangent)

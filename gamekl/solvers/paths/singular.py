@@ -3,7 +3,8 @@
 There the matrix B of [dF/dz, dF/ds] with the path's tangent t as a row below, which folds leave regular, has no
 inverse. Its least singular value sigma, with a sign, is a smooth function of the arclength h and falls through 0. With
 unit vectors such that w^T B n = sigma, dsigma/dh = w^T F'' t n, so Newton's method on the path finds the place; what is
-left of the way at the end is gone along the tangent. With several vectors n at once as many branches meet.
+left of the way at the end is gone along the tangent, and a single crossing is polished (`_polish`). With several
+vectors n at once as many branches meet.
 
 Around such a point, with w = (z, s) = w* + x n + mu t, the solutions are to leading order those of
 
@@ -183,6 +184,30 @@ def nearer(system: GameEquations, first: tuple[Point, Point], second: tuple[Poin
     return choose(least[0] < least[1], first, second)
 
 
+def _polish(system: GameEquations, start: Point, tangent: Point) -> Point:
+    """The crossing of a single branch that a point is close to.
+
+    Beside it corrections along n are quotients of rounding errors. But not only F but the derivative of w^T F, too,
+    vanishes there: Newton's method finds by these where it is in the directions t and n, and by F where in the others.
+    """
+
+    def turn(_: Array, point: Point) -> Point:
+        found, matrix = factors(system, point, tangent)
+        others = jnp.concatenate([1 / found.sizes[:-1], jnp.zeros_like(found.sizes[-1:])])
+        off = jnp.concatenate([matrix.off, jnp.zeros_like(matrix.off[:1])])
+        left, ways = found.left[:-1, -1], [join(tangent), found.right[:, -1]]
+        bent = [change_of_matrix(system, point, part(way)) for way in ways]
+        (along, mixed), (_, across) = ([lanes.dot(left, times(each, way)) for way in ways] for each in bent)
+        slope = [lanes.dot(left, times(matrix.derivative, way)) for way in ways]
+        steps = mixed * slope[1] - across * slope[0], mixed * slope[0] - along * slope[1]
+        inner = (ways[0] * steps[0] + ways[1] * steps[1]) / (along * across - mixed**2)
+        step = part(inner - times(found.right, found.along_left(off) * others))
+        z, _ = materialize(system.normalized, point.z + step.z)
+        return Point(z, point.s + step.s)
+
+    return jax.lax.fori_loop(0, CORRECTIONS, turn, start)
+
+
 def locate(system: GameEquations, start: Point, tangent: Point, reach: Lane) -> Singular:
     """The point near `start` where branches cross the path, not farther than `reach` along it."""
     close = jnp.finfo(start.s.dtype).eps ** CLOSE_POWER
@@ -202,9 +227,13 @@ def locate(system: GameEquations, start: Point, tangent: Point, reach: Lane) -> 
     endless = jnp.full_like(reach, jnp.inf)
     opening = _Search(start, tangent, endless, endless, jnp.zeros((len(start.z) + 1, *reach.shape), reach.dtype))
     search = jax.lax.fori_loop(0, MOST_STEPS, turn, opening)
-    point = plus(search.point, search.tangent, search.step)
-    z, _ = materialize(system.normalized, point.z)
     there = jnp.abs(search.step) <= close
+    point = plus(search.point, search.tangent, search.step)
+    better = _polish(system, point, search.tangent)
+    away = plus(better, point, -jnp.ones_like(search.step))
+    near = jnp.maximum(lanes.largest(jnp.abs(away.z)), jnp.abs(away.s)) <= jnp.sqrt(close)
+    point = choose(near, better, point)
+    z, _ = materialize(system.normalized, point.z)
     vanishing = jnp.maximum(VANISHING, 4 * jnp.abs(search.step * search.rate))
     multiplicity = jnp.sum(search.sizes <= vanishing, axis=0, dtype=jnp.int32)
     return Singular(Point(z, point.s), search.tangent, jnp.where(there, multiplicity, 0))
