@@ -7,7 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from gamekl import evaluate, games, learning, offline, online, preference, rules, stackelberg
+    from gamekl import estimation, evaluate, games, learning, offline, online, preference, rules, stackelberg
     from gamekl.core.games import ContextualGame, MarkovGame, NormalFormGame, PolymatrixGame, stack
     from gamekl.core.names import Names
     from gamekl.core.regularizer import Regularizer
@@ -108,6 +108,7 @@ _HOMES = {
     "load_solution": "solvers.solution",
     "learning": None,
     "online": None,
+    "estimation": None,
     "evaluate": None,
     "action_values": "core.response",
     "best_response": "core.response",
@@ -144,6 +145,7 @@ __all__ = [
     "best_response",
     "correlated_polytope",
     "enumerate_nash",
+    "estimation",
     "evaluate",
     "exploitability",
     "find_equilibria",

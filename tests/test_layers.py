@@ -13,7 +13,7 @@ import gamekl as gk
 PACKAGE = Path(gk.__file__).parent
 MIDDLE = ("games", "offline", "solvers", "evaluate")
 TRUNK = {"core", *MIDDLE, "learning"}
-WINGS = ("preference", "stackelberg", "online")
+WINGS = ("preference", "stackelberg", "online", "estimation")
 BELOW = {
     "core": {"core"},
     **{folder: {folder, "core"} for folder in MIDDLE},
