@@ -6,11 +6,16 @@ PYTHON has pygambit 17; this interpreter if not given. Each fold, pitchfork and 
 Newton's method in 50 digits (`tests/singular_digits.py`), which also tells its kind. Points where several branches
 cross are counted only.
 
-Gambit's `logit_solve_branch` gives a list of points. The k-th fold lies in its bracket where the k-th extremum of
-lambda in that list is of the same sort, lambda of the fold lies beyond it, by no more than lambda changes to the two
-points beside it, and no probability lies farther from the extremum's than that of the farther of the two. Where others
-cross a path of mirror images, Gambit leaves it on the way: lambda of the first crossing lies between those of Gambit's
-last point that is its own mirror image to 1e-6, and the first that is not to 1e-2.
+Gambit's `logit_solve_branch` gives a list of points. A fold lies in its bracket where an extremum of lambda in that
+list is of the same sort, lambda of the fold lies beyond it, by no more than lambda changes from there to the two points
+on either side, and no probability lies farther from the extremum's than that of the farther of the points beside it;
+all but for 1e-5, which is what Gambit's points are off the path by. Folds that come in pairs within a step of Gambit's
+are told apart: it passes over them. Where branches cross a path of mirror images, Gambit leaves it on the way: lambda
+of the first crossing lies between those of Gambit's last point that is its own mirror image to 1e-6, and the first that
+is not to 1e-2.
+
+A path that comes to a pitchfork as one of its prongs turns just there: a fold beside the crossing is that, and no root
+of the extended system of folds, which is singular there. These are counted on their own.
 """
 
 import pickle
@@ -26,8 +31,10 @@ import numpy as np
 from bench_paths import SHAPES, batch_of, read_nfg, work_in
 
 TEMPERATURE, SAME = 0.02, 1e-8
-# Gambit's own error, of lambda and probabilities.
-ERROR = 1e-6
+# Gambit's own error, of probabilities and of lambda, relative.
+ERROR = 1e-5
+# Between probabilities of the crossing and of the fold beside it that its prong is.
+BESIDE = 1e-4
 IMAGE, NO_IMAGE = 1e-6, 1e-2
 KINDS = "fold", "pitchfork", "transcritical", "multiple"
 
@@ -44,6 +51,13 @@ class Family(NamedTuple):
     name: str
     payoffs: np.ndarray
     image: list[int] | None = None
+
+
+class Point(NamedTuple):
+    game: int
+    kind: str
+    precision: float
+    log_policies: list[np.ndarray]
 
 
 def gambit(file: str) -> None:
@@ -66,14 +80,16 @@ def alike(table: np.ndarray, players: int) -> np.ndarray:
 
 
 def with_block(random: np.random.Generator, games: int) -> np.ndarray:
-    """4 x 4, in which the last three actions are worth the same wherever the other one mixes its last three evenly."""
-    payoffs = random.uniform(size=(games, 2, 4, 4))
+    """4 x 4, in which the last three actions are worth the same wherever the other one mixes its last three evenly.
+
+    Payoffs are of 20 bits, so that this is exact.
+    """
+    payoffs = np.rint(2.0**20 * random.uniform(size=(games, 2, 4, 4)))
     payoffs[:, :, 1:, 0] = payoffs[:, :, 1:2, 0]
-    payoffs[:, :, 0, 1:] = payoffs[:, :, 0, 1:2]
     block = payoffs[:, :, 1:, 1:]
-    block += random.uniform(size=(games, 2, 1, 1)) - block.mean(axis=3, keepdims=True)
+    block[..., 2] += block[:, :, :1].sum(axis=3) - block.sum(axis=3)
     payoffs[:, 1] = payoffs[:, 1].swapaxes(1, 2).copy()
-    return payoffs
+    return payoffs / 2**20
 
 
 def families(games: int) -> Iterator[Family]:
@@ -100,14 +116,40 @@ def extrema(precisions: np.ndarray) -> np.ndarray:
     return 1 + np.flatnonzero(rises[1:] * rises[:-1] < 0)
 
 
-def fold_in_bracket(precision: float, policies: np.ndarray, at: int, theirs: tuple[np.ndarray, np.ndarray]) -> bool:
+def holds_fold(precision: float, policies: np.ndarray, at: int, theirs: tuple[np.ndarray, np.ndarray]) -> bool:
+    """Whether Gambit's extremum and the points beside it are around a fold."""
     lambdas, shares = theirs
     beside = [at - 1, at + 1]
     turn = np.sign(lambdas[at] - lambdas[at - 1])
-    beyond, room = turn * (precision - lambdas[at]), np.abs(lambdas[beside] - lambdas[at]).max()
+    beyond, room = turn * (precision - lambdas[at]), np.ptp(lambdas[max(at - 2, 0) : at + 3])
     off, wide = np.abs(policies - shares[at]), np.abs(shares[beside] - shares[at])
     near = -ERROR * precision <= beyond <= room + ERROR * precision
     return bool(near and off.max() <= wide.max() + ERROR)
+
+
+def passed_over(precision: float, policies: np.ndarray, theirs: tuple[np.ndarray, np.ndarray]) -> bool:
+    """Whether a fold lies near two consecutive points of Gambit's, no farther than these from each other."""
+    lambdas, shares = theirs
+    away = np.abs(lambdas - precision) - ERROR * precision
+    near = np.maximum(away[:-1], away[1:]) <= 2 * np.abs(np.diff(lambdas))
+    off, wide = np.abs(shares - policies).max(axis=1), np.abs(np.diff(shares, axis=0)).max(axis=1)
+    return bool((near & (np.maximum(off[:-1], off[1:]) <= wide + ERROR)).any())
+
+
+def folds_in_brackets(folds: list[Point], theirs: tuple[np.ndarray, np.ndarray]) -> tuple[list[bool | None], int]:
+    """Whether each does (None: Gambit passes over it), and how many extrema of Gambit's are left over."""
+    places, found = extrema(theirs[0]), []
+    past = np.flatnonzero(theirs[0] > 1 / TEMPERATURE)
+    left = [int(place) for place in places if not len(past) or place < past[0]]
+    for number, fold in enumerate(folds):
+        here = fold.precision, np.exp(np.concatenate(fold.log_policies))
+        # The path begins upwards, so that lambda is largest at every other fold.
+        sort = [place for place in left if (theirs[0][place] > theirs[0][place - 1]) == (number % 2 == 0)]
+        at = next((place for place in sort if holds_fold(*here, place, theirs)), None)
+        if at is not None:
+            left.remove(at)
+        found.append(True if at is not None else None if passed_over(*here, theirs) else False)
+    return found, len(left)
 
 
 def branching_in_bracket(precision: float, image: list[int], theirs: tuple[np.ndarray, np.ndarray]) -> bool | None:
@@ -122,13 +164,6 @@ def branching_in_bracket(precision: float, image: list[int], theirs: tuple[np.nd
     return bool(bracket.min() * (1 - ERROR) <= precision <= bracket.max() * (1 + ERROR))
 
 
-class Point(NamedTuple):
-    game: int
-    kind: str
-    precision: float
-    log_policies: list[np.ndarray]
-
-
 def points_of(paths: Any) -> list[Point]:
     kinds = np.asarray(paths.points.kind)
     precisions = 1 / np.asarray(paths.points.temperature)[..., 0]
@@ -139,37 +174,38 @@ def points_of(paths: Any) -> list[Point]:
     ]
 
 
+def is_beside(fold: Point, other: Point) -> bool:
+    """Whether a fold is where the prong of this crossing turns."""
+    near = fold.game == other.game and other.kind != "fold" and abs(fold.precision / other.precision - 1) < SAME
+    pairs = zip(fold.log_policies, other.log_policies, strict=True)
+    return near and max(np.abs(np.exp(a) - np.exp(b)).max() for a, b in pairs) < BESIDE
+
+
 def in_brackets(python: str, family: Family, points: list[Point], notes: list[str]) -> tuple[str, str]:
     """How many folds lie in Gambit's brackets, or how many first crossings, and its version."""
-    told = sorted({point.game for point in points})
-    version, theirs = work_in(python, __file__, [family.payoffs[game] for game in told])
-    inside = outside = stayed = 0
-    for game, (lambdas, shares) in zip(told, theirs, strict=True):
-        mine = [point for point in points if point.game == game]
+    asked = range(len(family.payoffs)) if family.image is None else sorted({point.game for point in points})
+    version, theirs = work_in(python, __file__, [family.payoffs[game] for game in asked])
+    all_found: list[bool | None] = []
+    for game, branch in zip(asked, theirs, strict=True):
+        mine, left = [point for point in points if point.game == game], 0
         if family.image is None:
-            places = extrema(lambdas)
-            past = np.flatnonzero(lambdas > 1 / TEMPERATURE)
-            places = places[places < past[0]] if len(past) else places
-            if len(places) != len(mine):
-                notes.append(f"{family.name}, game {game}: {len(mine)} folds, {len(places)} of Gambit's")
-            pairs = zip(mine, places, strict=False)
-            found: list[bool | None] = [
-                fold_in_bracket(point.precision, np.exp(np.concatenate(point.log_policies)), place, (lambdas, shares))
-                for point, place in pairs
-            ]
-            found += [False] * (len(mine) - len(found))
-        elif mine[0].kind == "fold":  # Not told apart from Gambit's own by mirror images.
+            found, left = folds_in_brackets(mine, branch)
+        elif mine[0].kind == "fold":  # It says nothing of mirror images.
             continue
         else:
-            found = [branching_in_bracket(mine[0].precision, family.image, (lambdas, shares))]
+            found = [branching_in_bracket(mine[0].precision, family.image, branch)]
+        where = f"{family.name}, game {game}"
         notes += [
-            f"{family.name}, game {game}: {mine[k].kind} at lambda {mine[k].precision!r} not in Gambit's bracket"
-            for k, ok in enumerate(found)
-            if ok is False
+            f"{where}: {point.kind} at lambda {point.precision:.9g} not in Gambit's bracket"
+            for point, inside in zip(mine, found, strict=False)
+            if inside is False
         ]
-        inside, outside = inside + found.count(True), outside + found.count(False)
-        stayed += found.count(None)
-    return f"{inside} of {inside + outside}" + (f", {stayed} not left" if stayed else ""), version
+        if left:
+            notes.append(f"{where}: {left} of Gambit's extrema are no folds here")
+        all_found += found
+    inside, missed = all_found.count(True), all_found.count(None)
+    told = f"{inside} of {len(all_found) - missed}"
+    return told + (f", {missed} {'passed over' if family.image is None else 'not left'}" if missed else ""), version
 
 
 def study(python: str, family: Family, at_branching: str, notes: list[str]) -> list[str]:
@@ -181,13 +217,16 @@ def study(python: str, family: Family, at_branching: str, notes: list[str]) -> l
     paths = gk.trace_batch(*batch_of(family.payoffs, TEMPERATURE), at_branching=at_branching)
     points = points_of(paths)
     counts = [sum(point.kind == kind for point in points) for kind in KINDS]
-    off, astray, failed, strange = [0.0], [0.0], 0, 0
+    off, astray, failed, strange, prongs = [0.0], [0.0], 0, 0, 0
     for point in points:
         if point.kind == "multiple":
             continue
         solve = singular_digits.fold if point.kind == "fold" else singular_digits.branching
         root = solve(family.payoffs[point.game], point.log_policies, point.precision)
-        where = f"{family.name}, game {point.game}, {at_branching}: {point.kind} at lambda {point.precision!r}"
+        where = f"{family.name}, game {point.game}, {at_branching}: {point.kind} at lambda {point.precision:.12g}"
+        if not root.converged and point.kind == "fold" and any(is_beside(point, other) for other in points):
+            prongs += 1
+            continue
         if not root.converged:
             failed += 1
             notes.append(f"{where}: Newton's method did not converge")
@@ -195,16 +234,21 @@ def study(python: str, family: Family, at_branching: str, notes: list[str]) -> l
         off.append(abs(root.precision / point.precision - 1))
         astray.append(np.abs(root.policies - np.exp(np.concatenate(point.log_policies))).max())
         if off[-1] > SAME:
-            notes.append(f"{where}: its root at {root.precision!r}")
+            notes.append(f"{where}: its root at {root.precision:.12g}")
         if root.kind != point.kind:
             strange += 1
             notes.append(f"{where}: its root is a {root.kind}")
+    if at_branching == "stay" and family.image is not None:
+        rows, ends = np.arange(len(family.payoffs)), np.asarray(paths.points.count) - 1
+        last = np.exp(np.concatenate([np.asarray(entry)[rows, ends] for entry in paths.points.log_policy], axis=1))
+        left = np.flatnonzero(np.abs(last - last[:, family.image]).max(axis=1) > NO_IMAGE / 10)
+        notes += [f"{family.name}, game {game}, stay: it did not stay on the path of mirror images" for game in left]
     bracket, version = "", ""
-    if at_branching == "stay" and points:
+    if at_branching == "stay" and (points or family.image is None):
         bracket, version = in_brackets(python, family, points, notes)
     bad = int(np.sum(np.asarray(paths.status) != 0))
     row = [family.name, at_branching, len(family.payoffs), bad, *counts, sum(entry > SAME for entry in off), failed]
-    row += [strange, f"{max(off):.1e}", f"{max(astray):.1e}", bracket, version]
+    row += [prongs, strange, f"{max(off):.1e}", f"{max(astray):.1e}", bracket, version]
     print(*row, sep=" | ", flush=True)
     return list(map(str, row))
 
@@ -228,7 +272,7 @@ def main() -> None:
         for at_branching in ("stay",) if family.image is None else ("stay", "cross"):
             rows.append(study(options.gambit, family, at_branching, notes))
     header = ["games", "at branching", "number", "paths failed", "folds", "pitchforks", "transcritical", "multiple"]
-    header += [f"off by > {SAME:g}", "not converged", "of another kind", "most", "most, probability"]
+    header += [f"off by > {SAME:g}", "not converged", "folds of prongs", "of another kind", "most", "most, probability"]
     text = f"# Folds and branching points in 50 digits\n\n{facts()}; payoffs uniform on [0, 1], down to temperature "
     text += f'{TEMPERATURE}. "most": relative difference of lambda; "in brackets": folds, or first crossings, in '
     text += "Gambit's.\n\n" + table([*header, "in brackets", "pygambit"], rows) + "\n"
