@@ -6,13 +6,7 @@ PYTHON has pygambit 17; this interpreter if not given. Each fold, pitchfork and 
 Newton's method in 50 digits (`tests/singular_digits.py`), which also tells its kind. Points where several branches
 cross are counted only.
 
-Gambit's `logit_solve_branch` gives a list of points. A fold lies in its bracket where an extremum of lambda in that
-list is of the same sort, lambda of the fold lies beyond it, by no more than lambda changes from there to the two points
-on either side, and no probability lies farther from the extremum's than that of the farther of the points beside it;
-all but for 1e-5, which is what Gambit's points are off the path by. Folds that come in pairs within a step of Gambit's
-are told apart: it passes over them. Where branches cross a path of mirror images, Gambit leaves it on the way: lambda
-of the first crossing lies between those of Gambit's last point that is its own mirror image to 1e-6, and the first that
-is not to 1e-2.
+Gambit's `logit_solve_branch` gives a list of points; `brackets.py` says when a fold or crossing lies in its bracket.
 
 A path that comes to a pitchfork as one of its prongs turns just there: a fold beside the crossing is that, and no root
 of the extended system of folds, which is singular there. These are counted on their own.
@@ -23,19 +17,19 @@ import sys
 from argparse import ArgumentParser
 from collections.abc import Iterator
 from importlib import import_module
-from itertools import permutations
+from itertools import pairwise, permutations
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 from bench_paths import SHAPES, batch_of, read_nfg, work_in
+from brackets import NO_IMAGE, SAME, Point, branching_in_bracket, folds_in_brackets, is_beside, is_same
 
-TEMPERATURE, SAME = 0.02, 1e-8
-# Gambit's own error, of probabilities and of lambda, relative.
-ERROR = 1e-5
-# Between probabilities of the crossing and of the fold beside it that its prong is.
-BESIDE = 1e-4
-IMAGE, NO_IMAGE = 1e-6, 1e-2
+TEMPERATURE = 0.02
+# Of Gambit's tracer. With its default it goes past pairs of folds that are close to each other.
+SHORT_STEPS = {"first_step": 0.001, "max_accel": 1.005}
+# Random games of a shape, besides those with folds, that Gambit is asked for.
+ASKED = 200
 KINDS = "fold", "pitchfork", "transcritical", "multiple"
 
 
@@ -53,20 +47,13 @@ class Family(NamedTuple):
     image: list[int] | None = None
 
 
-class Point(NamedTuple):
-    game: int
-    kind: str
-    precision: float
-    log_policies: list[np.ndarray]
-
-
 def gambit(file: str) -> None:
     """In Gambit's interpreter: lambda and joined probabilities of its points of the games in a file."""
     pygambit: Any = import_module("pygambit")
     found = []
     for payoffs in pickle.loads(Path(file).read_bytes()):  # noqa: S301
         game = read_nfg(payoffs)
-        points = pygambit.qre.logit_solve_branch(game)
+        points = pygambit.qre.logit_solve_branch(game, **SHORT_STEPS)
         shares = [[float(share) for player in game.players for _, share in point.profile[player]] for point in points]
         found.append((np.array([point.lam for point in points]), np.array(shares)))
     Path(file).write_bytes(pickle.dumps((pygambit.__version__, found)))
@@ -110,60 +97,6 @@ def families(games: int) -> Iterator[Family]:
         yield Family(f"identity, {size} x {size}", np.stack([np.eye(size)] * 2)[None], image)
 
 
-def extrema(precisions: np.ndarray) -> np.ndarray:
-    """Where lambda turns."""
-    rises = np.sign(np.diff(precisions))
-    return 1 + np.flatnonzero(rises[1:] * rises[:-1] < 0)
-
-
-def holds_fold(precision: float, policies: np.ndarray, at: int, theirs: tuple[np.ndarray, np.ndarray]) -> bool:
-    """Whether Gambit's extremum and the points beside it are around a fold."""
-    lambdas, shares = theirs
-    beside = [at - 1, at + 1]
-    turn = np.sign(lambdas[at] - lambdas[at - 1])
-    beyond, room = turn * (precision - lambdas[at]), np.ptp(lambdas[max(at - 2, 0) : at + 3])
-    off, wide = np.abs(policies - shares[at]), np.abs(shares[beside] - shares[at])
-    near = -ERROR * precision <= beyond <= room + ERROR * precision
-    return bool(near and off.max() <= wide.max() + ERROR)
-
-
-def passed_over(precision: float, policies: np.ndarray, theirs: tuple[np.ndarray, np.ndarray]) -> bool:
-    """Whether a fold lies near two consecutive points of Gambit's, no farther than these from each other."""
-    lambdas, shares = theirs
-    away = np.abs(lambdas - precision) - ERROR * precision
-    near = np.maximum(away[:-1], away[1:]) <= 2 * np.abs(np.diff(lambdas))
-    off, wide = np.abs(shares - policies).max(axis=1), np.abs(np.diff(shares, axis=0)).max(axis=1)
-    return bool((near & (np.maximum(off[:-1], off[1:]) <= wide + ERROR)).any())
-
-
-def folds_in_brackets(folds: list[Point], theirs: tuple[np.ndarray, np.ndarray]) -> tuple[list[bool | None], int]:
-    """Whether each does (None: Gambit passes over it), and how many extrema of Gambit's are left over."""
-    places, found = extrema(theirs[0]), []
-    past = np.flatnonzero(theirs[0] > 1 / TEMPERATURE)
-    left = [int(place) for place in places if not len(past) or place < past[0]]
-    for number, fold in enumerate(folds):
-        here = fold.precision, np.exp(np.concatenate(fold.log_policies))
-        # The path begins upwards, so that lambda is largest at every other fold.
-        sort = [place for place in left if (theirs[0][place] > theirs[0][place - 1]) == (number % 2 == 0)]
-        at = next((place for place in sort if holds_fold(*here, place, theirs)), None)
-        if at is not None:
-            left.remove(at)
-        found.append(True if at is not None else None if passed_over(*here, theirs) else False)
-    return found, len(left)
-
-
-def branching_in_bracket(precision: float, image: list[int], theirs: tuple[np.ndarray, np.ndarray]) -> bool | None:
-    """None where Gambit does not leave the path."""
-    lambdas, shares = theirs
-    away = np.abs(shares - shares[:, image]).max(axis=1)
-    if not (away > NO_IMAGE).any():
-        return None
-    first = int(np.argmax(away > NO_IMAGE))
-    last = int(np.flatnonzero(away[:first] <= IMAGE)[-1])
-    bracket = lambdas[last : first + 1]
-    return bool(bracket.min() * (1 - ERROR) <= precision <= bracket.max() * (1 + ERROR))
-
-
 def points_of(paths: Any) -> list[Point]:
     kinds = np.asarray(paths.points.kind)
     precisions = 1 / np.asarray(paths.points.temperature)[..., 0]
@@ -174,22 +107,16 @@ def points_of(paths: Any) -> list[Point]:
     ]
 
 
-def is_beside(fold: Point, other: Point) -> bool:
-    """Whether a fold is where the prong of this crossing turns."""
-    near = fold.game == other.game and other.kind != "fold" and abs(fold.precision / other.precision - 1) < SAME
-    pairs = zip(fold.log_policies, other.log_policies, strict=True)
-    return near and max(np.abs(np.exp(a) - np.exp(b)).max() for a, b in pairs) < BESIDE
-
-
 def in_brackets(python: str, family: Family, points: list[Point], notes: list[str]) -> tuple[str, str]:
     """How many folds lie in Gambit's brackets, or how many first crossings, and its version."""
-    asked = range(len(family.payoffs)) if family.image is None else sorted({point.game for point in points})
+    asked = sorted({point.game for point in points} | set(range(ASKED if family.image is None else 0)))
+    asked = [game for game in asked if game < len(family.payoffs)]
     version, theirs = work_in(python, __file__, [family.payoffs[game] for game in asked])
     all_found: list[bool | None] = []
     for game, branch in zip(asked, theirs, strict=True):
         mine, left = [point for point in points if point.game == game], 0
         if family.image is None:
-            found, left = folds_in_brackets(mine, branch)
+            found, left = folds_in_brackets(mine, branch, 1 / TEMPERATURE)
         elif mine[0].kind == "fold":  # It says nothing of mirror images.
             continue
         else:
@@ -205,15 +132,19 @@ def in_brackets(python: str, family: Family, points: list[Point], notes: list[st
         all_found += found
     inside, missed = all_found.count(True), all_found.count(None)
     told = f"{inside} of {len(all_found) - missed}"
-    return told + (f", {missed} {'passed over' if family.image is None else 'not left'}" if missed else ""), version
+    return told + (f", {missed} not left" if missed else ""), version
 
 
-def study(python: str, family: Family, at_branching: str, notes: list[str]) -> list[str]:
-    """A row."""
+def study(python: str, family: Family, at_branching: str) -> tuple[list[str], list[str]]:
+    """A row, and what differs."""
+    import common  # noqa: F401  (makes the helpers of the tests known)
+    import jax
     import singular_digits
 
     import gamekl as gk
 
+    jax.config.update("jax_enable_x64", True)
+    notes: list[str] = []
     paths = gk.trace_batch(*batch_of(family.payoffs, TEMPERATURE), at_branching=at_branching)
     points = points_of(paths)
     counts = [sum(point.kind == kind for point in points) for kind in KINDS]
@@ -238,6 +169,11 @@ def study(python: str, family: Family, at_branching: str, notes: list[str]) -> l
         if root.kind != point.kind:
             strange += 1
             notes.append(f"{where}: its root is a {root.kind}")
+    again = [one for one, two in pairwise(points) if one.kind != "fold" and two.kind != "fold" and is_same(one, two)]
+    notes += [
+        f"{family.name}, game {point.game}, {at_branching}: {point.kind} at lambda {point.precision:.12g} again"
+        for point in again
+    ]
     if at_branching == "stay" and family.image is not None:
         rows, ends = np.arange(len(family.payoffs)), np.asarray(paths.points.count) - 1
         last = np.exp(np.concatenate([np.asarray(entry)[rows, ends] for entry in paths.points.log_policy], axis=1))
@@ -250,27 +186,28 @@ def study(python: str, family: Family, at_branching: str, notes: list[str]) -> l
     row = [family.name, at_branching, len(family.payoffs), bad, *counts, sum(entry > SAME for entry in off), failed]
     row += [prongs, strange, f"{max(off):.1e}", f"{max(astray):.1e}", bracket, version]
     print(*row, sep=" | ", flush=True)
-    return list(map(str, row))
+    return list(map(str, row)), notes
 
 
 def main() -> None:
     if sys.argv[1:2] == ["--work"]:
         gambit(sys.argv[2])
         return
-    import jax
-    from common import RESULTS, facts, table
+    from common import RESULTS, facts, table, worker
 
-    jax.config.update("jax_enable_x64", True)
     parser = ArgumentParser(description=__doc__)
     parser.add_argument("--gambit", default=sys.executable)
     parser.add_argument("--quick", action="store_true", help="a smoke test: few games")
     parser.add_argument("--out", type=Path, default=RESULTS)
     options = parser.parse_args()
-    notes: list[str] = []
-    rows = []
+    rows, notes = [], []
     for family in families(100 if options.quick else 1_000):
-        for at_branching in ("stay",) if family.image is None else ("stay", "cross"):
-            rows.append(study(options.gambit, family, at_branching, notes))
+        # So many programs are more than one process may keep.
+        with worker() as executor:
+            for at_branching in ("stay",) if family.image is None else ("stay", "cross"):
+                row, differences = executor.submit(study, options.gambit, family, at_branching).result()
+                rows.append(row)
+                notes += differences
     header = ["games", "at branching", "number", "paths failed", "folds", "pitchforks", "transcritical", "multiple"]
     header += [f"off by > {SAME:g}", "not converged", "folds of prongs", "of another kind", "most", "most, probability"]
     text = f"# Folds and branching points in 50 digits\n\n{facts()}; payoffs uniform on [0, 1], down to temperature "

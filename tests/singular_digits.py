@@ -61,6 +61,7 @@ class _System:
         slope, values = _mpf(np.eye(len(z))), np.zeros(len(z), object)
         for own in players:
             rows = slice(self.ends[own], self.ends[own + 1])
+            value = np.zeros(self.shape[own], object)
             for other in players:
                 if other == own:
                     continue
