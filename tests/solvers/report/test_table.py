@@ -203,7 +203,7 @@ def test_columns_are_chosen_and_latex_is_written(tmp_path):
     assert list(few.columns) == ["value:player 1", "equilibrium"] and len(few) == len(told)
     text = few.to_latex(tmp_path / "few.tex", digits=2)
     assert (tmp_path / "few.tex").read_text() == text and "$1/2$ & $1$" in text
-    with pytest.raises(ValueError, match=r"columns: got \['value'\], takes names of equilibrium, component, player 1:1"):
+    with pytest.raises(ValueError, match=r"columns: got \['value'\], takes names of equilibrium, component, player"):
         told.select("equilibrium", "value")
     with pytest.raises(ValueError, match="columns: got none"):
         told.select()
