@@ -11,6 +11,7 @@ from gambit_helpers import pygambit, table
 from helpers import action_values_by_definition
 
 import gamekl as gk
+from gamekl.core.kernels.curves import Turns
 from gamekl.estimation import LogitCurve, Play, bootstrap, fit_qre, nested_test, play_of_rows, uniform_test
 
 # Ochs (1995), asymmetric matching pennies as McKelvey and Palfrey refitted it.
@@ -276,6 +277,29 @@ def test_a_curve_of_players_who_differ():
     np.testing.assert_allclose(fit.rationality, scipy.optimize.brentq(slope, 0.1, 3), rtol=1e-9)
     with pytest.raises(ValueError, match=r"weights: got \(1.0,\), takes a positive number for each of 2 players"):
         LogitCurve(DONATION, weights=(1.0,))
+
+
+class Lost:
+    """A curve of one player that is lost beyond rationality 1, and says nothing of it."""
+
+    scale = 1.0
+    log_start = (np.log([0.5, 0.5]),)
+
+    def turns(self, end):
+        return Turns(np.zeros(0), end, "")
+
+    def at(self, rationalities, end):
+        share = 1 / (1 + np.exp(-np.where(rationalities < 1, rationalities, np.nan)))
+        return (np.log(np.stack([1 - share, share], axis=1))[:, None],)
+
+
+def test_a_curve_of_ones_own_and_one_that_is_lost():
+    fit = fit_qre(Lost(), [[40, 60]], max_rationality=0.9)
+    np.testing.assert_allclose(fit.rationality, np.log(60 / 40), rtol=1e-9)
+    with pytest.raises(
+        ValueError, match=r"games: got paths that are lost near rationality (0.99999|1)\d*, takes max_rat"
+    ):
+        fit_qre(Lost(), [[40, 60]])
 
 
 def test_policies_solve_the_game_at_the_estimate():
