@@ -26,7 +26,8 @@ from bench_paths import SHAPES, batch_of, read_nfg, work_in
 from brackets import NO_IMAGE, SAME, Point, branching_in_bracket, folds_in_brackets, is_beside, is_same
 
 TEMPERATURE = 0.02
-# Of Gambit's tracer. With its default it goes past pairs of folds that are close to each other.
+# Of Gambit's tracer, for random games: with its default it goes past pairs of folds that are close to each other. Where
+# branches cross it may go on for ever with these.
 SHORT_STEPS = {"first_step": 0.001, "max_accel": 1.005}
 # Random games of a shape, besides those with folds, that Gambit is asked for.
 ASKED = 200
@@ -51,9 +52,10 @@ def gambit(file: str) -> None:
     """In Gambit's interpreter: lambda and joined probabilities of its points of the games in a file."""
     pygambit: Any = import_module("pygambit")
     found = []
-    for payoffs in pickle.loads(Path(file).read_bytes()):  # noqa: S301
+    games, steps = pickle.loads(Path(file).read_bytes())  # noqa: S301
+    for payoffs in games:
         game = read_nfg(payoffs)
-        points = pygambit.qre.logit_solve_branch(game, **SHORT_STEPS)
+        points = pygambit.qre.logit_solve_branch(game, **steps)
         shares = [[float(share) for player in game.players for _, share in point.profile[player]] for point in points]
         found.append((np.array([point.lam for point in points]), np.array(shares)))
     Path(file).write_bytes(pickle.dumps((pygambit.__version__, found)))
@@ -111,7 +113,8 @@ def in_brackets(python: str, family: Family, points: list[Point], notes: list[st
     """How many folds lie in Gambit's brackets, or how many first crossings, and its version."""
     asked = sorted({point.game for point in points} | set(range(ASKED if family.image is None else 0)))
     asked = [game for game in asked if game < len(family.payoffs)]
-    version, theirs = work_in(python, __file__, [family.payoffs[game] for game in asked])
+    steps = SHORT_STEPS if family.image is None else {}
+    version, theirs = work_in(python, __file__, ([family.payoffs[game] for game in asked], steps))
     all_found: list[bool | None] = []
     for game, branch in zip(asked, theirs, strict=True):
         mine, left = [point for point in points if point.game == game], 0
@@ -186,6 +189,7 @@ def study(python: str, family: Family, at_branching: str) -> tuple[list[str], li
     row = [family.name, at_branching, len(family.payoffs), bad, *counts, sum(entry > SAME for entry in off), failed]
     row += [prongs, strange, f"{max(off):.1e}", f"{max(astray):.1e}", bracket, version]
     print(*row, sep=" | ", flush=True)
+    print(*notes, sep="\n", end="\n" if notes else "", flush=True)
     return list(map(str, row)), notes
 
 
@@ -216,7 +220,6 @@ def main() -> None:
     text += "\nDifferences one by one:\n\n" + "".join(f"- {note}\n" for note in notes) if notes else ""
     options.out.mkdir(parents=True, exist_ok=True)
     (options.out / "singular_points.md").write_text(text)
-    print(*notes, sep="\n")
 
 
 if __name__ == "__main__":
