@@ -163,3 +163,16 @@ def branching(payoffs: np.ndarray, log_policies: Sequence[np.ndarray], precision
         unknown, converged = _newton(equations, np.array([*z, *norm, precision, mpmath.mpf(0)], object))
         converged = converged and abs(unknown[-1]) < mpmath.mpf(10) ** (5 - DIGITS)
         return _root(system, unknown[:size], unknown[-2], bool(converged))
+
+
+def with_even_block(random: np.random.Generator, size: int) -> np.ndarray:
+    """4 x 4 games in which the last three actions are worth the same wherever the other mixes its last three evenly.
+
+    Payoffs are of 20 bits, so that this is exact.
+    """
+    payoffs = np.rint(2.0**20 * random.uniform(size=(size, 2, 4, 4)))
+    payoffs[:, :, 1:, 0] = payoffs[:, :, 1:2, 0]
+    block = payoffs[:, :, 1:, 1:]
+    block[..., 2] += block[:, :, :1].sum(axis=3) - block.sum(axis=3)
+    payoffs[:, 1] = payoffs[:, 1].swapaxes(1, 2).copy()
+    return payoffs / 2**20

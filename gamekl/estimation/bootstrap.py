@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float
 
 from gamekl.core.validation import check_key
-from gamekl.estimation.qre_fit import GroupFit, QreFit
+from gamekl.estimation.qre_fit import GroupFit, QreFit, check_level
 from gamekl.solvers.solution import whole_number
 
 # Totals of roles are this near to whole numbers, or the number of decisions to be drawn is not known.
@@ -33,8 +33,7 @@ class Bootstrap(NamedTuple):
 
     def interval(self, level: float = 0.95) -> tuple[tuple[float, float], ...]:
         """Of each group the percentiles that leave out the same share on both sides, unbounded samples counted."""
-        if not 0 < level < 1:
-            raise ValueError(f"level: got {level!r}, takes a number between 0 and 1")
+        check_level(level)
         shares = [(1 - level) / 2, (1 + level) / 2]
         # Of neighbours the one nearer to the middle has to be there: between them there may be infinity.
         ends = [
@@ -68,8 +67,8 @@ def bootstrap(
     number = whole_number("num_samples", num_samples)
     if kind not in ("parametric", "clustered"):
         raise ValueError(f"kind: got {kind!r}, takes 'parametric' or 'clustered'")
-    if kind == "clustered" and not fit.play.subjects:
-        raise ValueError("kind: got 'clustered' for play without subjects, takes play_of_rows(..., subject=...)")
+    if kind == "clustered":
+        fit.play.require_subjects()
     random = np.random.default_rng(np.asarray(jax.random.bits(key, (4,), dtype=jnp.uint32)))
     found = []
     for group, policies in zip(fit.groups, fit.policies, strict=True):
@@ -80,7 +79,7 @@ def bootstrap(
         )
         found.append(fit.likelihood.maximize(rows))
     rationality = np.stack([one.rationality for one in found], axis=1)
-    unbounded = rationality >= fit.likelihood.segments.end * (1 - 1e-9)
+    unbounded = fit.likelihood.segments.is_end(rationality)
     values = np.stack([one.value for one in found], axis=1)
     return Bootstrap(fit.labels, np.where(unbounded, np.inf, rationality), values, unbounded)
 

@@ -64,9 +64,11 @@ class Likelihood:
         looked = self._table @ basis(LOOKS)
         self._looked = np.moveaxis(looked, 1, 0).reshape(looked.shape[1], -1)
 
-    def coefficients(self, counts: Float[np.ndarray, "sample cell"]) -> Float[np.ndarray, "sample segment node"]:
-        """Of samples."""
-        return np.einsum("sc,pcn->spn", counts, self._table, optimize=True)
+    def _coefficients(self, counts: Float[np.ndarray, " cell"]) -> Float[np.ndarray, "segment node"]:
+        return np.einsum("c,pcn->pn", counts, self._table)
+
+    def _values(self, counts: Float[np.ndarray, " cell"]) -> Float[np.ndarray, "segment look"]:
+        return (counts @ self._looked).reshape(-1, len(LOOKS))
 
     def rationality(self, segment: Int[np.ndarray, " place"], u: Float[np.ndarray, " place"]) -> np.ndarray:
         """The rationality of places."""
@@ -100,18 +102,17 @@ class Likelihood:
 
     def range(self, counts: Float[np.ndarray, " cell"]) -> float:
         """How much the log-likelihood changes over all."""
-        return float(np.ptp(self.coefficients(counts[None])[0] @ basis(LOOKS)))
+        return float(np.ptp(self._values(counts)))
 
     def at_end(self, counts: Float[np.ndarray, " cell"]) -> float:
         """The largest where the curves end."""
-        last = max(segment.piece.high for segment in self.segments.segments)
-        rows = [row for row, segment in enumerate(self.segments.segments) if segment.piece.high == last]
-        return float(np.max(self.coefficients(counts[None])[0, rows] @ basis(np.ones(1))))
+        every = self.segments.segments
+        rows = [row for row, segment in enumerate(every) if segment.piece.high == every[-1].piece.high]
+        return float(np.max(self._values(counts)[rows, -1]))
 
     def peaks(self, counts: Float[np.ndarray, " cell"]) -> Maxima:
         """All local maxima of a sample, the highest first."""
-        given = self.coefficients(counts[None])[0]
-        values = given @ basis(LOOKS)
+        given, values = self._coefficients(counts), self._values(counts)
         padded = np.pad(values, ((0, 0), (1, 1)), constant_values=-np.inf)
         noise = NOISE * (1 + np.abs(values).max())
         rises, falls = padded[:, 1:-1] > padded[:, :-2] + noise, padded[:, 1:-1] >= padded[:, 2:] - noise
@@ -145,9 +146,8 @@ class Likelihood:
 
     def above(self, counts: Float[np.ndarray, " cell"], level: float) -> list[tuple[float, float]]:
         """The ranges of rationality where some segment's likelihood is at least so large, ascending."""
-        given = self.coefficients(counts[None])[0]
         ranges: list[tuple[float, float]] = []
-        for row, own in enumerate(given):
+        for row, own in enumerate(self._coefficients(counts)):
             crossings = _crossings(own, level)
             cuts = np.concatenate([[-1.0], crossings, [1.0]])
             middles = (cuts[:-1] + cuts[1:]) / 2
@@ -160,7 +160,7 @@ class Likelihood:
 
     def slopes(self, counts: Float[np.ndarray, " cell"], segment: int, u: float) -> Slopes:
         """Derivatives at a place."""
-        own = self.coefficients(counts[None])[0, segment]
+        own = counts @ self._table[segment]
         first, second = _by_log_rationality(
             self.segments, segment, u, [(chebyshev.chebval(u, chebyshev.chebder(own, m=order))) for order in (1, 2)]
         )
@@ -168,7 +168,7 @@ class Likelihood:
 
     def scores(self, segment: int, u: float) -> Float[np.ndarray, " cell"]:
         """The derivative of each log-policy by log(rationality) at a place."""
-        own = self.segments.segments[segment].coefficients.T
+        own = self._table[segment].T
         rates = [chebyshev.chebval(u, chebyshev.chebder(own, m=order)) for order in (1, 2)]
         return np.asarray(_by_log_rationality(self.segments, segment, u, rates)[0])
 

@@ -59,6 +59,11 @@ class Play:
         """The groups, each once, in the order in which they first appear."""
         return tuple(dict.fromkeys(self.groups))
 
+    def require_subjects(self) -> None:
+        """Raise ``ValueError`` where subjects are not known."""
+        if not self.subjects:
+            raise ValueError("kind: got 'clustered' for play without subjects, takes play_of_rows(..., subject=...)")
+
     def of_group(self, label: Hashable) -> Float[np.ndarray, "row cell"]:
         """The rows of a group, one for each of its subjects."""
         rows = [number for number, group in enumerate(self.groups) if group == label]

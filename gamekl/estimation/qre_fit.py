@@ -16,6 +16,12 @@ from gamekl.estimation.play import Play
 ErrorKind = Literal["information", "sandwich", "clustered"]
 
 
+def check_level(level: float) -> None:
+    """Raise ``ValueError`` unless it may be a level of confidence."""
+    if not 0 < level < 1:
+        raise ValueError(f"level: got {level!r}, takes a number between 0 and 1")
+
+
 class GroupFit(NamedTuple):
     """The fit of one group's rationality; it is told as `QreFit` says."""
 
@@ -123,8 +129,8 @@ class QreFit:
         """
         if kind not in ("information", "sandwich", "clustered"):
             raise ValueError(f"kind: got {kind!r}, takes 'information', 'sandwich' or 'clustered'")
-        if kind == "clustered" and not self.play.subjects:
-            raise ValueError("kind: got 'clustered' for play without subjects, takes play_of_rows(..., subject=...)")
+        if kind == "clustered":
+            self.play.require_subjects()
         return np.array([self._std_error(group, kind) for group in self.groups])
 
     def _std_error(self, group: GroupFit, kind: ErrorKind) -> float:
@@ -161,8 +167,7 @@ class QreFit:
         Raises:
             ValueError: a level outside of 0 to 1, or an unknown kind.
         """
-        if not 0 < level < 1:
-            raise ValueError(f"level: got {level!r}, takes a number between 0 and 1")
+        check_level(level)
         if kind == "profile":
             return tuple(self._profile(group, level) for group in self.groups)
         width = scipy.stats.norm.ppf((1 + level) / 2) * self.std_error(kind)
@@ -176,8 +181,8 @@ class QreFit:
         # One side of it has the whole of the error's chance.
         drop = float(scipy.stats.chi2.ppf(2 * level - 1 if one_sided and level > 0.5 else level, 1)) / 2
         found = self.likelihood.above(group.counts, float(group.peaks.value[0]) - drop)
-        last = self.likelihood.segments.end
-        return [(low, np.inf if high >= last * (1 - 1e-9) else high) for low, high in found]
+        last = self.likelihood.segments.is_end(np.array([high for _, high in found]))
+        return [(low, np.inf if at_end else high) for (low, high), at_end in zip(found, last, strict=True)]
 
     def table(self, level: float = 0.95) -> ResultTable:
         """A row for each group: estimate, standard error, interval, log-likelihood."""

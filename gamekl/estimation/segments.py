@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
 from gamekl.core.kernels.curves import PolicyCurve
 from gamekl.estimation.pieces import NUM_NODES, Piece, basis, coefficients, fineness
@@ -15,6 +15,8 @@ from gamekl.estimation.pieces import NUM_NODES, Piece, basis, coefficients, fine
 LONGEST, SHORTEST = 0.5, 1e-5
 FINE_POWER, NOISE_POWER = 0.75, 0.3
 HALVED = 0.1
+# Of the last rationality, relative.
+ROUNDING = 1e-9
 # Most combinations of stretches of folded curves at one rationality.
 MOST_COMBINATIONS = 256
 
@@ -57,6 +59,10 @@ class Segments(NamedTuple):
     def rationality(self, x: Float[np.ndarray, " point"]) -> Float[np.ndarray, " point"]:
         """The rationality of x."""
         return np.expm1(x) / self.scale
+
+    def is_end(self, rationality: Float[np.ndarray, "*shape"]) -> Bool[np.ndarray, "*shape"]:
+        """Whether rationalities are the last one, but for rounding."""
+        return rationality >= self.end * (1 - ROUNDING)
 
 
 def _first_pieces(turns: Sequence[float], last: float) -> list[Piece]:

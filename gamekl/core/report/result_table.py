@@ -83,10 +83,7 @@ class ResultTable:
         Raises:
             OSError: the file cannot be written.
         """
-        text = csv_text(self.columns, (map(_number, row) for row in self.rows))
-        if path is not None:
-            Path(path).write_text(text, encoding="utf-8", newline="")
-        return text
+        return _written(csv_text(self.columns, (map(_number, row) for row in self.rows)), path)
 
     def to_latex(self, path: str | PathLike[str] | None = None, *, digits: int = 4, booktabs: bool = True) -> str:
         r"""The table as a ``tabular`` of LaTeX; texts are escaped, numbers are set as formulae.
@@ -108,10 +105,14 @@ class ResultTable:
         head = " & ".join(map(latex_text, printed_names(self.columns)))
         body = (" & ".join(_in_latex(value, digits) for value in row) for row in self.rows)
         lines = [rf"\begin{{tabular}}{{{kinds}}}", top, rf"{head} \\", middle]
-        text = "\n".join([*lines, *(rf"{line} \\" for line in body), bottom, r"\end{tabular}", ""])
-        if path is not None:
-            Path(path).write_text(text, encoding="utf-8", newline="")
-        return text
+        return _written("\n".join([*lines, *(rf"{line} \\" for line in body), bottom, r"\end{tabular}", ""]), path)
+
+
+def _written(text: str, path: str | PathLike[str] | None) -> str:
+    """The text, which is also written to a file where there is a path."""
+    if path is not None:
+        Path(path).write_text(text, encoding="utf-8", newline="")
+    return text
 
 
 def _number(value: Any) -> Any:

@@ -49,11 +49,11 @@ def csv_table(content: str) -> Table:
     """
     try:
         marks = [mark for mark in "\t;," if len(next(_read(content.lstrip(), mark), [])) > 1] or [","]
-        regular = [mark for mark in marks if len(set(map(len, filter(any, _read(content, mark))))) == 1]
-        lines = [[cell.strip() for cell in row] for row in _read(content, (regular or marks)[0])]
+        tables = [[[cell.strip() for cell in row] for row in _read(content, mark)] for mark in marks]
     except csv.Error as error:
         raise ValueError(f"csv: got {error}, {_TAKES}") from error
-    lines = [row for row in lines if any(row)]
+    tables = [[row for row in table if any(row)] for table in tables]
+    lines = next((table for table in tables if len(set(map(len, table))) == 1), tables[0])
     if len(lines) < 2 or len(lines[0]) < 2:
         raise ValueError(f"csv: got {len(lines)} rows of {len(lines[0]) if lines else 0} columns, {_TAKES}")
     for number, row in enumerate(lines[1:], start=2):

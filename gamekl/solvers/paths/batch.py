@@ -62,16 +62,19 @@ def _trim(parts: list[LogitPath], number: int) -> list[LogitPath]:
     return [_with_rows_of_points(cut(part, number), min(longest, part.points.kind.shape[1])) for part in parts]
 
 
-def _trace_all(batch: tuple[Any, ...], options: Options, grows: dict[str, bool], times: int, **how: Any) -> LogitPath:
+def _trace_all(batch: tuple[Any, ...], options: Options, grows: tuple[str, ...], times: int, **how: Any) -> LogitPath:
     """All paths; those with more points or folds than fit again, with more room for what `grows`, so many `times`."""
     found: LogitPath = in_chunks(_trace_chunk, batch, options=options, **how)
-    full = grows["max_points"] & (found.points.count >= options.max_points)
-    full = full | (grows["max_folds"] & (found.path.folds > options.max_folds))
-    full = np.flatnonzero((found.status == Status.max_steps) & full)
+    small = {
+        "max_points": found.points.count >= options.max_points,
+        "max_folds": found.path.folds > options.max_folds,
+    }
+    again = (found.status == Status.max_steps) & np.any([small[name] for name in grows], axis=0)
+    full = np.flatnonzero(again)
     if not times or not len(full):
         return found
     some = jax.tree.map(lambda leaf: leaf[full], batch)
-    room = {name: 4 * getattr(options, name) for name, grown in grows.items() if grown}
+    room = {name: 4 * getattr(options, name) for name in grows}
     more = _trace_all(some, options._replace(**room), grows, times - 1, **how)
     rows = max(found.points.kind.shape[1], more.points.kind.shape[1])
     return with_rows(_with_rows_of_points(found, rows), full, _with_rows_of_points(more, rows))
@@ -114,7 +117,8 @@ def trace_batch(
         SolveError: (``throw``) a path failed.
     """
     size = check_batch(games, regularizers)
-    grows = {"max_points": max_points is None, "max_folds": max_folds is None}
+    given = {"max_points": max_points, "max_folds": max_folds}
+    grows = tuple(name for name, number in given.items() if number is None)
     room = FEWEST_POINTS if max_points is None else max_points, FEWEST_FOLDS if max_folds is None else max_folds
     options = make_options(at_branching, max_crossings, *room, max_steps)
     games, regularizers = jax.tree.map(np.asarray, (games, regularizers))

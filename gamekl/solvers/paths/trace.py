@@ -44,7 +44,7 @@ def _finish(problems: NashProblem, fractions: Array, legs: Leg, places: Places, 
     status = jnp.where(trace.phase == FAILED, Status.path_failed, Status.max_steps)
     # Where there is no room for a fold, crossings beside it would be missed.
     whole = (trace.phase == FOUND) & (points.num_folds <= options.max_folds)
-    status = jnp.where(whole, Status.converged, jnp.where(trace.phase == FOUND, Status.max_steps, status))
+    status = jnp.where(whole, Status.converged, status)
     status = jnp.where(prepared.wrong == Status.converged, status, prepared.wrong)
     asked = jnp.isfinite(lanes_last(fractions))
     firsts = jnp.where(asked, crossings.status[:, 0], Status.converged)

@@ -13,16 +13,6 @@ TEMPERATURE = 0.02
 SIZE = 40
 
 
-def with_even_block(random, size):
-    """The last three actions are worth the same wherever the other one mixes its last three evenly, exactly."""
-    payoffs = np.rint(2.0**20 * random.uniform(size=(size, 2, 4, 4)))
-    payoffs[:, :, 1:, 0] = payoffs[:, :, 1:2, 0]
-    block = payoffs[:, :, 1:, 1:]
-    block[..., 2] += block[:, :, :1].sum(axis=3) - block.sum(axis=3)
-    payoffs[:, 1] = payoffs[:, 1].swapaxes(1, 2).copy()
-    return payoffs / 2**20
-
-
 def singular_points(payoffs):
     """Of each path the kind, lambda and log-policies of its singular points."""
     games = jax.vmap(gk.NormalFormGame)(payoffs)
@@ -56,7 +46,7 @@ def traced():
     alike = np.stack([first, first.swapaxes(1, 2), third + third.swapaxes(1, 2)], axis=1)
     any_ = random.uniform(size=(SIZE, 3, 4, 4, 2))
     even = np.zeros((SIZE + 1, 3, 4, 4, 2))
-    even[:SIZE, :2] = with_even_block(random, SIZE)[..., None]
+    even[:SIZE, :2] = singular_digits.with_even_block(random, SIZE)[..., None]
     even[SIZE, :2] = np.eye(4)[:, :, None]
     payoffs = np.concatenate([alike, any_, even])
     return payoffs, singular_points(payoffs)
