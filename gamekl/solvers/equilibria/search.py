@@ -10,7 +10,7 @@ from gamekl.core.kernels import lanes
 from gamekl.core.kernels.calls import materialize
 from gamekl.core.kernels.refill import Method, solve_in_turns, solve_side_by_side
 from gamekl.core.kernels.system import LogitSystem, Vector
-from gamekl.solvers.nash.step_control import faintest, weights
+from gamekl.solvers.nash.measure import faintest, weights
 from gamekl.solvers.nash.trace import Count, Flag, Lane, choose
 
 # The longest step, in nats of a logit that matters: this times the square root of kappa, but not below the other. Much

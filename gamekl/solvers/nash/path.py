@@ -23,17 +23,8 @@ from jaxtyping import Array
 from gamekl.core.kernels.calls import materialize
 from gamekl.core.kernels.system import Vector
 from gamekl.solvers.nash.equations import Equations, Linearized
-from gamekl.solvers.nash.step_control import (
-    CARE,
-    EXACT,
-    SHRINK,
-    Measure,
-    Verdict,
-    faintest,
-    first_step,
-    judge,
-    measure_step,
-)
+from gamekl.solvers.nash.measure import Measure, faintest, measure_step
+from gamekl.solvers.nash.step_control import CARE, EXACT, SHRINK, Verdict, first_step, judge
 from gamekl.solvers.nash.trace import FAILED, FOUND, RUNNING, STOPPED, Flag, Lane, Place, Point, Trace, choose, plus
 
 
@@ -85,6 +76,7 @@ def start(system: Equations, guess: Vector, guessed: Flag, free: Flag, usable: F
         here=here,
         bend=bend,
         before=here,
+        gap=zero,
         stride=step,
         step=jnp.where(guessed, opening / SHRINK, step),
         trial=trial,
@@ -95,6 +87,7 @@ def start(system: Equations, guess: Vector, guessed: Flag, free: Flag, usable: F
         first=infinite,
         last=infinite,
         exact=~no,
+        over=no,
         doubted=no,
         returned=no,
         sure=~no,
@@ -143,14 +136,19 @@ class _Decision(NamedTuple):
 def _move(
     start: Place, trace: Trace, measure: Measure, verdict: Verdict, forward: Lane, drift: Vector, change: Vector
 ) -> tuple[Place, Point]:
-    """Where the lane is after the verdict on a correction of z by `change`, and the bend there."""
-    curvature = 2 / jnp.where(measure.length > 0, measure.length, 1) ** 2
+    """Where the lane is after the verdict on a correction of z by `change`, and the bend there.
+
+    Behind a crossing these are of the parabola from the place before it: there the tangent is known to few digits.
+    """
+    crossed = verdict.branching | verdict.multiple
+    last = choose(crossed, trace.before, trace.here)
+    length = jnp.where(crossed, trace.gap + measure.length, measure.length)
+    pace = 2 / jnp.where(length > 0, length, 1)
     corrected = Point(trace.trial.z + change, trace.trial.s + measure.shift)
-    tangent = Point(drift * forward, forward)
-    bend = Point(
-        (trace.here.point.z - corrected.z + measure.length * tangent.z) * curvature,
-        (trace.here.point.s - corrected.s + measure.length * tangent.s) * curvature,
-    )
+    way = plus(corrected, last.point, -jnp.ones_like(length))
+    onward = Point(pace * way.z - last.tangent.z, pace * way.s - last.tangent.s)
+    tangent = choose(crossed, onward, Point(drift * forward, forward))
+    bend = Point(pace * (tangent.z - pace / 2 * way.z), pace * (tangent.s - pace / 2 * way.s))
     rise = jnp.where(verdict.multiple, jnp.inf, measure.rise)
     here = choose(verdict.passed | verdict.found, Place(corrected, tangent, measure.level, rise), trace.here)
     here = choose(verdict.mended, Place(corrected, tangent, measure.level, measure.rise), here)
@@ -204,6 +202,7 @@ def advance_judged(system: Equations, trace: Trace, max_steps: int) -> tuple[Tra
     trial = choose(renewed, trial, choose(running, corrected, given))  # Idle lanes stay as they are, bit by bit.
 
     num_steps = trace.num_steps + running.astype(jnp.int32)
+    gap = jnp.where(verdict.passed, jnp.where(verdict.near, trace.gap, 0) + measure.length, trace.gap)
     phase = jnp.where(running & (num_steps >= max_steps), STOPPED, trace.phase)
     phase = jnp.where(verdict.failed, FAILED, jnp.where(verdict.found, FOUND, phase))
     crossed = verdict.branching | verdict.multiple
@@ -211,7 +210,8 @@ def advance_judged(system: Equations, trace: Trace, max_steps: int) -> tuple[Tra
     trace = Trace(
         here=here,
         bend=bend,
-        before=choose(verdict.passed, trace.here, trace.before),
+        before=choose(verdict.passed & ~verdict.near, trace.here, trace.before),
+        gap=jnp.where(verdict.back | verdict.restart, 0, gap),
         stride=jnp.where(verdict.passed, trace.step, jnp.where(verdict.back, verdict.step / SHRINK, trace.stride)),
         step=jnp.where(renewed & ~mending, step, verdict.step),
         trial=trial,
@@ -222,6 +222,7 @@ def advance_judged(system: Equations, trace: Trace, max_steps: int) -> tuple[Tra
         first=jnp.where(renewed, jnp.inf, jnp.where(jnp.isinf(trace.first), measure.size, trace.first)),
         last=jnp.where(renewed, jnp.inf, measure.size),
         exact=jnp.where(verdict.passed, measure.size <= EXACT, trace.exact | verdict.back | verdict.restart),
+        over=~verdict.passed & (trace.over | verdict.over),
         doubted=~verdict.passed & ~verdict.mended & (trace.doubted | verdict.refused),
         returned=~verdict.passed & (trace.returned | verdict.back),
         sure=~verdict.passed & ~verdict.back & (trace.sure | verdict.mended | verdict.restart),

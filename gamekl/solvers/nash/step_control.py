@@ -4,24 +4,26 @@ A step is corrected by Newton's method. The first correction must be smaller tha
 smaller than the one before, the tangent may not turn far, and beta = 1 may not be met on the way; else the step is
 refused and a shorter one tried: so the tracer does not jump between branches.
 
-Lengths and sizes count logits by how much they matter (`weights`): where an action is so unlikely that no other player
-would notice, its logit follows from the others, and may run far and bend without anything to be told from that.
-
 Where one branch crosses the path, or nearly meets it, det dF/dz changes its sign and the tangent turns back. Where two
 do so at once, as in games with three or more like choices, nothing turns: the tracer would go straight on, and past the
 true path of a game that is not quite symmetric. But log |det dF/dz| falls ever faster towards each zero and climbs from
 it again, so its slope leaps. A step after which that slope has grown by much is refused, too; the path either turns out
 to be smooth in shorter steps, or several branches do cross it there.
+
+At a distance d from a crossing rounding errors move a place by about eps / d, and its tangent by eps / d^2 (derived):
+too close to it the tracer would come off the path, and meet the crossing again. The path of a game that misses a
+crossing by a little, in turn, leaves the straight one by 1 / d before it turns off. So the step over a crossing may be
+the longer the straighter the path is, its ends lie evenly (`_approach`), and behind it the tangent is that of a
+parabola from a place far before it.
 """
 
 from typing import NamedTuple
 
 import jax.numpy as jnp
+from jaxtyping import Array
 
-from gamekl.core.kernels import lanes
-from gamekl.core.kernels.calls import materialize
-from gamekl.core.kernels.system import Vector
 from gamekl.solvers.nash.equations import Equations
+from gamekl.solvers.nash.measure import Measure
 from gamekl.solvers.nash.trace import RUNNING, Flag, Lane, Point, Trace
 
 # Largest first correction of a step, in nats of any logit and as a fraction of the step, and the size to aim at.
@@ -56,12 +58,18 @@ MAX_SHIFT = 0.33
 # Largest negative second derivative of log |det dF/dz| before the last step, times the square of the distance from its
 # middle to the end. A double zero at that distance has 2; ordinary games have .4 at most, 99 times in 100 (measured).
 MAX_BEND = 1.0
-# Steps that change dF/dz by less than this power of eps may pass a point where another branch crosses the path.
+# Steps that change dF/dz by less than this power of eps may pass a point where another branch crosses the path; those
+# whose first correction is smaller than this share of them may be so many times as long.
 BRANCHING_POWER = 1 / 3
+SMOOTH = 1e-3
+WIDE = 20.0
+# How much of the way to a crossing the next step leaves, and in the end of the longest that may pass it.
+REMAINDER = 0.1
+MARGIN = 0.4
+# Steps shorter than so many times the shorter of these end close to a crossing.
+BESIDE = 200.0
 # A path that asks for shorter steps than this, in units of rounding errors, has met a singular point it cannot pass.
 SHORTEST_STEP = 64.0
-# Logits count in full as long as the probability matters, times kappa, beside 1, and not at all so many nats below.
-FADING = 20.0
 # A path that has failed is traced once more, with tolerances so much smaller.
 CARE = 0.1
 
@@ -69,35 +77,6 @@ CARE = 0.1
 def first_step(system: Equations, free: Flag) -> Lane:
     """Length of the first step: all the way where the equilibrium is unique."""
     return jnp.where(free, system.scale, system.first_step)
-
-
-class Measure(NamedTuple):
-    """What there is to know about a correction before its step is judged, by lane.
-
-    Attributes:
-        shift: change of s.
-        size: largest change of a logit or of s.
-        forward: change of s by arclength along the path through the trial.
-        solved: whether the trial already solves the equations at beta = 1, as well as rounding allows.
-        cosine: between the tangents at both ends of the step.
-        length: distance between both ends of the step.
-        level: log |det dF/dz|.
-        rise: its mean slope on the step, or on the one before if its end is mended; infinite where the determinant
-            changes its sign.
-        magnitude: of logits, and about of what they change by where others' change by 1; rounding errors over eps.
-        rate: of change of z and log s along the path, at most: of itself dF/dz - 1 changes so fast there, too.
-    """
-
-    shift: Lane
-    size: Lane
-    solved: Flag
-    forward: Lane
-    cosine: Lane
-    length: Lane
-    level: Lane
-    rise: Lane
-    magnitude: Lane
-    rate: Lane
 
 
 class Verdict(NamedTuple):
@@ -115,6 +94,8 @@ class Verdict(NamedTuple):
         branching: another branch crosses the path here, or an odd number of them.
         multiple: an even number of them.
         kinked: the slope of log |det dF/dz| leapt on it, as it does near other branches.
+        over: it was refused as it led over a crossing, or to another branch behind one.
+        near: it passed, and came close to such a crossing.
         step: length of the next step.
     """
 
@@ -129,88 +110,20 @@ class Verdict(NamedTuple):
     branching: Flag
     multiple: Flag
     kinked: Flag
+    over: Flag
+    near: Flag
     step: Lane
 
 
-def faintest(kappa: Lane) -> Lane:
-    """The log-probability below which logits do not count in full."""
-    return jnp.log(jnp.finfo(kappa.dtype).eps / (1 + kappa))
+def _approach(trace: Trace, measure: Measure, order: Array, nearby: Lane) -> Lane:
+    """The step after one that led over a zero of this order of det dF/dz, `nearby` being the longest that may pass it.
 
-
-def weights(z: Vector, faint: Lane) -> Vector:
-    """How much each logit of normalized ones counts: less where no one would notice that the action is played."""
-    return jnp.clip(1 + (z - faint) / FADING, 0, 1)
-
-
-class _Products(NamedTuple):
-    """Inner products over the logits that matter, by lane; each is written out, as XLA cannot fuse a table of them."""
-
-    aside: Lane
-    ahead: Lane
-    steepness: Lane
-    extent: Lane
-    rate: Lane
-
-
-def _products(trial: Vector, faint: Lane, tangent: Vector, newton: Vector, drift: Vector) -> _Products:
-    matter = weights(trial, faint)
-    tangent, sideways, along = tangent * matter, newton * matter, drift * matter
-    return _Products(
-        aside=lanes.dot(tangent, sideways),
-        ahead=lanes.dot(tangent, along),
-        steepness=lanes.dot(along, along),
-        extent=lanes.dot(tangent, tangent),
-        rate=lanes.largest(jnp.abs(tangent)),
-    )
-
-
-def _sizes(
-    trial: Vector, faint: Lane, here: Vector, residual: Vector, newton: Vector, drift: Vector, shift: Lane
-) -> tuple[Lane, Lane, Lane, Lane]:
-    """The largest logit, residual and change of a logit, and the squared length of the step; of logits that matter."""
-    matter = weights(trial, faint)
-    change = newton + drift * shift
-    chord = (trial + change - here) * matter
-    counts = jnp.maximum(matter, weights(trial + change, faint))  # what was not played may be now
-    farthest, off, size = (lanes.largest(jnp.abs(part) * counts) for part in (trial, residual, change))
-    return farthest, off, size, lanes.dot(chord, chord)
-
-
-def measure_step(
-    trace: Trace,
-    residual: Vector,
-    newton: Vector,
-    drift: Vector,
-    determinant: lanes.Determinant,
-    weight: Lane,
-) -> Measure:
-    """What the solved linear system, newton and drift = dz/ds, says of the correction that is to be made."""
-    here, trial, faint = trace.here, trace.trial, trace.faint
-    products = materialize(_products, trial.z, faint, here.tangent.z, newton, drift, on_accelerators=False)
-    # In the hyperplane normal to the tangent, or in that of beta = 1.
-    shift = jnp.where(trace.final, 0, -products.aside / (here.tangent.s + products.ahead))
-    moved = trial.z, faint, here.point.z, residual, newton, drift, shift
-    farthest, off, size, chord = materialize(_sizes, *moved, on_accelerators=False)
-    magnitude = jnp.maximum(farthest, jnp.sqrt(weight)) + 1
-    # The solution itself may be a singular point; then a correction would be a quotient of rounding errors.
-    solved = trace.final & (off <= jnp.finfo(weight.dtype).eps * magnitude)
-    # The sign of det [dF/dw; tangent] tells forward from backward without looking back.
-    forward = determinant.sign * trace.orientation / jnp.sqrt(1 + products.steepness)
-    length = jnp.sqrt(chord + (trial.s + shift - here.point.s) ** 2)
-    climb = determinant.log - here.level
-    rise = jnp.where(forward * here.tangent.s > 0, climb / length, jnp.inf)
-    return Measure(
-        shift=jnp.where(solved, 0, shift),
-        size=jnp.where(solved, 0, jnp.maximum(size, jnp.abs(shift))),
-        solved=solved,
-        forward=forward,
-        cosine=forward * (products.ahead + here.tangent.s) / jnp.sqrt(products.extent + here.tangent.s**2),
-        length=length,
-        level=determinant.log,
-        rise=jnp.where(trace.mending, here.rise + climb / trace.stride, rise),
-        magnitude=magnitude,
-        rate=products.rate + jnp.abs(here.tangent.s) / (1 + here.point.s),
-    )
+    Only that one comes closer to it, and the one before is no longer.
+    """
+    share = 1 / (1 + jnp.exp((measure.level - trace.here.level) / order))
+    distance = trace.step * jnp.where(jnp.isnan(share), SHRINK, share)
+    rest = jnp.where(distance > (1 + MARGIN) * nearby, jnp.maximum(REMAINDER * distance, nearby), MARGIN * nearby)
+    return jnp.where(distance <= nearby / 2, (1 - MARGIN / 4) * nearby, distance - rest)
 
 
 def judge(system: Equations, trace: Trace, measure: Measure) -> Verdict:
@@ -242,10 +155,19 @@ def judge(system: Equations, trace: Trace, measure: Measure) -> Verdict:
     # A settled step is accepted unless the path turned too far on it, or met beta = 1 on the way: where it turns down,
     # it may have its highest point between its ends.
     straight = 1 - measure.cosine**2 <= (MAX_SINE * care) ** 2
-    backward = straight & (measure.cosine < 0) & (trace.step * measure.rate <= eps**BRANCHING_POWER)
-    branching = (underway & backward) | (measure.solved & ~(measure.cosine > 0) & ~trace.guess)
+    backward = straight & (measure.cosine < 0)
+    first = jnp.where(jnp.isinf(trace.first), size, trace.first)
+    smooth = (first <= SMOOTH * trace.step) & (1 - measure.cosine**2 <= (SMOOTH * WIDE) ** 2) & ~trace.mending
+    nearby = eps**BRANCHING_POWER / measure.rate
+    wide = WIDE * nearby
+    passable = jnp.where(smooth, wide, nearby)
+    over = underway & settled & backward & ~trace.mending & ~free
+    backward &= trace.step <= passable
+    singular = (measure.level - trace.here.level <= BRANCHING_POWER * jnp.log(eps)) | (trace.step <= wide)
+    singular &= measure.solved
+    branching = (underway & backward) | (singular & ~(measure.cosine > 0) & ~trace.guess)
     straight &= (measure.cosine > 0) | branching
-    straight |= ~underway | free | measure.solved
+    straight |= ~underway | free | singular
     # At the end no further step would tell. There that slope may not have fallen by much either, nor may it have fallen
     # before as fast as a zero within the step, or not far behind, would have it.
     longer = jnp.where(trace.mending, trace.stride, jnp.maximum(measure.length, trace.stride))
@@ -256,7 +178,7 @@ def judge(system: Equations, trace: Trace, measure: Measure) -> Verdict:
     most = jnp.where(trace.mending & trace.returned & once, MAX_SHIFT, MAX_KINK)
     kink = jnp.isfinite(growth) & ((growth > most) | (trace.final & ((growth < -MAX_KINK) | near)))
     kink &= underway & ~free
-    multiple = kink & (longer * measure.rate <= eps**BRANCHING_POWER)
+    multiple = kink & (longer <= passable)
     up, down = trace.here.tangent.s, jnp.where(branching, -measure.forward, measure.forward)
     arrived = trace.trial.s + measure.shift
     turning = 2 * (up - down)
@@ -275,11 +197,14 @@ def judge(system: Equations, trace: Trace, measure: Measure) -> Verdict:
     rough = fine & kink & ~trace.exact & (measure.length < SHRINK * trace.stride)
     mend = before | (refused & (trace.doubted | rough) & ~trace.sure)
     back = before | (mend & (~trace.exact | trace.mending))
-    first = jnp.where(jnp.isinf(trace.first), size, trace.first)
     pace = jnp.sqrt(jnp.sqrt(AIM_CORRECTION * care / jnp.maximum(first, AIM_CORRECTION * care / GROWTH**4)))
     step = jnp.where(passed, trace.step * jnp.clip(pace, SHRINK, GROWTH), trace.step)
     stride = trace.stride * jnp.where(trace.returned, SHRINK, 1)  # else it would be tried for ever
     step = jnp.where(refused, SHRINK * jnp.where(back, stride, trace.step), step)
+    over |= fine & kink & ~trace.mending
+    closer = _approach(trace, measure, jnp.where(fine, 2, 1), jnp.where(trace.step <= wide, nearby, wide))
+    step = jnp.where(refused & over & ~mend, closer, step)
+    step = jnp.where(passed & (branching | multiple), jnp.maximum(step, trace.gap + measure.length), step)
     # A place that was returned to, and then moves much, lay beside the path.
     beside = trace.mending & trace.returned & kink & once
     lost = refused & (beside | (step < SHORTEST_STEP * eps * (magnitude + here.s)))
@@ -296,5 +221,7 @@ def judge(system: Equations, trace: Trace, measure: Measure) -> Verdict:
         branching=accepted & branching,
         multiple=accepted & multiple,
         kinked=running & fine & kink,
+        over=refused & over,
+        near=passed & trace.over & (trace.step <= BESIDE * nearby),
         step=jnp.where(restart, CARE * first_step(system, trace.free), step),
     )

@@ -46,8 +46,9 @@ class Trace(NamedTuple):
     Attributes:
         here: the last accepted place of the path; where `phase` is FOUND, the crossing.
         bend: the second derivative by arclength there.
-        before: the one before.
-        stride: length of the step that led from `before` to `here`.
+        before: the one before; near a crossing of branches, the last one from which rounding errors are small.
+        gap: about the distance from `before` to `here`.
+        stride: length of the step that led to `here`.
         step: length of the step that is being tried.
         trial: the point that is being corrected.
         final: whether `trial` lies in the hyperplane beta = 1.
@@ -57,6 +58,7 @@ class Trace(NamedTuple):
         first: size of the first correction of this step; infinite before it.
         last: size of the last one; infinite before the first.
         exact: whether `here` is close to the path.
+        over: whether a step from `here` has led over a crossing and been refused.
         doubted: whether a step from `here` has been refused.
         returned: whether `here` was `before`, and `stride` the length of a step that was taken back.
         sure: whether `here` has been mended, so that its tangent is right.
@@ -76,6 +78,7 @@ class Trace(NamedTuple):
     here: Place
     bend: Point
     before: Place
+    gap: Lane
     stride: Lane
     step: Lane
     trial: Point
@@ -86,6 +89,7 @@ class Trace(NamedTuple):
     first: Lane
     last: Lane
     exact: Flag
+    over: Flag
     doubted: Flag
     returned: Flag
     sure: Flag

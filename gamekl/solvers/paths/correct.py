@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from gamekl.core.kernels import lanes
 from gamekl.core.kernels.calls import materialize
 from gamekl.solvers.nash.equations import Equations
-from gamekl.solvers.nash.step_control import faintest, weights
+from gamekl.solvers.nash.measure import faintest, weights
 from gamekl.solvers.nash.trace import Flag, Lane, Point, choose
 
 # Corrections of a point at most, from where a curve through places nearby has it.

@@ -77,6 +77,7 @@ def _turn_off(leg: Leg, crossing: Crossing) -> Leg:
         here=here,
         before=here,
         bend=jax.tree.map(jnp.zeros_like, trace.bend),
+        gap=jnp.zeros_like(step),
         stride=step,
         step=step,
         trial=ahead,
@@ -85,6 +86,7 @@ def _turn_off(leg: Leg, crossing: Crossing) -> Leg:
         first=jnp.full_like(step, jnp.inf),
         last=jnp.full_like(step, jnp.inf),
         exact=yes,
+        over=~yes,
         doubted=~yes,
         returned=~yes,
         sure=yes,
@@ -96,9 +98,9 @@ def _turn_off(leg: Leg, crossing: Crossing) -> Leg:
 
 
 def _cross(problem: NashProblem, direction: Direction, leg: Leg, ends: Places, crosses: bool) -> tuple[Leg, Places]:
-    """What becomes of a leg in phase BRANCHED, and three places behind its last but one; `ends` are these two.
+    """What becomes of a leg in phase BRANCHED, and its places from the last but one on; `ends` are the last two.
 
-    They are the crossing; where the path turns off, the corner and the first place on the branch, else the last place.
+    New are the crossing, and where the path turns off the corner and the first place on the branch.
     """
     batch = jax.tree.map(lambda leaf: leaf[None], (problem, direction, leg))
     problem, direction, leg = lanes_last(batch)
@@ -123,16 +125,23 @@ def _cross(problem: NashProblem, direction: Direction, leg: Leg, ends: Places, c
     none, plain = jnp.zeros_like(index), jnp.full_like(kind, PointKind.place)
     met = choose(there, singular.point, point)
     met = met._replace(s=jnp.where(at_end, point.s, met.s))
+    # Where several branches cross, the tracer may notice it one step later.
+    passed = plus(before, singular.point, -jnp.ones_like(point.s))
+    late = there & (lanes.dot(passed.z, singular.tangent.z) + passed.s * singular.tangent.s > 0)
     places = [
+        Places(vectors[0], numbers[0]),
         Places.of(met, choose(there, crossing.singular.tangent, tangent), kind, none),
         Places.of(corner[1], corner[0], jnp.where(off, PointKind.turn_off, plain), jnp.where(off, none, index)),
         Places.of(first, last, plain, index),
     ]
     phase = jnp.where(leg.ended & ~off, FOUND, RUNNING).astype(jnp.int32)
-    more = jnp.where(off, 2, jnp.where(at_end, 0, 1))
+    more = jnp.where(off, 2 - late.astype(jnp.int32), jnp.where(at_end, 0, 1))
     turned = turned._replace(trace=turned.trace._replace(phase=phase), num_places=leg.num_places + more)
-    found = lanes_first((turned, jax.tree.map(lambda *rows: jnp.stack(rows), *places)))
-    return jax.tree.map(lambda leaf: leaf[0], found)
+    first_two = jnp.where(late, 1, 0), jnp.where(late, jnp.where(off, 2, 0), 1)
+    order = jnp.stack([*first_two, jnp.where(late & off, 3, 2), jnp.full_like(more, 3)])
+    found = lanes_first((turned, order, jax.tree.map(lambda *rows: jnp.stack(rows), *places)))
+    turned, order, new = jax.tree.map(lambda leaf: leaf[0], found)
+    return turned, jax.tree.map(lambda table: table[order], new)
 
 
 class _State(NamedTuple):
@@ -180,7 +189,7 @@ def follow(
         problem, way, leg = jax.tree.map(lambda leaf: leaf[row], (problems, direction, legs))
         ends = jax.tree.map(lambda table: table[row, leg.num_places - 2 + jnp.arange(2, dtype=jnp.int32)], places)
         leg, new = _cross(problem, way, leg, ends, crosses)
-        index = legs.num_places[row] - 1 + jnp.arange(3, dtype=jnp.int32)
+        index = legs.num_places[row] - 2 + jnp.arange(4, dtype=jnp.int32)
         index = jnp.where(index < leg.num_places, index, max_points)
         places = jax.tree.map(lambda table, entry: table.at[row, index].set(entry, mode="drop"), places, new)
         phase = jnp.where(leg.num_places >= max_points, STOPPED, leg.trace.phase).astype(jnp.int32)

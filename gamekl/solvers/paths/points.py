@@ -10,7 +10,7 @@ from jaxtyping import Array, Bool, Float, Int
 from gamekl.core.kernels import lanes
 from gamekl.core.kernels.calls import materialize
 from gamekl.core.kernels.system import GameEquations, Vector
-from gamekl.solvers.nash.step_control import faintest, weights
+from gamekl.solvers.nash.measure import faintest, weights
 from gamekl.solvers.nash.trace import Count, Flag, Lane, Point, choose, plus
 from gamekl.solvers.paths.correct import correct
 from gamekl.solvers.paths.kinds import PointKind

@@ -29,7 +29,7 @@ from gamekl.core.kernels import lanes
 from gamekl.core.kernels.calls import materialize
 from gamekl.core.kernels.lanes import lanes_first
 from gamekl.core.kernels.system import GameEquations, Vector
-from gamekl.solvers.nash.step_control import faintest, weights
+from gamekl.solvers.nash.measure import faintest, weights
 from gamekl.solvers.nash.trace import Count, Lane, Point, choose, plus
 
 # Newton steps along the path to a singular point, and corrections of each point on the way.
@@ -229,11 +229,11 @@ def locate(system: GameEquations, start: Point, tangent: Point, reach: Lane) -> 
     search = jax.lax.fori_loop(0, MOST_STEPS, turn, opening)
     there = jnp.abs(search.step) <= close
     point = plus(search.point, search.tangent, search.step)
+    vanishing = jnp.maximum(VANISHING, 4 * jnp.abs(search.step * search.rate))
+    multiplicity = jnp.sum(search.sizes <= vanishing, axis=0, dtype=jnp.int32)
     better = _polish(system, point, search.tangent)
     away = plus(better, point, -jnp.ones_like(search.step))
     near = jnp.maximum(lanes.largest(jnp.abs(away.z)), jnp.abs(away.s)) <= jnp.sqrt(close)
-    point = choose(near, better, point)
+    point = choose(near & (multiplicity == 1), better, point)
     z, _ = materialize(system.normalized, point.z)
-    vanishing = jnp.maximum(VANISHING, 4 * jnp.abs(search.step * search.rate))
-    multiplicity = jnp.sum(search.sizes <= vanishing, axis=0, dtype=jnp.int32)
     return Singular(Point(z, point.s), search.tangent, jnp.where(there, multiplicity, 0))
