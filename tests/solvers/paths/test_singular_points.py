@@ -13,12 +13,17 @@ TEMPERATURE = 0.02
 SIZE = 40
 
 
-def singular_points(payoffs):
-    """Of each path the kind, lambda and log-policies of its singular points."""
+def trace(payoffs):
     games = jax.vmap(gk.NormalFormGame)(payoffs)
     anchors = jax.vmap(partial(gk.Regularizer.uniform, temperature=TEMPERATURE))(games)
     paths = gk.trace_batch(games, anchors, max_points=256)
     assert (paths.status == gk.Status.converged).all()
+    return paths
+
+
+def singular_points(payoffs):
+    """Of each path the kind, lambda and log-policies of its singular points."""
+    paths = trace(payoffs)
     kinds, temperatures = np.asarray(paths.points.kind), np.asarray(paths.points.temperature)[..., 0]
     logs = [np.asarray(entry) for entry in paths.points.log_policy]
     return [
@@ -82,6 +87,20 @@ def test_folds(traced):
     # The path begins upwards and ends upwards.
     assert all(len(found) % 2 == 0 for found in points)
     assert_as_in_digits(payoffs, points, "fold", 4, singular_digits.fold)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_path_that_stays_does_not_leave_beside_a_crossing(seed):
+    """Nor is a crossing met twice: of 4 x 4 games whose path mixes three actions evenly, some with close branches."""
+    payoffs = np.zeros((3 * SIZE, 3, 4, 4, 2))
+    payoffs[:, :2] = singular_digits.with_even_block(np.random.default_rng(seed), 3 * SIZE)[..., None]
+    points = trace(payoffs).points
+    for log_policy in points.log_policy[:2]:
+        assert np.nanmax(np.ptp(np.exp(log_policy[..., 1:]), axis=-1)) < 1e-8
+    crossing = np.isin(points.kind, [gk.PointKind.pitchfork, gk.PointKind.transcritical, gk.PointKind.multiple])
+    precisions = [1 / of[on] for of, on in zip(np.asarray(points.temperature[..., 0]), crossing, strict=True)]
+    assert sum(len(found) > 1 for found in precisions) >= 3
+    assert min(np.min(np.diff(found) / found[1:], initial=1) for found in precisions) > 1e-5
 
 
 def test_several_branches_at_once(traced):

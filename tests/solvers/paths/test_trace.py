@@ -136,6 +136,17 @@ def test_a_direction_tells_the_side(player, action):
     np.testing.assert_allclose(gk.solve_nash(game, changed).policy[0][action], BENT[0.25], atol=1e-5)
 
 
+def test_a_path_that_misses_the_crossing_turns_off():
+    """Of coordination games with references that are uneven by 1e-9 to 1e-4, each to its own side."""
+    uneven = np.outer(np.geomspace(1e-9, 1e-4, 60), [1.0, -1.0]) * np.array([1, -1])[np.arange(60) % 2, None]
+    games = gk.stack([gk.NormalFormGame(COORDINATION)] * 60)
+    references = jax.nn.log_softmax(jnp.asarray(uneven))
+    anchors = jax.vmap(lambda first: gk.Regularizer([first, jnp.log(jnp.full(2, 0.5))], 0.25))(references)
+    found = gk.solve_nash_batch(games, anchors)
+    np.testing.assert_allclose(np.where(uneven[:, 0] > 0, *found.policy[0].T), BENT[0.25], atol=2e-4)
+    np.testing.assert_array_equal(found.path.bifurcations, 0)
+
+
 @pytest.mark.parametrize("payoffs", [np.stack([np.eye(3)] * 2), np.stack([np.eye(4)] * 2), SHAPLEY])
 def test_it_crosses_as_disturbed_games_do(payoffs):
     """Where several branches cross at once, and where the path comes to a crossing as a pitchfork's prong."""
