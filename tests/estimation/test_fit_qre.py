@@ -12,7 +12,16 @@ from helpers import action_values_by_definition
 
 import gamekl as gk
 from gamekl.core.kernels.curves import Turns
-from gamekl.estimation import LogitCurve, Play, bootstrap, fit_qre, nested_test, play_of_rows, uniform_test
+from gamekl.estimation import (
+    LogitCurve,
+    Play,
+    ResponseCurve,
+    bootstrap,
+    fit_qre,
+    nested_test,
+    play_of_rows,
+    uniform_test,
+)
 
 # Ochs (1995), asymmetric matching pennies as McKelvey and Palfrey refitted it.
 PENNIES = gk.NormalFormGame(np.array([[[1.1141, 0], [0, 0.2785]], [[0, 1.1141], [1.1141, 0]]]))
@@ -38,6 +47,20 @@ def test_ochs_as_mckelvey_and_palfrey_refitted_it():
     np.testing.assert_allclose(fit.frequencies[0][0][0], [0.527, 0.473], atol=1e-3)
     np.testing.assert_allclose(fit.temperature, 1 / fit.rationality)
     assert "1.84561" in repr(fit) and fit.status == (0,)
+
+
+def test_by_empirical_payoffs():
+    """Responses to what was seen: `logit_estimate` of pygambit 16.7.0 has 1.0068156, whose likelihood is the same.
+
+    The root of the likelihood's slope in 30 digits is 1.00681685781970.
+    """
+    fit = fit_qre(ResponseCurve(PENNIES, OCHS), OCHS)
+    np.testing.assert_allclose(fit.rationality, 1.00681685781970, rtol=1e-9)
+    np.testing.assert_allclose(fit.log_likelihood, -176.5259464802575, atol=1e-9)
+    values = action_values_by_definition(PENNIES.payoffs, fit.frequencies[0][0])
+    for own, value in zip(fit.policies[0][0], values, strict=True):
+        expected = np.exp(fit.rationality[0] * value)
+        np.testing.assert_allclose(own, expected / expected.sum(), atol=1e-9)
 
 
 def test_a_closed_form():
@@ -311,3 +334,17 @@ def test_policies_solve_the_game_at_the_estimate():
     for policy, value in zip(policies, action_values_by_definition(payoffs, list(policies)), strict=True):
         response = np.exp(fit.rationality[0] * (value - value.max()))
         np.testing.assert_allclose(policy, response / response.sum(), atol=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("play", "message"),
+    [
+        (OCHS[:1], "play: got that of 1 players, takes 2"),
+        ([[1.0, 2, 3], [1, 2]], r"play\[0\]: got \[1.0, 2, 3\], takes 2 numbers >= 0, not all of them 0"),
+        ([[1.0, 2], [0, 0]], r"play\[1\]: got \[0, 0\]"),
+        ([[1.0, np.nan], [1, 0]], r"play\[0\]"),
+    ],
+)
+def test_responses_to_no_play(play, message):
+    with pytest.raises(ValueError, match=message):
+        ResponseCurve(PENNIES, play)

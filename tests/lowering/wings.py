@@ -1,4 +1,4 @@
-"""Preferences, and a leader with its follower."""
+"""Preferences, steps of thinking, and a leader with its follower."""
 
 from functools import partial
 
@@ -71,6 +71,12 @@ def problem(estimate, anchor):
         estimate.game, anchor, None, (estimate.fit.covariance, estimate.variances, jnp.asarray(1.0))
     )
 
+
+ESTIMATION = {
+    "estimation.level_k": program(gk.estimation.level_k, GAME, num_levels=3),
+    "estimation.cognitive_hierarchy": program(gk.estimation.cognitive_hierarchy, GAME, NUMBER),
+    "estimation.cognitive_hierarchy, vmap": batch(gk.estimation.cognitive_hierarchy, GAME, NUMBER),
+}
 
 LEADER, ANNOUNCED, OFTEN = table(2), table(4, 2), table(4)
 RESPONSES = made(partial(stackelberg.sample_responses, num_samples=100, noise=1.0), KEY, GAME, ANCHOR, ANNOUNCED, OFTEN)
@@ -164,4 +170,4 @@ ON_HOST = {
     "stackelberg.strong_stackelberg": "solves linear programmes on the host",
 }
 
-PROGRAMS = {**PREFERENCES, **LEADING, **LEADING_STAGES}
+PROGRAMS = {**PREFERENCES, **ESTIMATION, **LEADING, **LEADING_STAGES}
