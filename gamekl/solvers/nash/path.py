@@ -138,9 +138,10 @@ def _move(
 ) -> tuple[Place, Point]:
     """Where the lane is after the verdict on a correction of z by `change`, and the bend there.
 
-    Behind a crossing these are of the parabola from the place before it: there the tangent is known to few digits.
+    Behind a crossing these are of the parabola from the place before it: there the tangent is known to few digits. At
+    the reference it is not known at all.
     """
-    crossed = verdict.branching | verdict.multiple
+    crossed = (verdict.branching | verdict.multiple) & (trace.before.point.s > 0)
     last = choose(crossed, trace.before, trace.here)
     length = jnp.where(crossed, trace.gap + measure.length, measure.length)
     pace = 2 / jnp.where(length > 0, length, 1)

@@ -204,7 +204,8 @@ def judge(system: Equations, trace: Trace, measure: Measure) -> Verdict:
     over |= fine & kink & ~trace.mending
     closer = _approach(trace, measure, jnp.where(fine, 2, 1), jnp.where(trace.step <= wide, nearby, wide))
     step = jnp.where(refused & over & ~mend, closer, step)
-    step = jnp.where(passed & (branching | multiple), jnp.maximum(step, trace.gap + measure.length), step)
+    onward = passed & (branching | multiple) & (trace.before.point.s > 0)
+    step = jnp.where(onward, jnp.maximum(step, trace.gap + measure.length), step)
     # A place that was returned to, and then moves much, lay beside the path.
     beside = trace.mending & trace.returned & kink & once
     lost = refused & (beside | (step < SHORTEST_STEP * eps * (magnitude + here.s)))
