@@ -11,7 +11,6 @@ two games are fitted together, or by Gambit each by itself; processors' time.
 import pickle
 import sys
 import time
-from argparse import ArgumentParser
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -133,13 +132,10 @@ def main() -> None:
     if sys.argv[1:2] == ["--work"]:
         gambit(sys.argv[2])
         return
-    from common import RESULTS, facts, table, worker
+    from common import facts, parser_beside_gambit, table, worker
 
-    parser = ArgumentParser(description=__doc__)
-    parser.add_argument("--gambit", default=sys.executable)
-    parser.add_argument("--quick", action="store_true", help="a smoke test: few games")
+    parser = parser_beside_gambit(__doc__)
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--out", type=Path, default=RESULTS)
     options = parser.parse_args()
     number, refits, few = (3, 100, 5) if options.quick else (50, 10_000, 500)
     rows = []

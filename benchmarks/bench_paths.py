@@ -180,17 +180,12 @@ def main() -> None:
     if sys.argv[1:2] == ["--work"]:
         gambit(sys.argv[2])
         return
-    from argparse import ArgumentParser
-
     import jax
-    from common import RESULTS, facts, table
+    from common import facts, parser_beside_gambit, table
 
     jax.config.update("jax_enable_x64", True)
-    parser = ArgumentParser(description=__doc__)
-    parser.add_argument("--gambit", default=sys.executable)
-    parser.add_argument("--quick", action="store_true", help="a smoke test: few games")
+    parser = parser_beside_gambit(__doc__)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--out", type=Path, default=RESULTS)
     options = parser.parse_args()
     few = 4 if options.quick else 40
     same = agreement(options.gambit, few)

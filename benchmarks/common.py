@@ -137,6 +137,15 @@ def options(description: str | None) -> argparse.Namespace:
     return found
 
 
+def parser_beside_gambit(description: str | None) -> argparse.ArgumentParser:
+    """The command line of scripts that ask Gambit: its interpreter, quick and out."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--gambit", default=sys.executable)
+    parser.add_argument("--quick", action="store_true", help="a smoke test: few games")
+    parser.add_argument("--out", type=Path, default=RESULTS)
+    return parser
+
+
 def middle(values: Sequence[float]) -> float:
     """The median: other programs slow some calls down."""
     return statistics.median(values)

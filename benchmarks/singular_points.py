@@ -14,7 +14,6 @@ of the extended system of folds, which is singular there. These are counted on t
 
 import pickle
 import sys
-from argparse import ArgumentParser
 from collections.abc import Iterator
 from importlib import import_module
 from itertools import pairwise, permutations
@@ -187,12 +186,9 @@ def main() -> None:
     if sys.argv[1:2] == ["--work"]:
         gambit(sys.argv[2])
         return
-    from common import RESULTS, facts, table, worker
+    from common import facts, parser_beside_gambit, table, worker
 
-    parser = ArgumentParser(description=__doc__)
-    parser.add_argument("--gambit", default=sys.executable)
-    parser.add_argument("--quick", action="store_true", help="a smoke test: few games")
-    parser.add_argument("--out", type=Path, default=RESULTS)
+    parser = parser_beside_gambit(__doc__)
     options = parser.parse_args()
     rows, notes = [], []
     for family in families(100 if options.quick else 1_000):
