@@ -55,7 +55,7 @@ def test_fits_of_scipy(penalty):
     fit = stackelberg.fit_responses(stackelberg.Responses(STRATEGIES, counts), np.log(REFERENCE), penalty=penalty)
     table, value = by_scipy(counts, STRATEGIES, REFERENCE, penalty)
     np.testing.assert_allclose(fit.utilities, table, atol=1e-5)
-    np.testing.assert_allclose(fit.log_likelihood - penalty / 2 * np.sum(table**2), value, rtol=1e-10)
+    np.testing.assert_allclose(fit.log_likelihood - penalty / 2 * np.sum(fit.utilities**2), value, rtol=1e-10)
     assert int(fit.status) == FitStatus.converged and float(fit.residual) < 1e-9
 
 
