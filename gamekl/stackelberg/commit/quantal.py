@@ -100,18 +100,26 @@ def _typical(entries: Array) -> Float[Array, ""]:
     return jnp.where(count > 0, jnp.exp(logs / jnp.maximum(count, 1)), 0)
 
 
-def payoff_scale(own: Array, temperature: Float[Array, ""]) -> Float[Array, ""]:
+def payoff_scale(payoffs: Float[Array, "player ..."], temperatures: Array) -> Float[Array, ""]:
     """How large what the leader earns is, or what rounding can tell of it.
 
     That is its temperature and what its payoffs typically differ by: not their range, which one forbidden cell may make
-    so large that nothing else would matter.
+    so large that nothing else would matter. Rounding shows in the slope of what it earns, which grows with how sharply
+    the follower responds.
     """
-    told = ROUNDING * float(jnp.finfo(own.dtype).eps) / TOLERANCE[own.dtype] * _typical(own)
-    return jnp.maximum(_typical(own - jnp.median(own)) + temperature, told) + jnp.finfo(own.dtype).tiny
+    own, other = payoffs
+    sharpness = _spread(other) / temperatures[1]
+    told = ROUNDING * float(jnp.finfo(own.dtype).eps) / TOLERANCE[own.dtype] * _typical(own) * (1 + sharpness)
+    return jnp.maximum(_spread(own) + temperatures[0], told) + jnp.finfo(own.dtype).tiny
+
+
+def _spread(entries: Array) -> Float[Array, ""]:
+    """What they typically differ by."""
+    return _typical(entries - jnp.median(entries))
 
 
 def _scale(problem: LeaderProblem) -> Float[Array, ""]:
-    return payoff_scale(problem.game.payoffs[0], problem.regularizer.temperatures[0])
+    return payoff_scale(problem.game.payoffs, problem.regularizer.temperatures)
 
 
 def _starts(objective: Objective, problem: LeaderProblem) -> tuple[Float[Array, "start leader"], Bool[Array, " start"]]:

@@ -232,9 +232,8 @@ def _certify(
 
 
 def _scale(game: ContextualGame | MarkovGame, regularizer: Regularizer) -> Float[Array, ""]:
-    own = jnp.moveaxis(game.table, -3, 0)[0]
     steps = game.stage_shape[0] if isinstance(game, MarkovGame) else 1
-    return steps * payoff_scale(own, regularizer.temperatures[0])
+    return steps * payoff_scale(jnp.moveaxis(game.table, -3, 0), regularizer.temperatures)
 
 
 @partial(jit, static_argnames="max_steps", quick=True)

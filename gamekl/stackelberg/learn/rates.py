@@ -103,7 +103,7 @@ def predicted_constant(
     )
     width = jnp.asarray(scale, game.dtype)
     problem = make_leader_problem(game, regularizer, None, (estimate.fit.covariance, estimate.variances, width))
-    own_scale = float(payoff_scale(game.payoffs[0], regularizer.temperatures[0]))
+    own_scale = float(payoff_scale(game.payoffs, regularizer.temperatures))
     if not float(plan.curvature) < -FLAT[game.dtype] * own_scale:
         raise ValueError(f"game: got a maximiser of curvature {float(plan.curvature):.1e}, takes a strict one, below 0")
     return _constant(problem, jnp.sqrt(plan.policy[0])[None])

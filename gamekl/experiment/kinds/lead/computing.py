@@ -55,7 +55,7 @@ def lead_batch(
         band = value_band(estimate, regularizer, plan.policy[0], level)
         lost = best.value - value
         eps = cast(Any, jnp.finfo(game.dtype)).eps
-        small = ROUNDING * eps * payoff_scale(game.payoffs[0], regularizer.temperatures[0])
+        small = ROUNDING * eps * payoff_scale(game.payoffs, regularizer.temperatures)
         wrong = estimate.game.payoffs[1] - centre(game.payoffs[1], support(regularizer.log_reference[1]))
         return {
             "suboptimality": jnp.where(lost > small, lost, 0),
