@@ -121,7 +121,20 @@ def test_float32_is_right_or_says_that_it_failed(kappa):
     for ours, value, exact in zip((p, q), values, fine.policy, strict=True):
         response = np.exp(value * kappa - logsumexp(value * kappa, axis=1, keepdims=True))
         assert np.abs(ours - response)[good].max() <= 32 * np.finfo(np.float32).eps * (1 + kappa)
-        assert kappa > 1e4 or np.abs(ours - exact)[good].max() <= 0.05
+        other = np.flatnonzero(good & (np.abs(ours - exact).max(axis=1) > 0.05))
+        assert kappa > 1e4 or np.all(np.asarray(rough.path.bifurcations)[other] > 0)
+        assert kappa > 1e4 or all(is_undecided(games.payoffs[game], 1 / kappa) for game in other)
+
+
+def is_undecided(payoffs, temperature):
+    """Whether games within four rounding errors have different principal equilibria.
+
+    Between them lies one whose path another branch crosses, so that the digits do not tell where the path goes.
+    """
+    off = np.random.default_rng(0).uniform(-4, 4, (64, *payoffs.shape)) * np.finfo(np.float32).eps
+    close = jax.vmap(gk.NormalFormGame)(jnp.asarray(np.asarray(payoffs, dtype=float) * (1 + off)))
+    found = gk.solve_nash_batch(close, jax.vmap(lambda game: gk.Regularizer.uniform(game, temperature))(close))
+    return any(np.ptp(entry, axis=0).max() > 0.05 for entry in found.policy)
 
 
 def zero_sum(size, dtype=float):
