@@ -10,7 +10,7 @@ source scripts/testing.sh
 newest="$(bash scripts/pythons.sh | tail -n 1)"
 rm -rf .venv-ahead
 PYTHON="${PYTHON:-${newest#* }}" prepare_environment "[test]" .venv-ahead
-install_oracles .venv-ahead --only-binary :all:
+install_oracles .venv-ahead
 .venv-ahead/bin/python -m pip install --quiet --disable-pip-version-check --upgrade --pre --only-binary :all: \
   jax jaxlib equinox numpy pyarrow pygambit || echo "pip found no pre-releases that go together"
 .venv-ahead/bin/python -m pip check || true

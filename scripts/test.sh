@@ -46,7 +46,7 @@ check_selection() { # usage: check_selection PYTHON FOLDER
       tell skipped "$1, with which gamekl does not install, nor says that it does"
     fi
   else
-    install_oracles "$2" --only-binary :all:
+    install_oracles "$2"
     versions "$2"
     judge "$2" run_tests "$2" @tests/on_every_python.txt
   fi

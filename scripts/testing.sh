@@ -1,15 +1,13 @@
 # Sourced by test.sh and ahead.sh: the oracles, versions and tests of an environment.
 
-# usage: install_oracles FOLDER [PIP OPTIONS]. The oracles are other tools. Each is tried by itself, and as a wheel of a
-# pre-release where nothing else installs; without it the tests that need it are skipped.
+# usage: install_oracles FOLDER. The oracles are other tools. Each is tried by itself, as a wheel, and as one of a
+# pre-release where nothing else has any; without it the tests that need it are skipped.
 install_oracles() {
-  local folder="$1" oracle
-  shift
+  local oracle wheel="$1/bin/python -m pip install --quiet --disable-pip-version-check --only-binary :all:"
   while IFS= read -r oracle <&3; do
-    "$folder/bin/python" -m pip install --quiet --disable-pip-version-check "$@" "$oracle" 2>/dev/null ||
-      "$folder/bin/python" -m pip install --quiet --disable-pip-version-check --only-binary :all: --pre "$oracle" ||
-      echo "$oracle did not install in $folder; the tests that need it are skipped" >&2
-  done 3< <("$folder/bin/python" -c 'import tomllib
+    $wheel "$oracle" 2>/dev/null || $wheel --pre "$oracle" ||
+      echo "$oracle did not install in $1; the tests that need it are skipped" >&2
+  done 3< <("$1/bin/python" -c 'import tomllib
 print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["oracles"], sep="\n")')
 }
 
