@@ -211,6 +211,8 @@ def _crossings(own: Float[np.ndarray, " node"], level: float) -> Float[np.ndarra
     """Where a polynomial has a value, inside of -1 to 1, ascending."""
     shifted = own.copy()
     shifted[0] -= level
+    if np.abs(shifted[0]) > np.abs(shifted[1:]).sum():
+        return np.zeros(0)
     trimmed = np.trim_zeros(shifted, "b")
     if len(trimmed) < 2:
         return np.zeros(0)

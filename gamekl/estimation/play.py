@@ -2,6 +2,7 @@
 
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -64,14 +65,23 @@ class Play:
         if not self.subjects:
             raise ValueError("kind: got 'clustered' for play without subjects, takes play_of_rows(..., subject=...)")
 
+    @cached_property
+    def _rows(self) -> dict[Hashable, list[int]]:
+        """The rows of each group."""
+        found: dict[Hashable, list[int]] = {}
+        for row, group in enumerate(self.groups):
+            found.setdefault(group, []).append(row)
+        return found
+
     def of_group(self, label: Hashable) -> Float[np.ndarray, "row cell"]:
         """The rows of a group, one for each of its subjects."""
-        rows = [number for number, group in enumerate(self.groups) if group == label]
+        rows = self._rows[label]
         if not self.subjects:
             return self.counts[rows]
-        own_subjects = list(dict.fromkeys(self.subjects[row] for row in rows))
-        found = np.zeros((len(own_subjects), self.counts.shape[1]))
-        np.add.at(found, [own_subjects.index(self.subjects[row]) for row in rows], self.counts[rows])
+        places: dict[Hashable, int] = {}
+        own_rows = [places.setdefault(self.subjects[row], len(places)) for row in rows]
+        found = np.zeros((len(places), self.counts.shape[1]))
+        np.add.at(found, own_rows, self.counts[rows])
         return found
 
     def pooled(self) -> "Play":
