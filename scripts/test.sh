@@ -52,6 +52,11 @@ check_selection() { # usage: check_selection PYTHON FOLDER
   fi
 }
 
+# Two Pythons often have the same jax: what the tests compile under one serves the next.
+JAX_COMPILATION_CACHE_DIR="$(mktemp -d)"
+export JAX_COMPILATION_CACHE_DIR
+trap 'rm -rf "$JAX_COMPILATION_CACHE_DIR"' EXIT
+
 prepare_environment "[test]"
 install_oracles .venv
 versions .venv

@@ -13,13 +13,14 @@ from jaxtyping import install_import_hook
 install_import_hook("gamekl", "beartype.beartype")
 
 # What one process has compiled serves the others, those that tests start too, and itself when it has forgotten it.
-# The folder is this run's own, made by the first process, which hands its environment on.
+# The folder is this run's own, made by the first process, which hands its environment on, or that of scripts/test.sh,
+# which serves its other Pythons with the same jax.
 if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
     compiled = tempfile.TemporaryDirectory(prefix="gamekl-compiled-", ignore_cleanup_errors=True)
     os.environ["JAX_COMPILATION_CACHE_DIR"] = compiled.name
-    os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
-    os.environ["JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES"] = "-1"
-    os.environ["GAMEKL_CACHE"] = str(Path(compiled.name, "shell"))
+os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
+os.environ["JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES"] = "-1"
+os.environ["GAMEKL_CACHE"] = str(Path(os.environ["JAX_COMPILATION_CACHE_DIR"], "shell"))
 
 # As in pyproject.toml, for the processes that tests start.
 os.environ.setdefault("PYTHONWARNINGS", "error::DeprecationWarning")
