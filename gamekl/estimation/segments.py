@@ -80,12 +80,12 @@ def _first_pieces(turns: Sequence[float], last: float) -> list[Piece]:
 def _stretches(values: tuple[np.ndarray, ...]) -> np.ndarray | None:
     """Coefficients ``[stretch, cell, node]`` of a curve on a piece, of values ``[node, crossing, actions_i]``.
 
-    None where the curve comes there more often at some nodes than at others.
+    None where the curve comes there more often at some nodes than at others, without stretches where it never comes.
     """
     joined = np.concatenate(values, axis=2)
     there = np.all(np.isfinite(joined) | np.isneginf(joined), axis=2)
     count = int(there[0].sum())
-    if count == 0 or not np.array_equal(there, np.broadcast_to(np.arange(there.shape[1]) < count, there.shape)):
+    if not np.array_equal(there, np.broadcast_to(np.arange(there.shape[1]) < count, there.shape)):
         return None
     finite = np.where(np.isfinite(joined[:, :count]), joined[:, :count], 0)  # what is masked is never played
     return coefficients(np.moveaxis(finite, 0, -1))
@@ -112,6 +112,7 @@ def build_segments(curves: Sequence[PolicyCurve], end: float, eps: float) -> Seg
     pending = [(piece, np.inf, np.inf) for piece in first]
     fine, noise = eps**FINE_POWER, eps**NOISE_POWER
     done: list[Segment] = []
+    lost: list[float] = []
     while pending:
         nodes = np.expm1(np.concatenate([piece.nodes() for piece, *_ in pending])) / scale
         values = [curve.at(nodes, end) for curve in curves]
@@ -119,18 +120,22 @@ def build_segments(curves: Sequence[PolicyCurve], end: float, eps: float) -> Seg
         for number, (piece, before, half_before) in enumerate(pending):
             rows = slice(number * NUM_NODES, (number + 1) * NUM_NODES)
             found = [_stretches(tuple(part[rows] for part in game)) for game in values]
+            if any(own is not None and len(own) == 0 for own in found):
+                lost.append(piece.low)
+                continue
             last = max(np.inf if own is None else max(map(fineness, own)) for own in found)
             rounding = last < noise and last > HALVED * before
             if last > fine and not rounding and piece.high - piece.low > SHORTEST:
                 coarse.extend((half, half_before, last) for half in piece.halves())
                 continue
             if any(own is None for own in found):
-                at = np.expm1(piece.low) / scale
-                raise ValueError(
-                    f"games: got paths that are lost near rationality {at:.6g}, takes max_rationality below"
-                )
+                lost.append(piece.low)
+                continue
             done.extend(_combined(piece, [own for own in found if own is not None]))
         pending = coarse
+    if lost:
+        at = np.expm1(min(lost)) / scale
+        raise ValueError(f"games: got paths that are lost near rationality {at:.6g}, takes max_rationality below")
     done.sort(key=lambda segment: (segment.piece.low, segment.stretches))
     return Segments(tuple(done), scale, end, places, shortest.reason)
 
