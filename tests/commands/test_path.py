@@ -257,7 +257,7 @@ def test_a_path_with_more_crossings_and_points_than_fit_at_first(monkeypatch):
     from gamekl.commands.path import tracing
 
     expected = traced(FOLDING, end=(0.1,))
-    monkeypatch.setattr(tracing, "ROOMS", {"max_points": 8, "max_folds": 1, "max_crossings": 1})
+    monkeypatch.setattr(tracing, "ROOMS", {"max_points": 32, "max_folds": 1, "max_crossings": 1})
     found = traced(FOLDING, end=(0.1,))
     assert int(found.found.status) == gk.Status.converged
     np.testing.assert_allclose(found.points.temperature, expected.points.temperature)

@@ -147,7 +147,9 @@ def test_a_path_that_misses_the_crossing_turns_off():
     np.testing.assert_array_equal(found.path.bifurcations, 0)
 
 
-@pytest.mark.parametrize("payoffs", [np.stack([np.eye(3)] * 2), np.stack([np.eye(4)] * 2), SHAPLEY])
+@pytest.mark.parametrize(
+    "payoffs", [np.stack([np.eye(3)] * 2), pytest.param(np.stack([np.eye(4)] * 2), marks=pytest.mark.slow), SHAPLEY]
+)
 def test_it_crosses_as_disturbed_games_do(payoffs):
     """Where several branches cross at once, and where the path comes to a crossing as a pitchfork's prong."""
     game, regularizer = uniform(payoffs, 0.1)
@@ -163,7 +165,7 @@ def test_it_crosses_as_disturbed_games_do(payoffs):
     assert "turn_off" in [kind for kind, _ in events(found)]
 
 
-@pytest.mark.parametrize("payoffs", [np.stack([np.eye(3)] * 2), VOLUNTEERS])
+@pytest.mark.parametrize("payoffs", [np.stack([np.eye(3)] * 2), pytest.param(VOLUNTEERS, marks=pytest.mark.slow)])
 def test_a_direction_tells_which_of_several_branches(payoffs):
     """That of the changed game's own path, also where the direction lies along no line of symmetry."""
     game, regularizer = uniform(payoffs, 0.15)
@@ -193,7 +195,10 @@ def test_directions_that_it_does_not_take(arguments, message):
         gk.trace(*uniform(COORDINATION, 0.25), **arguments)
 
 
-@pytest.mark.parametrize(("shape", "temperature"), [((2, 10), 0.03), ((3, 3, 3), 0.03), ((4, 4), 0.01)])
+@pytest.mark.parametrize(
+    ("shape", "temperature"),
+    [((2, 10), 0.03), ((3, 3, 3), 0.03), pytest.param((4, 4), 0.01, marks=pytest.mark.slow)],
+)
 def test_first_crossings_are_the_solutions_and_all_are_fixed_points(shape, temperature):
     _, (games, anchors), asked, paths = traced_batch(shape, temperature)
     assert (paths.status == gk.Status.converged).all()
@@ -435,6 +440,7 @@ def test_gambits_tracer_goes_the_same_way():
                 np.testing.assert_allclose(mine[place], other, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_a_batch_has_room_for_long_paths():
     """Of 64 random games some have paths of more points than there is room for at first."""
     games = jax.vmap(gk.NormalFormGame)(jnp.asarray(np.random.default_rng(0).normal(size=(64, 2, 5, 5))))
