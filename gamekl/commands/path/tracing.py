@@ -24,6 +24,8 @@ OPTIONS = {
 # Room for points, folds and crossings of the first try, and how often there is four times as much.
 ROOMS = {"max_points": 128, "max_folds": 16, "max_crossings": 5}
 TRIES = 5
+# A program reports a multiple of so many temperatures.
+ASKED = 8
 
 
 class Traced(NamedTuple):
@@ -124,6 +126,15 @@ def _grown(found: dict[str, np.ndarray]) -> Any:
     return tuple(grown.values()) if next(iter(grown)).isdigit() else SimpleNamespace(**grown)
 
 
+def _first(crossings: Any, number: int) -> Any:
+    """Those of the first temperatures."""
+    parts = vars(crossings).items()
+    cut = {
+        name: tuple(own[:number] for own in part) if isinstance(part, tuple) else part[:number] for name, part in parts
+    }
+    return SimpleNamespace(**cut)
+
+
 def _trace(programs: Path | None, *given: Any, **static: Any) -> Any:
     """The path, with room for all of it."""
     rooms = dict(ROOMS)
@@ -179,7 +190,9 @@ def trace_table(
         raise ValueError(f"{low}, takes {least}, where the path ends")
     wanted = np.maximum(temperatures, first) if temperatures.size else np.atleast_1d(first)
     wanted = wanted if end.ndim == 0 else wanted[:, None] / first * end
-    found = _trace(programs, table.payoffs, log_references, end, wanted, change, at_branching=at_branching)
+    filled = np.concatenate([wanted, np.repeat(wanted[-1:], -len(wanted) % ASKED, axis=0)])
+    found = _trace(programs, table.payoffs, log_references, end, filled, change, at_branching=at_branching)
+    vars(found)["crossings"] = _first(found.crossings, len(wanted))
     return Traced(
         names=table.names or Names.of_numbers(table.payoffs.shape[1:]),
         ends=np.broadcast_to(end, players),

@@ -25,6 +25,10 @@ class Options(NamedTuple):
     crosses: bool
 
 
+# Up to so many temperatures of a single path have one program.
+FEW = 8
+
+
 class Request(NamedTuple):
     """What is to be traced, which fractions of the inverse temperature to report, and the side to turn off to."""
 
@@ -65,9 +69,9 @@ def asked_fractions(
     fractions = xp.minimum(ratios[..., 0] if own else ratios, 1)
     if temperatures is None:  # whatever it is
         fractions = xp.ones_like(fractions)
-    # Of a few lengths only, so that few are compiled; what is not asked for costs nothing.
+    # Of a few lengths only, so that few are compiled; what is not asked for costs nothing but, in batches, memory.
     size = fractions.shape[1]
-    room = 1 << (size - 1).bit_length()
+    room = max(1 << (size - 1).bit_length(), 1 if batch else FEW)
     filling = xp.full((len(fractions), room - size), xp.nan, fractions.dtype)
     filled = xp.concatenate([fractions, filling], axis=1)
     return filled if batch else filled[0], size
