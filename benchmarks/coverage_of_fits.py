@@ -16,7 +16,7 @@ import scipy.stats
 from common import RESULTS, facts, table
 
 from gamekl.core.status import FitStatus
-from gamekl.estimation import fit_qre, uniform_test
+from gamekl.estimation import Play, fit_qre, uniform_test
 
 RATIONALITIES = 0.5, 1.0, 2.0, 5.0, 10.0
 KINDS = "information", "profile", "sandwich", "clustered"
@@ -48,7 +48,7 @@ def intervals(rationality: float, habit: float, number: int) -> list[str]:
 
 def rejections(rationality: float, number: int) -> list[str]:
     """A row: how often a true hypothesis is rejected, of uniform play or of two groups that are alike."""
-    from simulated_experiments import GAMES, draw_play
+    from simulated_experiments import GAMES, SUBJECTS, draw_play
 
     random, rejected = np.random.default_rng(int(10 * rationality) + 1_000), 0
     for _ in range(0, number, AT_A_TIME):
@@ -58,7 +58,8 @@ def rejections(rationality: float, number: int) -> list[str]:
             rejected += sum(test.p_value < LEVEL for test in uniform_test(fit))
             continue
         pairs = fit.log_likelihood.reshape(-1, 2).sum(axis=1)
-        both = fit_qre(GAMES, type(play)(play.sizes, play.counts, tuple(one for one, _ in play.groups)))
+        together = tuple(np.repeat(np.arange(AT_A_TIME), SUBJECTS).tolist())
+        both = fit_qre(GAMES, Play(play.sizes, play.counts, together))
         statistics = 2 * (pairs - both.log_likelihood)
         rejected += int(np.sum(scipy.stats.chi2.sf(statistics, 1) < LEVEL))
     name = "uniform play" if rationality == 0 else "two groups alike"
