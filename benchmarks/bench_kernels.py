@@ -9,17 +9,15 @@ memory that the program takes beside its arguments and results. The roofline is 
 those bytes, beside what launching the kernels takes.
 """
 
-import argparse
 import re
 from collections.abc import Callable, Iterator
 from functools import partial
 from math import prod
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from common import RESULTS, digits, table
+from common import digits, parser_with_out, table
 from jax.experimental import topologies
 from jax.sharding import SingleDeviceSharding
 
@@ -216,10 +214,7 @@ HEADER = (
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="one kernel only")
-    parser.add_argument("--out", type=Path, default=RESULTS)
-    options = parser.parse_args()
+    options = parser_with_out(__doc__, quick="one kernel only").parse_args()
     jax.config.update("jax_enable_x64", True)
     one = "1 x 1 x 1"  # slices, hosts, devices
     device = topologies.get_topology_desc(one, platform="cuda", target_config=TARGET, topology=one).devices[0]

@@ -128,21 +128,25 @@ def facts(dtype: str = "float64") -> str:
 
 def options(description: str | None) -> argparse.Namespace:
     """The command line: quick, rounds (5, or 2 where quick) and out."""
-    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="a smoke test: few games, two rounds")
+    parser = parser_with_out(description, quick="a smoke test: few games, two rounds")
     parser.add_argument("--rounds", type=int, default=None, help="default: 5, or 2 with --quick")
-    parser.add_argument("--out", type=Path, default=RESULTS)
     found = parser.parse_args()
     found.rounds = found.rounds or (2 if found.quick else 5)
     return found
 
 
+def parser_with_out(description: str | None, quick: str = "a smoke test: few games") -> argparse.ArgumentParser:
+    """The command line of scripts that have a quick way: quick and out."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help=quick)
+    parser.add_argument("--out", type=Path, default=RESULTS)
+    return parser
+
+
 def parser_beside_gambit(description: str | None) -> argparse.ArgumentParser:
     """The command line of scripts that ask Gambit: its interpreter, quick and out."""
-    parser = argparse.ArgumentParser(description=description)
+    parser = parser_with_out(description)
     parser.add_argument("--gambit", default=sys.executable)
-    parser.add_argument("--quick", action="store_true", help="a smoke test: few games")
-    parser.add_argument("--out", type=Path, default=RESULTS)
     return parser
 
 

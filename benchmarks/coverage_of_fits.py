@@ -7,13 +7,10 @@ In some a decision is the subject's habit with chance .3, so that decisions depe
 interval counts as one that misses. Tests are at 5 %.
 """
 
-import argparse
-from pathlib import Path
-
 import jax
 import numpy as np
 import scipy.stats
-from common import RESULTS, facts, table
+from common import facts, parser_with_out, table
 
 from gamekl.core.status import FitStatus
 from gamekl.estimation import Play, fit_qre, uniform_test
@@ -69,10 +66,7 @@ def rejections(rationality: float, number: int) -> list[str]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="a smoke test: few experiments")
-    parser.add_argument("--out", type=Path, default=RESULTS)
-    options = parser.parse_args()
+    options = parser_with_out(__doc__).parse_args()
     jax.config.update("jax_enable_x64", True)
     number = AT_A_TIME if options.quick else 10_000
     rows = [intervals(rationality, habit, number) for habit in (0.0, HABIT) for rationality in RATIONALITIES]
